@@ -1,0 +1,27 @@
+//! The words of the field as types: names, identifiers, times, serial numbers, reasons.
+//!
+//! Every value here was parsed once, at the edge, and cannot be held invalid afterwards.
+//! Nothing here knows a protocol, a key or a table.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod actor;
+mod hash;
+mod id;
+mod name;
+mod reason;
+mod secret;
+mod serial;
+mod spiffe;
+mod timestamp;
+mod validity;
+
+pub use actor::{Actor, ActorKind};
+pub use hash::{BadHash, Fingerprint, SpkiHash};
+pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, ProfileVersionId, TokenId};
+pub use name::{BadName, EnvironmentName, Name, OrganisationName, TrustDomain};
+pub use reason::{RevocationReason, UnknownReason};
+pub use secret::Secret;
+pub use serial::{BadSerial, Incarnation, SerialNumber};
+pub use spiffe::{BadSpiffeId, PathKind, SpiffeId};
+pub use timestamp::{BadTimestamp, Timestamp};
+pub use validity::{BadValidity, Validity};

@@ -1,0 +1,146 @@
+//! The programs that tests and checks use, installed where this user may, otherwise named.
+//!
+//! Tests drive the product with clients that others wrote, so those clients must be here.
+//! Only what is missing is installed; a machine that has all of it is left alone.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::{env, fs};
+
+use crate::cargo;
+use crate::report::{Failed, Passed, Report, StepResult};
+
+/// A Debian package, and a file of it by which another system's package is found too.
+struct Package {
+    name: &'static str,
+    /// A program on the path; empty where the package holds only plug-ins.
+    program: &'static str,
+    /// What it is for.
+    purpose: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package { name: "mosquitto", program: "mosquitto", purpose: "the broker behind the gateway" },
+    Package { name: "mosquitto-clients", program: "mosquitto_pub", purpose: "MQTT devices" },
+    Package { name: "openssl", program: "openssl", purpose: "reads every certificate and CRL" },
+    Package { name: "curl", program: "curl", purpose: "EST and HTTP devices" },
+    Package { name: "strongswan-pki", program: "pki", purpose: "an EST client" },
+    Package { name: "libstrongswan-standard-plugins", program: "", purpose: "elliptic curves for `pki`" },
+    Package { name: "libcharon-extra-plugins", program: "", purpose: "EST for `pki`" },
+    Package {
+        name: "strace",
+        program: "strace",
+        purpose: "shows that data is on the disk before the answer",
+    },
+    Package { name: "iproute2", program: "ip", purpose: "cuts networks in tests" },
+];
+
+/// Both the system's programs and cargo-deny.
+pub(crate) fn run() -> ExitCode {
+    let mut report = Report::new("setup");
+    report.step("system packages", programs);
+    report.step("cargo-deny", cargo_deny);
+    report.close()
+}
+
+/// The system's programs.
+pub(crate) fn programs() -> StepResult {
+    let missing = missing(is_installed);
+    if missing.is_empty() {
+        return Ok(Passed::saying(format!("{} present", PACKAGES.len())));
+    }
+    let names: Vec<_> = missing.iter().map(|package| package.name).collect();
+    if !may_install() {
+        let mut faults = vec![format!("missing; as root: apt-get install {}", names.join(" "))];
+        faults.extend(missing.iter().map(|package| format!("{}: {}", package.name, package.purpose)));
+        return Err(Failed { faults, tests: Default::default() });
+    }
+    cargo::show(apt_get(&["update"]))?;
+    cargo::show(apt_get(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat()))?;
+    Ok(Passed::saying(format!("installed {}", names.join(", "))))
+}
+
+/// cargo-deny, built from source: nothing else of it is needed, so it is built quickly, not for speed.
+pub(crate) fn cargo_deny() -> StepResult {
+    let mut asked = cargo::command(Path::new("."));
+    asked.args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if asked.status().is_ok_and(|status| status.success()) {
+        return Ok(Passed::saying("present"));
+    }
+    let mut command = cargo::command(Path::new("."));
+    command.args(["install", "cargo-deny", "--locked"]).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "64");
+    cargo::show(command)?;
+    Ok(Passed::saying("installed"))
+}
+
+fn missing(is_installed: impl Fn(&Package) -> bool) -> Vec<&'static Package> {
+    PACKAGES.iter().filter(|package| !is_installed(package)).collect()
+}
+
+fn is_installed(package: &Package) -> bool {
+    if !package.program.is_empty() {
+        return on_path(package.program);
+    }
+    // Plug-ins have no program to look for. Elsewhere than on Debian they come with strongSwan itself.
+    !on_path("dpkg-query") || dpkg_knows(package.name)
+}
+
+fn dpkg_knows(name: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status}", name]).stderr(Stdio::null());
+    query.output().is_ok_and(|output| output.stdout == b"installed")
+}
+
+fn on_path(program: &str) -> bool {
+    // Debian keeps brokers and network tools in folders that a plain user's path leaves out.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin".into(), "/sbin".into()]);
+    folders.iter().any(|folder| folder.join(program).is_file())
+}
+
+fn may_install() -> bool {
+    on_path("apt-get") && is_root()
+}
+
+/// The effective user of this process, from the kernel's own table (`Uid: real effective saved fs`).
+fn is_root() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| effective_user(&status) == Some(0))
+}
+
+fn effective_user(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        let names: Vec<_> = missing(|package| package.name != "strace").iter().map(|p| p.name).collect();
+        assert_eq!(names, ["strace"]);
+        assert!(missing(|_| true).is_empty());
+    }
+
+    #[test]
+    fn the_effective_user_is_read_from_the_kernels_table() {
+        let cases = [
+            ("root", "Name:\txtask\nUid:\t0\t0\t0\t0\n", Some(0)),
+            ("a user who became root", "Uid:\t1000\t0\t0\t0\n", Some(0)),
+            ("a user", "Uid:\t1000\t1000\t1000\t1000\n", Some(1000)),
+            ("no such line", "Name:\txtask\n", None),
+        ];
+        for (name, status, expected) in cases {
+            assert_eq!(effective_user(status), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! All tests: each crate's own, and the journeys that drive the built binary with real clients.
+//!
+//! Out: `N passed, N failed` alone on the last line.
+
+use std::process::ExitCode;
+
+use crate::report::Report;
+use crate::sources::Workspace;
+use crate::{cargo, golden, setup};
+
+/// The package whose tests drive the built product with programs from outside.
+const JOURNEYS: &str = "touchmark-tests";
+
+pub(crate) fn run(workspace: &Workspace, quick: bool) -> ExitCode {
+    let step = |arguments: &[&str]| {
+        let mut command = cargo::command(workspace.root());
+        command.args(arguments).env_remove(golden::BLESS);
+        command
+    };
+    let mut report = Report::new("test");
+    if quick {
+        report.step("unit tests", || {
+            cargo::count_tests(step(&["test", "--workspace", "--no-fail-fast", "--exclude", JOURNEYS]))
+        });
+    } else {
+        report.step("setup", setup::programs);
+        // The journeys start `target/debug/touchmark`, which `cargo test` alone does not build.
+        report.step("build", || cargo::show(step(&["build", "--workspace", "--bins"])));
+        report.step("tests", || cargo::count_tests(step(&["test", "--workspace", "--no-fail-fast"])));
+    }
+    report.close_with_tests()
+}
