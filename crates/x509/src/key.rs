@@ -1,0 +1,352 @@
+//! Public keys (SubjectPublicKeyInfo) and signature algorithms, with the limits that come before any arithmetic.
+//!
+//! In: DER from certificates, requests and our own signers. Out: [`PublicKey`], which cannot hold a key outside
+//! the limits, and verification. RFC 5480 (EC), RFC 8410 (Ed25519), RFC 8017 (RSA, verified only, never made here).
+
+#[cfg(test)]
+mod tests;
+
+use crate::der::{self, NotDer, Reader};
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::signature::{self as lc, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
+use std::sync::Arc;
+use touchmark_identity::SpkiHash;
+
+/// Longest SubjectPublicKeyInfo that is looked into: RSA-8192 needs 1.1 KiB; the rest names the fault of larger keys.
+pub const SPKI_OCTETS_MAX: usize = 8192;
+/// Smallest RSA modulus: 112-bit security (SP 800-57).
+pub const RSA_BITS_MIN: u32 = 2048;
+/// Largest RSA modulus: verification beyond it is a way to burn our time.
+pub const RSA_BITS_MAX: u32 = 8192;
+/// RSA exponents are odd, at least 3 and below 2^33: the provider's own bound against slow verification.
+const RSA_EXPONENT_BITS_MAX: u32 = 33;
+
+const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+const SECP256R1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const SECP384R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+
+/// What a key is, with its size where that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyAlgorithm {
+    /// ECDSA on secp256r1.
+    P256,
+    /// ECDSA on secp384r1.
+    P384,
+    /// EdDSA on edwards25519.
+    Ed25519,
+    /// RSA with a modulus of so many bits.
+    Rsa {
+        /// Length of the modulus.
+        bits: u32,
+    },
+}
+
+/// What an AlgorithmIdentifier says of a key: everything but RSA's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyType {
+    P256,
+    P384,
+    Ed25519,
+    Rsa,
+}
+
+impl KeyType {
+    /// Reads the content of an AlgorithmIdentifier.
+    pub(crate) fn read(content: &[u8]) -> Result<Self, BadKey> {
+        let mut algorithm = Reader::new(content);
+        let key_type = match algorithm.content(der::OID)? {
+            // Explicit parameters (a SEQUENCE) let a stranger choose the curve: refused with unknown names.
+            EC_PUBLIC_KEY => match algorithm.optional(der::OID)? {
+                Some(SECP256R1) => Self::P256,
+                Some(SECP384R1) => Self::P384,
+                _ => return Err(BadKey::Curve),
+            },
+            ED25519 => Self::Ed25519,
+            RSA_ENCRYPTION => match algorithm.content(der::NULL)? {
+                [] => Self::Rsa,
+                _ => return Err(BadKey::Malformed),
+            },
+            _ => return Err(BadKey::Algorithm),
+        };
+        algorithm.finish()?;
+        Ok(key_type)
+    }
+}
+
+/// Why a SubjectPublicKeyInfo is refused; the party that made the key must act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    /// Not the DER of a SubjectPublicKeyInfo.
+    #[error("not a SubjectPublicKeyInfo in DER")]
+    Malformed,
+    /// More than [`SPKI_OCTETS_MAX`].
+    #[error("a public key has at most {SPKI_OCTETS_MAX} octets, this one has {octets}")]
+    TooLong {
+        /// Length as given.
+        octets: usize,
+    },
+    /// Neither EC, Ed25519 nor RSA.
+    #[error("the key is neither EC, Ed25519 nor RSA")]
+    Algorithm,
+    /// An EC key on another curve than P-256 and P-384, or with explicit parameters.
+    #[error("an EC key must name the curve P-256 or P-384")]
+    Curve,
+    /// A compressed or hybrid point, or one of the wrong length.
+    #[error("an EC point must be uncompressed")]
+    PointForm,
+    /// A point that does not lie on its curve.
+    #[error("the EC point does not lie on its curve")]
+    PointNotOnCurve,
+    /// An RSA modulus outside [`RSA_BITS_MIN`]..=[`RSA_BITS_MAX`].
+    #[error("an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits, this one has {bits}")]
+    RsaSize {
+        /// Length of the modulus.
+        bits: u32,
+    },
+    /// An even modulus, which no pair of primes makes.
+    #[error("an RSA modulus is odd")]
+    RsaModulus,
+    /// An RSA exponent that is even, below 3, or longer than 33 bits.
+    #[error("an RSA exponent is odd, at least 3 and below 2^33")]
+    RsaExponent,
+}
+
+impl From<NotDer> for BadKey {
+    fn from(NotDer: NotDer) -> Self {
+        Self::Malformed
+    }
+}
+
+/// A signature was not made by the key over the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSignature {
+    /// The algorithm is for another type of key.
+    #[error("the signature algorithm does not fit the key")]
+    KeyMismatch,
+    /// The arithmetic says no.
+    #[error("the signature does not verify")]
+    DoesNotVerify,
+}
+
+/// A public key inside the limits of this module. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PublicKey {
+    spki: Arc<[u8]>,
+    /// Where the content of the subjectPublicKey BIT STRING begins; it runs to the end.
+    bits_at: usize,
+    algorithm: KeyAlgorithm,
+}
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo. Sizes, curve and exponent are held against the limits before any arithmetic.
+    ///
+    /// # Errors
+    /// [`BadKey`] names the first limit that is broken.
+    pub fn from_spki_der(spki: &[u8]) -> Result<Self, BadKey> {
+        if spki.len() > SPKI_OCTETS_MAX {
+            return Err(BadKey::TooLong { octets: spki.len() });
+        }
+        let mut outer = Reader::new(spki);
+        let mut info = outer.enter(der::SEQUENCE)?;
+        outer.finish()?;
+        let key_type = KeyType::read(info.content(der::SEQUENCE)?)?;
+        let bits = info.bit_string()?;
+        info.finish()?;
+        let algorithm = match key_type {
+            KeyType::P256 => {
+                check_point(bits, 65, &lc::ECDSA_P256_SHA256_ASN1)?;
+                KeyAlgorithm::P256
+            }
+            KeyType::P384 => {
+                check_point(bits, 97, &lc::ECDSA_P384_SHA384_ASN1)?;
+                KeyAlgorithm::P384
+            }
+            KeyType::Ed25519 if bits.len() == lc::ED25519_PUBLIC_KEY_LEN => KeyAlgorithm::Ed25519,
+            KeyType::Ed25519 => return Err(BadKey::Malformed),
+            KeyType::Rsa => KeyAlgorithm::Rsa { bits: checked_modulus_bits(bits)? },
+        };
+        Ok(Self { spki: spki.into(), bits_at: spki.len() - bits.len(), algorithm })
+    }
+
+    /// The SubjectPublicKeyInfo as read.
+    pub fn spki_der(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// What the key is.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    /// SHA-256 of [`PublicKey::spki_der`].
+    pub fn spki_hash(&self) -> SpkiHash {
+        SpkiHash(sha256(&self.spki))
+    }
+
+    /// Key identifier: the leftmost 160 bits of SHA-256 over the subjectPublicKey's content (RFC 7093 §2, method 1).
+    pub fn key_id(&self) -> [u8; 20] {
+        let hash = sha256(self.subject_public_key());
+        let mut id = [0; 20];
+        id.copy_from_slice(&hash[..20]);
+        id
+    }
+
+    /// Whether this key signed `message`.
+    ///
+    /// # Errors
+    /// [`BadSignature`]; a P-256 or P-384 key takes both ECDSA hashes, since `openssl req` signs with SHA-256 by default.
+    pub fn verify(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), BadSignature> {
+        use SignatureAlgorithm as S;
+        let verification: &'static dyn VerificationAlgorithm = match (self.algorithm, algorithm) {
+            (KeyAlgorithm::P256, S::EcdsaSha256) => &lc::ECDSA_P256_SHA256_ASN1,
+            (KeyAlgorithm::P256, S::EcdsaSha384) => &lc::ECDSA_P256_SHA384_ASN1,
+            (KeyAlgorithm::P384, S::EcdsaSha256) => &lc::ECDSA_P384_SHA256_ASN1,
+            (KeyAlgorithm::P384, S::EcdsaSha384) => &lc::ECDSA_P384_SHA384_ASN1,
+            (KeyAlgorithm::Ed25519, S::Ed25519) => &lc::ED25519,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha256) => &lc::RSA_PKCS1_2048_8192_SHA256,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha384) => &lc::RSA_PKCS1_2048_8192_SHA384,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha512) => &lc::RSA_PKCS1_2048_8192_SHA512,
+            _ => return Err(BadSignature::KeyMismatch),
+        };
+        UnparsedPublicKey::new(verification, self.subject_public_key())
+            .verify(message, signature)
+            .map_err(|_| BadSignature::DoesNotVerify)
+    }
+
+    /// Content of the subjectPublicKey BIT STRING.
+    pub fn subject_public_key(&self) -> &[u8] {
+        self.spki.get(self.bits_at..).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({:?}, {})", self.algorithm, self.spki_hash())
+    }
+}
+
+fn check_point(
+    point: &[u8],
+    octets: usize,
+    verification: &'static dyn VerificationAlgorithm,
+) -> Result<(), BadKey> {
+    if point.len() != octets || point.first() != Some(&0x04) {
+        return Err(BadKey::PointForm);
+    }
+    ParsedPublicKey::new(verification, point).map(drop).map_err(|_| BadKey::PointNotOnCurve)
+}
+
+fn checked_modulus_bits(key: &[u8]) -> Result<u32, BadKey> {
+    let mut outer = Reader::new(key);
+    let mut fields = outer.enter(der::SEQUENCE)?;
+    outer.finish()?;
+    let (modulus, exponent) = (fields.magnitude()?, fields.magnitude()?);
+    fields.finish()?;
+    let bits = bit_length(modulus);
+    if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
+        return Err(BadKey::RsaSize { bits });
+    }
+    let odd = |number: &[u8]| number.last().is_some_and(|octet| octet & 1 == 1);
+    if !odd(modulus) {
+        return Err(BadKey::RsaModulus);
+    }
+    if !odd(exponent) || !(2..=RSA_EXPONENT_BITS_MAX).contains(&bit_length(exponent)) {
+        return Err(BadKey::RsaExponent);
+    }
+    Ok(bits)
+}
+
+/// Bits of a magnitude without leading zero octets. SPKI_OCTETS_MAX bounds the length, so the sum fits.
+fn bit_length(magnitude: &[u8]) -> u32 {
+    let octets = u32::try_from(magnitude.len()).unwrap_or(u32::MAX / 8);
+    octets * 8 - magnitude.first().map_or(0, |first| first.leading_zeros())
+}
+
+pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, octets).as_ref());
+    hash
+}
+
+/// A signature algorithm as certificates, requests and CRLs name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    /// ecdsa-with-SHA256 (RFC 5758 §3.2).
+    EcdsaSha256,
+    /// ecdsa-with-SHA384 (RFC 5758 §3.2).
+    EcdsaSha384,
+    /// Ed25519 (RFC 8410 §3).
+    Ed25519,
+    /// sha256WithRSAEncryption (RFC 4055 §5).
+    RsaPkcs1Sha256,
+    /// sha384WithRSAEncryption (RFC 4055 §5).
+    RsaPkcs1Sha384,
+    /// sha512WithRSAEncryption (RFC 4055 §5).
+    RsaPkcs1Sha512,
+}
+
+impl SignatureAlgorithm {
+    const ALL: [Self; 6] = [
+        Self::EcdsaSha256,
+        Self::EcdsaSha384,
+        Self::Ed25519,
+        Self::RsaPkcs1Sha256,
+        Self::RsaPkcs1Sha384,
+        Self::RsaPkcs1Sha512,
+    ];
+
+    /// The AlgorithmIdentifier, parameters as the RFCs demand: NULL for RSA, absent for the others.
+    pub fn algorithm_identifier_der(self) -> &'static [u8] {
+        match self {
+            Self::EcdsaSha256 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
+            Self::EcdsaSha384 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
+            Self::Ed25519 => b"\x30\x05\x06\x03\x2b\x65\x70",
+            Self::RsaPkcs1Sha256 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
+            Self::RsaPkcs1Sha384 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00",
+            Self::RsaPkcs1Sha512 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00",
+        }
+    }
+
+    /// Reads a whole AlgorithmIdentifier; anything but the exact octets of a known one is `None`.
+    pub fn from_algorithm_identifier_der(der: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.algorithm_identifier_der() == der)
+    }
+
+    /// Reads the content octets of an OBJECT IDENTIFIER; parameters are the caller's to check.
+    pub fn from_oid(content: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| {
+            let oid = Reader::new(algorithm.algorithm_identifier_der())
+                .enter(der::SEQUENCE)
+                .and_then(|mut fields| fields.content(der::OID));
+            oid == Ok(content)
+        })
+    }
+
+    /// The algorithm with which a key of this kind signs by default.
+    pub fn default_for(key: KeyAlgorithm) -> Self {
+        match key {
+            KeyAlgorithm::P256 => Self::EcdsaSha256,
+            KeyAlgorithm::P384 => Self::EcdsaSha384,
+            KeyAlgorithm::Ed25519 => Self::Ed25519,
+            KeyAlgorithm::Rsa { .. } => Self::RsaPkcs1Sha256,
+        }
+    }
+
+    /// Whether a key of this kind can have made such a signature.
+    pub fn fits(self, key: KeyAlgorithm) -> bool {
+        match self {
+            Self::EcdsaSha256 | Self::EcdsaSha384 => matches!(key, KeyAlgorithm::P256 | KeyAlgorithm::P384),
+            Self::Ed25519 => key == KeyAlgorithm::Ed25519,
+            Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
+                matches!(key, KeyAlgorithm::Rsa { .. })
+            }
+        }
+    }
+}

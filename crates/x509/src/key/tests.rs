@@ -1,0 +1,164 @@
+use super::*;
+use crate::signer::{Signer, SoftwareKey};
+
+const CURVE_P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+const DSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01];
+
+fn spki(algorithm: impl FnOnce(&mut Vec<u8>), bits: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    der::nest(&mut out, der::SEQUENCE, |out| {
+        der::nest(out, der::SEQUENCE, algorithm);
+        der::put_bit_string(out, bits);
+    });
+    out
+}
+
+fn ec(curve: &[u8], point: &[u8]) -> Vec<u8> {
+    let algorithm = |out: &mut Vec<u8>| {
+        der::put(out, der::OID, EC_PUBLIC_KEY);
+        der::put(out, der::OID, curve);
+    };
+    spki(algorithm, point)
+}
+
+/// A modulus of `bits` bits with its last octet, and an exponent in content octets.
+fn rsa(bits: usize, last: u8, exponent: &[u8]) -> Vec<u8> {
+    let mut modulus = vec![0xff; bits / 8];
+    if bits.is_multiple_of(8) {
+        modulus.insert(0, 0)
+    } else {
+        modulus.insert(0, (1 << (bits % 8)) - 1)
+    }
+    *modulus.last_mut().unwrap() = last;
+    let mut key = Vec::new();
+    der::nest(&mut key, der::SEQUENCE, |out| {
+        der::put(out, der::INTEGER, &modulus);
+        der::put(out, der::INTEGER, exponent);
+    });
+    let algorithm = |out: &mut Vec<u8>| {
+        der::put(out, der::OID, RSA_ENCRYPTION);
+        der::put(out, der::NULL, &[]);
+    };
+    spki(algorithm, &key)
+}
+
+#[test]
+fn limits_come_before_arithmetic_and_name_themselves() {
+    let good = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+    let point = good.public_key().subject_public_key();
+    let compressed = [&[0x02], &point[1..33]].concat();
+    let hybrid = [&[0x06], &point[1..]].concat();
+    let mut off_curve = point.to_vec();
+    off_curve[40] ^= 1;
+    let explicit = spki(
+        |out| {
+            der::put(out, der::OID, EC_PUBLIC_KEY);
+            der::put(out, der::SEQUENCE, &[der::INTEGER, 1, 1]);
+        },
+        point,
+    );
+    let no_null = spki(|out| der::put(out, der::OID, RSA_ENCRYPTION), &[]);
+    let ed_parameters = spki(
+        |out| {
+            der::put(out, der::OID, ED25519);
+            der::put(out, der::NULL, &[]);
+        },
+        &[1; 32],
+    );
+    let trailing = [good.public_key().spki_der(), &[0]].concat();
+    let e65537: &[u8] = &[1, 0, 1];
+    let rsa_key = |bits| Ok(KeyAlgorithm::Rsa { bits });
+    let rows: Vec<(&str, Vec<u8>, Result<KeyAlgorithm, BadKey>)> = vec![
+        ("P-256", good.public_key().spki_der().to_vec(), Ok(KeyAlgorithm::P256)),
+        ("nothing", vec![], Err(BadKey::Malformed)),
+        ("trailing octet", trailing, Err(BadKey::Malformed)),
+        ("P-521", ec(CURVE_P521, &[4; 133]), Err(BadKey::Curve)),
+        ("explicit curve", explicit, Err(BadKey::Curve)),
+        ("no curve", spki(|out| der::put(out, der::OID, EC_PUBLIC_KEY), point), Err(BadKey::Curve)),
+        ("compressed point", ec(SECP256R1, &compressed), Err(BadKey::PointForm)),
+        ("hybrid point", ec(SECP256R1, &hybrid), Err(BadKey::PointForm)),
+        ("point at infinity", ec(SECP256R1, &[0]), Err(BadKey::PointForm)),
+        ("point of another curve", ec(SECP384R1, point), Err(BadKey::PointForm)),
+        ("point off its curve", ec(SECP256R1, &off_curve), Err(BadKey::PointNotOnCurve)),
+        ("DSA", spki(|out| der::put(out, der::OID, DSA), &[]), Err(BadKey::Algorithm)),
+        (
+            "Ed25519 of 31 octets",
+            spki(|out| der::put(out, der::OID, ED25519), &[1; 31]),
+            Err(BadKey::Malformed),
+        ),
+        ("Ed25519 with parameters", ed_parameters, Err(BadKey::Malformed)),
+        ("RSA-2048", rsa(2048, 1, e65537), rsa_key(2048)),
+        ("RSA-8192", rsa(8192, 1, e65537), rsa_key(8192)),
+        ("RSA-2047", rsa(2047, 1, e65537), Err(BadKey::RsaSize { bits: 2047 })),
+        ("RSA-1024", rsa(1024, 1, e65537), Err(BadKey::RsaSize { bits: 1024 })),
+        ("RSA-8193", rsa(8193, 1, e65537), Err(BadKey::RsaSize { bits: 8193 })),
+        ("RSA-16384", rsa(16384, 1, e65537), Err(BadKey::RsaSize { bits: 16384 })),
+        ("RSA of 128 kbit", rsa(131_072, 1, e65537), Err(BadKey::TooLong { octets: 16422 })),
+        ("even modulus", rsa(2048, 2, e65537), Err(BadKey::RsaModulus)),
+        ("exponent 1", rsa(2048, 1, &[1]), Err(BadKey::RsaExponent)),
+        ("exponent 3", rsa(2048, 1, &[3]), rsa_key(2048)),
+        ("even exponent", rsa(2048, 1, &[1, 0, 0]), Err(BadKey::RsaExponent)),
+        ("exponent below 2^33", rsa(2048, 1, &[1, 0xff, 0xff, 0xff, 0xff]), rsa_key(2048)),
+        ("exponent above 2^33", rsa(2048, 1, &[2, 0, 0, 0, 1]), Err(BadKey::RsaExponent)),
+        ("negative exponent", rsa(2048, 1, &[0x81]), Err(BadKey::Malformed)),
+        ("RSA without NULL", no_null, Err(BadKey::Malformed)),
+    ];
+    for (name, der, expected) in rows {
+        let read = PublicKey::from_spki_der(&der);
+        assert_eq!(read.as_ref().map(PublicKey::algorithm).map_err(|bad| *bad), expected, "{name}");
+        if let Ok(key) = read {
+            assert_eq!(key.spki_der(), der, "{name}: keeps what it read");
+        }
+    }
+}
+
+#[test]
+fn a_key_verifies_its_own_signatures_and_no_others() {
+    for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519] {
+        let key = SoftwareKey::generate(algorithm).unwrap();
+        let other = SoftwareKey::generate(algorithm).unwrap();
+        let signature = key.sign(b"message").unwrap();
+        let verify = |key: &SoftwareKey, message: &[u8], signature: &[u8]| {
+            key.public_key().verify(key.algorithm(), message, signature)
+        };
+        let refused = Err(BadSignature::DoesNotVerify);
+        assert_eq!(verify(&key, b"message", &signature), Ok(()), "{algorithm:?}");
+        assert_eq!(verify(&key, b"massage", &signature), refused, "{algorithm:?}");
+        assert_eq!(verify(&other, b"message", &signature), refused, "{algorithm:?}");
+        assert_eq!(verify(&key, b"message", &[]), refused, "{algorithm:?}");
+        let rsa = key.public_key().verify(SignatureAlgorithm::RsaPkcs1Sha256, b"message", &signature);
+        assert_eq!(rsa, Err(BadSignature::KeyMismatch), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn an_algorithm_reads_back_and_is_exact() {
+    for algorithm in SignatureAlgorithm::ALL {
+        let der = algorithm.algorithm_identifier_der();
+        assert_eq!(SignatureAlgorithm::from_algorithm_identifier_der(der), Some(algorithm));
+        let oid = Reader::new(der).enter(der::SEQUENCE).unwrap().content(der::OID).unwrap();
+        assert_eq!(SignatureAlgorithm::from_oid(oid), Some(algorithm));
+    }
+    let with_null = b"\x30\x0c\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x05\x00";
+    assert_eq!(SignatureAlgorithm::from_algorithm_identifier_der(with_null), None);
+}
+
+#[test]
+fn a_private_key_reads_back_and_prints_nothing() {
+    for algorithm in [KeyAlgorithm::P256, KeyAlgorithm::P384, KeyAlgorithm::Ed25519] {
+        let key = SoftwareKey::generate(algorithm).unwrap();
+        let from_der = SoftwareKey::from_pkcs8(key.to_pkcs8().expose()).unwrap();
+        let from_pem = SoftwareKey::from_pkcs8_pem(key.to_pkcs8_pem().expose()).unwrap();
+        assert_eq!(from_der.public_key(), key.public_key(), "{algorithm:?}");
+        assert_eq!(from_pem.public_key(), key.public_key(), "{algorithm:?}");
+        let secret = hex::encode(key.to_pkcs8().expose());
+        let printed = format!("{key:?} {:?}", key.to_pkcs8());
+        assert!(!printed.contains(&secret[secret.len() - 16..]), "{algorithm:?}");
+    }
+    use crate::signer::SigningFault;
+    assert_eq!(
+        SoftwareKey::generate(KeyAlgorithm::Rsa { bits: 2048 }).map(drop),
+        Err(SigningFault::Unsupported)
+    );
+    assert_eq!(SoftwareKey::from_pkcs8(b"no key").map(drop), Err(SigningFault::NotPkcs8));
+}

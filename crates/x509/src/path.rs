@@ -1,0 +1,260 @@
+//! From a certificate that a peer showed to an anchor that we hold (RFC 5280 §6.1, the part that a private PKI needs).
+//!
+//! In: certificates, anchors, a moment, a purpose. Out: [`VerifiedPath`], which only [`validate`] makes.
+//! Not here: revocation, policies, names beyond raw bytes. What is not understood is refused, and every search
+//! is paid from a budget, since the peer chooses the certificates.
+
+mod issuer;
+#[cfg(test)]
+mod tests;
+
+use crate::certificate::{Certificate, DIGITAL_SIGNATURE, ExtendedKeyUsage};
+use touchmark_identity::{Fingerprint, SerialNumber, Timestamp};
+
+/// Longest path, leaf and anchor included: ours have 3, a maker's 4 or 5.
+pub const DEPTH_MAX: usize = 6;
+/// Most certificates that a peer may show beside its own.
+pub const PRESENTED_MAX: usize = 8;
+/// Most signatures that one path may cost: about 1 ms (RUSTSEC-2023-0052, pathological path building).
+pub const SIGNATURES_MAX: usize = 20;
+
+/// What the leaf is about to be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// TLS client.
+    Client,
+    /// TLS server.
+    Server,
+}
+
+impl Purpose {
+    fn usage(self) -> ExtendedKeyUsage {
+        match self {
+            Self::Client => ExtendedKeyUsage::ClientAuth,
+            Self::Server => ExtendedKeyUsage::ServerAuth,
+        }
+    }
+}
+
+/// Why there is no path. The holder of the leaf must act, but for [`PathFault::UnknownIssuer`] it may be us.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathFault {
+    /// More than [`PRESENTED_MAX`].
+    #[error("at most {PRESENTED_MAX} certificates may come with a leaf, here are {count}")]
+    TooManyPresented {
+        /// Certificates given.
+        count: usize,
+    },
+    /// A certificate's time is over.
+    #[error("certificate {subject} expired at {not_after}")]
+    Expired {
+        /// Which one.
+        subject: Named,
+        /// Its last second.
+        not_after: Timestamp,
+    },
+    /// A certificate's time has not begun.
+    #[error("certificate {subject} is valid only from {not_before}")]
+    NotYetValid {
+        /// Which one.
+        subject: Named,
+        /// Its first second.
+        not_before: Timestamp,
+    },
+    /// No certificate at hand has the name and key identifier of the issuer.
+    #[error("the issuer of certificate {subject} is unknown")]
+    UnknownIssuer {
+        /// Whose issuer.
+        subject: Named,
+    },
+    /// The named issuer did not sign.
+    #[error("certificate {subject} is not signed by the issuer it names")]
+    BadSignature {
+        /// Which one.
+        subject: Named,
+    },
+    /// A CA certificate was shown as somebody's own.
+    #[error("certificate {subject} is an authority's and cannot identify a peer")]
+    LeafIsAuthority {
+        /// Which one.
+        subject: Named,
+    },
+    /// An issuer without basicConstraints cA.
+    #[error("certificate {subject} is not an authority's, yet it issued another")]
+    NotAnAuthority {
+        /// Which one.
+        subject: Named,
+    },
+    /// A key usage that does not allow what the path needs.
+    #[error("certificate {subject} does not allow its key to be used so")]
+    KeyUsage {
+        /// Which one.
+        subject: Named,
+    },
+    /// An extended key usage that is absent in the leaf, or does not name the purpose.
+    #[error("certificate {subject} is not meant for {purpose:?}")]
+    NotAuthorised {
+        /// Which one.
+        subject: Named,
+        /// What it was needed for.
+        purpose: Purpose,
+    },
+    /// More authorities below one than it allows.
+    #[error("certificate {subject} allows fewer authorities below it")]
+    PathLength {
+        /// Which one.
+        subject: Named,
+    },
+    /// Longer than [`DEPTH_MAX`].
+    #[error("a path has at most {DEPTH_MAX} certificates")]
+    TooDeep,
+    /// A critical extension that nobody here acts on.
+    #[error("certificate {subject} has the critical extension {oid}, which is not understood here")]
+    UnknownCritical {
+        /// Which one.
+        subject: Named,
+        /// Dotted object identifier.
+        oid: String,
+    },
+    /// An issuer with nameConstraints: not evaluated here, so not accepted.
+    #[error("certificate {subject} has name constraints, which are not evaluated here")]
+    NameConstraints {
+        /// Which one.
+        subject: Named,
+    },
+    /// The search cost more than [`SIGNATURES_MAX`].
+    #[error("the path was not found within {SIGNATURES_MAX} signature checks")]
+    BudgetExhausted,
+}
+
+impl PathFault {
+    /// Stable code for logs, answers and documentation.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooManyPresented { .. } => "path-too-many",
+            Self::Expired { .. } => "path-expired",
+            Self::NotYetValid { .. } => "path-not-yet-valid",
+            Self::UnknownIssuer { .. } => "path-unknown-issuer",
+            Self::BadSignature { .. } => "path-signature",
+            Self::LeafIsAuthority { .. } => "path-leaf-is-authority",
+            Self::NotAnAuthority { .. } => "path-not-an-authority",
+            Self::KeyUsage { .. } => "path-key-usage",
+            Self::NotAuthorised { .. } => "path-not-authorised",
+            Self::PathLength { .. } => "path-length",
+            Self::TooDeep => "path-too-deep",
+            Self::UnknownCritical { .. } => "path-unknown-critical",
+            Self::NameConstraints { .. } => "path-name-constraints",
+            Self::BudgetExhausted => "path-budget",
+        }
+    }
+}
+
+/// How a fault names a certificate: shown by serial number, looked up by fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Serial number in hexadecimal.
+    pub serial: SerialNumber,
+    /// SHA-256 of its DER.
+    pub fingerprint: Fingerprint,
+}
+
+impl Named {
+    pub(crate) fn of(certificate: &Certificate) -> Self {
+        Self { serial: *certificate.serial(), fingerprint: certificate.fingerprint() }
+    }
+}
+
+impl core::fmt::Display for Named {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.serial)
+    }
+}
+
+/// A path that was checked: leaf, authorities between, anchor. Says nothing about revocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedPath {
+    leaf: Certificate,
+    issuer: Certificate,
+    anchor: Certificate,
+    chain: Vec<Certificate>,
+}
+
+impl VerifiedPath {
+    /// The peer's own certificate.
+    pub fn leaf(&self) -> &Certificate {
+        &self.leaf
+    }
+
+    /// The certificate that issued the leaf.
+    pub fn issuer(&self) -> &Certificate {
+        &self.issuer
+    }
+
+    /// The whole path, leaf first, anchor last.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// The anchor at which the path ends.
+    pub fn anchor(&self) -> &Certificate {
+        &self.anchor
+    }
+}
+
+/// Finds and checks a path from `leaf` over `presented` (any order) to one of `anchors`.
+///
+/// Every certificate is held against `now`, the anchor included.
+///
+/// # Errors
+/// [`PathFault`]: of the leaf if it is at fault itself, else the first obstacle on the way up that is more telling
+/// than an unknown issuer.
+pub fn validate(
+    leaf: &Certificate,
+    presented: &[Certificate],
+    anchors: &[Certificate],
+    now: Timestamp,
+    purpose: Purpose,
+) -> Result<VerifiedPath, PathFault> {
+    if presented.len() > PRESENTED_MAX {
+        return Err(PathFault::TooManyPresented { count: presented.len() });
+    }
+    leaf_allows(leaf, now, purpose)?;
+    let mut search = issuer::Search::new(presented, anchors, now, purpose);
+    let (between, anchor) = search.climb(leaf, &mut Vec::new())?;
+    let chain: Vec<_> = [leaf].into_iter().chain(&between).chain([&anchor]).cloned().collect();
+    let issuer = between.first().unwrap_or(&anchor).clone();
+    Ok(VerifiedPath { leaf: leaf.clone(), issuer, anchor, chain })
+}
+
+fn leaf_allows(leaf: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(), PathFault> {
+    let subject = || Named::of(leaf);
+    in_time(leaf, now)?;
+    understood(leaf)?;
+    if leaf.is_ca() {
+        return Err(PathFault::LeafIsAuthority { subject: subject() });
+    }
+    if leaf.key_usage().is_some_and(|usage| usage & DIGITAL_SIGNATURE == 0) {
+        return Err(PathFault::KeyUsage { subject: subject() });
+    }
+    // Absent and anyExtendedKeyUsage are too wide for a door: a leaf must name the purpose.
+    let named = leaf.extended_key_usages().is_some_and(|usages| usages.contains(&purpose.usage()));
+    if named { Ok(()) } else { Err(PathFault::NotAuthorised { subject: subject(), purpose }) }
+}
+
+fn in_time(certificate: &Certificate, now: Timestamp) -> Result<(), PathFault> {
+    let (validity, subject) = (certificate.validity(), Named::of(certificate));
+    if validity.contains(now) {
+        Ok(())
+    } else if now < validity.not_before() {
+        Err(PathFault::NotYetValid { subject, not_before: validity.not_before() })
+    } else {
+        Err(PathFault::Expired { subject, not_after: validity.not_after() })
+    }
+}
+
+fn understood(certificate: &Certificate) -> Result<(), PathFault> {
+    match certificate.unknown_critical().first() {
+        None => Ok(()),
+        Some(oid) => Err(PathFault::UnknownCritical { subject: Named::of(certificate), oid: oid.clone() }),
+    }
+}

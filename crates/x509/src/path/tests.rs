@@ -1,0 +1,280 @@
+use super::*;
+use crate::forge::*;
+use crate::key::KeyAlgorithm;
+use crate::signer::{Signer, SoftwareKey};
+
+fn same(forged: Forged) -> Forged {
+    forged
+}
+
+fn code(result: Result<VerifiedPath, PathFault>) -> &'static str {
+    result.map_or_else(|fault| fault.code(), |_| "ok")
+}
+
+fn check(leaf: &Certificate, presented: &[&Party], anchors: &[&Party]) -> &'static str {
+    let certificates = |parties: &[&Party]| parties.iter().map(|p| p.certificate.clone()).collect::<Vec<_>>();
+    code(validate(leaf, &certificates(presented), &certificates(anchors), now(), Purpose::Client))
+}
+
+#[test]
+fn a_good_path_is_found_whatever_the_order() {
+    let root = root("root");
+    let upper =
+        root.authority("upper", |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, Some(1))));
+    let lower = upper.authority("lower", same);
+    let leaf = lower.device("pump-01", same);
+    let anchors = [root.certificate.clone()];
+    let presented =
+        [root.certificate.clone(), upper.certificate.clone(), leaf.clone(), lower.certificate.clone()];
+    let path = validate(&leaf, &presented, &anchors, now(), Purpose::Client).unwrap();
+    assert_eq!(path.leaf(), &leaf);
+    assert_eq!(path.issuer(), &lower.certificate);
+    assert_eq!(path.anchor(), &root.certificate);
+    assert_eq!(path.chain(), [leaf, lower.certificate, upper.certificate, root.certificate]);
+}
+
+#[test]
+fn an_anchor_need_not_be_a_root_and_may_issue_leaves() {
+    let root = root("root");
+    let issuing = root.authority("issuing", same);
+    let leaf = issuing.device("a", same);
+    assert_eq!(check(&leaf, &[], &[&issuing]), "ok");
+    assert_eq!(check(&root.device("a", same), &[], &[&root]), "ok");
+    let keys = [KeyAlgorithm::P384, KeyAlgorithm::Ed25519];
+    for key in keys.map(|algorithm| SoftwareKey::generate(algorithm).unwrap()) {
+        let party = Party { certificate: Forged::root("other", key.public_key()).signed_by(&key), key };
+        assert_eq!(check(&party.device("a", same), &[], &[&party]), "ok");
+    }
+}
+
+type Change = fn(Forged) -> Forged;
+
+#[test]
+fn a_fault_of_the_leaf_is_named() {
+    let rows: Vec<(&str, Change, &str)> = vec![
+        ("as issued", same, "ok"),
+        ("last second", |f| f.change(|f| f.not_after = time(NOW_S)), "ok"),
+        ("one second late", |f| f.change(|f| f.not_after = time(NOW_S - 1)), "path-expired"),
+        ("first second", |f| f.change(|f| f.not_before = time(NOW_S)), "ok"),
+        ("one second early", |f| f.change(|f| f.not_before = time(NOW_S + 1)), "path-not-yet-valid"),
+        (
+            "server's usage",
+            |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH])),
+            "path-not-authorised",
+        ),
+        ("both usages", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH, CLIENT_AUTH])), "ok"),
+        ("any usage", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&["2.5.29.37.0"])), "path-not-authorised"),
+        ("no usage", |f| f.without(EXTENDED_KEY_USAGE), "path-not-authorised"),
+        ("key for encipherment only", |f| f.with(KEY_USAGE, true, key_usage(0b0010_0000)), "path-key-usage"),
+        ("no keyUsage", |f| f.without(KEY_USAGE), "ok"),
+        (
+            "an authority",
+            |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None)),
+            "path-leaf-is-authority",
+        ),
+        ("unknown critical", |f| f.with("1.2.3.4", true, vec![5, 0]), "path-unknown-critical"),
+        ("unknown, not critical", |f| f.with("1.2.3.4", false, vec![5, 0]), "ok"),
+        ("no key identifiers", |f| f.without(AUTHORITY_KEY_ID).without(SUBJECT_KEY_ID), "ok"),
+        (
+            "another key identifier",
+            |f| f.with(AUTHORITY_KEY_ID, false, authority_key_id(&[1; 20])),
+            "path-unknown-issuer",
+        ),
+        (
+            "first octets of the key identifier",
+            |f| {
+                f.change(|f| {
+                    if let Some((_, _, value)) =
+                        f.extensions.iter_mut().find(|(oid, ..)| oid == AUTHORITY_KEY_ID)
+                    {
+                        *value = authority_key_id(&value[4..12]);
+                    }
+                })
+            },
+            "path-unknown-issuer",
+        ),
+        (
+            "issuer in other letters",
+            |f| f.change(|f| f.issuer = common_name("ISSUING")),
+            "path-unknown-issuer",
+        ),
+        (
+            "issuer as PrintableString",
+            |f| {
+                f.change(|f| {
+                    let at = f.issuer.iter().position(|octet| *octet == 0x0c).unwrap();
+                    f.issuer[at] = 0x13;
+                })
+            },
+            "path-unknown-issuer",
+        ),
+    ];
+    let root = root("root");
+    let issuing = root.authority("issuing", same);
+    for (name, change, expected) in rows {
+        let leaf = issuing.device("pump-01", change);
+        assert_eq!(check(&leaf, &[&issuing], &[&root]), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_fault_of_an_authority_is_named() {
+    let rows: Vec<(&str, Change, &str)> = vec![
+        ("as issued", same, "ok"),
+        ("expired", |f| f.change(|f| f.not_after = time(NOW_S - 1)), "path-expired"),
+        ("not yet valid", |f| f.change(|f| f.not_before = time(NOW_S + 1)), "path-not-yet-valid"),
+        (
+            "not an authority",
+            |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(false, None)),
+            "path-not-an-authority",
+        ),
+        ("no basicConstraints", |f| f.without(BASIC_CONSTRAINTS), "path-not-an-authority"),
+        ("CRLs only", |f| f.with(KEY_USAGE, true, key_usage(0b0000_0010)), "path-key-usage"),
+        ("no keyUsage", |f| f.without(KEY_USAGE), "path-key-usage"),
+        (
+            "for servers only",
+            |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH])),
+            "path-not-authorised",
+        ),
+        ("for clients", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[CLIENT_AUTH])), "ok"),
+        ("for anything", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&["2.5.29.37.0"])), "ok"),
+        ("unknown critical", |f| f.with("1.2.3.4", true, vec![5, 0]), "path-unknown-critical"),
+        ("name constraints", |f| f.with(NAME_CONSTRAINTS, true, uri_constraint()), "path-name-constraints"),
+        (
+            "name constraints, not critical",
+            |f| f.with(NAME_CONSTRAINTS, false, uri_constraint()),
+            "path-name-constraints",
+        ),
+    ];
+    for (name, change, expected) in rows {
+        let root = root("root");
+        let issuing = root.authority("issuing", change);
+        let leaf = issuing.device("pump-01", same);
+        assert_eq!(check(&leaf, &[&issuing], &[&root]), expected, "presented: {name}");
+        assert_eq!(check(&leaf, &[], &[&issuing]), expected, "anchor: {name}");
+    }
+}
+
+fn uri_constraint() -> Vec<u8> {
+    let subtree = element(0x30, &[&element(URI, &[b".touchmark.internal"])]);
+    element(0x30, &[&element(0xa0, &[&subtree])])
+}
+
+#[test]
+fn a_stranger_with_the_same_name_is_not_the_issuer() {
+    let (root, stranger, elsewhere) = (root("root"), root("root"), root("elsewhere"));
+    let issuing = root.authority("issuing", same);
+    let twin = stranger.authority("issuing", same);
+    let leaf = issuing.device("a", same);
+    let unbound = issuing.device("a", |f| f.without(AUTHORITY_KEY_ID));
+    // The twin signs, and claims the real authority's key identifier.
+    let forged = twin.device("a", |f| {
+        f.with(AUTHORITY_KEY_ID, false, authority_key_id(issuing.certificate.subject_key_id().unwrap()))
+    });
+    let rows = [
+        ("the right one", check(&leaf, &[&issuing], &[&root]), "ok"),
+        ("both, wrong first", check(&leaf, &[&twin, &issuing], &[&stranger, &root]), "ok"),
+        ("other key", check(&leaf, &[&twin], &[&stranger]), "path-unknown-issuer"),
+        ("other key, no key identifier", check(&unbound, &[&twin], &[&stranger]), "path-signature"),
+        ("no key identifier, both", check(&unbound, &[&twin, &issuing], &[&root]), "ok"),
+        ("wrong anchor", check(&leaf, &[&issuing], &[&stranger]), "path-unknown-issuer"),
+        ("the root only presented", check(&leaf, &[&issuing, &root], &[&elsewhere]), "path-unknown-issuer"),
+        (
+            "the root only presented, its twin known",
+            check(&leaf, &[&issuing, &root], &[&stranger]),
+            "path-signature",
+        ),
+        ("forged", check(&forged, &[&issuing], &[&root]), "path-signature"),
+        ("no anchor", check(&leaf, &[&issuing], &[]), "path-unknown-issuer"),
+        ("nothing presented", check(&leaf, &[], &[&root]), "path-unknown-issuer"),
+    ];
+    for (name, found, expected) in rows {
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_leaf_cannot_issue_another() {
+    let root = root("root");
+    let device = key();
+    let certificate = Forged::device("a", device.public_key(), &root.certificate).signed_by(&root.key);
+    let party = Party { certificate, key: device };
+    assert_eq!(check(&party.device("b", same), &[&party], &[&root]), "path-not-an-authority");
+}
+
+#[test]
+fn a_path_length_counts_authorities_but_no_roll_over() {
+    let root = root("root");
+    let none_below = root.authority("upper", same);
+    let lower =
+        none_below.authority("lower", |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None)));
+    let leaf = lower.device("a", same);
+    assert_eq!(check(&leaf, &[&lower, &none_below], &[&root]), "path-length");
+    // The same authority under its next key: self-issued, signed by the old key.
+    let next = none_below.authority("upper", same);
+    let leaf = next.device("a", same);
+    assert_eq!(check(&leaf, &[&next, &none_below], &[&root]), "ok");
+}
+
+#[test]
+fn a_path_is_bounded_in_depth() {
+    for (between, expected) in [(DEPTH_MAX - 2, "ok"), (DEPTH_MAX - 1, "path-too-deep")] {
+        let root = root("root");
+        let mut parties = vec![root];
+        for n in 0..between {
+            let last = parties.last().unwrap();
+            let wide = |f: Forged| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None));
+            parties.push(last.authority(&format!("level-{n}"), wide));
+        }
+        let leaf = parties.last().unwrap().device("a", same);
+        let presented: Vec<&Party> = parties.iter().skip(1).collect();
+        assert_eq!(check(&leaf, &presented, &[&parties[0]]), expected, "{between} between");
+    }
+}
+
+#[test]
+fn a_pathological_set_is_given_up_quickly() {
+    // Eight keys of one name, no key identifiers: each could have issued each, and none leads anywhere.
+    let plain =
+        |f: Forged| f.without(AUTHORITY_KEY_ID).with(BASIC_CONSTRAINTS, true, basic_constraints(true, None));
+    let root = root("root");
+    let first = key();
+    let mut parties =
+        vec![Party { certificate: Forged::root("x", first.public_key()).signed_by(&first), key: first }];
+    for _ in 1..PRESENTED_MAX {
+        let last = parties.last().unwrap();
+        parties.push(last.authority("x", plain));
+    }
+    let leaf = parties.last().unwrap().device("a", |f| f.without(AUTHORITY_KEY_ID));
+    let presented: Vec<&Party> = parties.iter().collect();
+    assert_eq!(check(&leaf, &presented, &[&root]), "path-budget");
+
+    let nine: Vec<&Party> = parties.iter().chain(&parties).take(PRESENTED_MAX + 1).collect();
+    assert_eq!(check(&leaf, &nine, &[&root]), "path-too-many");
+}
+
+#[test]
+fn two_authorities_that_certify_each_other_are_no_path() {
+    let (a, b) = (root("a"), root("b"));
+    let wide = basic_constraints(true, None);
+    let cross = |subject: &Party, name: &str, by: &Party| Party {
+        certificate: Forged::authority(name, subject.key.public_key(), &by.certificate)
+            .with(BASIC_CONSTRAINTS, true, wide.clone())
+            .signed_by(&by.key),
+        key: key(),
+    };
+    let (a_by_b, b_by_a) = (cross(&a, "a", &b), cross(&b, "b", &a));
+    let leaf = a.device("x", same);
+    let stranger = root("stranger");
+    assert_eq!(check(&leaf, &[&a_by_b, &b_by_a], &[&stranger]), "path-unknown-issuer");
+    assert_eq!(check(&leaf, &[&a_by_b, &b_by_a], &[&b]), "ok");
+}
+
+#[test]
+fn a_purpose_is_the_callers() {
+    let root = root("root");
+    let server = root.device("gateway", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH])));
+    let anchors = [root.certificate.clone()];
+    assert_eq!(code(validate(&server, &[], &anchors, now(), Purpose::Server)), "ok");
+    assert_eq!(code(validate(&server, &[], &anchors, now(), Purpose::Client)), "path-not-authorised");
+}
