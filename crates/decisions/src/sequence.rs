@@ -1,0 +1,132 @@
+//! Nothing is missing: sequence numbers have no gap inside an epoch, epochs have none between them.
+//!
+//! The Merkle log proves that frames were not altered; this proves that the gateway wrote all it decided.
+
+use crate::{DecisionId, Frame, Record};
+use touchmark_identity::Name;
+
+/// The first decision of each epoch has this number.
+pub const FIRST_SEQUENCE: u64 = 0;
+
+/// How a frame continues the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Continuation {
+    /// In the same epoch.
+    SameEpoch,
+    /// The gateway had started again.
+    NewEpoch {
+        /// If not clean, publishes of its last 50 ms may never have been written.
+        previous_epoch_clean: bool,
+    },
+}
+
+/// What is missing. The check goes on from the frame at hand, so each fault is told once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SequenceFault {
+    /// The frame is of another gateway's log.
+    #[error("the frame is by gateway `{got}`, the log is of `{expected}`")]
+    OtherGateway {
+        /// Whose log it is.
+        expected: Name,
+        /// Who wrote the frame.
+        got: Name,
+    },
+    /// Decisions are missing, or stand twice.
+    #[error("expected {expected}, the frame begins with {got}")]
+    Gap {
+        /// The next decision.
+        expected: DecisionId,
+        /// The frame's first.
+        got: DecisionId,
+    },
+    /// A whole epoch is missing, or comes back.
+    #[error("epoch {got} follows epoch {have}")]
+    EpochGap {
+        /// The epoch before.
+        have: u32,
+        /// The frame's.
+        got: u32,
+    },
+    /// An epoch begins without the record that says how the one before ended.
+    #[error("epoch {epoch} does not begin with its opening record")]
+    NotOpened {
+        /// The frame's.
+        epoch: u32,
+    },
+    /// An opening record inside an epoch: two processes wrote one log.
+    #[error("epoch {epoch} is opened twice")]
+    OpenedTwice {
+        /// The frame's.
+        epoch: u32,
+    },
+}
+
+/// Follows one gateway's log, frame by frame.
+#[derive(Clone, Debug)]
+pub struct SequenceCheck {
+    gateway: Name,
+    /// Epoch and number of the next decision; `None` before the first frame.
+    next: Option<(u32, u64)>,
+}
+
+impl SequenceCheck {
+    /// From the beginning of a log: its first frame opens an epoch.
+    pub fn new(gateway: Name) -> Self {
+        Self { gateway, next: None }
+    }
+
+    /// From a place that was reached before.
+    pub fn resume(gateway: Name, epoch: u32, next_sequence: u64) -> Self {
+        Self { gateway, next: Some((epoch, next_sequence)) }
+    }
+
+    /// Epoch and number of the next decision: what to store for [`SequenceCheck::resume`].
+    pub fn next(&self) -> Option<(u32, u64)> {
+        self.next
+    }
+
+    /// Checks the next frame.
+    ///
+    /// # Errors
+    /// [`SequenceFault`]: something is missing before this frame, or inside it.
+    pub fn check(&mut self, frame: &Frame) -> Result<Continuation, SequenceFault> {
+        if frame.gateway != self.gateway {
+            return Err(SequenceFault::OtherGateway {
+                expected: self.gateway.clone(),
+                got: frame.gateway.clone(),
+            });
+        }
+        let before = self.next.replace((frame.log_epoch, frame.next_sequence()));
+        let epoch = frame.log_epoch;
+        let opening = match frame.records.first() {
+            Some(Record::EpochOpened(opened)) => Some(opened.previous_epoch_clean),
+            _ => None,
+        };
+        let openings = frame.records.iter().filter(|record| matches!(record, Record::EpochOpened(_))).count();
+        let same_epoch = before.is_some_and(|(have, _)| have == epoch);
+        if openings > usize::from(!same_epoch && opening.is_some()) {
+            return Err(SequenceFault::OpenedTwice { epoch });
+        }
+        match before {
+            Some((have, _)) if have != epoch && have.checked_add(1) != Some(epoch) => {
+                return Err(SequenceFault::EpochGap { have, got: epoch });
+            }
+            Some((have, next)) if have == epoch => {
+                self.expect(next, frame)?;
+                return Ok(Continuation::SameEpoch);
+            }
+            _ => {}
+        }
+        let previous_epoch_clean = opening.ok_or(SequenceFault::NotOpened { epoch })?;
+        self.expect(FIRST_SEQUENCE, frame)?;
+        Ok(Continuation::NewEpoch { previous_epoch_clean })
+    }
+
+    fn expect(&self, sequence: u64, frame: &Frame) -> Result<(), SequenceFault> {
+        if frame.first_sequence == sequence {
+            return Ok(());
+        }
+        let id = |sequence| DecisionId { gateway: self.gateway.clone(), epoch: frame.log_epoch, sequence };
+        Err(SequenceFault::Gap { expected: id(sequence), got: id(frame.first_sequence) })
+    }
+}
