@@ -1,0 +1,117 @@
+//! Decisions, the decision logs, and the journal's head.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/decisions`: NDJSON of [`Decision`], oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionQuery {
+    /// Only this device (name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Only from this moment on (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only this verdict: `allow` or `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Only the newest so many (10000 by default, 100000 at most).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// One decision of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `dec_...`.
+    pub id: String,
+    /// When.
+    pub at: String,
+    /// By whom.
+    pub gateway: String,
+    /// About whom; `no data` where nobody was proven.
+    pub device: String,
+    /// SHA-256 of the certificate; `no data` where none was proven.
+    pub certificate: String,
+    /// `connect`, `publish`, `subscribe`, `request-update`.
+    pub action: String,
+    /// Topic, filter or path.
+    pub resource: String,
+    /// `allow` or `deny`.
+    pub verdict: String,
+    /// Stable reason code of a denial; empty on an allow.
+    pub reason: String,
+    /// Policy version that decided.
+    pub policy: String,
+    /// Rule that decided.
+    pub rule: String,
+    /// `mtls`, `bridged` or `none`.
+    pub proof: String,
+    /// TLS version, cipher suite and group.
+    pub tls: String,
+    /// How many, where strangers are counted rather than listed.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: u64,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(count: &u64) -> bool {
+    *count == 1
+}
+
+/// `POST /v1/decisions`: leaves of a gateway's decision log, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FramesUpload {
+    /// Index of the first frame's leaf.
+    pub first_leaf: u64,
+    /// Frames, base64 (RFC 4648 §4), at most 1 MiB together.
+    pub frames: Vec<String>,
+    /// The log's newest signed head, once its leaves were all sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+}
+
+/// The answer to [`FramesUpload`]: what is durable on the authority's side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FramesAccepted {
+    /// Frames (log leaves) of this gateway that the authority holds: the index of the next one.
+    pub next_leaf: u64,
+    /// Last signed head of the gateway's log that was verified against them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+}
+
+/// `GET /v1/log`: the journal's newest signed head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHead {
+    /// First line of its checkpoints.
+    pub origin: String,
+    /// Verifier key.
+    pub vkey: String,
+    /// Leaves.
+    pub size: u64,
+    /// The signed note.
+    pub checkpoint: String,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Version of the program.
+    pub version: String,
+    /// Serial prefix octet in force.
+    pub incarnation: u8,
+    /// Journal entries.
+    pub journal: u64,
+    /// Leaves in the newest signed head.
+    pub log_size: u64,
+    /// Environments.
+    pub environments: Vec<String>,
+    /// Gateways and when they last reported.
+    pub gateways: Vec<crate::GatewayApplied>,
+}

@@ -1,0 +1,159 @@
+//! Devices, their certificates, and containment.
+
+use serde::{Deserialize, Serialize};
+
+/// A page of a listing; `next` goes into the next query's `after`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where to go on, if there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /v1/devices`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceQuery {
+    /// Only this environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Only this standing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
+    /// Names after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most this many (1..=1000, 100 by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// `dev_...`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its environment.
+    pub environment: String,
+    /// Its model, or `no data`.
+    pub model: String,
+    /// Who answers for it, or `no data`.
+    pub owner: String,
+    /// `active`, `quarantined`, `banned`.
+    pub standing: String,
+    /// When a quarantine ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing_until: Option<String>,
+    /// Since when it is known.
+    pub registered_at: String,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// `crt_...`.
+    pub id: String,
+    /// SHA-256 of the DER.
+    pub fingerprint: String,
+    /// Common name of the issuing authority.
+    pub issuer: String,
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// SHA-256 of the public key.
+    pub spki: String,
+    /// `issued`, `confirmed`, `superseded`, `revoked`, `burned`, or `expired` by now's clock.
+    pub state: String,
+    /// First moment.
+    pub not_before: String,
+    /// Last moment.
+    pub not_after: String,
+    /// Profile that it was issued under.
+    pub profile: String,
+    /// Its URI name.
+    pub identity: String,
+    /// One more than the identity's last.
+    pub generation: u64,
+    /// When it was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_reason: Option<String>,
+    /// The certificate, PEM (only from `GET /v1/certificates/{id}`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
+}
+
+/// `POST /v1/devices/{name}/{revoke|quarantine|release|ban}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Containment {
+    /// Where, if the name exists in several environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// RFC 5280's word: `key-compromise`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Seconds until a quarantine ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
+    /// Only say what would happen.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Milliseconds to wait for gateways to report (2000 by default, 10000 at most).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+}
+
+/// What a containment did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainmentOutcome {
+    /// The device.
+    pub device: String,
+    /// Place in the journal of the (first) event; absent on a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// When it was durable; absent on a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<String>,
+    /// Whether this was only a preview.
+    pub dry_run: bool,
+    /// Certificates that are dead by it.
+    pub certificates: Vec<String>,
+    /// Live sessions that gateways ended, as far as they reported in time.
+    pub sessions_closed: u64,
+    /// Gateways that reported in time.
+    pub gateways: Vec<GatewayApplied>,
+    /// Gateways of the environment that did not report in time: they learn it when they are back.
+    pub gateways_silent: Vec<String>,
+    /// The rule of the operator policy that permitted it.
+    pub rule: String,
+}
+
+/// A gateway's report on one change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayApplied {
+    /// The gateway.
+    pub name: String,
+    /// By its clock.
+    pub applied_at: String,
+}
+
+/// One journal entry of a device's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Leaf index in the journal's log.
+    pub seq: u64,
+    /// When.
+    pub at: String,
+    /// What.
+    pub event: String,
+    /// At whose word.
+    pub actor: String,
+    /// On what occasion.
+    pub cause: String,
+}

@@ -1,0 +1,53 @@
+//! Environments and profiles.
+
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/environments`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentOrder {
+    /// Its name.
+    pub name: String,
+    /// Host of its identities; `<name>.touchmark.internal` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_domain: Option<String>,
+    /// Seconds that a device certificate lives; 30 days by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_lifetime_s: Option<u64>,
+}
+
+/// An environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Host of its identities.
+    pub trust_domain: String,
+    /// Whether EST without a label means it.
+    pub default: bool,
+    /// Certificates from the issuing authority up to the root, PEM.
+    pub anchors_pem: String,
+    /// Public key of the status feed: 32 octets Ed25519, hexadecimal.
+    pub feed_key: String,
+    /// CRL addresses of the issuing authority.
+    pub crls: Vec<String>,
+    /// Profiles in force.
+    pub profiles: Vec<Profile>,
+    /// Since when.
+    pub created_at: String,
+}
+
+/// A profile version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// `prf_...`.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `operational`, `service`, `operator`.
+    pub kind: String,
+    /// Seconds of life.
+    pub lifetime_s: u64,
+    /// Seconds of overlap after a successor is confirmed.
+    pub overlap_s: u64,
+}

@@ -1,0 +1,104 @@
+//! The four questions: which device holds which certificate, where is it used, who can revoke it, what
+//! happens when it expires.
+
+use crate::device::{Certificate, Device, History};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/explain/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked for.
+    pub asked: String,
+    /// The device, or `null` for an operator's or service's certificate.
+    pub device: Option<Device>,
+    /// Which certificates it holds or held, newest first.
+    pub certificates: Vec<Certificate>,
+    /// Where they are used, or the word `no data`.
+    pub where_used: Answer<Vec<Sighting>>,
+    /// Who can revoke them: exactly those whose dry run succeeds.
+    pub who_can_revoke: Answer<Vec<Revoker>>,
+    /// What happens when the newest live one expires, or `no data`.
+    pub on_expiry: Answer<OnExpiry>,
+    /// What happened, newest first.
+    pub history: Vec<History>,
+    /// The decision that was asked for, if the identifier was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<crate::Decision>,
+}
+
+/// An answer, or the words that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answer<T> {
+    /// The answer.
+    Known(T),
+    /// `no data`.
+    Unknown(String),
+}
+
+impl<T> Answer<T> {
+    /// Says that there is none.
+    pub fn no_data() -> Self {
+        Self::Unknown(crate::NO_DATA.to_owned())
+    }
+}
+
+/// Where a certificate was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// The certificate.
+    pub certificate: String,
+    /// Which gateway.
+    pub gateway: String,
+    /// What for.
+    pub action: String,
+    /// Topic or path.
+    pub resource: String,
+    /// First seen.
+    pub first: String,
+    /// Last seen.
+    pub last: String,
+    /// Times allowed.
+    pub allowed: u64,
+    /// Times denied.
+    pub denied: u64,
+}
+
+/// Somebody who can revoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoker {
+    /// `person` or `automation`.
+    pub kind: String,
+    /// The operator's name.
+    pub name: String,
+    /// The rule that permits it.
+    pub rule: String,
+}
+
+/// What happens at expiry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnExpiry {
+    /// Last moment of the newest live certificate.
+    pub not_after: String,
+    /// Last moment of the whole chain: the earliest of all certificates in it.
+    pub chain_not_after: String,
+    /// Seconds from now; negative when past.
+    pub in_s: i64,
+    /// `refused`: nothing renews it by itself, connections are refused from then on.
+    pub effect: String,
+    /// What the device can no longer do.
+    pub actions_lost: Vec<String>,
+    /// What brings it back.
+    pub way_back: String,
+}
+
+/// One of several things that an identifier may mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// `device` or `certificate`.
+    pub kind: String,
+    /// An identifier that is not ambiguous.
+    pub id: String,
+    /// For people.
+    pub name: String,
+}

@@ -1,0 +1,29 @@
+//! Wire types of the management API, version 1: what the authority answers and the command line prints.
+//!
+//! JSON over mutual TLS under `/v1`. Times are RFC 3339 in UTC, hashes lower-case hexadecimal, identifiers
+//! prefixed. A question without an answer is said as `no data`, never left out.
+
+mod audit;
+mod device;
+mod environment;
+mod explain;
+mod feed;
+mod policy;
+mod problem;
+mod ready;
+mod token;
+
+pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
+pub use device::{
+    Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, GatewayApplied, History, Page,
+};
+pub use environment::{Environment, EnvironmentOrder, Profile};
+pub use explain::{Answer, Candidate, Explanation, OnExpiry, Revoker, Sighting};
+pub use feed::{FeedAcknowledgement, FeedQuery, GatewayRegistration};
+pub use policy::{Policy, PolicyDocument};
+pub use problem::Problem;
+pub use ready::{LogAddress, Pids, Ready};
+pub use token::{Token, TokenOrder};
+
+/// What stands where a question has no answer.
+pub const NO_DATA: &str = "no data";

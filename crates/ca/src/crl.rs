@@ -1,0 +1,59 @@
+//! Revoked set -> CRL (RFC 5280 §5).
+
+use core::time::Duration;
+use touchmark_identity::{RevocationReason, SerialNumber, Timestamp};
+use touchmark_x509::crl::{BadCrl, Crl, CrlContents, RevokedEntry, crl_tbs};
+use touchmark_x509::{Certificate, Signer, SigningFault};
+
+/// How long a CRL may be relied on. A new one is signed after each revocation and at half of this time.
+pub const CRL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Why no CRL was signed.
+#[derive(Debug, thiserror::Error)]
+pub enum CrlFault {
+    /// The key did not sign.
+    #[error(transparent)]
+    Signing(#[from] SigningFault),
+    /// What was signed cannot be read back or does not verify.
+    #[error(transparent)]
+    Crl(#[from] BadCrl),
+}
+
+/// A CRL that was read back and verified.
+#[derive(Debug)]
+pub struct SignedCrl {
+    /// DER.
+    pub der: Vec<u8>,
+    /// Its number.
+    pub number: u64,
+    /// When the next one is due at the latest.
+    pub next_update: Timestamp,
+}
+
+/// Signs the CRL number `number` of one shard over `revoked`, which must be complete for the shard.
+///
+/// # Errors
+/// [`CrlFault`]; the old CRL stays published.
+pub fn sign_crl(
+    issuer: &Certificate,
+    signer: &dyn Signer,
+    number: u64,
+    revoked: impl IntoIterator<Item = (SerialNumber, Timestamp, RevocationReason)>,
+    now: Timestamp,
+) -> Result<SignedCrl, CrlFault> {
+    let entries: Vec<RevokedEntry> =
+        revoked.into_iter().map(|(serial, at, reason)| RevokedEntry { serial, at, reason }).collect();
+    let next_update = now.plus(CRL_LIFETIME);
+    let tbs = crl_tbs(&CrlContents {
+        issuer,
+        number,
+        this_update: now,
+        next_update,
+        signature_algorithm: signer.algorithm(),
+        entries: &entries,
+    });
+    let signature = signer.sign(tbs.as_bytes())?;
+    let der = tbs.into_crl(signer.algorithm(), &signature);
+    Crl::from_der(&der)?.verify(issuer)?;
+    Ok(SignedCrl { der, number, next_update })
+}

@@ -1,0 +1,26 @@
+//! The inventory: what is, derived from what happened.
+//!
+//! [`project`] turns one journal entry into row changes, at commit and at replay alike; no row has another
+//! source. [`Store`] is the port that commits entries and rows together; [`MemoryStore`] is its first
+//! implementation, with fault points. Sightings come from the decision log, not from the journal.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod change;
+mod memory;
+mod project;
+mod rows;
+mod store;
+mod tables;
+
+pub use change::Change;
+pub use memory::{Fault, MemoryStore};
+pub use project::{Unprojectable, concerned_device, project};
+pub use rows::{
+    AuthorityRow, CertificateRow, CertificateState, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow,
+    EnvironmentRow, PartyRow, PolicyRow, ProfileRow, SightingRow, TokenRow,
+};
+pub use store::{
+    Command, CommitDone, Conflict, DeviceFilter, LogHead, Precondition, Receipt, Store, StoreFault,
+    StoredEntry,
+};
+pub use tables::Tables;

@@ -1,0 +1,345 @@
+//! The store in memory, with fault points: each commit can be lost, or stored but reported lost.
+//!
+//! Used by simulation and tests; the SQLite store is held against the same conformance suite.
+
+use crate::project::{concerned_device, project};
+use crate::rows::*;
+use crate::store::*;
+use crate::tables::{Tables, in_environment};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use touchmark_identity::{
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
+    Timestamp, TokenId,
+};
+use touchmark_journal::{IdentityKind, Private, Salt};
+
+/// What happens to one coming commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It passes.
+    None,
+    /// It is not stored, and the caller hears of a storage fault.
+    Lost,
+    /// It is stored, and the caller hears of a storage fault.
+    StoredButReportedLost,
+}
+
+#[derive(Default)]
+struct Inner {
+    tables: Tables,
+    journal: Vec<StoredEntry>,
+    private: BTreeMap<u64, (Salt, Private)>,
+    head: Option<LogHead>,
+    sightings: Vec<SightingRow>,
+    positions: BTreeMap<Name, (u32, u64)>,
+    faults: VecDeque<Fault>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct MemoryStore(Mutex<Inner>);
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plans the fate of the next commits, in order; later ones pass.
+    pub fn plan_faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().faults.extend(faults);
+    }
+
+    /// The rows.
+    pub fn tables(&self) -> Tables {
+        self.lock().tables.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn accept(&self, command: Command) -> Result<Receipt, StoreFault> {
+        let mut inner = self.lock();
+        let fault = inner.faults.pop_front().unwrap_or(Fault::None);
+        if fault == Fault::Lost {
+            return Err(StoreFault::Storage("fault point: lost".into()));
+        }
+        if let Some(failed) = command.preconditions.into_iter().find(|p| !inner.tables.holds(p)) {
+            return Err(Conflict { failed }.into());
+        }
+        let first_seq = inner.journal.len() as u64;
+        let mut accepted = Vec::with_capacity(command.entries.len());
+        for (seq, draft) in (first_seq..).zip(command.entries) {
+            let leaf = draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string()))?;
+            let private = draft.private.clone();
+            let entry = draft.at(seq);
+            let changes = project(&entry).map_err(|e| StoreFault::Damaged(e.to_string()))?;
+            accepted.push((StoredEntry { entry, leaf }, private, changes));
+        }
+        let entries = accepted.len() as u64;
+        for (stored, private, changes) in accepted {
+            changes.into_iter().for_each(|change| inner.tables.apply(change));
+            if let Some(private) = private {
+                inner.private.insert(stored.entry.seq, private);
+            }
+            inner.journal.push(stored);
+        }
+        match fault {
+            Fault::StoredButReportedLost => {
+                Err(StoreFault::Storage("fault point: stored but reported lost".into()))
+            }
+            Fault::None | Fault::Lost => Ok(Receipt { first_seq, entries }),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn submit(&self, command: Command, done: CommitDone) {
+        done(self.accept(command));
+    }
+
+    fn journal_from(&self, seq: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreFault> {
+        let start = usize::try_from(seq).unwrap_or(usize::MAX);
+        Ok(self.lock().journal.iter().skip(start).take(limit).cloned().collect())
+    }
+
+    fn journal_len(&self) -> Result<u64, StoreFault> {
+        Ok(self.lock().journal.len() as u64)
+    }
+
+    fn journal_of_device(&self, device: DeviceId, limit: usize) -> Result<Vec<StoredEntry>, StoreFault> {
+        let inner = self.lock();
+        let concerns = |stored: &&StoredEntry| {
+            let device_of = |id: CertificateId| inner.tables.certificates.get(&id).and_then(|row| row.device);
+            concerned_device(&stored.entry.event, device_of) == Some(device)
+        };
+        Ok(inner.journal.iter().rev().filter(concerns).take(limit).cloned().collect())
+    }
+
+    fn log_head(&self) -> Result<Option<LogHead>, StoreFault> {
+        Ok(self.lock().head.clone())
+    }
+
+    fn advance_log_head(&self, from: u64, head: LogHead) -> Result<(), StoreFault> {
+        let mut inner = self.lock();
+        if inner.head.as_ref().map_or(0, |h| h.size) != from || head.size < from {
+            return Err(StoreFault::Damaged("another process advanced the log head".into()));
+        }
+        inner.head = Some(head);
+        Ok(())
+    }
+
+    fn started(&self) -> Result<(u64, u8), StoreFault> {
+        Ok(self.lock().tables.started.unwrap_or((0, 1)))
+    }
+
+    fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {
+        Ok(self.lock().tables.authorities.values().cloned().collect())
+    }
+
+    fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreFault> {
+        Ok(self.lock().tables.environments.values().cloned().collect())
+    }
+
+    fn profiles(&self) -> Result<Vec<ProfileRow>, StoreFault> {
+        Ok(self.lock().tables.profiles.values().cloned().collect())
+    }
+
+    fn parties(&self) -> Result<Vec<PartyRow>, StoreFault> {
+        Ok(self.lock().tables.parties.values().cloned().collect())
+    }
+
+    fn policy(&self, environment: &EnvironmentName) -> Result<Option<PolicyRow>, StoreFault> {
+        Ok(self.lock().tables.policies.get(&Some(environment.clone())).cloned())
+    }
+
+    fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Result<Option<TokenRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner
+            .tables
+            .tokens
+            .values()
+            .find(|row| row.secret_sha256.as_ref() == Some(secret_sha256))
+            .cloned())
+    }
+
+    fn device_by_name(
+        &self,
+        environment: &EnvironmentName,
+        name: &Name,
+    ) -> Result<Option<DeviceRow>, StoreFault> {
+        let inner = self.lock();
+        let id = inner.tables.device_names.get(&(environment.clone(), name.clone()));
+        Ok(id.and_then(|id| inner.tables.devices.get(id)).cloned())
+    }
+
+    fn devices_named(&self, name: &Name) -> Result<Vec<DeviceRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner.tables.devices.values().filter(|row| row.name.as_ref() == Some(name)).cloned().collect())
+    }
+
+    fn device(&self, device: DeviceId) -> Result<Option<DeviceRow>, StoreFault> {
+        Ok(self.lock().tables.devices.get(&device).cloned())
+    }
+
+    fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault> {
+        let inner = self.lock();
+        let mut rows: Vec<DeviceRow> = inner
+            .tables
+            .devices
+            .values()
+            .filter(|row| filter.environment.as_ref().is_none_or(|e| in_environment(&row.scope, e)))
+            .filter(|row| filter.standing.is_none_or(|standing| row.standing == standing))
+            .filter(|row| row.name > filter.after)
+            .cloned()
+            .collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name).then(a.device.cmp(&b.device)));
+        rows.truncate(filter.limit);
+        Ok(rows)
+    }
+
+    fn standing_exceptions(&self, environment: &EnvironmentName) -> Result<Vec<DeviceRow>, StoreFault> {
+        Ok(self.lock().tables.exceptions(environment))
+    }
+
+    fn certificate(&self, certificate: CertificateId) -> Result<Option<CertificateRow>, StoreFault> {
+        Ok(self.lock().tables.certificates.get(&certificate).cloned())
+    }
+
+    fn certificate_by_fingerprint(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner
+            .tables
+            .certificates
+            .values()
+            .find(|row| row.fingerprint.as_ref() == Some(fingerprint))
+            .cloned())
+    }
+
+    fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| row.serial == *serial))
+    }
+
+    fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| row.spki.as_ref() == Some(spki)))
+    }
+
+    fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| row.device == Some(device)))
+    }
+
+    fn certificates_of_party(
+        &self,
+        kind: IdentityKind,
+        name: &Name,
+    ) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| {
+            row.kind == kind && row.identity.as_ref().is_some_and(|identity| identity.name == *name)
+        }))
+    }
+
+    fn certificates_of_token(&self, token: TokenId) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| row.token == Some(token)))
+    }
+
+    fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| row.state == CertificateState::Intended))
+    }
+
+    fn revoked(
+        &self,
+        authority_version: AuthorityVersionId,
+        shard: u32,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| {
+            row.authority_version == authority_version
+                && row.crl_shard == shard
+                && row.revoked_at.is_some()
+                && row.validity.not_after() >= now
+        }))
+    }
+
+    fn superseded(
+        &self,
+        environment: &EnvironmentName,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRow>, StoreFault> {
+        Ok(self.newest_first(|row| {
+            row.state == CertificateState::Superseded
+                && in_environment(&row.scope, environment)
+                && row.validity.not_after() >= now
+        }))
+    }
+
+    fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner
+            .tables
+            .denied_keys
+            .values()
+            .filter(|r| in_environment(&r.scope, environment))
+            .cloned()
+            .collect())
+    }
+
+    fn crls(&self) -> Result<Vec<CrlRow>, StoreFault> {
+        Ok(self.lock().tables.crls.values().cloned().collect())
+    }
+
+    fn enforcements(&self) -> Result<Vec<EnforcementRow>, StoreFault> {
+        Ok(self.lock().tables.enforcements.values().cloned().collect())
+    }
+
+    fn add_sightings(
+        &self,
+        gateway: &Name,
+        position: (u32, u64),
+        sightings: &[SightingRow],
+    ) -> Result<(), StoreFault> {
+        let mut inner = self.lock();
+        for new in sightings {
+            let same = |row: &&mut SightingRow| {
+                row.fingerprint == new.fingerprint
+                    && row.relying_party == new.relying_party
+                    && row.action == new.action
+                    && row.resource == new.resource
+            };
+            match inner.sightings.iter_mut().find(same) {
+                Some(row) => {
+                    row.first = row.first.min(new.first);
+                    row.last = row.last.max(new.last);
+                    row.allowed += new.allowed;
+                    row.denied += new.denied;
+                }
+                None => inner.sightings.push(new.clone()),
+            }
+        }
+        inner.positions.insert(gateway.clone(), position);
+        Ok(())
+    }
+
+    fn sightings_position(&self, gateway: &Name) -> Result<Option<(u32, u64)>, StoreFault> {
+        Ok(self.lock().positions.get(gateway).copied())
+    }
+
+    fn sightings_of(&self, fingerprint: &Fingerprint) -> Result<Vec<SightingRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner.sightings.iter().filter(|row| row.fingerprint == *fingerprint).cloned().collect())
+    }
+
+    fn dump_rows(&self) -> Result<Vec<String>, StoreFault> {
+        Ok(self.lock().tables.dump())
+    }
+}
+
+impl MemoryStore {
+    fn newest_first(&self, wanted: impl Fn(&CertificateRow) -> bool) -> Vec<CertificateRow> {
+        self.lock().tables.certificates.values().rev().filter(|row| wanted(row)).cloned().collect()
+    }
+}

@@ -1,0 +1,310 @@
+//! The rows. Every one carries its organisation and environment; nothing is deleted, only closed.
+
+use touchmark_identity::{
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
+    RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, TrustDomain, Validity,
+};
+use touchmark_journal::{AuthorityKind, IdentityKind, Scope, Standing, TokenSubject};
+
+/// A key and certificate of an authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityRow {
+    /// Key of the row.
+    pub authority_version: AuthorityVersionId,
+    /// Whose; the environment is absent for a root.
+    pub scope: Scope,
+    /// Root or issuing.
+    pub kind: AuthorityKind,
+    /// For people.
+    pub name: Name,
+    /// Certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Who signed it.
+    pub parent: Option<AuthorityVersionId>,
+    /// Shards of its CRL.
+    pub crl_shards: u32,
+    /// When it came into being.
+    pub created_at: Timestamp,
+}
+
+/// A trust domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentRow {
+    /// Whose.
+    pub scope: Scope,
+    /// Its name: key of the row.
+    pub name: EnvironmentName,
+    /// Host of its identities.
+    pub trust_domain: TrustDomain,
+    /// Whether EST without a label means it.
+    pub default: bool,
+    /// When it came into being.
+    pub created_at: Timestamp,
+}
+
+/// An immutable version of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// Key of the row.
+    pub profile_version: ProfileVersionId,
+    /// Whose.
+    pub scope: Scope,
+    /// Its name; the newest version of a name is in force.
+    pub name: Name,
+    /// What it issues.
+    pub kind: IdentityKind,
+    /// Seconds of life.
+    pub lifetime_s: u64,
+    /// Seconds of overlap after a successor is confirmed.
+    pub overlap_s: u64,
+    /// Since when.
+    pub activated_at: Timestamp,
+}
+
+/// An operator or service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartyRow {
+    /// Whose.
+    pub scope: Scope,
+    /// Operator or service.
+    pub kind: IdentityKind,
+    /// Its name: key of the row with the kind.
+    pub name: Name,
+    /// Roles for the operator policy.
+    pub roles: Vec<String>,
+    /// Who answers for it.
+    pub owner: Option<Name>,
+    /// Since when it is known.
+    pub registered_at: Timestamp,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Key of the row.
+    pub device: DeviceId,
+    /// Whose.
+    pub scope: Scope,
+    /// Its name, unique in its environment; `None` once erased.
+    pub name: Option<Name>,
+    /// Its model.
+    pub model: Option<Name>,
+    /// Who answers for it.
+    pub owner: Option<Name>,
+    /// Whether it may act.
+    pub standing: Standing,
+    /// When a quarantine ends by itself.
+    pub standing_until: Option<Timestamp>,
+    /// Since when it is known.
+    pub registered_at: Timestamp,
+}
+
+/// Where a certificate is in its life. Expiry is a comparison with now, never a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CertificateState {
+    /// Recorded, not yet signed.
+    Intended,
+    /// Signed and recorded; the device may or may not have it.
+    Issued,
+    /// The device proved its key.
+    Confirmed,
+    /// A newer confirmed certificate took over; refused once the overlap is over.
+    Superseded,
+    /// Dead.
+    Revoked,
+    /// Its intent was given up; the serial is spent and listed as revoked.
+    Burned,
+}
+
+impl CertificateState {
+    const WORDS: [(Self, &'static str); 6] = [
+        (Self::Intended, "intended"),
+        (Self::Issued, "issued"),
+        (Self::Confirmed, "confirmed"),
+        (Self::Superseded, "superseded"),
+        (Self::Revoked, "revoked"),
+        (Self::Burned, "burned"),
+    ];
+
+    /// The word in rows and JSON.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.into_iter().find(|(state, _)| *state == self).map_or("", |(_, word)| word)
+    }
+
+    /// Reads [`CertificateState::as_str`] back.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.into_iter().find(|(_, w)| *w == word).map(|(state, _)| state)
+    }
+
+    /// Whether a holder can still prove itself with it, time aside.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Issued | Self::Confirmed | Self::Superseded)
+    }
+}
+
+/// A certificate and the credential it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRow {
+    /// Key of the row.
+    pub certificate: CertificateId,
+    /// Whose.
+    pub scope: Scope,
+    /// The device, unless it is an operator's or service's.
+    pub device: Option<DeviceId>,
+    /// What it is for.
+    pub kind: IdentityKind,
+    /// Its one URI name; `None` once erased.
+    pub identity: Option<SpiffeId>,
+    /// Who signs.
+    pub authority_version: AuthorityVersionId,
+    /// Unique under the authority version.
+    pub serial: SerialNumber,
+    /// Its key; `None` once erased.
+    pub spki: Option<SpkiHash>,
+    /// By which rules.
+    pub profile_version: ProfileVersionId,
+    /// Its span.
+    pub validity: Validity,
+    /// Where it is in its life.
+    pub state: CertificateState,
+    /// SHA-256 of the request.
+    pub csr_sha256: Option<[u8; 32]>,
+    /// Intended TBSCertificate, DER.
+    pub tbs: Option<Vec<u8>>,
+    /// Certificate, DER, once issued.
+    pub der: Option<Vec<u8>>,
+    /// SHA-256 of the DER, once issued.
+    pub fingerprint: Option<Fingerprint>,
+    /// The token it was issued on.
+    pub token: Option<TokenId>,
+    /// The certificate it replaces.
+    pub replaces: Option<CertificateId>,
+    /// One more than the identity's last.
+    pub generation: u64,
+    /// Shard of the CRL that would list it.
+    pub crl_shard: u32,
+    /// When the intent was recorded.
+    pub intended_at: Timestamp,
+    /// When the key was first proven.
+    pub confirmed_at: Option<Timestamp>,
+    /// When a superseded one is first refused.
+    pub refused_from: Option<Timestamp>,
+    /// When it was revoked or burned.
+    pub revoked_at: Option<Timestamp>,
+    /// Why.
+    pub revocation_reason: Option<RevocationReason>,
+}
+
+/// A permission to enrol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Key of the row.
+    pub token: TokenId,
+    /// Whose.
+    pub scope: Scope,
+    /// What it enrols.
+    pub kind: IdentityKind,
+    /// Whom it enrols; `None` once erased.
+    pub subject: Option<TokenSubject>,
+    /// SHA-256 of the password.
+    pub secret_sha256: Option<[u8; 32]>,
+    /// Model that a device gets.
+    pub model: Option<Name>,
+    /// Host names that a service gets.
+    pub hosts: Vec<String>,
+    /// Uses allowed.
+    pub uses_max: u32,
+    /// Uses made.
+    pub uses: u32,
+    /// Last moment of use.
+    pub expires_at: Timestamp,
+    /// Who made it, and answers for what it enrols.
+    pub created_by: Name,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether a revocation or ban made it void.
+    pub void: bool,
+}
+
+/// A key that nobody may use again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeniedKeyRow {
+    /// Whose.
+    pub scope: Scope,
+    /// The key.
+    pub spki: SpkiHash,
+    /// Since when.
+    pub denied_at: Timestamp,
+}
+
+/// The device policy in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// Whose.
+    pub scope: Scope,
+    /// SHA-256 over the bundle.
+    pub version: [u8; 32],
+    /// Name and text of each file.
+    pub files: Vec<(String, String)>,
+    /// `topics.toml`.
+    pub topics: String,
+    /// Since when.
+    pub activated_at: Timestamp,
+}
+
+/// The newest CRL of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlRow {
+    /// Whose authority.
+    pub scope: Scope,
+    /// Which authority version.
+    pub authority_version: AuthorityVersionId,
+    /// Which shard.
+    pub shard: u32,
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 of its DER.
+    pub sha256: [u8; 32],
+    /// When it was signed.
+    pub published_at: Timestamp,
+}
+
+/// What a gateway last said it had in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnforcementRow {
+    /// Whose.
+    pub scope: Scope,
+    /// Which gateway.
+    pub gateway: Name,
+    /// Feed epoch.
+    pub epoch: u64,
+    /// Feed sequence number.
+    pub seq: u64,
+    /// By the gateway's clock.
+    pub applied_at: Timestamp,
+    /// Sessions it ended for it.
+    pub sessions_closed: u64,
+}
+
+/// A certificate was used there. Projected from decision logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SightingRow {
+    /// Whose.
+    pub scope: Scope,
+    /// The certificate.
+    pub fingerprint: Fingerprint,
+    /// Which gateway or service.
+    pub relying_party: Name,
+    /// `connect`, `publish`, ...
+    pub action: String,
+    /// Topic or path.
+    pub resource: String,
+    /// First seen.
+    pub first: Timestamp,
+    /// Last seen.
+    pub last: Timestamp,
+    /// Times allowed.
+    pub allowed: u64,
+    /// Times denied.
+    pub denied: u64,
+}

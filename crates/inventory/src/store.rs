@@ -1,0 +1,273 @@
+//! The port between what is decided and what is durable.
+//!
+//! A [`Command`] is a list of preconditions and the entries to append if they all hold. Commands of many
+//! callers share one durable commit; each is accepted or refused by itself. Rows change only by [`crate::project`].
+
+use crate::rows::*;
+use touchmark_identity::{
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
+    Timestamp, TokenId,
+};
+use touchmark_journal::{Draft, Entry, IdentityKind, Standing};
+
+/// What must hold inside the transaction for a command to be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The token has a use left, is not void and has not expired.
+    TokenUsable {
+        /// Which.
+        token: TokenId,
+        /// When.
+        now: Timestamp,
+    },
+    /// No device has this name.
+    DeviceNameFree {
+        /// Where.
+        environment: EnvironmentName,
+        /// Which.
+        name: Name,
+    },
+    /// The device has this standing.
+    DeviceStanding {
+        /// Which.
+        device: DeviceId,
+        /// What.
+        standing: Standing,
+    },
+    /// No certificate was ever intended with this serial under this authority version.
+    SerialFree {
+        /// Under whom.
+        authority_version: AuthorityVersionId,
+        /// Which.
+        serial: SerialNumber,
+    },
+    /// The key is not denied, and no certificate of another device, party or environment holds it.
+    KeyUsable {
+        /// The key.
+        spki: SpkiHash,
+        /// The device that may hold it already.
+        device: Option<DeviceId>,
+    },
+    /// The certificate is in this state.
+    CertificateInState {
+        /// Which.
+        certificate: CertificateId,
+        /// What.
+        state: CertificateState,
+    },
+    /// No environment has this name or trust domain.
+    EnvironmentFree {
+        /// Which.
+        name: EnvironmentName,
+    },
+    /// The newest CRL of the shard has a lower number.
+    CrlNumberAbove {
+        /// Whose.
+        authority_version: AuthorityVersionId,
+        /// Which shard.
+        shard: u32,
+        /// The number to publish.
+        number: u64,
+    },
+}
+
+/// One all-or-nothing change.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// All must hold.
+    pub preconditions: Vec<Precondition>,
+    /// Appended in order.
+    pub entries: Vec<Draft>,
+}
+
+/// Durable: the entries have their places in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Place of the command's first entry.
+    pub first_seq: u64,
+    /// How many entries.
+    pub entries: u64,
+}
+
+/// A command was refused: nothing of it was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("precondition does not hold: {failed:?}")]
+pub struct Conflict {
+    /// The first precondition that does not hold.
+    pub failed: Precondition,
+}
+
+/// Why a commit or read gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// The caller's picture was out of date; nothing was written.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The storage failed: an operator must act. Whether the command was stored is unknown.
+    #[error("storage failed: {0}")]
+    Storage(String),
+    /// A row or entry is not one that this program writes.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// Too much is queued; ask again later. Nothing was written.
+    #[error("the commit queue is full")]
+    Busy,
+}
+
+/// Called once with the outcome, from the store's own thread: it must not block.
+pub type CommitDone = Box<dyn FnOnce(Result<Receipt, StoreFault>) + Send>;
+
+/// An entry with the bytes of its leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// What the log holds.
+    pub leaf: Vec<u8>,
+}
+
+/// The newest signed head of the journal's log, kept beside the rows so that it never goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHead {
+    /// Leaves.
+    pub size: u64,
+    /// The signed note.
+    pub note: String,
+}
+
+/// Which devices a page lists, in order of their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceFilter {
+    /// Only this environment.
+    pub environment: Option<EnvironmentName>,
+    /// Only names after this one (keyset paging).
+    pub after: Option<Name>,
+    /// Only this standing.
+    pub standing: Option<Standing>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Rows and journal, together. Two implementations: memory and SQLite.
+pub trait Store: Send + Sync {
+    /// Queues a command; `done` is called once it is durable or refused.
+    fn submit(&self, command: Command, done: CommitDone);
+
+    /// Queues a command and waits: for callers that own their thread.
+    ///
+    /// # Errors
+    /// As [`StoreFault`] says.
+    fn commit(&self, command: Command) -> Result<Receipt, StoreFault> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.submit(
+            command,
+            Box::new(move |outcome| {
+                // The waiter is this function; it cannot have gone away.
+                let _ = tell.send(outcome);
+            }),
+        );
+        told.recv().map_err(|_| StoreFault::Storage("the store stopped".into()))?
+    }
+
+    /// Entries from `seq` on, at most `limit`.
+    fn journal_from(&self, seq: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreFault>;
+    /// How many entries there are.
+    fn journal_len(&self) -> Result<u64, StoreFault>;
+    /// Entries that concern a device, newest first.
+    fn journal_of_device(&self, device: DeviceId, limit: usize) -> Result<Vec<StoredEntry>, StoreFault>;
+
+    /// The newest signed head.
+    fn log_head(&self) -> Result<Option<LogHead>, StoreFault>;
+    /// Replaces the head if its size is `from` (0 for none): compare and swap, durable.
+    fn advance_log_head(&self, from: u64, head: LogHead) -> Result<(), StoreFault>;
+
+    /// (epoch, incarnation) of the last start; `(0, 1)` before the first.
+    fn started(&self) -> Result<(u64, u8), StoreFault>;
+    /// All authority versions.
+    fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault>;
+    /// All environments.
+    fn environments(&self) -> Result<Vec<EnvironmentRow>, StoreFault>;
+    /// All profile versions, oldest first.
+    fn profiles(&self) -> Result<Vec<ProfileRow>, StoreFault>;
+    /// All operators and services.
+    fn parties(&self) -> Result<Vec<PartyRow>, StoreFault>;
+    /// The policy in force in an environment.
+    fn policy(&self, environment: &EnvironmentName) -> Result<Option<PolicyRow>, StoreFault>;
+
+    /// The token with this password hash.
+    fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Result<Option<TokenRow>, StoreFault>;
+    /// The device with this name.
+    fn device_by_name(
+        &self,
+        environment: &EnvironmentName,
+        name: &Name,
+    ) -> Result<Option<DeviceRow>, StoreFault>;
+    /// Devices of this name in any environment.
+    fn devices_named(&self, name: &Name) -> Result<Vec<DeviceRow>, StoreFault>;
+    /// The device with this identifier.
+    fn device(&self, device: DeviceId) -> Result<Option<DeviceRow>, StoreFault>;
+    /// A page of devices.
+    fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault>;
+    /// Devices that are quarantined or banned, in an environment.
+    fn standing_exceptions(&self, environment: &EnvironmentName) -> Result<Vec<DeviceRow>, StoreFault>;
+
+    /// The certificate with this identifier.
+    fn certificate(&self, certificate: CertificateId) -> Result<Option<CertificateRow>, StoreFault>;
+    /// The certificate with this hash.
+    fn certificate_by_fingerprint(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<CertificateRow>, StoreFault>;
+    /// Certificates with this serial, under any authority version.
+    fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Certificates with this key.
+    fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// All certificates of a device, newest first.
+    fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// All certificates of an operator or service, newest first.
+    fn certificates_of_party(
+        &self,
+        kind: IdentityKind,
+        name: &Name,
+    ) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Certificates that were issued on a token.
+    fn certificates_of_token(&self, token: TokenId) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Intents that were neither issued nor burned.
+    fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Revoked and burned certificates of a CRL shard that had not expired at `now`.
+    fn revoked(
+        &self,
+        authority_version: AuthorityVersionId,
+        shard: u32,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Superseded certificates of an environment that had not expired at `now`.
+    fn superseded(
+        &self,
+        environment: &EnvironmentName,
+        now: Timestamp,
+    ) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Denied keys of an environment.
+    fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault>;
+
+    /// The newest CRL of each shard.
+    fn crls(&self) -> Result<Vec<CrlRow>, StoreFault>;
+    /// What each gateway last reported.
+    fn enforcements(&self) -> Result<Vec<EnforcementRow>, StoreFault>;
+
+    /// Adds counts from a decision log to the sightings, with the log's new position, durably and together.
+    /// `position` is the next expected sequence number of that gateway and epoch.
+    fn add_sightings(
+        &self,
+        gateway: &Name,
+        position: (u32, u64),
+        sightings: &[SightingRow],
+    ) -> Result<(), StoreFault>;
+    /// The position given to the last [`Store::add_sightings`] of a gateway.
+    fn sightings_position(&self, gateway: &Name) -> Result<Option<(u32, u64)>, StoreFault>;
+    /// Where a certificate was used.
+    fn sightings_of(&self, fingerprint: &Fingerprint) -> Result<Vec<SightingRow>, StoreFault>;
+
+    /// Every derived row as one line of text, sorted: equal dumps mean equal rows. Sightings are left out.
+    fn dump_rows(&self) -> Result<Vec<String>, StoreFault>;
+}

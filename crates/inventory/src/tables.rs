@@ -1,0 +1,208 @@
+//! The rows in memory: the reference that every back end is held against, and the other side of replay.
+
+use crate::change::Change;
+use crate::project::{BURNED, party_key};
+use crate::rows::*;
+use crate::store::Precondition;
+use std::collections::{BTreeMap, HashMap};
+use touchmark_identity::{
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Name, ProfileVersionId, SerialNumber,
+    SpkiHash, TokenId,
+};
+use touchmark_journal::{IdentityKind, Scope, Standing, TokenSubject};
+
+/// All derived rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    pub(crate) authorities: BTreeMap<AuthorityVersionId, AuthorityRow>,
+    pub(crate) environments: BTreeMap<EnvironmentName, EnvironmentRow>,
+    pub(crate) profiles: BTreeMap<ProfileVersionId, ProfileRow>,
+    pub(crate) parties: BTreeMap<(IdentityKind, String), PartyRow>,
+    pub(crate) policies: BTreeMap<Option<EnvironmentName>, PolicyRow>,
+    pub(crate) tokens: BTreeMap<TokenId, TokenRow>,
+    pub(crate) devices: BTreeMap<DeviceId, DeviceRow>,
+    pub(crate) device_names: HashMap<(EnvironmentName, Name), DeviceId>,
+    pub(crate) certificates: BTreeMap<CertificateId, CertificateRow>,
+    pub(crate) serials: HashMap<(AuthorityVersionId, SerialNumber), CertificateId>,
+    pub(crate) keys: HashMap<SpkiHash, Vec<CertificateId>>,
+    pub(crate) denied_keys: BTreeMap<(Option<EnvironmentName>, SpkiHash), DeniedKeyRow>,
+    pub(crate) crls: BTreeMap<(AuthorityVersionId, u32), CrlRow>,
+    pub(crate) enforcements: BTreeMap<(Option<EnvironmentName>, Name), EnforcementRow>,
+    pub(crate) refusals: BTreeMap<(Option<EnvironmentName>, String), u64>,
+    pub(crate) started: Option<(u64, u8)>,
+}
+
+impl Tables {
+    /// Applies one change.
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::AddAuthority(row) => drop(self.authorities.insert(row.authority_version, row)),
+            Change::AddEnvironment(row) => drop(self.environments.insert(row.name.clone(), row)),
+            Change::AddProfile(row) => drop(self.profiles.insert(row.profile_version, row)),
+            Change::PutParty(row) => {
+                let (_, kind, name) = party_key(&row.scope, row.kind, row.name.as_str());
+                self.parties.insert((kind, name), row);
+            }
+            Change::AddToken(row) => drop(self.tokens.insert(row.token, row)),
+            Change::CountTokenUse(token) => {
+                if let Some(row) = self.tokens.get_mut(&token) {
+                    row.uses += 1;
+                }
+            }
+            Change::RefundTokenUse(token) => {
+                if let Some(row) = self.tokens.get_mut(&token) {
+                    row.uses = row.uses.saturating_sub(1);
+                }
+            }
+            Change::VoidTokensOfDevice { environment, device } => self.void_tokens(&environment, device),
+            Change::AddDevice(row) => self.add_device(row),
+            Change::SetStanding { device, standing, until } => {
+                if let Some(row) = self.devices.get_mut(&device) {
+                    row.standing = standing;
+                    row.standing_until = until;
+                }
+            }
+            Change::AddCertificate(row) => self.add_certificate(*row),
+            Change::SetIssued { certificate, fingerprint, der } => {
+                self.with_certificate(certificate, |row| {
+                    row.state = CertificateState::Issued;
+                    row.fingerprint = Some(fingerprint);
+                    row.der = der;
+                });
+            }
+            Change::SetConfirmed { certificate, at } => self.with_certificate(certificate, |row| {
+                row.state = CertificateState::Confirmed;
+                row.confirmed_at = Some(at);
+            }),
+            Change::SetSuperseded { certificate, refused_from } => {
+                self.with_certificate(certificate, |row| {
+                    row.state = CertificateState::Superseded;
+                    row.refused_from = Some(refused_from);
+                });
+            }
+            Change::SetRevoked { certificate, at, reason } => self.with_certificate(certificate, |row| {
+                row.state = CertificateState::Revoked;
+                row.revoked_at = Some(at);
+                row.revocation_reason = Some(reason);
+            }),
+            Change::SetBurned { certificate, at } => self.with_certificate(certificate, |row| {
+                row.state = CertificateState::Burned;
+                row.revoked_at = Some(at);
+                row.revocation_reason = Some(BURNED);
+            }),
+            Change::DenyKey(row) => {
+                self.denied_keys.entry((row.scope.environment.clone(), row.spki)).or_insert(row);
+            }
+            Change::PutPolicy(row) => drop(self.policies.insert(row.scope.environment.clone(), row)),
+            Change::PutCrl(row) => drop(self.crls.insert((row.authority_version, row.shard), row)),
+            Change::PutEnforcement(row) => {
+                self.enforcements.insert((row.scope.environment.clone(), row.gateway.clone()), row);
+            }
+            Change::CountRefusals { scope, code, count } => {
+                *self.refusals.entry((scope.environment, code)).or_default() += count;
+            }
+            Change::SetStarted { epoch, incarnation } => self.started = Some((epoch, incarnation)),
+        }
+    }
+
+    fn with_certificate(&mut self, certificate: CertificateId, change: impl FnOnce(&mut CertificateRow)) {
+        if let Some(row) = self.certificates.get_mut(&certificate) {
+            change(row);
+        }
+    }
+
+    fn add_device(&mut self, row: DeviceRow) {
+        if let (Some(environment), Some(name)) = (&row.scope.environment, &row.name) {
+            self.device_names.insert((environment.clone(), name.clone()), row.device);
+        }
+        self.devices.insert(row.device, row);
+    }
+
+    fn add_certificate(&mut self, row: CertificateRow) {
+        self.serials.insert((row.authority_version, row.serial), row.certificate);
+        if let Some(spki) = row.spki {
+            self.keys.entry(spki).or_default().push(row.certificate);
+        }
+        self.certificates.insert(row.certificate, row);
+    }
+
+    fn void_tokens(&mut self, environment: &EnvironmentName, device: DeviceId) {
+        let Some(name) = self.devices.get(&device).and_then(|row| row.name.clone()) else { return };
+        for row in self.tokens.values_mut() {
+            let names_it = matches!(&row.subject, Some(TokenSubject::Named(named)) if *named == name);
+            if names_it && row.scope.environment.as_ref() == Some(environment) {
+                row.void = true;
+            }
+        }
+    }
+
+    /// Whether the precondition holds now.
+    pub fn holds(&self, precondition: &Precondition) -> bool {
+        match precondition {
+            Precondition::TokenUsable { token, now } => self
+                .tokens
+                .get(token)
+                .is_some_and(|row| !row.void && row.uses < row.uses_max && *now <= row.expires_at),
+            Precondition::DeviceNameFree { environment, name } => {
+                !self.device_names.contains_key(&(environment.clone(), name.clone()))
+            }
+            Precondition::DeviceStanding { device, standing } => {
+                self.devices.get(device).is_some_and(|row| row.standing == *standing)
+            }
+            Precondition::SerialFree { authority_version, serial } => {
+                !self.serials.contains_key(&(*authority_version, *serial))
+            }
+            Precondition::KeyUsable { spki, device } => {
+                let denied = self.denied_keys.keys().any(|(_, denied)| denied == spki);
+                let foreign = self
+                    .keys
+                    .get(spki)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| self.certificates.get(id))
+                    .any(|row| device.is_none() || row.device != *device);
+                !denied && !foreign
+            }
+            Precondition::CertificateInState { certificate, state } => {
+                self.certificates.get(certificate).is_some_and(|row| row.state == *state)
+            }
+            Precondition::EnvironmentFree { name } => !self.environments.contains_key(name),
+            Precondition::CrlNumberAbove { authority_version, shard, number } => {
+                self.crls.get(&(*authority_version, *shard)).is_none_or(|row| row.number < *number)
+            }
+        }
+    }
+
+    /// Every row as one line of text, sorted.
+    pub fn dump(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        lines.extend(self.authorities.values().map(|row| format!("{row:?}")));
+        lines.extend(self.environments.values().map(|row| format!("{row:?}")));
+        lines.extend(self.profiles.values().map(|row| format!("{row:?}")));
+        lines.extend(self.parties.values().map(|row| format!("{row:?}")));
+        lines.extend(self.policies.values().map(|row| format!("{row:?}")));
+        lines.extend(self.tokens.values().map(|row| format!("{row:?}")));
+        lines.extend(self.devices.values().map(|row| format!("{row:?}")));
+        lines.extend(self.certificates.values().map(|row| format!("{row:?}")));
+        lines.extend(self.denied_keys.values().map(|row| format!("{row:?}")));
+        lines.extend(self.crls.values().map(|row| format!("{row:?}")));
+        lines.extend(self.enforcements.values().map(|row| format!("{row:?}")));
+        lines.extend(self.refusals.iter().map(|row| format!("Refusals {row:?}")));
+        lines.extend(self.started.iter().map(|row| format!("Started {row:?}")));
+        lines.sort();
+        lines
+    }
+
+    /// The devices that are quarantined or banned in an environment.
+    pub(crate) fn exceptions(&self, environment: &EnvironmentName) -> Vec<DeviceRow> {
+        self.devices
+            .values()
+            .filter(|row| row.standing != Standing::Active && in_environment(&row.scope, environment))
+            .cloned()
+            .collect()
+    }
+}
+
+pub(crate) fn in_environment(scope: &Scope, environment: &EnvironmentName) -> bool {
+    scope.environment.as_ref() == Some(environment)
+}

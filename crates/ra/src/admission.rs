@@ -1,0 +1,245 @@
+//! Admission: may this device have a certificate, and on whose word?
+//!
+//! In: an [`EnrolmentRequest`] whose proof of possession is checked, and the rows it concerns.
+//! Out: an order for the CA with what must hold and be recorded beside it, or a [`Refusal`].
+
+use crate::refusal::Refusal;
+use std::net::IpAddr;
+use touchmark_ca::{IssuanceOrder, OrderParts};
+use touchmark_enrol::EnrolmentRequest;
+use touchmark_identity::{Actor, DeviceId, Name, PathKind, SpiffeId, Timestamp};
+use touchmark_inventory::{CertificateRow, DeviceRow, EnvironmentRow, Precondition, TokenRow};
+use touchmark_journal::{
+    DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, Private, Salt, Standing,
+    TokenSubject,
+};
+use touchmark_x509::certificate::ExtendedKeyUsage;
+use touchmark_x509::csr::Granted;
+
+/// The rows that an enrolment concerns, read by the caller. The commit checks again what may have changed.
+#[derive(Debug)]
+pub struct EnrolmentFacts<'a> {
+    /// The environment that the request is for.
+    pub environment: &'a EnvironmentRow,
+    /// The token whose password was presented, if there is one.
+    pub token: Option<&'a TokenRow>,
+    /// The name that was presented with it.
+    pub username: &'a str,
+    /// The device of that name.
+    pub device: Option<&'a DeviceRow>,
+    /// All certificates of the identity, newest first.
+    pub certificates: &'a [CertificateRow],
+    /// Purposes that the profile gives.
+    pub extended_key_usages: &'a [ExtendedKeyUsage],
+}
+
+/// Admitted: the order, and what the commit must check and record with its intent.
+#[derive(Debug)]
+pub struct Admitted {
+    /// For the CA.
+    pub order: IssuanceOrder,
+    /// Checked again inside the transaction.
+    pub preconditions: Vec<Precondition>,
+    /// Recorded in the same transaction, before the intent.
+    pub entries: Vec<Draft>,
+    /// Who, when, where, for the intent.
+    pub envelope: Envelope,
+}
+
+/// Decides on an enrolment with a token.
+///
+/// `random` makes a new device's identifier and salts its private part.
+///
+/// # Errors
+/// [`Refusal`]; nothing is recorded and nothing is spent.
+pub fn admit(
+    request: &EnrolmentRequest,
+    facts: &EnrolmentFacts<'_>,
+    cause: &str,
+    now: Timestamp,
+    random: [u8; 26],
+) -> Result<Admitted, Refusal> {
+    let token = facts.token.ok_or(Refusal::Token)?;
+    let name = named(token, facts)?;
+    within_environment(token, facts.environment)?;
+    usable(token, now)?;
+    if let Some(device) = facts.device.filter(|_| token.kind == IdentityKind::Operational) {
+        if device.standing != Standing::Active {
+            return Err(Refusal::Standing { device: device.device, standing: device.standing });
+        }
+        if matches!(token.subject, Some(TokenSubject::Prefix(_))) {
+            return Err(Refusal::DeviceExists { name });
+        }
+    }
+    let identity = SpiffeId {
+        trust_domain: facts.environment.trust_domain.clone(),
+        kind: path_kind(token.kind),
+        name: name.clone(),
+    };
+    let (dns, ips) = hosts(token);
+    request.csr().within(&Granted {
+        common_name: name.as_str(),
+        uri: &identity.to_string(),
+        dns: &dns,
+        ips: &ips,
+        extended_key_usages: facts.extended_key_usages,
+    })?;
+    let subject = subject(token, facts, &name, cause, now, random);
+    let public_key = request.csr().public_key().clone();
+    let mut preconditions = vec![
+        Precondition::TokenUsable { token: token.token, now },
+        Precondition::KeyUsable { spki: public_key.spki_hash(), device: subject.device },
+    ];
+    preconditions.extend(subject.precondition);
+    let newest = facts.certificates.first();
+    let order = IssuanceOrder::assert_admitted(OrderParts {
+        scope: token.scope.clone(),
+        identity,
+        kind: token.kind,
+        device: subject.device,
+        public_key,
+        csr_sha256: request.csr().digest(),
+        scope_strings: subject.scope_strings,
+        dns,
+        ips,
+        token: Some(token.token),
+        replaces: newest.filter(|row| row.state.is_live()).map(|row| row.certificate),
+        generation: newest.map_or(1, |row| row.generation + 1),
+    });
+    let envelope =
+        Envelope { scope: token.scope.clone(), actor: subject.actor, cause: cause.into(), at: now };
+    Ok(Admitted { order, preconditions, entries: subject.entries, envelope })
+}
+
+/// The name that the token lets in, if the presented one fits it.
+fn named(token: &TokenRow, facts: &EnrolmentFacts<'_>) -> Result<Name, Refusal> {
+    let name: Name = facts.username.parse().map_err(|_| Refusal::Token)?;
+    let fits = match &token.subject {
+        Some(TokenSubject::Named(only)) => *only == name,
+        Some(TokenSubject::Prefix(prefix)) => {
+            name.as_str().len() > prefix.as_str().len() && name.as_str().starts_with(prefix.as_str())
+        }
+        None => false,
+    };
+    if fits { Ok(name) } else { Err(Refusal::Token) }
+}
+
+fn within_environment(token: &TokenRow, environment: &EnvironmentRow) -> Result<(), Refusal> {
+    match &token.scope.environment {
+        Some(good) if *good == environment.name => Ok(()),
+        Some(good) => Err(Refusal::Environment { token: good.clone(), asked: environment.name.clone() }),
+        None => Err(Refusal::Token),
+    }
+}
+
+fn usable(token: &TokenRow, now: Timestamp) -> Result<(), Refusal> {
+    if token.void {
+        return Err(Refusal::TokenVoid);
+    }
+    if now > token.expires_at {
+        return Err(Refusal::TokenExpired);
+    }
+    if token.uses >= token.uses_max {
+        return Err(Refusal::TokenUsed);
+    }
+    Ok(())
+}
+
+fn path_kind(kind: IdentityKind) -> PathKind {
+    match kind {
+        IdentityKind::Operational => PathKind::Device,
+        IdentityKind::Service => PathKind::Service,
+        IdentityKind::Operator => PathKind::Operator,
+    }
+}
+
+fn hosts(token: &TokenRow) -> (Vec<String>, Vec<IpAddr>) {
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    for host in &token.hosts {
+        match host.parse() {
+            Ok(ip) => ips.push(ip),
+            Err(_) => dns.push(host.clone()),
+        }
+    }
+    (dns, ips)
+}
+
+/// Who gets the certificate: a known device, a new one, or a party that is no device.
+struct Subject {
+    device: Option<DeviceId>,
+    actor: Actor,
+    entries: Vec<Draft>,
+    precondition: Option<Precondition>,
+    scope_strings: Vec<String>,
+}
+
+fn subject(
+    token: &TokenRow,
+    facts: &EnrolmentFacts<'_>,
+    name: &Name,
+    cause: &str,
+    now: Timestamp,
+    random: [u8; 26],
+) -> Subject {
+    if token.kind != IdentityKind::Operational {
+        return Subject {
+            device: None,
+            actor: Actor::automation(name.clone()),
+            entries: Vec::new(),
+            precondition: None,
+            scope_strings: Vec::new(),
+        };
+    }
+    if let Some(device) = facts.device {
+        return Subject {
+            device: Some(device.device),
+            actor: device_actor(device.device, name),
+            entries: Vec::new(),
+            precondition: Some(Precondition::DeviceStanding {
+                device: device.device,
+                standing: Standing::Active,
+            }),
+            scope_strings: scope_strings(device.model.as_ref()),
+        };
+    }
+    let (mut id, mut salt) = ([0; 10], [0; 16]);
+    id.copy_from_slice(&random[..10]);
+    salt.copy_from_slice(&random[10..]);
+    let device = DeviceId::draw(now, id);
+    let actor = device_actor(device, name);
+    let registered = Draft {
+        envelope: Envelope { scope: token.scope.clone(), actor: actor.clone(), cause: cause.into(), at: now },
+        event: Event::DeviceRegistered(DeviceRegistered { device }),
+        private: Some((
+            Salt(salt),
+            Private::Device(DevicePrivate {
+                name: name.clone(),
+                model: token.model.clone(),
+                owner: token.created_by.clone(),
+            }),
+        )),
+    };
+    Subject {
+        device: Some(device),
+        actor,
+        entries: vec![registered],
+        precondition: Some(Precondition::DeviceNameFree {
+            environment: facts.environment.name.clone(),
+            name: name.clone(),
+        }),
+        scope_strings: scope_strings(token.model.as_ref()),
+    }
+}
+
+/// Leaves stay readable for ever, so a device acts in them under its opaque identifier, not its name.
+fn device_actor(device: DeviceId, name: &Name) -> Actor {
+    Actor::device(device.to_string().parse().unwrap_or_else(|_| name.clone()))
+}
+
+/// What the certificate carries for the gateway's policy. Every device keeps its key in software until
+/// evidence says otherwise.
+fn scope_strings(model: Option<&Name>) -> Vec<String> {
+    let mut strings = vec!["custody:software".to_owned()];
+    strings.extend(model.map(|model| format!("model:{model}")));
+    strings
+}

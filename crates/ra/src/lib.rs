@@ -1,0 +1,22 @@
+//! The registration authority: who may have a certificate, who may lose one, and on whose word.
+//!
+//! In: proven requests, rows that the caller read, and a [`Mandate`] where a person acts. Out: an order for
+//! the CA or a [`Refusal`] that says who must act; commands for the store. No key, no HTTP, no clock, no table.
+//! Terms: RA (RFC 4949), token (design of this product), LDevID (IEEE 802.1AR).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod admission;
+mod confirmation;
+mod containment;
+mod mandate;
+mod recovery;
+mod refusal;
+mod token;
+
+pub use admission::{Admitted, EnrolmentFacts, admit};
+pub use confirmation::confirm;
+pub use containment::{ContainmentFault, ban, quarantine, release, revoke};
+pub use mandate::{Act, Mandate};
+pub use recovery::burn;
+pub use refusal::Refusal;
+pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, create_token};

@@ -1,0 +1,94 @@
+//! Tokens: an operator's permission for one device, or for a number of new ones, to enrol.
+
+use crate::mandate::{Act, Mandate};
+use core::time::Duration;
+use touchmark_identity::{Name, Timestamp, TokenId};
+use touchmark_inventory::Command;
+use touchmark_journal::{
+    Draft, Envelope, Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject,
+};
+
+/// A token that lies around is a hole: a week bounds what a forgotten one can do.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// A batch larger than this is a batch for the factory, not for one password.
+const USES_MAX: u32 = 100_000;
+/// Host names in one service certificate.
+const HOSTS_MAX: usize = 16;
+
+/// What an operator asked for.
+#[derive(Clone, Debug)]
+pub struct TokenOrder {
+    /// Where it is good.
+    pub scope: Scope,
+    /// What it enrols.
+    pub kind: IdentityKind,
+    /// Whom.
+    pub subject: TokenSubject,
+    /// How often.
+    pub uses: u32,
+    /// For how long.
+    pub lifetime: Duration,
+    /// Model of the device.
+    pub model: Option<Name>,
+    /// Host names and addresses of a service.
+    pub hosts: Vec<String>,
+}
+
+/// Why a token cannot be made as asked: the operator must ask otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFault {
+    /// No uses, or too many, or several for one name.
+    #[error("a token has 1 to {USES_MAX} uses, and one for a single name has exactly 1")]
+    Uses,
+    /// No time, or too much.
+    #[error("a token lives from 1 second to {} days", TOKEN_LIFETIME_MAX.as_secs() / 86_400)]
+    Lifetime,
+    /// Host names only make sense in a service's certificate.
+    #[error("host names are for services only, {HOSTS_MAX} at most")]
+    Hosts,
+    /// The mandate is for something else.
+    #[error("the operator was permitted another act")]
+    Mandate,
+}
+
+/// The command that makes a token; its password's hash is stored, never the password.
+///
+/// # Errors
+/// [`TokenFault`] when the order is out of bounds.
+pub fn create_token(
+    mandate: Mandate,
+    order: TokenOrder,
+    secret_sha256: [u8; 32],
+    now: Timestamp,
+    random: [u8; 26],
+) -> Result<(TokenId, Timestamp, Command), TokenFault> {
+    if mandate.act() != Act::DeviceEnrol {
+        return Err(TokenFault::Mandate);
+    }
+    let single = matches!(order.subject, TokenSubject::Named(_));
+    if order.uses == 0 || order.uses > USES_MAX || (single && order.uses != 1) {
+        return Err(TokenFault::Uses);
+    }
+    if order.lifetime.is_zero() || order.lifetime > TOKEN_LIFETIME_MAX {
+        return Err(TokenFault::Lifetime);
+    }
+    if order.hosts.len() > HOSTS_MAX || (order.kind != IdentityKind::Service && !order.hosts.is_empty()) {
+        return Err(TokenFault::Hosts);
+    }
+    let (mut id, mut salt) = ([0; 10], [0; 16]);
+    id.copy_from_slice(&random[..10]);
+    salt.copy_from_slice(&random[10..]);
+    let token = TokenId::draw(now, id);
+    let expires_at = now.plus(order.lifetime);
+    let event = Event::TokenCreated(TokenCreated { token, kind: order.kind, uses: order.uses, expires_at });
+    let private = Private::Token(TokenPrivate {
+        secret_sha256,
+        subject: order.subject,
+        model: order.model,
+        hosts: order.hosts,
+    });
+    let envelope =
+        Envelope { scope: order.scope, actor: mandate.actor().clone(), cause: "api/tokens".into(), at: now };
+    let entries = vec![Draft { envelope, event, private: Some((Salt(salt), private)) }];
+    Ok((token, expires_at, Command { preconditions: Vec::new(), entries }))
+}
