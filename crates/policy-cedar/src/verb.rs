@@ -1,0 +1,59 @@
+//! What an operator does, as a closed set: a verb that is not here cannot be permitted.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// A word that is no verb.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown verb")]
+pub struct UnknownVerb;
+
+macro_rules! operator_verbs {
+    ($($variant:ident $word:literal $doc:literal,)*) => {
+        /// An act of an operator on the authority.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum OperatorVerb {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl OperatorVerb {
+            /// Every verb.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The word in policies (`Action::"device-revoke"`), in logs and on the command line.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+operator_verbs! {
+    DeviceRead "device-read" "See devices, where they are used, and what happens to them.",
+    CertificateRead "certificate-read" "See certificates.",
+    AuditRead "audit-read" "Read journal, decision log and their proofs.",
+    PolicyRead "policy-read" "Read policies and try requests against them.",
+    EnvironmentRead "environment-read" "See environments, authorities and gateways.",
+    DeviceEnrol "device-enrol" "Make a token with which a device enrols.",
+    DeviceRevoke "device-revoke" "Revoke a device's credentials.",
+    DeviceQuarantine "device-quarantine" "Quarantine a device.",
+    DeviceRelease "device-release" "Lift a quarantine.",
+    DeviceBan "device-ban" "Ban a device for good.",
+    ServiceEnrol "service-enrol" "Give a gateway or a service its credentials.",
+    OperatorEnrol "operator-enrol" "Give an operator credentials and roles.",
+    PolicyActivate "policy-activate" "Put a policy version into force.",
+    EnvironmentCreate "environment-create" "Make an environment with its issuing authority.",
+}
+
+impl FromStr for OperatorVerb {
+    type Err = UnknownVerb;
+    fn from_str(word: &str) -> Result<Self, UnknownVerb> {
+        Self::ALL.iter().copied().find(|verb| verb.as_str() == word).ok_or(UnknownVerb)
+    }
+}
+
+impl fmt::Display for OperatorVerb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
