@@ -24,7 +24,7 @@ pub struct EnrolmentFacts<'a> {
     /// The token whose password was presented, if there is one.
     pub token: Option<&'a TokenRow>,
     /// The name that was presented with it.
-    pub username: &'a str,
+    pub username: &'a Name,
     /// The device of that name.
     pub device: Option<&'a DeviceRow>,
     /// All certificates of the identity, newest first.
@@ -113,15 +113,15 @@ pub fn admit(
 
 /// The name that the token lets in, if the presented one fits it.
 fn named(token: &TokenRow, facts: &EnrolmentFacts<'_>) -> Result<Name, Refusal> {
-    let name: Name = facts.username.parse().map_err(|_| Refusal::Token)?;
+    let name = facts.username;
     let fits = match &token.subject {
-        Some(TokenSubject::Named(only)) => *only == name,
+        Some(TokenSubject::Named(only)) => only == name,
         Some(TokenSubject::Prefix(prefix)) => {
             name.as_str().len() > prefix.as_str().len() && name.as_str().starts_with(prefix.as_str())
         }
         None => false,
     };
-    if fits { Ok(name) } else { Err(Refusal::Token) }
+    if fits { Ok(name.clone()) } else { Err(Refusal::Token) }
 }
 
 fn within_environment(token: &TokenRow, environment: &EnvironmentRow) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use touchmark_identity::Actor;
 /// What an operator may be allowed to do; the words are those of the operator policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// Make a token, and so let a device in.
+    /// Make a token, and so let a device, service or operator in.
     DeviceEnrol,
     /// Kill a device's certificates.
     DeviceRevoke,

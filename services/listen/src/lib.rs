@@ -1,0 +1,29 @@
+//! Incoming connections: bound ports, TLS handshakes within limits, and who proved to be at the other end.
+//!
+//! In: a port's [`PortPolicy`], the server's certificate, and a [`PathCheck`] that judges client certificates.
+//! Out: [`Accepted`] connections (possession proven where a certificate was shown), or an [`AcceptFault`].
+//! Each port has one TLS configuration whatever the client names (SNI, ALPN), and nothing resumes a
+//! session: a resumed one would skip the judgement of the client's certificate. No rule about devices lives here.
+//! Standards: RFC 8446, RFC 5246.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod accept;
+mod bind;
+mod clock;
+mod fault;
+mod peer;
+mod port;
+mod serve;
+mod server_identity;
+mod stop;
+
+pub use accept::{Accepted, HANDSHAKE_TIMEOUT, TlsFacts, TlsVersion, accept};
+pub use bind::{BindFault, Bound, bind};
+pub use clock::Clock;
+pub use fault::AcceptFault;
+pub use peer::{PathCheck, PathRefusal, PeerChain};
+pub use port::{BadServerTls, PortPolicy, ServerTls};
+pub use serve::{Drained, Limits, serve_plain, serve_tls};
+pub use server_identity::{BadServerIdentity, ServerIdentity};
+pub use stop::{Stop, StopSwitch};
+pub use tokio_rustls::server::TlsStream;
