@@ -1,8 +1,12 @@
 //! What an entry does to rows: few, total changes that each back end writes in its own way.
+//!
+//! A row that is added takes its keys for ever. A command that would take a key twice is refused whole by
+//! every back end, whatever its preconditions say: [`UniqueKey`] is the list.
 
 use crate::rows::*;
 use touchmark_identity::{
-    CertificateId, DeviceId, EnvironmentName, Fingerprint, RevocationReason, Timestamp, TokenId,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
+    RevocationReason, SerialNumber, Timestamp, TokenId, TrustDomain,
 };
 use touchmark_journal::{Scope, Standing};
 
@@ -23,7 +27,7 @@ pub enum Change {
     CountTokenUse(TokenId),
     /// Gives one use of a token back.
     RefundTokenUse(TokenId),
-    /// Voids every token that can enrol the device, made at or before `before`.
+    /// Voids every token that names the device. A token made afterwards lets it come back.
     VoidTokensOfDevice {
         /// Environment of the device.
         environment: EnvironmentName,
@@ -106,4 +110,74 @@ pub enum Change {
         /// Serial prefix.
         incarnation: u8,
     },
+}
+
+/// What no two rows may share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UniqueKey {
+    /// Of an authority version.
+    Authority(AuthorityVersionId),
+    /// Of an environment.
+    Environment(EnvironmentName),
+    /// An identity's URI has one meaning only if no two environments share their trust domain.
+    TrustDomain(TrustDomain),
+    /// Of a profile version.
+    Profile(ProfileVersionId),
+    /// Of a token.
+    Token(TokenId),
+    /// Of a device.
+    Device(DeviceId),
+    /// Of a device, until it is erased.
+    DeviceName(EnvironmentName, Name),
+    /// Of a certificate's row.
+    Certificate(CertificateId),
+    /// RFC 5280 §4.1.2.2.
+    Serial(AuthorityVersionId, SerialNumber),
+}
+
+impl Change {
+    /// What a burned intent is listed as in a CRL: it never left the house, so no reason is given.
+    pub const BURNED: RevocationReason = RevocationReason::Unspecified;
+
+    /// The keys that the change takes for its row.
+    pub fn takes(&self) -> Vec<UniqueKey> {
+        match self {
+            Self::AddAuthority(row) => vec![UniqueKey::Authority(row.authority_version)],
+            Self::AddEnvironment(row) => {
+                vec![
+                    UniqueKey::Environment(row.name.clone()),
+                    UniqueKey::TrustDomain(row.trust_domain.clone()),
+                ]
+            }
+            Self::AddProfile(row) => vec![UniqueKey::Profile(row.profile_version)],
+            Self::AddToken(row) => vec![UniqueKey::Token(row.token)],
+            Self::AddDevice(row) => {
+                let mut keys = vec![UniqueKey::Device(row.device)];
+                if let (Some(environment), Some(name)) = (&row.scope.environment, &row.name) {
+                    keys.push(UniqueKey::DeviceName(environment.clone(), name.clone()));
+                }
+                keys
+            }
+            Self::AddCertificate(row) => vec![
+                UniqueKey::Certificate(row.certificate),
+                UniqueKey::Serial(row.authority_version, row.serial),
+            ],
+            Self::PutParty(_)
+            | Self::CountTokenUse(_)
+            | Self::RefundTokenUse(_)
+            | Self::VoidTokensOfDevice { .. }
+            | Self::SetStanding { .. }
+            | Self::SetIssued { .. }
+            | Self::SetConfirmed { .. }
+            | Self::SetSuperseded { .. }
+            | Self::SetRevoked { .. }
+            | Self::SetBurned { .. }
+            | Self::DenyKey(_)
+            | Self::PutPolicy(_)
+            | Self::PutCrl(_)
+            | Self::PutEnforcement(_)
+            | Self::CountRefusals { .. }
+            | Self::SetStarted { .. } => Vec::new(),
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod rows;
 mod store;
 mod tables;
 
-pub use change::Change;
+pub use change::{Change, UniqueKey};
 pub use memory::{Fault, MemoryStore};
 pub use project::{Unprojectable, concerned_device, project};
 pub use rows::{

@@ -2,11 +2,12 @@
 //!
 //! Used by simulation and tests; the SQLite store is held against the same conformance suite.
 
+use crate::change::Change;
 use crate::project::{concerned_device, project};
 use crate::rows::*;
 use crate::store::*;
 use crate::tables::{Tables, in_environment};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
@@ -66,16 +67,26 @@ impl MemoryStore {
         if fault == Fault::Lost {
             return Err(StoreFault::Storage("fault point: lost".into()));
         }
+        let leaves: Vec<Vec<u8>> = command
+            .entries
+            .iter()
+            .map(|draft| draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string())))
+            .collect::<Result<_, _>>()?;
         if let Some(failed) = command.preconditions.into_iter().find(|p| !inner.tables.holds(p)) {
             return Err(Conflict { failed }.into());
         }
         let first_seq = inner.journal.len() as u64;
         let mut accepted = Vec::with_capacity(command.entries.len());
-        for (seq, draft) in (first_seq..).zip(command.entries) {
-            let leaf = draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string()))?;
+        let mut taken = BTreeSet::new();
+        for (seq, (draft, leaf)) in (first_seq..).zip(command.entries.into_iter().zip(leaves)) {
             let private = draft.private.clone();
             let entry = draft.at(seq);
             let changes = project(&entry).map_err(|e| StoreFault::Damaged(e.to_string()))?;
+            for key in changes.iter().flat_map(Change::takes) {
+                if inner.tables.has(&key) || !taken.insert(key.clone()) {
+                    return Err(StoreFault::Damaged(format!("taken already: {key:?}")));
+                }
+            }
             accepted.push((StoredEntry { entry, leaf }, private, changes));
         }
         let entries = accepted.len() as u64;
@@ -196,7 +207,13 @@ impl Store for MemoryStore {
             .cloned()
             .collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name).then(a.device.cmp(&b.device)));
-        rows.truncate(filter.limit);
+        if let Some(last) =
+            filter.limit.checked_sub(1).and_then(|last| rows.get(last)).map(|row| row.name.clone())
+        {
+            rows.retain(|row| row.name <= last);
+        } else if filter.limit == 0 {
+            rows.clear();
+        }
         Ok(rows)
     }
 
@@ -239,7 +256,9 @@ impl Store for MemoryStore {
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault> {
         Ok(self.newest_first(|row| {
-            row.kind == kind && row.identity.as_ref().is_some_and(|identity| identity.name == *name)
+            row.device.is_none()
+                && row.kind == kind
+                && row.identity.as_ref().is_some_and(|identity| identity.name == *name)
         }))
     }
 
@@ -261,7 +280,7 @@ impl Store for MemoryStore {
             row.authority_version == authority_version
                 && row.crl_shard == shard
                 && row.revoked_at.is_some()
-                && row.validity.not_after() >= now
+                && unexpired(row, now)
         }))
     }
 
@@ -273,7 +292,7 @@ impl Store for MemoryStore {
         Ok(self.newest_first(|row| {
             row.state == CertificateState::Superseded
                 && in_environment(&row.scope, environment)
-                && row.validity.not_after() >= now
+                && unexpired(row, now)
         }))
     }
 
@@ -311,12 +330,7 @@ impl Store for MemoryStore {
                     && row.resource == new.resource
             };
             match inner.sightings.iter_mut().find(same) {
-                Some(row) => {
-                    row.first = row.first.min(new.first);
-                    row.last = row.last.max(new.last);
-                    row.allowed += new.allowed;
-                    row.denied += new.denied;
-                }
+                Some(row) => row.absorb(new),
                 None => inner.sightings.push(new.clone()),
             }
         }
@@ -330,7 +344,12 @@ impl Store for MemoryStore {
 
     fn sightings_of(&self, fingerprint: &Fingerprint) -> Result<Vec<SightingRow>, StoreFault> {
         let inner = self.lock();
-        Ok(inner.sightings.iter().filter(|row| row.fingerprint == *fingerprint).cloned().collect())
+        let mut rows: Vec<SightingRow> =
+            inner.sightings.iter().filter(|row| row.fingerprint == *fingerprint).cloned().collect();
+        rows.sort_by(|a, b| {
+            (&a.relying_party, &a.action, &a.resource).cmp(&(&b.relying_party, &b.action, &b.resource))
+        });
+        Ok(rows)
     }
 
     fn dump_rows(&self) -> Result<Vec<String>, StoreFault> {
@@ -342,4 +361,9 @@ impl MemoryStore {
     fn newest_first(&self, wanted: impl Fn(&CertificateRow) -> bool) -> Vec<CertificateRow> {
         self.lock().tables.certificates.values().rev().filter(|row| wanted(row)).cloned().collect()
     }
+}
+
+/// The whole of the last second counts, as in `Validity::contains`.
+fn unexpired(row: &CertificateRow, now: Timestamp) -> bool {
+    row.validity.not_after().unix_s() >= now.unix_s()
 }

@@ -5,7 +5,7 @@
 
 use crate::change::Change;
 use crate::rows::*;
-use touchmark_identity::{CertificateId, DeviceId, RevocationReason};
+use touchmark_identity::{CertificateId, DeviceId};
 use touchmark_journal::{Entry, Event, IdentityKind, Private, Scope, Standing};
 
 /// An entry that cannot be turned into rows: it was not written by this program.
@@ -97,6 +97,9 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 Some(Private::Device(device)) => Some(device),
                 Some(_) => return Err(foreign()),
             };
+            if entry.envelope.scope.environment.is_none() {
+                return Err(Unprojectable::NoEnvironment { seq });
+            }
             vec![Change::AddDevice(DeviceRow {
                 device: e.device,
                 scope: scope(),
@@ -236,9 +239,6 @@ pub fn concerned_device(
         | Event::Started(_) => None,
     }
 }
-
-/// What a burned intent is listed as in a CRL: it never left the house, so no reason is given.
-pub(crate) const BURNED: RevocationReason = RevocationReason::Unspecified;
 
 /// Parties are keyed by kind and name inside a scope.
 pub(crate) fn party_key(scope: &Scope, kind: IdentityKind, name: &str) -> (Scope, IdentityKind, String) {

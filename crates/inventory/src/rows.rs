@@ -308,3 +308,13 @@ pub struct SightingRow {
     /// Times denied.
     pub denied: u64,
 }
+
+impl SightingRow {
+    /// Takes in what was seen of the same certificate, place, action and resource at another time.
+    pub fn absorb(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.allowed = self.allowed.saturating_add(other.allowed);
+        self.denied = self.denied.saturating_add(other.denied);
+    }
+}

@@ -55,7 +55,7 @@ pub enum Precondition {
         /// What.
         state: CertificateState,
     },
-    /// No environment has this name or trust domain.
+    /// No environment has this name. (A trust domain that is taken is refused as a key: `UniqueKey`.)
     EnvironmentFree {
         /// Which.
         name: EnvironmentName,
@@ -144,7 +144,8 @@ pub struct DeviceFilter {
     pub after: Option<Name>,
     /// Only this standing.
     pub standing: Option<Standing>,
-    /// At most this many.
+    /// At most this many, and then those of the last one's name in other environments: a page never ends
+    /// between two of one name, so that paging by name skips none.
     pub limit: usize,
 }
 
@@ -265,7 +266,7 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreFault>;
     /// The position given to the last [`Store::add_sightings`] of a gateway.
     fn sightings_position(&self, gateway: &Name) -> Result<Option<(u32, u64)>, StoreFault>;
-    /// Where a certificate was used.
+    /// Where a certificate was used, in order of relying party, action and resource.
     fn sightings_of(&self, fingerprint: &Fingerprint) -> Result<Vec<SightingRow>, StoreFault>;
 
     /// Every derived row as one line of text, sorted: equal dumps mean equal rows. Sightings are left out.

@@ -1,7 +1,7 @@
 //! The rows in memory: the reference that every back end is held against, and the other side of replay.
 
-use crate::change::Change;
-use crate::project::{BURNED, party_key};
+use crate::change::{Change, UniqueKey};
+use crate::project::party_key;
 use crate::rows::*;
 use crate::store::Precondition;
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ impl Tables {
             Change::AddToken(row) => drop(self.tokens.insert(row.token, row)),
             Change::CountTokenUse(token) => {
                 if let Some(row) = self.tokens.get_mut(&token) {
-                    row.uses += 1;
+                    row.uses = row.uses.saturating_add(1);
                 }
             }
             Change::RefundTokenUse(token) => {
@@ -88,7 +88,7 @@ impl Tables {
             Change::SetBurned { certificate, at } => self.with_certificate(certificate, |row| {
                 row.state = CertificateState::Burned;
                 row.revoked_at = Some(at);
-                row.revocation_reason = Some(BURNED);
+                row.revocation_reason = Some(Change::BURNED);
             }),
             Change::DenyKey(row) => {
                 self.denied_keys.entry((row.scope.environment.clone(), row.spki)).or_insert(row);
@@ -99,7 +99,8 @@ impl Tables {
                 self.enforcements.insert((row.scope.environment.clone(), row.gateway.clone()), row);
             }
             Change::CountRefusals { scope, code, count } => {
-                *self.refusals.entry((scope.environment, code)).or_default() += count;
+                let sum = self.refusals.entry((scope.environment, code)).or_default();
+                *sum = sum.saturating_add(count);
             }
             Change::SetStarted { epoch, incarnation } => self.started = Some((epoch, incarnation)),
         }
@@ -132,6 +133,27 @@ impl Tables {
             let names_it = matches!(&row.subject, Some(TokenSubject::Named(named)) if *named == name);
             if names_it && row.scope.environment.as_ref() == Some(environment) {
                 row.void = true;
+            }
+        }
+    }
+
+    /// Whether a row has the key already.
+    pub fn has(&self, key: &UniqueKey) -> bool {
+        match key {
+            UniqueKey::Authority(id) => self.authorities.contains_key(id),
+            UniqueKey::Environment(name) => self.environments.contains_key(name),
+            UniqueKey::TrustDomain(domain) => {
+                self.environments.values().any(|row| row.trust_domain == *domain)
+            }
+            UniqueKey::Profile(id) => self.profiles.contains_key(id),
+            UniqueKey::Token(id) => self.tokens.contains_key(id),
+            UniqueKey::Device(id) => self.devices.contains_key(id),
+            UniqueKey::DeviceName(environment, name) => {
+                self.device_names.contains_key(&(environment.clone(), name.clone()))
+            }
+            UniqueKey::Certificate(id) => self.certificates.contains_key(id),
+            UniqueKey::Serial(authority_version, serial) => {
+                self.serials.contains_key(&(*authority_version, *serial))
             }
         }
     }

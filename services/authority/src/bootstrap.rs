@@ -1,0 +1,105 @@
+//! The product's own first identities: its server certificate at every start, the first operator once. Both go
+//! the same road as every device: token, request, admission, plan, record, sign, record.
+
+use crate::config::AuthorityConfig;
+use crate::enrolment::{Enrolled, EnrolmentFault, Enrolments};
+use crate::environments::bootstrap_actor;
+use crate::tokens::{NewTokenFault, Tokens};
+use std::time::Duration;
+use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_atomic};
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
+use touchmark_identity::{EnvironmentName, Name};
+use touchmark_inventory::EnvironmentRow;
+use touchmark_journal::{IdentityKind, Scope, TokenSubject};
+use touchmark_ra::{Act, Mandate, TokenOrder};
+use touchmark_x509::csr::{CsrFault, UnprovenCsr};
+use touchmark_x509::request::certification_request;
+use touchmark_x509::{KeyAlgorithm, SigningFault, SoftwareKey};
+
+/// A bootstrap token is used at once.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Why an own identity did not come into being.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapFault {
+    /// The key.
+    #[error(transparent)]
+    Signing(#[from] SigningFault),
+    /// Our own request.
+    #[error(transparent)]
+    Csr(#[from] CsrFault),
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] NewTokenFault),
+    /// The road.
+    #[error(transparent)]
+    Enrolment(#[from] EnrolmentFault),
+    /// A file.
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+}
+
+/// An own identity with its key.
+pub(crate) struct OwnIdentity {
+    pub(crate) key: SoftwareKey,
+    pub(crate) enrolled: Enrolled,
+}
+
+/// Enrols a service or operator of ours.
+pub(crate) async fn own_identity(
+    tokens: &Tokens,
+    enrolments: &Enrolments,
+    environment: &EnvironmentRow,
+    kind: IdentityKind,
+    name: &Name,
+    hosts: Vec<String>,
+    roles: Vec<String>,
+) -> Result<OwnIdentity, BootstrapFault> {
+    let key = SoftwareKey::generate(KeyAlgorithm::P256)?;
+    let request = certification_request(name.as_str(), None, &key)?;
+    let csr = UnprovenCsr::from_der(&request)?.prove_possession()?;
+    let order = TokenOrder {
+        scope: Scope {
+            organisation: environment.scope.organisation.clone(),
+            environment: Some(environment.name.clone()),
+        },
+        kind,
+        subject: TokenSubject::Named(name.clone()),
+        uses: 1,
+        lifetime: TOKEN_LIFETIME,
+        model: None,
+        hosts,
+    };
+    // Before the first operator exists nobody could permit it; afterwards only our own server name comes here.
+    let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
+    let token = tokens.create(mandate, order, roles).await?;
+    let credential = PresentedCredential::Token { username: token.username, password: token.password };
+    let label: Option<EnvironmentName> = Some(environment.name.clone());
+    let request = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
+    let enrolled = enrolments.enrol(&request, "bootstrap").await?;
+    Ok(OwnIdentity { key, enrolled })
+}
+
+/// The first operator's files, if there are none: certificate chain and key, both private.
+pub(crate) async fn ensure_operator(
+    config: &AuthorityConfig,
+    tokens: &Tokens,
+    enrolments: &Enrolments,
+    environment: &EnvironmentRow,
+) -> Result<(), BootstrapFault> {
+    let directory = config.operator();
+    let (chain, key) = (directory.join("operator.pem"), directory.join("operator.key"));
+    if chain.exists() && key.exists() {
+        return Ok(());
+    }
+    create_dir_durable(&directory, Mode::Private0600)?;
+    let name: Name = "operator".parse().expect("the word is a name");
+    let roles = vec!["admin".to_owned()];
+    let own = own_identity(tokens, enrolments, environment, IdentityKind::Operator, &name, Vec::new(), roles)
+        .await?;
+    let [issuing, _] = &own.enrolled.chain;
+    let pem = format!("{}{}", own.enrolled.certificate.to_pem(), issuing.to_pem());
+    write_atomic(&key, own.key.to_pkcs8_pem().expose().as_bytes(), Mode::Private0600)?;
+    write_atomic(&chain, pem.as_bytes(), Mode::Private0600)?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! CRLs: one per authority version and shard, signed again after each revocation and before it grows old.
+
+use crate::commit::Commits;
+use crate::hierarchy::{Hierarchy, Trust};
+use crate::sha256;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use touchmark_ca::{CRL_LIFETIME, CrlFault, sign_crl};
+use touchmark_identity::{Actor, AuthorityVersionId, Timestamp};
+use touchmark_inventory::{Command, Precondition, StoreFault};
+use touchmark_journal::{CrlPublished, Draft, Envelope, Event, Scope};
+use touchmark_listen::Clock;
+use touchmark_x509::{Certificate, Signer};
+
+/// Why a CRL stayed as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CrlPublishFault {
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// Signing or reading back.
+    #[error(transparent)]
+    Crl(#[from] CrlFault),
+}
+
+struct Published {
+    der: Arc<Vec<u8>>,
+    due: Timestamp,
+}
+
+/// The CRLs being served.
+pub(crate) struct Crls {
+    commits: Commits,
+    hierarchy: Arc<Hierarchy>,
+    roots: Vec<RootCrl>,
+    clock: Clock,
+    published: Mutex<HashMap<(AuthorityVersionId, u32), Published>>,
+    /// One signing at a time keeps numbers rising without conflicts.
+    signing: tokio::sync::Mutex<()>,
+}
+
+/// A root, whose CRL lists issuing authorities.
+pub(crate) struct RootCrl {
+    /// Its version.
+    pub version: AuthorityVersionId,
+    /// Whose.
+    pub scope: Scope,
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Its key.
+    pub signer: Arc<dyn Signer>,
+}
+
+impl Crls {
+    /// Wires it; nothing is served before [`Crls::refresh_all`].
+    pub(crate) fn new(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        roots: Vec<RootCrl>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            commits,
+            hierarchy,
+            roots,
+            clock,
+            published: Mutex::default(),
+            signing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The newest CRL of a shard, DER.
+    pub(crate) fn get(&self, version: AuthorityVersionId, shard: u32) -> Option<Arc<Vec<u8>>> {
+        self.lock().get(&(version, shard)).map(|published| Arc::clone(&published.der))
+    }
+
+    /// Signs whatever is missing or past half of its life.
+    ///
+    /// # Errors
+    /// [`CrlPublishFault`] of the first that failed; the others were tried.
+    pub(crate) async fn refresh_all(&self) -> Result<(), CrlPublishFault> {
+        let mut outcome = Ok(());
+        for trust in self.hierarchy.all() {
+            for shard in self.shards(&trust)? {
+                if self.is_due(trust.issuing.version(), shard) {
+                    outcome = outcome.and(self.sign_issuing(&trust, shard).await);
+                }
+            }
+        }
+        for root in &self.roots {
+            if self.is_due(root.version, 0) {
+                let signed =
+                    self.sign(root.version, 0, root.scope.clone(), &root.certificate, &*root.signer).await;
+                outcome = outcome.and(signed);
+            }
+        }
+        outcome
+    }
+
+    /// Signs all shards of an environment's issuing authority: after a revocation.
+    ///
+    /// # Errors
+    /// [`CrlPublishFault`]; gateways are told by the feed all the same.
+    pub(crate) async fn sign_now(&self, trust: &Trust, shards: &[u32]) -> Result<(), CrlPublishFault> {
+        for shard in shards {
+            self.sign_issuing(trust, *shard).await?;
+        }
+        Ok(())
+    }
+
+    fn shards(&self, trust: &Trust) -> Result<std::ops::Range<u32>, CrlPublishFault> {
+        let rows = self.commits.store().authorities()?;
+        let row = rows.iter().find(|row| row.authority_version == trust.issuing.version());
+        Ok(0..row.map_or(1, |row| row.crl_shards))
+    }
+
+    fn is_due(&self, version: AuthorityVersionId, shard: u32) -> bool {
+        self.lock().get(&(version, shard)).is_none_or(|published| self.clock.now() >= published.due)
+    }
+
+    async fn sign_issuing(&self, trust: &Trust, shard: u32) -> Result<(), CrlPublishFault> {
+        let scope = Scope {
+            organisation: trust.environment.scope.organisation.clone(),
+            environment: Some(trust.environment.name.clone()),
+        };
+        let certificate = trust.issuing.certificate();
+        self.sign(trust.issuing.version(), shard, scope, certificate, &*trust.signer).await
+    }
+
+    async fn sign(
+        &self,
+        version: AuthorityVersionId,
+        shard: u32,
+        scope: Scope,
+        issuer: &Certificate,
+        signer: &dyn Signer,
+    ) -> Result<(), CrlPublishFault> {
+        let _turn = self.signing.lock().await;
+        let now = self.clock.now();
+        let store = self.commits.store();
+        let newest =
+            store.crls()?.into_iter().find(|row| (row.authority_version, row.shard) == (version, shard));
+        let number = newest.map_or(1, |row| row.number + 1);
+        let revoked = store.revoked(version, shard, now)?;
+        let entries =
+            revoked.iter().filter_map(|row| Some((row.serial, row.revoked_at?, row.revocation_reason?)));
+        let signed = sign_crl(issuer, signer, number, entries, now)?;
+        let event = Event::CrlPublished(CrlPublished {
+            authority_version: version,
+            shard,
+            number,
+            sha256: sha256(&signed.der),
+        });
+        let actor = Actor::automation("crl".parse().expect("the word is a name"));
+        let envelope = Envelope { scope, actor, cause: "crl".into(), at: now };
+        let preconditions = vec![Precondition::CrlNumberAbove { authority_version: version, shard, number }];
+        let entries = vec![Draft { envelope, event, private: None }];
+        // A crash before this commit leaves the old CRL; after it, a number that is skipped.
+        self.commits.commit(Command { preconditions, entries }).await?;
+        let published = Published { der: Arc::new(signed.der), due: now.plus(CRL_LIFETIME / 2) };
+        self.lock().insert((version, shard), published);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(AuthorityVersionId, u32), Published>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,250 @@
+//! Environments: how the root, a trust domain with its issuing authority, its profiles and its first policy
+//! come into being. Every step is recorded in one command, so a crash leaves all of it or nothing.
+
+use crate::commit::Commits;
+use crate::entropy::random;
+use crate::feed::{Feeds, PublishFault};
+use crate::hierarchy::{Hierarchy, HierarchyFault};
+use crate::keys::{KeyVault, VaultFault};
+use std::sync::Arc;
+use std::time::Duration;
+use touchmark_ca::{AuthorityFault, create_issuing, create_root};
+use touchmark_identity::{
+    Actor, AuthorityVersionId, EnvironmentName, Incarnation, Name, OrganisationName, ProfileVersionId,
+    Timestamp, TrustDomain,
+};
+use touchmark_inventory::{AuthorityRow, Command, Precondition, StoreFault};
+use touchmark_journal::{
+    AuthorityCreated, AuthorityKind, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
+    PolicyActivated, ProfileActivated, Scope,
+};
+use touchmark_listen::Clock;
+use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
+use touchmark_ra::{Act, Mandate};
+use touchmark_x509::Certificate;
+use touchmark_x509::certificate::BadCertificate;
+use touchmark_x509::{KeyAlgorithm, Signer};
+
+/// A service or operator certificate is made anew at every start, or by its holder.
+const SERVICE_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+const OPERATOR_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+/// Shortest life of a device certificate: below it, backdating and clocks leave too little.
+const DEVICE_LIFETIME_MIN: Duration = Duration::from_secs(30);
+const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(825 * 86_400);
+/// The overlap after a successor is confirmed: a tenth of the life, at least five minutes.
+const OVERLAP_MIN: Duration = Duration::from_secs(300);
+
+/// Why no environment came into being.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentFault {
+    /// The name is taken.
+    #[error("environment `{0}` exists already")]
+    Exists(EnvironmentName),
+    /// Out of bounds.
+    #[error("a device certificate lives from {} seconds to {} days", DEVICE_LIFETIME_MIN.as_secs(), DEVICE_LIFETIME_MAX.as_secs() / 86_400)]
+    Lifetime,
+    /// The mandate is for something else.
+    #[error("the operator was permitted another act")]
+    Mandate,
+    /// There is no root yet.
+    #[error("the organisation has no root authority")]
+    NoRoot,
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// A key.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
+    /// A certificate of an authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityFault),
+    /// A stored certificate.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+    /// What was created cannot be read back.
+    #[error(transparent)]
+    Hierarchy(#[from] HierarchyFault),
+    /// The policy does not compile.
+    #[error(transparent)]
+    Policy(#[from] PolicyFaults),
+    /// The feed.
+    #[error(transparent)]
+    Publish(#[from] PublishFault),
+}
+
+/// What an operator asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvironmentPlan {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Host of its identities.
+    pub trust_domain: TrustDomain,
+    /// Life of a device certificate.
+    pub device_lifetime: Duration,
+    /// Whether EST without a label means it.
+    pub default: bool,
+}
+
+/// The use case.
+pub(crate) struct Environments {
+    /// Rows.
+    pub commits: Commits,
+    /// Keys.
+    pub vault: Arc<KeyVault>,
+    /// Where CRLs are published.
+    pub crl_url_base: String,
+    /// Who is accountable.
+    pub organisation: OrganisationName,
+    /// Serial prefix.
+    pub incarnation: Incarnation,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Environments {
+    /// The root, made if there is none.
+    ///
+    /// # Errors
+    /// [`EnvironmentFault`].
+    pub(crate) async fn ensure_root(&self) -> Result<(AuthorityRow, Arc<dyn Signer>), EnvironmentFault> {
+        if let Some(row) = self.root()? {
+            let signer = self.vault.open_or_create(&row.authority_version.to_string(), KeyAlgorithm::P256)?;
+            return Ok((row, Arc::new(signer)));
+        }
+        let now = self.clock.now();
+        let version = AuthorityVersionId::draw(now, random());
+        let signer = self.vault.open_or_create(&version.to_string(), KeyAlgorithm::P256)?;
+        let name = format!("{} root", self.organisation);
+        let certificate = create_root(&name, &signer, self.incarnation, now, random())?;
+        let event = Event::AuthorityCreated(AuthorityCreated {
+            authority_version: version,
+            kind: AuthorityKind::Root,
+            name: "root".parse().expect("the word is a name"),
+            certificate: certificate.der().to_vec(),
+            parent: None,
+            crl_shards: 1,
+        });
+        let scope = Scope { organisation: self.organisation.clone(), environment: None };
+        let envelope = Envelope { scope, actor: bootstrap_actor(), cause: "bootstrap".into(), at: now };
+        let entries = vec![Draft { envelope, event, private: None }];
+        self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
+        let row = self.root()?.ok_or(EnvironmentFault::NoRoot)?;
+        Ok((row, Arc::new(signer)))
+    }
+
+    fn root(&self) -> Result<Option<AuthorityRow>, StoreFault> {
+        let rows = self.commits.store().authorities()?;
+        Ok(rows.into_iter().find(|row| row.kind == AuthorityKind::Root))
+    }
+
+    /// Creates an environment with its issuing authority, profiles and the starter policy.
+    ///
+    /// # Errors
+    /// [`EnvironmentFault`]; nothing is recorded.
+    pub(crate) async fn create(
+        &self,
+        mandate: Mandate,
+        plan: &EnvironmentPlan,
+    ) -> Result<(), EnvironmentFault> {
+        if mandate.act() != Act::EnvironmentCreate {
+            return Err(EnvironmentFault::Mandate);
+        }
+        if !(DEVICE_LIFETIME_MIN..=DEVICE_LIFETIME_MAX).contains(&plan.device_lifetime) {
+            return Err(EnvironmentFault::Lifetime);
+        }
+        let (root, root_signer) = self.ensure_root().await?;
+        let now = self.clock.now();
+        let version = AuthorityVersionId::draw(now, random());
+        let signer = self.vault.open_or_create(&version.to_string(), KeyAlgorithm::P256)?;
+        let common_name = format!("{} issuing", plan.name);
+        let issuing = create_issuing(
+            &common_name,
+            &signer,
+            &Certificate::from_der(&root.certificate)?,
+            &*root_signer,
+            &format!("{}/{}/0.crl", self.crl_url_base, root.authority_version),
+            self.incarnation,
+            now,
+            random(),
+        )?;
+        let mut events = vec![
+            Event::EnvironmentCreated(EnvironmentCreated {
+                name: plan.name.clone(),
+                trust_domain: plan.trust_domain.clone(),
+                default: plan.default,
+            }),
+            Event::AuthorityCreated(AuthorityCreated {
+                authority_version: version,
+                kind: AuthorityKind::Issuing,
+                name: "issuing".parse().expect("the word is a name"),
+                certificate: issuing.der().to_vec(),
+                parent: Some(root.authority_version),
+                crl_shards: 1,
+            }),
+        ];
+        events.extend(profiles(plan.device_lifetime, now));
+        events.push(starter_policy()?);
+        let scope = Scope { organisation: self.organisation.clone(), environment: Some(plan.name.clone()) };
+        let envelope =
+            Envelope { scope, actor: mandate.actor().clone(), cause: "environment/create".into(), at: now };
+        let entries =
+            events.into_iter().map(|event| Draft { envelope: envelope.clone(), event, private: None });
+        let command = Command {
+            preconditions: vec![Precondition::EnvironmentFree { name: plan.name.clone() }],
+            entries: entries.collect(),
+        };
+        match self.commits.commit(command).await {
+            Err(StoreFault::Conflict(_)) => Err(EnvironmentFault::Exists(plan.name.clone())),
+            outcome => Ok(outcome.map(drop)?),
+        }
+    }
+
+    /// Makes a created environment issue and feed.
+    ///
+    /// # Errors
+    /// [`EnvironmentFault`]; the next start does it.
+    pub(crate) fn open(
+        &self,
+        name: &EnvironmentName,
+        hierarchy: &Hierarchy,
+        feeds: &Feeds,
+    ) -> Result<(), EnvironmentFault> {
+        let store = self.commits.store();
+        hierarchy.reload(&**store, &self.vault)?;
+        let trust = hierarchy.trust_of(name).ok_or(EnvironmentFault::NoRoot)?;
+        Ok(feeds.open(&trust, &**store, self.clock.now())?)
+    }
+}
+
+/// The product itself, before there is an operator.
+pub(crate) fn bootstrap_actor() -> Actor {
+    Actor::automation("bootstrap".parse().expect("the word is a name"))
+}
+
+fn profiles(device_lifetime: Duration, now: Timestamp) -> [Event; 3] {
+    let profile = |name: &str, kind, lifetime: Duration| {
+        let name: Name = name.parse().expect("the words are names");
+        Event::ProfileActivated(ProfileActivated {
+            profile_version: ProfileVersionId::draw(now, random()),
+            name,
+            kind,
+            lifetime_s: lifetime.as_secs(),
+            overlap_s: (lifetime / 10).max(OVERLAP_MIN).as_secs(),
+        })
+    };
+    [
+        profile("device", IdentityKind::Operational, device_lifetime),
+        profile("service", IdentityKind::Service, SERVICE_LIFETIME),
+        profile("operator", IdentityKind::Operator, OPERATOR_LIFETIME),
+    ]
+}
+
+fn starter_policy() -> Result<Event, PolicyFaults> {
+    let bundle = PolicyBundle::starter();
+    let compiled = CompiledPolicy::compile(&bundle)?;
+    Ok(Event::PolicyActivated(PolicyActivated {
+        version: compiled.version().0,
+        files: bundle.files,
+        topics: bundle.topics,
+    }))
+}

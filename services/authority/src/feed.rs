@@ -1,0 +1,306 @@
+//! The status feeds: one per environment, published after each durable change, served by long poll.
+//!
+//! The feed is projected from rows at start (a new epoch each time) and from events afterwards. A change is
+//! pushed by waking the pollers; whoever missed it asks by sequence number. What gateways acknowledge is kept.
+
+use crate::hierarchy::{Hierarchy, Trust};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
+use touchmark_inventory::{CertificateRow, Store, StoreFault};
+use touchmark_journal::Standing;
+use touchmark_status::{
+    Anchor, AnchorRole, Change, FeedFault, FeedSigner, FeedWriter, PolicyBundle, Position, Revocation,
+    Supersession, feed_file_entry,
+};
+
+/// Deltas kept for gateways that lag; one that lags more fetches a snapshot.
+const DELTAS_MAX: usize = 1024;
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishFault {
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The feed.
+    #[error(transparent)]
+    Feed(#[from] FeedFault),
+    /// No such environment.
+    #[error("no environment `{0}`")]
+    Unknown(EnvironmentName),
+}
+
+struct Feed {
+    writer: FeedWriter,
+    deltas: VecDeque<(u64, Vec<u8>)>,
+}
+
+/// What a gateway said it has in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// Feed position.
+    pub position: Position,
+    /// By the gateway's clock.
+    pub at: Timestamp,
+    /// Sessions ended since the feed's epoch began.
+    pub sessions_closed_total: u64,
+}
+
+/// One environment's feed and its listeners.
+pub(crate) struct EnvironmentFeed {
+    inner: Mutex<Feed>,
+    news: watch::Sender<Position>,
+    applied: watch::Sender<BTreeMap<Name, Applied>>,
+    /// Gateways that polled in this epoch.
+    seen: Mutex<BTreeMap<Name, Timestamp>>,
+}
+
+/// All feeds.
+pub(crate) struct Feeds {
+    signer: FeedSigner,
+    feeds: Mutex<HashMap<EnvironmentName, Arc<EnvironmentFeed>>>,
+    epoch: u64,
+}
+
+impl Feeds {
+    /// Projects every environment's feed from the rows.
+    ///
+    /// # Errors
+    /// [`PublishFault`] when rows cannot be read.
+    pub(crate) fn load(
+        signer: FeedSigner,
+        epoch: u64,
+        hierarchy: &Hierarchy,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<Self, PublishFault> {
+        let feeds = Self { signer, feeds: Mutex::default(), epoch };
+        for trust in hierarchy.all() {
+            feeds.open(&trust, store, now)?;
+        }
+        Ok(feeds)
+    }
+
+    /// Opens the feed of one environment.
+    ///
+    /// # Errors
+    /// [`PublishFault`] when rows cannot be read.
+    pub(crate) fn open(&self, trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<(), PublishFault> {
+        let environment = &trust.environment;
+        let mut writer =
+            FeedWriter::new(environment.name.clone(), environment.trust_domain.clone(), self.epoch);
+        writer.publish(state_of(trust, store, now)?, now, &self.signer)?;
+        let (news, _) = watch::channel(writer.position());
+        let feed = EnvironmentFeed {
+            inner: Mutex::new(Feed { writer, deltas: VecDeque::new() }),
+            news,
+            applied: watch::channel(BTreeMap::new()).0,
+            seen: Mutex::default(),
+        };
+        lock(&self.feeds).insert(environment.name.clone(), Arc::new(feed));
+        Ok(())
+    }
+
+    /// One environment's feed.
+    ///
+    /// # Errors
+    /// [`PublishFault::Unknown`].
+    pub(crate) fn of(&self, environment: &EnvironmentName) -> Result<Arc<EnvironmentFeed>, PublishFault> {
+        lock(&self.feeds).get(environment).cloned().ok_or_else(|| PublishFault::Unknown(environment.clone()))
+    }
+
+    /// Signs and pushes changes that are already durable; gives the feed position that carries them.
+    ///
+    /// # Errors
+    /// [`PublishFault`] when a reader would refuse them.
+    pub(crate) fn publish(
+        &self,
+        environment: &EnvironmentName,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<Position, PublishFault> {
+        let feed = self.of(environment)?;
+        let mut inner = lock(&feed.inner);
+        let wire = inner.writer.publish(changes, now, &self.signer)?;
+        let position = inner.writer.position();
+        inner.deltas.push_back((position.seq, wire));
+        if inner.deltas.len() > DELTAS_MAX {
+            inner.deltas.pop_front();
+        }
+        drop(inner);
+        feed.news.send_replace(position);
+        Ok(position)
+    }
+
+    /// What a gateway that holds `held` needs next: deltas, else a heartbeat; a snapshot if it cannot go on.
+    ///
+    /// # Errors
+    /// [`PublishFault`].
+    pub(crate) fn since(
+        &self,
+        environment: &EnvironmentName,
+        held: Option<Position>,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, PublishFault> {
+        let feed = self.of(environment)?;
+        let mut inner = lock(&feed.inner);
+        let head = inner.writer.position();
+        let first_kept = inner.deltas.front().map_or(head.seq + 1, |(seq, _)| *seq);
+        let mut body = Vec::new();
+        match held {
+            Some(held) if held.epoch == head.epoch && held.seq <= head.seq && held.seq + 1 >= first_kept => {
+                for (_, wire) in inner.deltas.iter().filter(|(seq, _)| *seq > held.seq) {
+                    body.extend(feed_file_entry(wire)?);
+                }
+                if body.is_empty() {
+                    body.extend(feed_file_entry(&inner.writer.heartbeat(now, &self.signer)?)?);
+                }
+            }
+            _ => body.extend(feed_file_entry(&inner.writer.snapshot(now, &self.signer)?)?),
+        }
+        Ok(body)
+    }
+
+    /// The verifier that gateways are given.
+    pub(crate) fn signer(&self) -> &FeedSigner {
+        &self.signer
+    }
+}
+
+impl EnvironmentFeed {
+    /// Returns when the feed is past `held`, or after `wait`.
+    pub(crate) async fn wait_for_news(&self, held: Position, wait: Duration) {
+        let mut news = self.news.subscribe();
+        let past = news.wait_for(|position| *position > held || position.epoch != held.epoch);
+        // Both outcomes lead to the same answer: whatever the feed has then.
+        let _ = tokio::time::timeout(wait, past).await;
+    }
+
+    /// Where the feed is.
+    pub(crate) fn position(&self) -> Position {
+        *self.news.borrow()
+    }
+
+    /// Notes that a gateway polled.
+    pub(crate) fn saw(&self, gateway: &Name, now: Timestamp) {
+        lock(&self.seen).insert(gateway.clone(), now);
+    }
+
+    /// Gateways that polled at or after `since`.
+    pub(crate) fn seen_since(&self, since: Timestamp) -> Vec<Name> {
+        lock(&self.seen).iter().filter(|(_, at)| **at >= since).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// When each gateway last polled.
+    pub(crate) fn seen(&self) -> Vec<(Name, Timestamp)> {
+        lock(&self.seen).iter().map(|(name, at)| (name.clone(), *at)).collect()
+    }
+
+    /// Keeps a gateway's report; sessions closed add up.
+    pub(crate) fn acknowledge(
+        &self,
+        gateway: &Name,
+        position: Position,
+        at: Timestamp,
+        sessions_closed: u64,
+    ) {
+        self.applied.send_modify(|all| {
+            let before = all.get(gateway).map_or(0, |applied| applied.sessions_closed_total);
+            let sessions_closed_total = before.saturating_add(sessions_closed);
+            all.insert(gateway.clone(), Applied { position, at, sessions_closed_total });
+        });
+    }
+
+    /// What the gateways have in force now.
+    pub(crate) fn applied(&self) -> BTreeMap<Name, Applied> {
+        self.applied.borrow().clone()
+    }
+
+    /// Waits until every gateway of `expected` has `position` in force, or `wait` is over; gives what is then.
+    pub(crate) async fn wait_until_applied(
+        &self,
+        position: Position,
+        expected: &[Name],
+        wait: Duration,
+    ) -> BTreeMap<Name, Applied> {
+        let mut applied = self.applied.subscribe();
+        let all_have = |all: &BTreeMap<Name, Applied>| {
+            expected.iter().all(|name| all.get(name).is_some_and(|a| a.position >= position))
+        };
+        let _ = tokio::time::timeout(wait, applied.wait_for(all_have)).await;
+        self.applied()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The whole state of an environment, from its rows.
+fn state_of(trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<Vec<Change>, StoreFault> {
+    let environment = &trust.environment.name;
+    let version = trust.issuing.version();
+    let anchors = vec![
+        anchor(trust.root_version, AnchorRole::Root, trust.root.der()),
+        anchor(version, AnchorRole::Issuing, trust.issuing.certificate().der()),
+    ];
+    let mut changes = vec![Change::Anchors(anchors)];
+    let shards = store.authorities()?.into_iter().find(|row| row.authority_version == version);
+    for shard in 0..shards.map_or(1, |row| row.crl_shards) {
+        changes.extend(store.revoked(version, shard, now)?.iter().filter_map(revocation));
+    }
+    changes.extend(store.superseded(environment, now)?.iter().filter_map(supersession));
+    changes.extend(store.denied_keys(environment)?.into_iter().map(|row| Change::DenyKey(row.spki)));
+    for device in store.standing_exceptions(environment)? {
+        if let (Some(handle), Some(standing)) = (device.name, feed_standing(device.standing)) {
+            changes.push(Change::SetStanding { handle, standing });
+        }
+    }
+    if let Some(policy) = store.policy(environment)? {
+        changes.push(policy_change(policy.version, policy.files, policy.topics));
+    }
+    Ok(changes)
+}
+
+fn anchor(authority_version: touchmark_identity::AuthorityVersionId, role: AnchorRole, der: &[u8]) -> Anchor {
+    Anchor { authority_version, role, certificate_der: der.to_vec() }
+}
+
+/// The change that carries a policy.
+pub(crate) fn policy_change(version: [u8; 32], files: Vec<(String, String)>, topics: String) -> Change {
+    Change::Policies(PolicyBundle { version, files, topics })
+}
+
+/// The feed's word for a standing; active is no exception.
+pub(crate) fn feed_standing(standing: Standing) -> Option<touchmark_status::Standing> {
+    match standing {
+        Standing::Active => None,
+        Standing::Quarantined => Some(touchmark_status::Standing::Quarantined),
+        Standing::Banned => Some(touchmark_status::Standing::Banned),
+    }
+}
+
+/// The change that carries a certificate's revocation.
+pub(crate) fn revocation(row: &CertificateRow) -> Option<Change> {
+    Some(Change::Revoke {
+        authority_version: row.authority_version,
+        serial: row.serial,
+        revocation: Revocation {
+            at: row.revoked_at?,
+            reason: row.revocation_reason?,
+            not_after: row.validity.not_after(),
+        },
+    })
+}
+
+/// The change that carries a certificate's supersession.
+pub(crate) fn supersession(row: &CertificateRow) -> Option<Change> {
+    Some(Change::Supersede {
+        authority_version: row.authority_version,
+        serial: row.serial,
+        supersession: Supersession { effective_at: row.refused_from?, not_after: row.validity.not_after() },
+    })
+}

@@ -1,0 +1,101 @@
+//! Questions about what happened: status, heads, explanations, decisions.
+
+use super::super::Shell;
+use super::super::problem::Refuse;
+use super::caller::{Called, Query};
+use crate::views;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use std::collections::VecDeque;
+use touchmark_api::{DecisionQuery, Explanation, GatewayApplied, LogHead, StatusReport};
+use touchmark_identity::Timestamp;
+use touchmark_policy_cedar::OperatorVerb;
+
+const DECISIONS_DEFAULT: usize = 10_000;
+const DECISIONS_MAX: usize = 100_000;
+
+pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result<Json<StatusReport>, Refuse> {
+    called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+    let mut gateways = Vec::new();
+    let mut environments = Vec::new();
+    for trust in shell.hierarchy.all() {
+        environments.push(trust.environment.name.to_string());
+        for (name, at) in shell.feeds.of(&trust.environment.name)?.seen() {
+            gateways.push(GatewayApplied { name: name.to_string(), applied_at: at.to_string() });
+        }
+    }
+    Ok(Json(StatusReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        incarnation: shell.hierarchy.incarnation().octet(),
+        journal: shell.store.journal_len()?,
+        log_size: shell.log.head().0.size,
+        environments,
+        gateways,
+    }))
+}
+
+/// Gateways ask too: the head they keep is the witness against a rewritten journal.
+pub(super) async fn log_head(State(shell): State<Shell>, called: Called) -> Result<Json<LogHead>, Refuse> {
+    if called.0.kind == touchmark_journal::IdentityKind::Operator {
+        called.may_at_home(&shell, OperatorVerb::AuditRead)?;
+    }
+    let (head, checkpoint) = shell.log.head();
+    Ok(Json(LogHead {
+        origin: shell.log_origin.clone(),
+        vkey: shell.log.vkey(),
+        size: head.size,
+        checkpoint,
+    }))
+}
+
+pub(super) async fn explain(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(id): Path<String>,
+) -> Result<Json<Explanation>, Refuse> {
+    called.may_at_home(&shell, OperatorVerb::DeviceRead)?;
+    // A decision is looked up in the logs, which may be long: not on a network thread.
+    let explain = shell.explain.clone();
+    let found = tokio::task::spawn_blocking(move || explain.explain(&id, shell.archives())).await;
+    Ok(Json(found.map_err(|_| Refuse::value("id", "it could not be looked up"))??))
+}
+
+pub(super) async fn decisions(
+    State(shell): State<Shell>,
+    called: Called,
+    Query(query): Query<DecisionQuery>,
+) -> Result<impl IntoResponse, Refuse> {
+    called.may_at_home(&shell, OperatorVerb::AuditRead)?;
+    let since = match &query.since {
+        None => Timestamp::from_unix_ms(0),
+        Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,
+    };
+    let limit = query.limit.unwrap_or(DECISIONS_DEFAULT).clamp(1, DECISIONS_MAX);
+    let read = tokio::task::spawn_blocking(move || {
+        let mut newest = VecDeque::new();
+        shell.archives().visit(|decision| {
+            let of_device = query
+                .device
+                .as_deref()
+                .is_none_or(|name| decision.device().is_some_and(|device| device.as_str() == name));
+            let of_verdict = query.verdict.as_deref().is_none_or(|v| decision.verdict.as_str() == v);
+            if of_device && of_verdict && decision.at >= since {
+                if newest.len() == limit {
+                    newest.pop_front();
+                }
+                newest.push_back(decision);
+            }
+        })?;
+        let mut lines = String::new();
+        for decision in &newest {
+            let line = serde_json::to_string(&views::decision(decision)).unwrap_or_default();
+            lines.push_str(&line);
+            lines.push('\n');
+        }
+        Ok::<_, crate::archive::ArchiveFault>(lines)
+    });
+    let lines = read.await.map_err(|_| Refuse::value("query", "the logs could not be read"))??;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines))
+}

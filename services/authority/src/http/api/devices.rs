@@ -1,0 +1,169 @@
+//! Devices, their certificates, and the three verbs of containment.
+
+use super::super::Shell;
+use super::super::problem::Refuse;
+use super::caller::{Body, Called, Query};
+use crate::containment::Verb;
+use crate::views;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use std::time::Duration;
+use touchmark_api::{Candidate, Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason};
+use touchmark_inventory::{DeviceFilter, DeviceRow};
+use touchmark_journal::Standing;
+use touchmark_policy_cedar::OperatorVerb;
+
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+const WAIT_DEFAULT: Duration = Duration::from_millis(2000);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// `?environment=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InEnvironment {
+    environment: Option<String>,
+}
+
+fn environment_named(text: Option<&str>) -> Result<Option<EnvironmentName>, Refuse> {
+    text.map(|text| text.parse().map_err(|why| Refuse::value("environment", why))).transpose()
+}
+
+pub(super) async fn list(
+    State(shell): State<Shell>,
+    called: Called,
+    Query(query): Query<DeviceQuery>,
+) -> Result<Json<Page<Device>>, Refuse> {
+    called.may_at_home(&shell, OperatorVerb::DeviceRead)?;
+    let standing = match query.standing.as_deref() {
+        None => None,
+        Some(word) => Some(
+            Standing::from_word(word)
+                .ok_or_else(|| Refuse::value("standing", "one of: active, quarantined, banned"))?,
+        ),
+    };
+    let after: Option<Name> =
+        query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let environment = environment_named(query.environment.as_deref())?;
+    let filter = DeviceFilter { environment, after, standing, limit };
+    let rows = shell.store.devices(&filter)?;
+    let next = (rows.len() == limit)
+        .then(|| rows.last().and_then(|row| row.name.as_ref()).map(ToString::to_string))
+        .flatten();
+    Ok(Json(Page { items: rows.iter().map(views::device).collect(), next }))
+}
+
+/// The one device of this name that the caller may see.
+fn find(shell: &Shell, name: &str, environment: Option<&str>) -> Result<DeviceRow, Refuse> {
+    let unknown = || {
+        Refuse::new(StatusCode::NOT_FOUND, "device-unknown", format!("no device `{name}`"))
+            .fix("touchmark device list")
+    };
+    let parsed: Name = name.parse().map_err(|_| unknown())?;
+    if let Some(environment) = environment_named(environment)? {
+        return shell.store.device_by_name(&environment, &parsed)?.ok_or_else(unknown);
+    }
+    let mut rows = shell.store.devices_named(&parsed)?;
+    if rows.len() > 1 {
+        let mut refuse =
+            Refuse::new(StatusCode::CONFLICT, "ambiguous", format!("several environments have a `{name}`"))
+                .fix("say which with --env");
+        refuse.0.candidates = rows
+            .iter()
+            .map(|row| Candidate {
+                kind: "device".into(),
+                id: row.device.to_string(),
+                name: format!("{name} in {}", views::device(row).environment),
+            })
+            .collect();
+        return Err(refuse);
+    }
+    rows.pop().ok_or_else(unknown)
+}
+
+fn home(row: &DeviceRow) -> Result<EnvironmentName, Refuse> {
+    row.scope
+        .environment
+        .clone()
+        .ok_or_else(|| Refuse::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed"))
+}
+
+pub(super) async fn get(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+    Query(query): Query<InEnvironment>,
+) -> Result<Json<Device>, Refuse> {
+    let row = find(&shell, &name, query.environment.as_deref())?;
+    called.may(&shell, OperatorVerb::DeviceRead, &home(&row)?)?;
+    Ok(Json(views::device(&row)))
+}
+
+pub(super) async fn certificates(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+    Query(query): Query<InEnvironment>,
+) -> Result<Json<Vec<Certificate>>, Refuse> {
+    let row = find(&shell, &name, query.environment.as_deref())?;
+    called.may(&shell, OperatorVerb::CertificateRead, &home(&row)?)?;
+    let now = shell.clock.now();
+    let rows = shell.store.certificates_of_device(row.device)?;
+    let shown = rows.iter().filter(|row| row.fingerprint.is_some());
+    Ok(Json(shown.map(|row| views::certificate(row, &shell.hierarchy, now)).collect()))
+}
+
+pub(super) async fn certificate(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(id): Path<String>,
+) -> Result<Json<Certificate>, Refuse> {
+    let row = match (id.parse::<CertificateId>(), id.parse::<Fingerprint>()) {
+        (Ok(id), _) => shell.store.certificate(id)?,
+        (_, Ok(fingerprint)) => shell.store.certificate_by_fingerprint(&fingerprint)?,
+        (Err(_), Err(_)) => None,
+    };
+    let row = row.ok_or_else(|| {
+        Refuse::new(StatusCode::NOT_FOUND, "certificate-unknown", format!("no certificate `{id}`"))
+            .fix("touchmark explain also takes serial numbers and names")
+    })?;
+    let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
+    called.may(&shell, OperatorVerb::CertificateRead, &environment)?;
+    Ok(Json(views::certificate_with_pem(&row, &shell.hierarchy, shell.clock.now())))
+}
+
+pub(super) async fn contain(
+    State(shell): State<Shell>,
+    called: Called,
+    Path((name, word)): Path<(String, String)>,
+    Body(order): Body<Containment>,
+) -> Result<Json<ContainmentOutcome>, Refuse> {
+    let reason: RevocationReason = match order.reason.as_deref() {
+        None => RevocationReason::Unspecified,
+        Some(word) => word.parse().map_err(|why| Refuse::value("reason", why))?,
+    };
+    let now = shell.clock.now();
+    let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl)));
+    let (verb, permission) = match word.as_str() {
+        "revoke" => (Verb::Revoke(reason), OperatorVerb::DeviceRevoke),
+        "quarantine" => (Verb::Quarantine(until), OperatorVerb::DeviceQuarantine),
+        "release" => (Verb::Release, OperatorVerb::DeviceRelease),
+        "ban" => (Verb::Ban(reason), OperatorVerb::DeviceBan),
+        _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
+    };
+    let row = find(&shell, &name, order.environment.as_deref())?;
+    let environment = home(&row)?;
+    let permitted = shell.operators.mandate(&called.0, permission, &environment).inspect_err(|_| {
+        shell.refusals.count(Some(&environment), "api/contain", "not-permitted", Some(row.device));
+    })?;
+    let wait = order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX);
+    let outcome = shell
+        .containments
+        .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
+        .await?;
+    Ok(Json(outcome))
+}

@@ -1,0 +1,147 @@
+//! Environments and their policies.
+
+use super::super::Shell;
+use super::super::problem::{Refuse, environment_unknown};
+use super::caller::{Body, Called};
+use crate::environments::EnvironmentPlan;
+use crate::hierarchy::Trust;
+use crate::policies::Policies;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, Profile};
+use touchmark_identity::{EnvironmentName, TrustDomain};
+use touchmark_policy_cedar::{OperatorVerb, PolicyBundle};
+
+/// Life of a device certificate when none is asked for.
+pub(crate) const DEVICE_LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 86_400);
+
+fn view(shell: &Shell, trust: &Trust) -> Environment {
+    let mut profiles: Vec<Profile> = trust
+        .profiles
+        .values()
+        .map(|active| Profile {
+            id: active.profile.version.to_string(),
+            name: active.name.to_string(),
+            kind: active.profile.kind.as_str().to_owned(),
+            lifetime_s: active.profile.lifetime.as_secs(),
+            overlap_s: active.overlap.as_secs(),
+        })
+        .collect();
+    profiles.sort_by(|a, b| a.name.cmp(&b.name));
+    Environment {
+        name: trust.environment.name.to_string(),
+        trust_domain: trust.environment.trust_domain.to_string(),
+        default: trust.environment.default,
+        anchors_pem: trust.chain().iter().map(|certificate| certificate.to_pem()).collect(),
+        feed_key: hex::encode(shell.feeds.signer().verifier().as_bytes()),
+        crls: vec![trust.issuing.crl_url(0)],
+        profiles,
+        created_at: trust.environment.created_at.to_string(),
+    }
+}
+
+fn named(text: &str) -> Result<EnvironmentName, Refuse> {
+    text.parse().map_err(|_| environment_unknown(text))
+}
+
+fn trust_of(shell: &Shell, name: &EnvironmentName) -> Result<Arc<Trust>, Refuse> {
+    shell.hierarchy.trust_of(name).ok_or_else(|| environment_unknown(name.as_str()))
+}
+
+pub(super) async fn list(
+    State(shell): State<Shell>,
+    called: Called,
+) -> Result<Json<Vec<Environment>>, Refuse> {
+    called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+    Ok(Json(shell.hierarchy.all().iter().map(|trust| view(&shell, trust)).collect()))
+}
+
+pub(super) async fn get(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+) -> Result<Json<Environment>, Refuse> {
+    let name = named(&name)?;
+    called.may(&shell, OperatorVerb::EnvironmentRead, &name)?;
+    Ok(Json(view(&shell, &*trust_of(&shell, &name)?)))
+}
+
+pub(super) async fn create(
+    State(shell): State<Shell>,
+    called: Called,
+    Body(order): Body<EnvironmentOrder>,
+) -> Result<(StatusCode, Json<Environment>), Refuse> {
+    let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
+    let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
+    let trust_domain: TrustDomain = domain.parse().map_err(|why| Refuse::value("trust_domain", why))?;
+    if shell.hierarchy.all().iter().any(|trust| trust.environment.trust_domain == trust_domain) {
+        return Err(Refuse::new(
+            StatusCode::CONFLICT,
+            "trust-domain-exists",
+            "an environment has this trust domain already",
+        ));
+    }
+    let permitted = shell.operators.mandate(&called.0, OperatorVerb::EnvironmentCreate, &name)?;
+    let plan = EnvironmentPlan {
+        name: name.clone(),
+        trust_domain,
+        device_lifetime: order.device_lifetime_s.map_or(DEVICE_LIFETIME_DEFAULT, Duration::from_secs),
+        default: false,
+    };
+    shell.environments.create(permitted.mandate, &plan).await?;
+    shell.environments.open(&name, &shell.hierarchy, &shell.feeds)?;
+    shell.log.wake();
+    if let Err(fault) = shell.crls.refresh_all().await {
+        tracing::error!(%fault, "the new environment has no CRL yet");
+    }
+    Ok((StatusCode::CREATED, Json(view(&shell, &*trust_of(&shell, &name)?))))
+}
+
+pub(super) async fn policy(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+) -> Result<Json<Policy>, Refuse> {
+    let name = named(&name)?;
+    called.may(&shell, OperatorVerb::PolicyRead, &name)?;
+    let row = shell.store.policy(&name)?.ok_or_else(|| environment_unknown(name.as_str()))?;
+    let bundle = PolicyBundle { files: row.files.clone(), topics: row.topics.clone() };
+    let (_, rules) = Policies::check(&bundle)?;
+    Ok(Json(Policy {
+        environment: name.to_string(),
+        version: hex::encode(row.version),
+        activated_at: Some(row.activated_at.to_string()),
+        files: row.files,
+        topics: row.topics,
+        rules,
+    }))
+}
+
+pub(super) async fn set_policy(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+    Body(document): Body<PolicyDocument>,
+) -> Result<Json<Policy>, Refuse> {
+    let name = named(&name)?;
+    trust_of(&shell, &name)?;
+    let bundle = PolicyBundle { files: document.files.clone(), topics: document.topics.clone() };
+    let permitted = shell.operators.mandate(&called.0, OperatorVerb::PolicyActivate, &name)?;
+    let (version, rules) = if document.dry_run {
+        Policies::check(&bundle)?
+    } else {
+        shell.policies.activate(permitted.mandate, &name, bundle).await?
+    };
+    shell.log.wake();
+    Ok(Json(Policy {
+        environment: name.to_string(),
+        version: hex::encode(version),
+        activated_at: (!document.dry_run).then(|| shell.clock.now().to_string()),
+        files: document.files,
+        topics: document.topics,
+        rules,
+    }))
+}

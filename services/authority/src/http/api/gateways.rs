@@ -1,0 +1,105 @@
+//! What gateways ask and report: feed down, acknowledgements and decision logs up.
+
+use super::super::Shell;
+use super::super::problem::Refuse;
+use super::caller::{Body, Called, Query};
+use crate::archive::UPLOAD_OCTETS_MAX;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
+use touchmark_api::{FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, GatewayRegistration};
+use touchmark_identity::{Actor, Timestamp};
+use touchmark_inventory::Command;
+use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
+use touchmark_status::Position;
+
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+pub(super) async fn feed(
+    State(shell): State<Shell>,
+    called: Called,
+    Query(query): Query<FeedQuery>,
+) -> Result<impl IntoResponse, Refuse> {
+    let gateway = called.service()?;
+    let feed = shell.feeds.of(&gateway.environment)?;
+    feed.saw(&gateway.name, shell.clock.now());
+    let held = query.epoch.zip(query.after).map(|(epoch, seq)| Position { epoch, seq });
+    if let Some(held) = held {
+        let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
+        feed.wait_for_news(held, wait).await;
+    }
+    let now = shell.clock.now();
+    feed.saw(&gateway.name, now);
+    let body = Bytes::from(shell.feeds.since(&gateway.environment, held, now)?);
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body))
+}
+
+pub(super) async fn acknowledge(
+    State(shell): State<Shell>,
+    called: Called,
+    Body(report): Body<FeedAcknowledgement>,
+) -> Result<StatusCode, Refuse> {
+    let gateway = called.service()?;
+    let applied_at = Timestamp::parse(&report.applied_at).map_err(|why| Refuse::value("applied_at", why))?;
+    let position = Position { epoch: report.epoch, seq: report.seq };
+    let feed = shell.feeds.of(&gateway.environment)?;
+    // Whoever waits for it is told at once; the record follows and may be lost without harm: gateways repeat.
+    feed.acknowledge(&gateway.name, position, applied_at, report.sessions_closed);
+    let event = Event::EnforcementReported(EnforcementReported {
+        gateway: gateway.name.clone(),
+        epoch: report.epoch,
+        seq: report.seq,
+        applied_at,
+        sessions_closed: report.sessions_closed,
+    });
+    let envelope = Envelope {
+        scope: Scope {
+            organisation: shell.organisation.clone(),
+            environment: Some(gateway.environment.clone()),
+        },
+        actor: Actor::automation(gateway.name),
+        cause: "api/feed/acknowledgement".into(),
+        at: shell.clock.now(),
+    };
+    let entries = vec![Draft { envelope, event, private: None }];
+    crate::commit::Commits::new(shell.store.clone())
+        .commit(Command { preconditions: Vec::new(), entries })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn register(
+    State(shell): State<Shell>,
+    called: Called,
+    Body(registration): Body<GatewayRegistration>,
+) -> Result<StatusCode, Refuse> {
+    let gateway = called.service()?;
+    shell.archives().register(&gateway.name, &registration.decision_log_vkey)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn upload(
+    State(shell): State<Shell>,
+    called: Called,
+    Body(upload): Body<FramesUpload>,
+) -> Result<Json<FramesAccepted>, Refuse> {
+    let gateway = called.service()?;
+    let mut frames = Vec::with_capacity(upload.frames.len());
+    let mut octets = 0;
+    for text in &upload.frames {
+        let frame = STANDARD.decode(text).map_err(|why| Refuse::value("frames", why))?;
+        octets += frame.len();
+        if octets > UPLOAD_OCTETS_MAX {
+            return Err(Refuse::value("frames", "more than a mebibyte at once"));
+        }
+        frames.push(frame);
+    }
+    let accepted =
+        shell.intake.take(&gateway, upload.first_leaf, &frames, upload.checkpoint.as_deref()).await?;
+    Ok(Json(FramesAccepted { next_leaf: accepted.next_leaf, checkpoint: accepted.checkpoint }))
+}

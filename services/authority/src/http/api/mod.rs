@@ -1,0 +1,43 @@
+//! The management API, version 1 (mutual TLS, JSON). Every handler names the permission it needs.
+
+mod audit;
+mod caller;
+mod devices;
+mod environments;
+mod gateways;
+mod tokens;
+
+use super::Shell;
+use super::problem::Refuse;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+
+/// Largest body but for uploads: a policy bundle has at most a mebibyte, and JSON escapes some of it.
+const BODY_OCTETS_MAX: usize = 3 * 1024 * 1024;
+
+pub(crate) fn router(shell: Shell) -> Router {
+    Router::new()
+        .route("/v1/status", get(audit::status))
+        .route("/v1/log", get(audit::log_head))
+        .route("/v1/decisions", get(audit::decisions).post(gateways::upload))
+        .route("/v1/explain/{id}", get(audit::explain))
+        .route("/v1/tokens", post(tokens::create))
+        .route("/v1/environments", get(environments::list).post(environments::create))
+        .route("/v1/environments/{name}", get(environments::get))
+        .route("/v1/environments/{name}/policy", get(environments::policy).put(environments::set_policy))
+        .route("/v1/devices", get(devices::list))
+        .route("/v1/devices/{name}", get(devices::get))
+        .route("/v1/devices/{name}/certificates", get(devices::certificates))
+        .route("/v1/devices/{name}/{verb}", post(devices::contain))
+        .route("/v1/certificates/{id}", get(devices::certificate))
+        .route("/v1/feed", get(gateways::feed))
+        .route("/v1/feed/acknowledgement", post(gateways::acknowledge))
+        .route("/v1/gateways/self", post(gateways::register))
+        .fallback(|| async {
+            Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")
+        })
+        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .with_state(shell)
+}

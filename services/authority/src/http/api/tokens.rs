@@ -1,0 +1,71 @@
+//! `POST /v1/tokens`.
+
+use super::super::Shell;
+use super::super::problem::{Refuse, environment_unknown};
+use super::caller::{Body, Called};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use std::time::Duration;
+use touchmark_api::{Token, TokenOrder};
+use touchmark_identity::{EnvironmentName, Name};
+use touchmark_journal::{IdentityKind, Scope, TokenSubject};
+use touchmark_policy_cedar::OperatorVerb;
+
+/// Roles of one operator.
+const ROLES_MAX: usize = 16;
+
+pub(super) async fn create(
+    State(shell): State<Shell>,
+    called: Called,
+    Body(order): Body<TokenOrder>,
+) -> Result<(StatusCode, Json<Token>), Refuse> {
+    let environment: EnvironmentName =
+        order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
+    let trust =
+        shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
+    let (kind, verb) = match order.kind.as_deref() {
+        None | Some("device") => (IdentityKind::Operational, OperatorVerb::DeviceEnrol),
+        Some("service") => (IdentityKind::Service, OperatorVerb::ServiceEnrol),
+        Some("operator") => (IdentityKind::Operator, OperatorVerb::OperatorEnrol),
+        Some(_) => return Err(Refuse::value("kind", "one of: device, service, operator")),
+    };
+    if order.roles.len() > ROLES_MAX || order.roles.iter().any(|role| role.parse::<Name>().is_err()) {
+        return Err(Refuse::value("roles", "at most 16 names"));
+    }
+    let name = |text: &str, field: &str| text.parse::<Name>().map_err(|why| Refuse::value(field, why));
+    let (subject, uses) = match (&order.device, &order.prefix) {
+        (Some(device), None) => (TokenSubject::Named(name(device, "device")?), order.uses.unwrap_or(1)),
+        (None, Some(prefix)) => (TokenSubject::Prefix(name(prefix, "prefix")?), order.uses.unwrap_or(1)),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Refuse::value("device", "give either a device or a prefix"));
+        }
+    };
+    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(|_| {
+        shell.refusals.count(Some(&environment), "api/tokens", "not-permitted", None);
+    })?;
+    let model = order.model.as_deref().map(|model| name(model, "model")).transpose()?;
+    let scope = Scope {
+        organisation: trust.environment.scope.organisation.clone(),
+        environment: Some(environment.clone()),
+    };
+    let order_of_ra = touchmark_ra::TokenOrder {
+        scope,
+        kind,
+        subject,
+        uses,
+        lifetime: Duration::from_secs(order.ttl_s),
+        model,
+        hosts: order.hosts,
+    };
+    let made = shell.tokens.create(permitted.mandate, order_of_ra, order.roles).await?;
+    shell.log.wake();
+    let token = Token {
+        token: made.token.to_string(),
+        username: made.username.to_string(),
+        password: made.password.expose().clone(),
+        expires: made.expires_at.to_string(),
+        environment: environment.to_string(),
+    };
+    Ok((StatusCode::CREATED, Json(token)))
+}

@@ -1,0 +1,59 @@
+//! One connection: HTTP/1.1 with limits on heads, time and requests, and the peer that TLS proved.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use touchmark_identity::Fingerprint;
+use touchmark_listen::{Accepted, PeerChain, Stop};
+use touchmark_x509::Certificate;
+
+/// A client that sends its head slower than this is cut.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Request line and headers together; SCEP-sized URLs fit, header floods do not.
+const HEAD_OCTETS_MAX: usize = 16 * 1024;
+
+/// The client certificate of the connection; possession and path were checked in the handshake.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(pub(crate) Option<Fingerprint>);
+
+impl Peer {
+    fn of(chain: Option<&PeerChain>) -> Self {
+        let leaf = chain.and_then(|chain| Certificate::from_der(&chain.leaf).ok());
+        Self(leaf.map(|leaf| leaf.fingerprint()))
+    }
+}
+
+/// Serves requests until the peer goes, or the listener stops.
+pub(crate) async fn serve_http(accepted: Accepted, stop: Stop, router: Router) {
+    let peer = Peer::of(accepted.peer.as_ref());
+    run(TokioIo::new(accepted.stream), stop, router.layer(axum::Extension(peer))).await;
+}
+
+/// The same without TLS, for what is public.
+pub(crate) async fn serve_http_plain(stream: TcpStream, stop: Stop, router: Router) {
+    run(TokioIo::new(stream), stop, router.layer(axum::Extension(Peer(None)))).await;
+}
+
+async fn run<I>(io: I, mut stop: Stop, router: Router)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_OCTETS_MAX)
+        .keep_alive(true)
+        .serve_connection(io, TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // A peer that breaks off is its own affair; what was durable stays durable.
+        _ = connection.as_mut() => {}
+        () = stop.stopped() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}

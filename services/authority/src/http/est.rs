@@ -1,0 +1,203 @@
+//! EST (RFC 7030 with RFC 8951) over HTTP: bytes in, one use case, bytes out.
+
+use super::{Peer, Shell};
+use crate::enrolment::EnrolmentFault;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::{Router, body::to_bytes};
+use std::time::Duration;
+use touchmark_enrol::est::{
+    CsrAttribute, EstBody, EstFault, EstPath, Operation, REQUEST_OCTETS_MAX, presented_credential, read_csr,
+    write_ca_certs, write_certs_only, write_csr_attributes,
+};
+use touchmark_enrol::{EnrolmentRequest, UserAgent};
+use touchmark_identity::{EnvironmentName, Fingerprint};
+use touchmark_inventory::StoreFault;
+use touchmark_ra::Refusal;
+
+/// Time that a device gets to send its request after the head.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to come back after a storage fault.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Every path is read by the EST parser, so that a wrong one is answered in EST's way.
+pub(crate) fn router(shell: Shell) -> Router {
+    Router::new().fallback(answer).with_state(shell)
+}
+
+async fn answer(
+    State(shell): State<Shell>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let cause = cause(request.uri().path());
+    let mut label = None;
+    match run(&shell, peer, request, &mut label).await {
+        Ok(body) => written(body),
+        Err(Refused { fault, code }) => {
+            shell.refusals.count(label.as_ref(), cause, code, None);
+            refused(&fault)
+        }
+    }
+}
+
+/// A refusal as the device hears it, and the code that our journal keeps.
+struct Refused {
+    fault: EstFault,
+    code: &'static str,
+}
+
+impl From<EstFault> for Refused {
+    fn from(fault: EstFault) -> Self {
+        let code = fault.code();
+        Self { fault, code }
+    }
+}
+
+fn cause(path: &str) -> &'static str {
+    match EstPath::parse(path).map(|path| path.operation) {
+        Ok(Operation::CaCerts) => "est/cacerts",
+        Ok(Operation::SimpleEnroll) => "est/simpleenroll",
+        Ok(Operation::SimpleReenroll) => "est/simplereenroll",
+        Ok(Operation::CsrAttrs) => "est/csrattrs",
+        Ok(Operation::FullCmc | Operation::ServerKeyGen) | Err(_) => "est",
+    }
+}
+
+async fn run(
+    shell: &Shell,
+    peer: Option<Fingerprint>,
+    request: Request,
+    label: &mut Option<EnvironmentName>,
+) -> Result<EstBody, Refused> {
+    let path = EstPath::parse(request.uri().path())?;
+    label.clone_from(&path.label);
+    path.operation.demand_method(request.method().as_str())?;
+    let (head, body) = request.into_parts();
+    let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let user_agent = text(header::USER_AGENT);
+    match path.operation {
+        Operation::CaCerts => {
+            let trust = match &path.label {
+                Some(name) => shell.hierarchy.trust_of(name),
+                None => shell.hierarchy.default_trust(),
+            }
+            .ok_or(EstFault::UnknownPath)?;
+            let chain: Vec<&[u8]> = trust.chain().map(|certificate| certificate.der()).into();
+            Ok(write_ca_certs(&chain, user_agent))
+        }
+        Operation::CsrAttrs => Ok(write_csr_attributes(&CsrAttribute::PREFERRED, user_agent)),
+        Operation::SimpleEnroll => {
+            let intent = path.operation.intent().ok_or(EstFault::UnknownPath)?;
+            let credential = presented_credential(intent, text(header::AUTHORIZATION), peer);
+            let body = read(body).await?;
+            let csr = read_csr(text(header::CONTENT_TYPE), &body)?;
+            let csr = csr.prove_possession().map_err(EstFault::Csr)?;
+            if csr.requested().challenge_password {
+                // It would have to be verified against this TLS connection (RFC 7030 §3.5), which TLS 1.3
+                // does not offer; ignoring it is not allowed either.
+                return Err(EstFault::Forbidden {
+                    code: "challenge-password",
+                    says: "leave the challengePassword attribute out of the request".into(),
+                }
+                .into());
+            }
+            let agent = user_agent.and_then(UserAgent::from_header);
+            let request = EnrolmentRequest::new(intent, csr, path.label, credential, agent);
+            enrol(shell, &request, user_agent).await
+        }
+        Operation::SimpleReenroll | Operation::FullCmc | Operation::ServerKeyGen => {
+            Err(EstFault::NotOffered { operation: path.operation.as_str() }.into())
+        }
+    }
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, EstFault> {
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, REQUEST_OCTETS_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
+        Ok(Err(_)) | Err(_) => Err(EstFault::TooLarge),
+    }
+}
+
+async fn enrol(
+    shell: &Shell,
+    request: &EnrolmentRequest,
+    user_agent: Option<&str>,
+) -> Result<EstBody, Refused> {
+    let enrolled = shell.enrolments.enrol(request, "est/simpleenroll").await.map_err(est_fault)?;
+    shell.log.wake();
+    let [issuing, _root] = &enrolled.chain;
+    // The root is left out: a device must not take its anchor from the answer it is to judge by it.
+    Ok(write_certs_only(&[enrolled.certificate.der(), issuing.der()], user_agent))
+}
+
+fn est_fault(fault: EnrolmentFault) -> Refused {
+    match fault {
+        EnrolmentFault::Refused(refusal) => Refused { code: refusal.code(), fault: refusal_as_est(refusal) },
+        EnrolmentFault::UnknownEnvironment => EstFault::UnknownPath.into(),
+        EnrolmentFault::NoCredential => EstFault::Unauthorised.into(),
+        EnrolmentFault::Store(StoreFault::Conflict(_)) => {
+            Refused { code: "changed-meanwhile", fault: EstFault::Unavailable { retry_after: RETRY } }
+        }
+        EnrolmentFault::Store(fault) => {
+            tracing::error!(%fault, "an enrolment could not be recorded");
+            EstFault::Unavailable { retry_after: RETRY }.into()
+        }
+        EnrolmentFault::NoProfile => {
+            tracing::error!("an environment has no profile for what a token enrols");
+            EstFault::Internal.into()
+        }
+        EnrolmentFault::Plan(fault) => internal(&fault),
+        EnrolmentFault::Issue(fault) => internal(&fault),
+        EnrolmentFault::Certificate(fault) => internal(&fault),
+    }
+}
+
+fn internal(fault: &dyn std::fmt::Display) -> Refused {
+    tracing::error!(%fault, "an enrolment failed");
+    EstFault::Internal.into()
+}
+
+fn refusal_as_est(refusal: Refusal) -> EstFault {
+    match refusal {
+        Refusal::Request(fault) => EstFault::Csr(fault),
+        // Strangers are not told which of these it is.
+        Refusal::Token | Refusal::TokenExpired | Refusal::TokenUsed | Refusal::TokenVoid => {
+            EstFault::Unauthorised
+        }
+        Refusal::Environment { .. }
+        | Refusal::Standing { .. }
+        | Refusal::DeviceExists { .. }
+        | Refusal::Key => {
+            EstFault::Forbidden { code: refusal.code(), says: format!("{refusal}; {}", refusal.fix()) }
+        }
+    }
+}
+
+fn written(body: EstBody) -> Response {
+    let mut response = Response::new(Body::from(body.bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+    for (name, value) in body.headers {
+        if let Ok(name) = HeaderName::try_from(*name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+fn refused(fault: &EstFault) -> Response {
+    let refusal = fault.to_refusal();
+    let mut response = Response::new(Body::from(refusal.body));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in refusal.headers {
+        let name = HeaderName::try_from(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,64 @@
+//! The HTTP edge: EST for devices, the API for operators and gateways, public files. Handlers read the request,
+//! call one use case and map its outcome exhaustively; no rule about devices lives here.
+
+mod api;
+mod connection;
+mod est;
+mod problem;
+mod public;
+
+pub(crate) use api::router as api_router;
+pub(crate) use connection::{Peer, serve_http, serve_http_plain};
+pub(crate) use est::router as est_router;
+pub(crate) use public::router as public_router;
+
+use crate::archive::Archives;
+use crate::confirmation::Confirmations;
+use crate::containment::Containments;
+use crate::crls::Crls;
+use crate::enrolment::Enrolments;
+use crate::environments::Environments;
+use crate::explain::Explain;
+use crate::feed::Feeds;
+use crate::hierarchy::Hierarchy;
+use crate::journal_log::JournalLog;
+use crate::operators::Operators;
+use crate::policies::Policies;
+use crate::refusals::Refusals;
+use crate::sightings::DecisionIntake;
+use crate::tokens::Tokens;
+use std::path::PathBuf;
+use std::sync::Arc;
+use touchmark_identity::OrganisationName;
+use touchmark_inventory::Store;
+use touchmark_listen::Clock;
+
+/// The use cases that the routes reach. Each handler takes the one or two it needs.
+#[derive(Clone)]
+pub(crate) struct Shell {
+    pub(crate) clock: Clock,
+    pub(crate) organisation: OrganisationName,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) hierarchy: Arc<Hierarchy>,
+    pub(crate) enrolments: Arc<Enrolments>,
+    pub(crate) confirmations: Arc<Confirmations>,
+    pub(crate) containments: Arc<Containments>,
+    pub(crate) environments: Arc<Environments>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) operators: Arc<Operators>,
+    pub(crate) explain: Arc<Explain>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) crls: Arc<Crls>,
+    pub(crate) log: Arc<JournalLog>,
+    pub(crate) intake: Arc<DecisionIntake>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) log_directory: PathBuf,
+    pub(crate) log_origin: String,
+}
+
+impl Shell {
+    pub(crate) fn archives(&self) -> &Archives {
+        &self.intake.archives
+    }
+}

@@ -1,0 +1,234 @@
+//! Faults of the use cases as problem documents (RFC 9457): one exhaustive match per fault, codes are stable.
+
+use crate::archive::ArchiveFault;
+use crate::containment::ContainFault;
+use crate::environments::EnvironmentFault;
+use crate::explain::ExplainFault;
+use crate::feed::PublishFault;
+use crate::operators::CallerFault;
+use crate::policies::PolicyActivationFault;
+use crate::sightings::UploadFault;
+use crate::tokens::NewTokenFault;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use touchmark_api::Problem;
+use touchmark_inventory::StoreFault;
+use touchmark_policy_cedar::PolicyFaults;
+use touchmark_ra::ContainmentFault;
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(crate) struct Refuse(pub(crate) Problem);
+
+impl Refuse {
+    pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
+        Self(Problem {
+            status: status.as_u16(),
+            code: code.to_owned(),
+            title: title.into(),
+            detail: String::new(),
+            fix: String::new(),
+            candidates: Vec::new(),
+        })
+    }
+
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.0.fix = fix.into();
+        self
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
+    /// A value out of its grammar.
+    pub(crate) fn value(field: &str, why: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "value-invalid", format!("`{field}` is not acceptable"))
+            .detail(why.to_string())
+    }
+
+    /// A fault of ours: logged here, its words stay inside.
+    fn internal(what: &dyn std::fmt::Display) -> Self {
+        tracing::error!(fault = %what, "request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed")
+            .fix("look into the server's log")
+    }
+}
+
+impl IntoResponse for Refuse {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        response
+    }
+}
+
+impl From<StoreFault> for Refuse {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Conflict(conflict) => {
+                Self::new(StatusCode::CONFLICT, "changed-meanwhile", "the state changed meanwhile")
+                    .detail(conflict.to_string())
+                    .fix("look at the state again and repeat")
+            }
+            StoreFault::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is queued").fix("try again soon")
+            }
+            StoreFault::Storage(what) => {
+                tracing::error!(fault = %what, "storage failed");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "storage failed")
+                    .fix("look into the server's log and at its disk; repeating is safe")
+            }
+            StoreFault::Damaged(what) => Self::internal(&what),
+        }
+    }
+}
+
+impl From<CallerFault> for Refuse {
+    fn from(fault: CallerFault) -> Self {
+        match fault {
+            CallerFault::Unknown => Self::new(StatusCode::FORBIDDEN, "caller-unknown", fault.to_string())
+                .fix("use an operator certificate: it lies in DATA/operator"),
+            CallerFault::NotLive(_) => Self::new(StatusCode::FORBIDDEN, "caller-not-live", fault.to_string())
+                .fix("get a new operator certificate"),
+            CallerFault::Denied { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
+                    .fix("ask an operator with a role that permits it")
+            }
+            CallerFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<NewTokenFault> for Refuse {
+    fn from(fault: NewTokenFault) -> Self {
+        match fault {
+            NewTokenFault::Order(order) => {
+                Self::new(StatusCode::BAD_REQUEST, "token-order", order.to_string())
+            }
+            NewTokenFault::Store(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ContainFault> for Refuse {
+    fn from(fault: ContainFault) -> Self {
+        match fault {
+            ContainFault::Rules(rule) => {
+                let code = match &rule {
+                    ContainmentFault::Mandate => "not-permitted",
+                    ContainmentFault::Banned => "device-banned",
+                    ContainmentFault::Already(_) => "nothing-to-do",
+                    ContainmentFault::NothingLive => "nothing-live",
+                };
+                Self::new(StatusCode::CONFLICT, code, rule.to_string())
+            }
+            ContainFault::Store(fault) => fault.into(),
+            ContainFault::Publish(fault) => fault.into(),
+            ContainFault::NoEnvironment => Self::internal(&fault),
+        }
+    }
+}
+
+impl From<PublishFault> for Refuse {
+    fn from(fault: PublishFault) -> Self {
+        match fault {
+            PublishFault::Store(fault) => fault.into(),
+            PublishFault::Feed(fault) => Self::internal(&fault),
+            PublishFault::Unknown(name) => environment_unknown(name.as_str()),
+        }
+    }
+}
+
+/// No such environment.
+pub(crate) fn environment_unknown(name: &str) -> Refuse {
+    Refuse::new(StatusCode::NOT_FOUND, "environment-unknown", format!("no environment `{name}`"))
+        .fix("touchmark env list")
+}
+
+impl From<EnvironmentFault> for Refuse {
+    fn from(fault: EnvironmentFault) -> Self {
+        match fault {
+            EnvironmentFault::Exists(_) => {
+                Self::new(StatusCode::CONFLICT, "environment-exists", fault.to_string())
+            }
+            EnvironmentFault::Lifetime => Self::new(StatusCode::BAD_REQUEST, "lifetime", fault.to_string()),
+            EnvironmentFault::Mandate => Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()),
+            EnvironmentFault::Store(fault) => fault.into(),
+            EnvironmentFault::Publish(fault) => fault.into(),
+            EnvironmentFault::NoRoot
+            | EnvironmentFault::Vault(_)
+            | EnvironmentFault::Authority(_)
+            | EnvironmentFault::Certificate(_)
+            | EnvironmentFault::Hierarchy(_)
+            | EnvironmentFault::Policy(_) => Self::internal(&fault),
+        }
+    }
+}
+
+impl From<PolicyFaults> for Refuse {
+    fn from(faults: PolicyFaults) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "policy-faults", "the policy is not acceptable")
+            .detail(faults.to_string())
+            .fix("correct every fault that is listed; try it with: touchmark policy check DIR")
+    }
+}
+
+impl From<PolicyActivationFault> for Refuse {
+    fn from(fault: PolicyActivationFault) -> Self {
+        match fault {
+            PolicyActivationFault::Policy(faults) => faults.into(),
+            PolicyActivationFault::Mandate => {
+                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
+            }
+            PolicyActivationFault::Store(fault) => fault.into(),
+            PolicyActivationFault::Publish(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ExplainFault> for Refuse {
+    fn from(fault: ExplainFault) -> Self {
+        match fault {
+            ExplainFault::Unknown => Self::new(StatusCode::NOT_FOUND, "unknown", fault.to_string()).fix(
+                "touchmark device list shows the devices; names, identifiers, URIs, hashes and serials work",
+            ),
+            ExplainFault::Ambiguous(candidates) => {
+                let mut refuse = Self::new(StatusCode::CONFLICT, "ambiguous", "it means several things")
+                    .fix("ask again with one of the identifiers");
+                refuse.0.candidates = candidates;
+                refuse
+            }
+            ExplainFault::Store(fault) => fault.into(),
+            ExplainFault::Archive(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ArchiveFault> for Refuse {
+    fn from(fault: ArchiveFault) -> Self {
+        let (status, code) = match &fault {
+            ArchiveFault::Write(_) | ArchiveFault::Read { .. } => return Self::internal(&fault),
+            ArchiveFault::NotRegistered => (StatusCode::CONFLICT, "log-not-registered"),
+            ArchiveFault::OtherKey => (StatusCode::CONFLICT, "log-other-key"),
+            ArchiveFault::OutOfOrder { .. } => (StatusCode::CONFLICT, "log-out-of-order"),
+            ArchiveFault::BadFrame { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "log-bad-frame"),
+            ArchiveFault::Fork => (StatusCode::CONFLICT, "log-fork"),
+            ArchiveFault::BadHead => (StatusCode::UNPROCESSABLE_ENTITY, "log-bad-head"),
+        };
+        Self::new(status, code, fault.to_string())
+    }
+}
+
+impl From<UploadFault> for Refuse {
+    fn from(fault: UploadFault) -> Self {
+        match fault {
+            UploadFault::Archive(fault) => fault.into(),
+            UploadFault::Store(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Operators: who they are (a certificate of ours), what the operator policy lets them do, and who could.
+
+use crate::commit::Commits;
+use std::sync::Arc;
+use touchmark_identity::{Actor, EnvironmentName, Fingerprint, Name};
+use touchmark_inventory::{CertificateRow, PartyRow, StoreFault};
+use touchmark_journal::IdentityKind;
+use touchmark_listen::Clock;
+use touchmark_policy_cedar::{OperatorPolicy, OperatorRequest, OperatorVerb};
+use touchmark_ra::{Act, Mandate};
+
+/// Somebody whose operator or service certificate was proven and is live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Operator or service.
+    pub kind: IdentityKind,
+    /// Its name.
+    pub name: Name,
+    /// Roles for the operator policy.
+    pub roles: Vec<String>,
+    /// The environment whose authority vouches for it.
+    pub environment: EnvironmentName,
+}
+
+/// Why a caller gets nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallerFault {
+    /// The certificate is not in the inventory, or not an operator's or service's.
+    #[error("this certificate is not an operator's or a service's")]
+    Unknown,
+    /// It is dead, superseded or past its time.
+    #[error("this certificate is {0}")]
+    NotLive(&'static str),
+    /// The operator policy says no.
+    #[error("the operator policy does not permit {verb} to {caller}")]
+    Denied {
+        /// What was asked.
+        verb: &'static str,
+        /// Who asked.
+        caller: Name,
+    },
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// What the policy permitted, with the rule that did.
+#[derive(Debug)]
+pub(crate) struct Permitted {
+    /// For the RA.
+    pub mandate: Mandate,
+    /// The rule.
+    pub rule: String,
+}
+
+/// The directory of callers and the policy over them.
+pub(crate) struct Operators {
+    commits: Commits,
+    policy: Arc<OperatorPolicy>,
+    clock: Clock,
+}
+
+impl Operators {
+    /// Wires it.
+    pub(crate) fn new(commits: Commits, policy: Arc<OperatorPolicy>, clock: Clock) -> Self {
+        Self { commits, policy, clock }
+    }
+
+    /// Who is behind a certificate whose possession the TLS handshake proved. Asked on every request, so
+    /// that a revoked operator loses a kept-alive connection too.
+    ///
+    /// # Errors
+    /// [`CallerFault`].
+    pub(crate) fn caller(&self, fingerprint: &Fingerprint) -> Result<Caller, CallerFault> {
+        let store = self.commits.store();
+        let row = store.certificate_by_fingerprint(fingerprint)?.ok_or(CallerFault::Unknown)?;
+        self.live(&row)?;
+        let (Some(identity), Some(environment)) = (&row.identity, &row.scope.environment) else {
+            return Err(CallerFault::Unknown);
+        };
+        if row.kind == IdentityKind::Operational {
+            return Err(CallerFault::Unknown);
+        }
+        let party = store
+            .parties()?
+            .into_iter()
+            .find(|party| party.kind == row.kind && party.name == identity.name)
+            .ok_or(CallerFault::Unknown)?;
+        Ok(Caller {
+            kind: row.kind,
+            name: identity.name.clone(),
+            roles: party.roles,
+            environment: environment.clone(),
+        })
+    }
+
+    fn live(&self, row: &CertificateRow) -> Result<(), CallerFault> {
+        let now = self.clock.now();
+        if !row.state.is_live() {
+            return Err(CallerFault::NotLive(row.state.as_str()));
+        }
+        if row.refused_from.is_some_and(|from| now >= from) {
+            return Err(CallerFault::NotLive("superseded"));
+        }
+        if !row.validity.contains(now) {
+            return Err(CallerFault::NotLive("outside its validity"));
+        }
+        Ok(())
+    }
+
+    /// Asks the policy for a mandate.
+    ///
+    /// # Errors
+    /// [`CallerFault::Denied`].
+    pub(crate) fn mandate(
+        &self,
+        caller: &Caller,
+        verb: OperatorVerb,
+        environment: &EnvironmentName,
+    ) -> Result<Permitted, CallerFault> {
+        let denied = || CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone() };
+        let act = act_of(verb).ok_or_else(denied)?;
+        let rule = self.permits(caller, verb, environment)?;
+        let actor = match caller.kind {
+            IdentityKind::Operator => Actor::person(caller.name.clone()),
+            IdentityKind::Service | IdentityKind::Operational => Actor::automation(caller.name.clone()),
+        };
+        Ok(Permitted { mandate: Mandate::assert_permitted(actor, act), rule })
+    }
+
+    /// Asks the policy; gives the rule that permits.
+    ///
+    /// # Errors
+    /// [`CallerFault::Denied`].
+    pub(crate) fn permits(
+        &self,
+        caller: &Caller,
+        verb: OperatorVerb,
+        environment: &EnvironmentName,
+    ) -> Result<String, CallerFault> {
+        // Services act only through their own routes; the operator policy is for people.
+        let denied = || CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone() };
+        if caller.kind != IdentityKind::Operator {
+            return Err(denied());
+        }
+        let request = OperatorRequest {
+            actor: &caller.name,
+            roles: &caller.roles,
+            verb,
+            environment: Some(environment),
+            target_owner: None,
+        };
+        let permit = self.policy.authorise(&request).map_err(|_| denied())?;
+        Ok(permit.rules().first().map(ToString::to_string).unwrap_or_default())
+    }
+
+    /// Everyone who could do this now: exactly those with a live certificate whose own request would pass.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn who_can(
+        &self,
+        verb: OperatorVerb,
+        environment: &EnvironmentName,
+    ) -> Result<Vec<(PartyRow, String)>, StoreFault> {
+        let store = self.commits.store();
+        let mut able = Vec::new();
+        for party in store.parties()? {
+            let certificates = store.certificates_of_party(party.kind, &party.name)?;
+            let has_live = certificates.iter().any(|row| self.live(row).is_ok());
+            let Some(home) = party.scope.environment.clone() else { continue };
+            let caller = Caller {
+                kind: party.kind,
+                name: party.name.clone(),
+                roles: party.roles.clone(),
+                environment: home,
+            };
+            if let (true, Ok(rule)) = (has_live, self.permits(&caller, verb, environment)) {
+                able.push((party, rule));
+            }
+        }
+        Ok(able)
+    }
+}
+
+/// The act that a verb permits; reading needs no mandate.
+fn act_of(verb: OperatorVerb) -> Option<Act> {
+    match verb {
+        OperatorVerb::DeviceEnrol | OperatorVerb::ServiceEnrol | OperatorVerb::OperatorEnrol => {
+            Some(Act::DeviceEnrol)
+        }
+        OperatorVerb::DeviceRevoke => Some(Act::DeviceRevoke),
+        OperatorVerb::DeviceQuarantine | OperatorVerb::DeviceRelease => Some(Act::DeviceQuarantine),
+        OperatorVerb::DeviceBan => Some(Act::DeviceBan),
+        OperatorVerb::PolicyActivate => Some(Act::PolicyActivate),
+        OperatorVerb::EnvironmentCreate => Some(Act::EnvironmentCreate),
+        OperatorVerb::DeviceRead
+        | OperatorVerb::CertificateRead
+        | OperatorVerb::AuditRead
+        | OperatorVerb::PolicyRead
+        | OperatorVerb::EnvironmentRead => None,
+    }
+}

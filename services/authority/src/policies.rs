@@ -1,0 +1,86 @@
+//! Device policies: checked whole, recorded, then pushed to the gateways with the feed.
+
+use crate::commit::Commits;
+use crate::feed::{Feeds, PublishFault, policy_change};
+use std::sync::Arc;
+use touchmark_identity::{EnvironmentName, OrganisationName};
+use touchmark_inventory::{Command, StoreFault};
+use touchmark_journal::{Draft, Envelope, Event, PolicyActivated, Scope};
+use touchmark_listen::Clock;
+use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
+use touchmark_ra::{Act, Mandate};
+
+/// Why a policy is not in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PolicyActivationFault {
+    /// Every fault of the bundle.
+    #[error(transparent)]
+    Policy(#[from] PolicyFaults),
+    /// The mandate is for something else.
+    #[error("the operator was permitted another act")]
+    Mandate,
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The feed; the policy is recorded and goes out with the next snapshot.
+    #[error(transparent)]
+    Publish(#[from] PublishFault),
+}
+
+/// The use case.
+pub(crate) struct Policies {
+    commits: Commits,
+    feeds: Arc<Feeds>,
+    organisation: OrganisationName,
+    clock: Clock,
+}
+
+impl Policies {
+    /// Wires it.
+    pub(crate) fn new(
+        commits: Commits,
+        feeds: Arc<Feeds>,
+        organisation: OrganisationName,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, feeds, organisation, clock }
+    }
+
+    /// Compiles a bundle: its version and rule names.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub(crate) fn check(bundle: &PolicyBundle) -> Result<([u8; 32], Vec<String>), PolicyFaults> {
+        let compiled = CompiledPolicy::compile(bundle)?;
+        Ok((compiled.version().0, compiled.rule_ids().map(ToString::to_string).collect()))
+    }
+
+    /// Puts a bundle in force.
+    ///
+    /// # Errors
+    /// [`PolicyActivationFault`].
+    pub(crate) async fn activate(
+        &self,
+        mandate: Mandate,
+        environment: &EnvironmentName,
+        bundle: PolicyBundle,
+    ) -> Result<([u8; 32], Vec<String>), PolicyActivationFault> {
+        if mandate.act() != Act::PolicyActivate {
+            return Err(PolicyActivationFault::Mandate);
+        }
+        let (version, rules) = Self::check(&bundle)?;
+        let now = self.clock.now();
+        let scope = Scope { organisation: self.organisation.clone(), environment: Some(environment.clone()) };
+        let envelope =
+            Envelope { scope, actor: mandate.actor().clone(), cause: "api/policy".into(), at: now };
+        let event = Event::PolicyActivated(PolicyActivated {
+            version,
+            files: bundle.files.clone(),
+            topics: bundle.topics.clone(),
+        });
+        let entries = vec![Draft { envelope, event, private: None }];
+        self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
+        self.feeds.publish(environment, vec![policy_change(version, bundle.files, bundle.topics)], now)?;
+        Ok((version, rules))
+    }
+}

@@ -1,0 +1,152 @@
+//! The changes of the inventory, as statements. What each means is said by `Tables::apply`, which this must equal.
+
+use super::column::Column;
+use super::fault::Failure;
+use super::precondition::one;
+use super::queries;
+use super::record::{Bound, columns, environment};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, params_from_iter};
+use touchmark_identity::{RevocationReason, Timestamp};
+use touchmark_inventory::{CertificateState, Change};
+use touchmark_journal::Scope;
+
+macro_rules! insert {
+    ($table:ident, $values:literal) => {
+        concat!("INSERT INTO ", stringify!($table), " (", columns!($table), ") VALUES (", $values, ")")
+    };
+    ($table:ident, $values:literal, $conflict:literal) => {
+        concat!(insert!($table, $values), " ON CONFLICT ", $conflict)
+    };
+}
+
+const ADD_AUTHORITY: &str = insert!(authority, "?, ?, ?, ?, ?, ?, ?, ?, ?");
+const ADD_ENVIRONMENT: &str = insert!(environment, "?, ?, ?, ?, ?, ?");
+const ADD_PROFILE: &str = insert!(profile, "?, ?, ?, ?, ?, ?, ?, ?");
+const PUT_PARTY: &str = insert!(
+    party,
+    "?, ?, ?, ?, ?, ?, ?",
+    "(kind, name) DO UPDATE SET organisation = excluded.organisation, environment = excluded.environment, \
+     roles = excluded.roles, owner = excluded.owner, registered_at_ms = excluded.registered_at_ms"
+);
+const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+const COUNT_TOKEN_USE: &str = "UPDATE token SET uses = min(uses + 1, 4294967295) WHERE token = ?";
+const REFUND_TOKEN_USE: &str = "UPDATE token SET uses = max(uses - 1, 0) WHERE token = ?";
+const VOID_TOKENS_OF_DEVICE: &str = "UPDATE token SET void = 1 WHERE environment = ?1 \
+    AND subject_kind = 'named' AND subject = (SELECT name FROM device WHERE device = ?2)";
+const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?");
+const SET_STANDING: &str = "UPDATE device SET standing = ?2, standing_until_ms = ?3 WHERE device = ?1";
+const ADD_CERTIFICATE: &str = concat!(
+    "INSERT INTO certificate (",
+    columns!(certificate),
+    ", party) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+);
+const SET_ISSUED: &str =
+    "UPDATE certificate SET state = ?2, fingerprint = ?3, der = ?4 WHERE certificate = ?1";
+const SET_CONFIRMED: &str = "UPDATE certificate SET state = ?2, confirmed_at_ms = ?3 WHERE certificate = ?1";
+const SET_SUPERSEDED: &str = "UPDATE certificate SET state = ?2, refused_from_ms = ?3 WHERE certificate = ?1";
+const SET_REVOKED: &str =
+    "UPDATE certificate SET state = ?2, revoked_at_ms = ?3, revocation_reason = ?4 WHERE certificate = ?1";
+const DENY_KEY: &str = insert!(denied_key, "?, ?, ?, ?", "(spki, environment) DO NOTHING");
+const PUT_POLICY: &str = insert!(
+    policy,
+    "?, ?, ?, ?, ?, ?",
+    "(environment) DO UPDATE SET organisation = excluded.organisation, version = excluded.version, \
+     files = excluded.files, topics = excluded.topics, activated_at_ms = excluded.activated_at_ms"
+);
+const PUT_CRL: &str = insert!(
+    crl,
+    "?, ?, ?, ?, ?, ?, ?",
+    "(authority_version, shard) DO UPDATE SET organisation = excluded.organisation, \
+     environment = excluded.environment, number = excluded.number, sha256 = excluded.sha256, \
+     published_at_ms = excluded.published_at_ms"
+);
+const PUT_ENFORCEMENT: &str = insert!(
+    enforcement,
+    "?, ?, ?, ?, ?, ?, ?",
+    "(environment, gateway) DO UPDATE SET organisation = excluded.organisation, epoch = excluded.epoch, \
+     seq = excluded.seq, applied_at_ms = excluded.applied_at_ms, sessions_closed = excluded.sessions_closed"
+);
+const PUT_REFUSALS: &str = "INSERT INTO refusal (environment, code, count) VALUES (?, ?, ?) \
+    ON CONFLICT (environment, code) DO UPDATE SET count = excluded.count";
+const SET_STARTED: &str = "INSERT INTO started (one, epoch, incarnation) VALUES (1, ?, ?) \
+    ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, incarnation = excluded.incarnation";
+
+/// Applies one change inside the open transaction.
+pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Failure> {
+    let add = |sql: &str, row: &dyn Bound| execute(connection, sql, row.bound());
+    match change {
+        Change::AddAuthority(row) => add(ADD_AUTHORITY, row),
+        Change::AddEnvironment(row) => add(ADD_ENVIRONMENT, row),
+        Change::AddProfile(row) => add(ADD_PROFILE, row),
+        Change::PutParty(row) => add(PUT_PARTY, row),
+        Change::AddToken(row) => add(ADD_TOKEN, row),
+        Change::CountTokenUse(token) => execute(connection, COUNT_TOKEN_USE, [token.write()]),
+        Change::RefundTokenUse(token) => execute(connection, REFUND_TOKEN_USE, [token.write()]),
+        Change::VoidTokensOfDevice { environment, device } => {
+            execute(connection, VOID_TOKENS_OF_DEVICE, [environment.write(), device.write()])
+        }
+        Change::AddDevice(row) => add(ADD_DEVICE, row),
+        Change::SetStanding { device, standing, until } => {
+            execute(connection, SET_STANDING, [device.write(), standing.write(), until.write()])
+        }
+        Change::AddCertificate(row) => add(ADD_CERTIFICATE, row.as_ref()),
+        Change::SetIssued { certificate, fingerprint, der } => {
+            let state = CertificateState::Issued;
+            execute(
+                connection,
+                SET_ISSUED,
+                [certificate.write(), state.write(), fingerprint.write(), der.write()],
+            )
+        }
+        Change::SetConfirmed { certificate, at } => {
+            let state = CertificateState::Confirmed;
+            execute(connection, SET_CONFIRMED, [certificate.write(), state.write(), at.write()])
+        }
+        Change::SetSuperseded { certificate, refused_from } => {
+            let state = CertificateState::Superseded;
+            execute(connection, SET_SUPERSEDED, [certificate.write(), state.write(), refused_from.write()])
+        }
+        Change::SetRevoked { certificate, at, reason } => {
+            end(connection, certificate, CertificateState::Revoked, *at, *reason)
+        }
+        Change::SetBurned { certificate, at } => {
+            end(connection, certificate, CertificateState::Burned, *at, Change::BURNED)
+        }
+        Change::DenyKey(row) => add(DENY_KEY, row),
+        Change::PutPolicy(row) => add(PUT_POLICY, row),
+        Change::PutCrl(row) => add(PUT_CRL, row),
+        Change::PutEnforcement(row) => add(PUT_ENFORCEMENT, row),
+        Change::CountRefusals { scope, code, count } => count_refusals(connection, scope, code, *count),
+        Change::SetStarted { epoch, incarnation } => {
+            execute(connection, SET_STARTED, [epoch.write(), incarnation.write()])
+        }
+    }
+}
+
+fn end(
+    connection: &Connection,
+    certificate: &impl Column,
+    state: CertificateState,
+    at: Timestamp,
+    reason: RevocationReason,
+) -> Result<(), Failure> {
+    execute(connection, SET_REVOKED, [certificate.write(), state.write(), at.write(), reason.write()])
+}
+
+/// Added here and not in SQL, where a sum past 63 bits would turn into a fraction.
+fn count_refusals(connection: &Connection, scope: &Scope, code: &String, count: u64) -> Result<(), Failure> {
+    let before: Option<u64> = one(connection, queries::REFUSAL_COUNT, [environment(scope), code.write()])?;
+    let sum = before.unwrap_or(0).saturating_add(count);
+    execute(connection, PUT_REFUSALS, [environment(scope), code.write(), sum.write()])
+}
+
+/// Runs one statement, prepared once per connection.
+pub(super) fn execute<'v>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl IntoIterator<Item = ToSqlOutput<'v>>,
+) -> Result<(), Failure> {
+    connection.prepare_cached(sql)?.execute(params_from_iter(parameters))?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Whether a precondition holds, asked inside the transaction that would rely on it.
+
+use super::column::Column;
+use super::fault::Failure;
+use super::queries;
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
+use touchmark_inventory::{Precondition, StoreFault};
+
+pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Result<bool, Failure> {
+    match precondition {
+        Precondition::TokenUsable { token, now } => {
+            yes(connection, queries::TOKEN_USABLE, [token.write(), now.write()])
+        }
+        Precondition::DeviceNameFree { environment, name } => {
+            yes(connection, queries::DEVICE_NAME_FREE, [environment.write(), name.write()])
+        }
+        Precondition::DeviceStanding { device, standing } => {
+            yes(connection, queries::DEVICE_STANDING, [device.write(), standing.write()])
+        }
+        Precondition::SerialFree { authority_version, serial } => {
+            yes(connection, queries::SERIAL_FREE, [authority_version.write(), serial.write()])
+        }
+        Precondition::KeyUsable { spki, device } => {
+            yes(connection, queries::KEY_USABLE, [spki.write(), device.write()])
+        }
+        Precondition::CertificateInState { certificate, state } => {
+            yes(connection, queries::CERTIFICATE_IN_STATE, [certificate.write(), state.write()])
+        }
+        Precondition::EnvironmentFree { name } => yes(connection, queries::ENVIRONMENT_FREE, [name.write()]),
+        Precondition::CrlNumberAbove { authority_version, shard, number } => {
+            let newest =
+                one::<u64, 2>(connection, queries::CRL_NUMBER, [authority_version.write(), shard.write()])?;
+            Ok(newest.is_none_or(|newest| newest < *number))
+        }
+    }
+}
+
+fn yes<const N: usize>(
+    connection: &Connection,
+    sql: &str,
+    parameters: [ToSqlOutput<'_>; N],
+) -> Result<bool, Failure> {
+    Ok(one(connection, sql, parameters)?.unwrap_or(false))
+}
+
+/// The first column of the first row, if there is one.
+pub(super) fn one<T: Column, const N: usize>(
+    connection: &Connection,
+    sql: &str,
+    parameters: [ToSqlOutput<'_>; N],
+) -> Result<Option<T>, Failure> {
+    let read = connection
+        .prepare_cached(sql)?
+        .query_row(params_from_iter(parameters), |row| Ok(T::read(row.get_ref(0)?)))
+        .optional()?;
+    match read {
+        None => Ok(None),
+        Some(Some(value)) => Ok(Some(value)),
+        Some(None) => {
+            Err(StoreFault::Damaged("a column holds no value that this program writes".into()).into())
+        }
+    }
+}

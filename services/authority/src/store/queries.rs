@@ -1,0 +1,100 @@
+//! Every question to the database. Values are bound, never written into the text.
+//!
+//! Each is answered from an index; a test asks SQLite for its plan.
+
+use super::record::columns;
+
+macro_rules! queries {
+    ($($name:ident = $sql:expr;)*) => {
+        $(pub(super) const $name: &str = $sql;)*
+        /// For the test of their plans.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+macro_rules! select {
+    ($table:ident, $rest:literal) => {
+        concat!("SELECT ", columns!($table), " FROM ", stringify!($table), " ", $rest)
+    };
+}
+
+queries! {
+    JOURNAL_FROM = "SELECT j.seq, j.leaf, p.salt, p.bytes FROM journal AS j \
+        LEFT JOIN journal_private AS p ON p.seq = j.seq WHERE j.seq >= ?1 ORDER BY j.seq LIMIT ?2";
+    JOURNAL_OF_DEVICE = "SELECT j.seq, j.leaf, p.salt, p.bytes FROM journal AS j \
+        LEFT JOIN journal_private AS p ON p.seq = j.seq WHERE j.device = ?1 ORDER BY j.seq DESC LIMIT ?2";
+    JOURNAL_LAST = "SELECT seq FROM journal ORDER BY seq DESC LIMIT 1";
+    LOG_HEAD = "SELECT size, note FROM log_head WHERE one = 1";
+    STARTED = "SELECT epoch, incarnation FROM started WHERE one = 1";
+
+    POLICY = select!(policy, "WHERE environment = ?1");
+    TOKEN_BY_SECRET = select!(token, "WHERE secret_sha256 = ?1 ORDER BY token LIMIT 1");
+
+    DEVICE = select!(device, "WHERE device = ?1");
+    DEVICE_BY_NAME = select!(device, "WHERE environment = ?1 AND name = ?2");
+    DEVICES_NAMED = select!(device, "WHERE name = ?1 ORDER BY device");
+    DEVICES_ANYWHERE = select!(device, "WHERE name > ?1 ORDER BY name, device LIMIT ?2");
+    DEVICES_ANYWHERE_ACTIVE =
+        select!(device, "WHERE name > ?1 AND standing = 'active' ORDER BY name, device LIMIT ?2");
+    DEVICES_ANYWHERE_EXCEPTION = select!(device,
+        "INDEXED BY device_exception WHERE name > ?1 AND standing <> 'active' AND standing = ?3 \
+         ORDER BY name, device LIMIT ?2");
+    DEVICES_IN = select!(device, "WHERE environment = ?3 AND name > ?1 ORDER BY name LIMIT ?2");
+    DEVICES_IN_ACTIVE = select!(device,
+        "WHERE environment = ?3 AND name > ?1 AND standing = 'active' ORDER BY name LIMIT ?2");
+    DEVICES_IN_EXCEPTION = select!(device,
+        "WHERE environment = ?3 AND standing = ?4 AND standing <> 'active' AND name > ?1 ORDER BY name LIMIT ?2");
+    STANDING_EXCEPTIONS = select!(device, "WHERE environment = ?1 AND standing <> 'active' ORDER BY device");
+
+    CERTIFICATE = select!(certificate, "WHERE certificate = ?1");
+    CERTIFICATE_BY_FINGERPRINT = select!(certificate, "WHERE fingerprint = ?1 ORDER BY certificate LIMIT 1");
+    CERTIFICATES_BY_SERIAL = select!(certificate, "WHERE serial = ?1 ORDER BY certificate DESC");
+    CERTIFICATES_BY_KEY = select!(certificate, "WHERE spki = ?1 ORDER BY certificate DESC");
+    CERTIFICATES_OF_DEVICE = select!(certificate, "WHERE device = ?1 ORDER BY certificate DESC");
+    CERTIFICATES_OF_PARTY = select!(certificate, "WHERE party = ?2 AND kind = ?1 ORDER BY certificate DESC");
+    CERTIFICATES_OF_TOKEN = select!(certificate, "WHERE token = ?1 ORDER BY certificate DESC");
+    OPEN_INTENTS = select!(certificate, "WHERE state = 'intended' ORDER BY certificate DESC");
+    REVOKED = select!(certificate,
+        "WHERE authority_version = ?1 AND crl_shard = ?2 AND revoked_at_ms IS NOT NULL AND not_after_s >= ?3 \
+         ORDER BY certificate DESC");
+    SUPERSEDED = select!(certificate,
+        "WHERE environment = ?1 AND state = 'superseded' AND not_after_s >= ?2 ORDER BY certificate DESC");
+    DENIED_KEYS = select!(denied_key, "WHERE environment = ?1 ORDER BY spki");
+
+    SIGHTINGS_POSITION = "SELECT epoch, seq FROM sighting_position WHERE gateway = ?1";
+    SIGHTINGS_OF =
+        select!(sighting, "WHERE fingerprint = ?1 ORDER BY relying_party, action, resource");
+    SIGHTING = select!(sighting,
+        "WHERE fingerprint = ?1 AND relying_party = ?2 AND action = ?3 AND resource = ?4");
+
+    TOKEN_USABLE = "SELECT EXISTS (SELECT 1 FROM token \
+        WHERE token = ?1 AND void = 0 AND uses < uses_max AND expires_at_ms >= ?2)";
+    DEVICE_NAME_FREE = "SELECT NOT EXISTS (SELECT 1 FROM device WHERE environment = ?1 AND name = ?2)";
+    DEVICE_STANDING = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND standing = ?2)";
+    SERIAL_FREE = "SELECT NOT EXISTS (SELECT 1 FROM certificate WHERE serial = ?2 AND authority_version = ?1)";
+    KEY_USABLE = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \
+        AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND (?2 IS NULL OR device IS NOT ?2))";
+    CERTIFICATE_IN_STATE = "SELECT EXISTS (SELECT 1 FROM certificate WHERE certificate = ?1 AND state = ?2)";
+    ENVIRONMENT_FREE = "SELECT NOT EXISTS (SELECT 1 FROM environment WHERE name = ?1)";
+    CRL_NUMBER = "SELECT number FROM crl WHERE authority_version = ?1 AND shard = ?2";
+    DEVICE_OF_CERTIFICATE = "SELECT device FROM certificate WHERE certificate = ?1";
+    REFUSAL_COUNT = "SELECT count FROM refusal WHERE environment = ?1 AND code = ?2";
+}
+
+/// Tables that are read whole: few rows by nature, or everything for a dump.
+pub(super) mod whole {
+    use super::columns;
+    pub(in crate::store) const AUTHORITIES: &str = select!(authority, "ORDER BY authority_version");
+    pub(in crate::store) const ENVIRONMENTS: &str = select!(environment, "ORDER BY name");
+    pub(in crate::store) const PROFILES: &str = select!(profile, "ORDER BY profile_version");
+    pub(in crate::store) const PARTIES: &str = select!(party, "ORDER BY kind, name");
+    pub(in crate::store) const CRLS: &str = select!(crl, "ORDER BY authority_version, shard");
+    pub(in crate::store) const ENFORCEMENTS: &str = select!(enforcement, "ORDER BY environment, gateway");
+    pub(in crate::store) const POLICIES: &str = select!(policy, "");
+    pub(in crate::store) const TOKENS: &str = select!(token, "");
+    pub(in crate::store) const DEVICES: &str = select!(device, "");
+    pub(in crate::store) const CERTIFICATES: &str = select!(certificate, "");
+    pub(in crate::store) const DENIED_KEYS: &str = select!(denied_key, "");
+    pub(in crate::store) const REFUSALS: &str = "SELECT environment, code, count FROM refusal";
+}

@@ -1,0 +1,87 @@
+//! Tokens: made for an operator, or for the product's own first identities.
+
+use crate::commit::Commits;
+use crate::entropy::random;
+use crate::sha256;
+use touchmark_identity::{Name, Secret, Timestamp, TokenId};
+use touchmark_inventory::StoreFault;
+use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered, Scope, TokenSubject};
+use touchmark_listen::Clock;
+use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token};
+
+/// A new token with its password, which is not stored.
+#[derive(Debug)]
+pub(crate) struct NewToken {
+    /// Its identifier.
+    pub token: TokenId,
+    /// HTTP Basic user name.
+    pub username: Name,
+    /// HTTP Basic password: 128 random bits, hexadecimal.
+    pub password: Secret<String>,
+    /// Last moment of use.
+    pub expires_at: Timestamp,
+}
+
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+pub enum NewTokenFault {
+    /// Out of the RA's bounds.
+    #[error(transparent)]
+    Order(#[from] TokenFault),
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+/// The use case.
+pub(crate) struct Tokens {
+    commits: Commits,
+    clock: Clock,
+}
+
+impl Tokens {
+    /// Wires it.
+    pub(crate) fn new(commits: Commits, clock: Clock) -> Self {
+        Self { commits, clock }
+    }
+
+    /// Makes a token. For an operator or service, its party is registered with `roles` in the same commit.
+    ///
+    /// # Errors
+    /// [`NewTokenFault`].
+    pub(crate) async fn create(
+        &self,
+        mandate: Mandate,
+        order: TokenOrder,
+        roles: Vec<String>,
+    ) -> Result<NewToken, NewTokenFault> {
+        let now = self.clock.now();
+        let password = Secret::new(hex::encode(random::<16>()));
+        let username = match &order.subject {
+            TokenSubject::Named(name) | TokenSubject::Prefix(name) => name.clone(),
+        };
+        let party = (order.kind != IdentityKind::Operational)
+            .then(|| party(&mandate, order.scope.clone(), order.kind, &username, roles, now));
+        let (token, expires_at, mut command) =
+            create_token(mandate, order, sha256(password.expose().as_bytes()), now, random())?;
+        command.entries.extend(party);
+        self.commits.commit(command).await?;
+        Ok(NewToken { token, username, password, expires_at })
+    }
+}
+
+fn party(
+    mandate: &Mandate,
+    scope: Scope,
+    kind: IdentityKind,
+    name: &Name,
+    roles: Vec<String>,
+    now: Timestamp,
+) -> Draft {
+    let owner = Some(mandate.actor().name.clone());
+    Draft {
+        envelope: Envelope { scope, actor: mandate.actor().clone(), cause: "api/tokens".into(), at: now },
+        event: Event::PartyRegistered(PartyRegistered { kind, name: name.clone(), roles, owner }),
+        private: None,
+    }
+}

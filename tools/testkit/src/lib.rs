@@ -1,0 +1,12 @@
+//! Tools for tests, linked into no product: a writer of entries, the check that rows equal replay, and the
+//! conformance suite that every store passes.
+//!
+//! Everything here panics when the claim is false: it is called by tests only.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod conformance;
+pub mod replay;
+mod scribe;
+pub mod walk;
+
+pub use scribe::{Intent, NOT_AFTER_S, Scribe, command, name};
