@@ -5,7 +5,6 @@ use crate::archive::{ArchiveFault, for_each_frame, root_of};
 use crate::config::{database, decisions, log, log_vkey};
 use crate::store::SqliteStore;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use touchmark_decisions::{Frame, SequenceCheck};
@@ -13,7 +12,7 @@ use touchmark_identity::Name;
 use touchmark_inventory::{Store, StoreFault, Tables, project};
 use touchmark_journal::Entry;
 use touchmark_tilelog::{AuditReport, WitnessFinding, audit_dir};
-use touchmark_tlog::{Checkpoint, VerifierKey, open_note};
+use touchmark_tlog::{Checkpoint, Hash, VerifierKey, leaf_hash, open_note};
 
 /// Entries read from the database at a time.
 const BATCH: usize = 4096;
@@ -132,9 +131,9 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
     let witness: Option<Checkpoint> = witness
         .map(|note| open_note(note, &key).map_err(|fault| AuditFault::Witness(fault.to_string())))
         .transpose()?;
-    let mut leaves: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    let mut leaves: Vec<Hash> = Vec::new();
     let report = audit_dir(&log(data), &key, witness.as_ref(), |index, leaf| {
-        leaves.insert(index, leaf.to_vec());
+        leaves.push(leaf_hash(leaf));
         Entry::read(index, leaf, None).map(drop).map_err(|fault| fault.to_string())
     })?;
     let store = SqliteStore::open(&database(data))?;
@@ -156,7 +155,7 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
 fn replay(
     store: &dyn Store,
     report: &AuditReport,
-    leaves: &BTreeMap<u64, Vec<u8>>,
+    leaves: &[Hash],
 ) -> Result<(u64, usize), AuditFault> {
     // Rows first: a commit that comes between the two reads shows as entries to replay on top, so read rows
     // until two looks at the journal's length agree.
@@ -181,7 +180,8 @@ fn replay(
             if stored.entry.seq != seq {
                 return Err(AuditFault::Entry { seq, what: "missing from the database".into() });
             }
-            if leaves.get(&seq).is_some_and(|leaf| *leaf != stored.leaf) {
+            let logged = usize::try_from(seq).ok().and_then(|index| leaves.get(index));
+            if logged.is_some_and(|leaf| *leaf != leaf_hash(&stored.leaf)) {
                 return Err(AuditFault::Leaf { seq });
             }
             let changes =

@@ -1,8 +1,9 @@
 //! The journal's Merkle log: leaves that are durable as rows are integrated into tiles and covered by a signed
 //! head within two seconds.
 //!
-//! Order of writes: tiles, then the head beside the rows (compare and swap), then the published checkpoint by
-//! the tile log itself. A crash anywhere leaves tiles without a head, which the next start writes again.
+//! Order of writes: rows are durable first; then tiles and the signed head; then the same head beside the rows,
+//! as the floor below which no start may fall. A crash in between leaves the log ahead of its floor, never a
+//! log ahead of its rows: that is a database restored from a backup, and we do not sign on it.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,14 @@ pub enum JournalLogFault {
     /// The tiles.
     #[error(transparent)]
     Tiles(#[from] TileLogFault),
+    /// The database was restored from a backup: signing on would show two histories.
+    #[error("the log has {log} leaves and the database {rows} entries: the database is older than the log")]
+    DatabaseBehind {
+        /// Leaves in the log.
+        log: u64,
+        /// Entries in the database.
+        rows: u64,
+    },
     /// The stored head cannot be read.
     #[error("the stored log head is damaged: {0}")]
     Head(String),
@@ -57,6 +66,10 @@ impl JournalLog {
             ),
         };
         let log = TileLog::open(directory, signer, Mode::Public0644, floor.as_ref())?;
+        let rows = store.journal_len()?;
+        if log.size() > rows {
+            return Err(JournalLogFault::DatabaseBehind { log: log.size(), rows });
+        }
         Ok(Self { log: Mutex::new(log), store, wake: Notify::new() })
     }
 

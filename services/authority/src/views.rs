@@ -27,10 +27,8 @@ pub(crate) fn device(row: &DeviceRow) -> Device {
 
 /// The state as a reader means it: a live certificate past its end is expired.
 pub(crate) fn state(row: &CertificateRow, now: Timestamp) -> &'static str {
-    let refused = row.refused_from.is_some_and(|from| now >= from);
     match row.state {
         CertificateState::Issued | CertificateState::Confirmed if now > row.validity.not_after() => "expired",
-        CertificateState::Superseded if !refused => "superseded-in-overlap",
         state => state.as_str(),
     }
 }
