@@ -2,16 +2,17 @@
 
 use touchmark_identity::{
     Actor, AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Incarnation, Name,
-    OrganisationName, PathKind, ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp,
-    TokenId, Validity,
+    OrganisationName, PathKind, ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash,
+    Timestamp, TokenId, Validity,
 };
 use touchmark_inventory::{Command, Precondition};
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, BurnCause, CertificateBody, CertificateBurned, CertificateConfirmed,
     CertificateIntended, CertificateIssued, CertificateSuperseded, CertificatesRevoked, CrlPublished,
-    DevicePrivate, DeviceRegistered, Draft, EnforcementReported, EnvironmentCreated, Envelope, Event,
+    DevicePrivate, DeviceRegistered, Draft, EnforcementReported, Envelope, EnvironmentCreated, Event,
     IdentityKind, IntentPrivate, PartyRegistered, PolicyActivated, Private, ProfileActivated, Refused,
-    RevokedCertificate, Salt, Scope, Standing, StandingChanged, Started, TokenCreated, TokenPrivate, TokenSubject,
+    RevokedCertificate, Salt, Scope, Standing, StandingChanged, Started, TokenCreated, TokenPrivate,
+    TokenSubject,
 };
 
 /// A moment long before every test: 2023-11-14.
@@ -110,7 +111,8 @@ impl Scribe {
         let mut octets = [0x5a; N];
         let drawn = self.draw().to_be_bytes();
         let start = N.saturating_sub(drawn.len());
-        for (to, from) in octets.iter_mut().skip(start).zip(drawn.iter().skip(drawn.len().saturating_sub(N))) {
+        for (to, from) in octets.iter_mut().skip(start).zip(drawn.iter().skip(drawn.len().saturating_sub(N)))
+        {
             *to = *from;
         }
         octets
@@ -361,7 +363,8 @@ impl Scribe {
     /// A gateway reported.
     pub fn enforcement_reported(&mut self, gateway: &str, epoch: u64, seq: u64) -> Draft {
         let applied_at = self.now();
-        let event = EnforcementReported { gateway: name(gateway), epoch, seq, applied_at, sessions_closed: 3 };
+        let event =
+            EnforcementReported { gateway: name(gateway), epoch, seq, applied_at, sessions_closed: 3 };
         self.draft(Event::EnforcementReported(event), None)
     }
 
@@ -372,7 +375,8 @@ impl Scribe {
 
     /// The authority started.
     pub fn started(&mut self, epoch: u64, incarnation: u8) -> Draft {
-        let mut draft = self.draft(Event::Started(Started { incarnation, epoch, version: "0.1.0".into() }), None);
+        let mut draft =
+            self.draft(Event::Started(Started { incarnation, epoch, version: "0.1.0".into() }), None);
         draft.envelope.scope.environment = None;
         draft
     }

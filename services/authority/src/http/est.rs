@@ -2,11 +2,12 @@
 
 use super::{Peer, Shell};
 use crate::enrolment::EnrolmentFault;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::{Router, body::to_bytes};
+use http_body_util::BodyExt as _;
 use std::time::Duration;
 use touchmark_enrol::est::{
     CsrAttribute, EstBody, EstFault, EstPath, Operation, REQUEST_OCTETS_MAX, presented_credential, read_csr,
@@ -19,6 +20,8 @@ use touchmark_ra::Refusal;
 
 /// Time that a device gets to send its request after the head.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of a request that is too long, so much is read before the connection is given up.
+const DROPPED_OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// When to come back after a storage fault.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -114,11 +117,24 @@ async fn run(
     }
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, EstFault> {
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, REQUEST_OCTETS_MAX)).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        Ok(Err(_)) | Err(_) => Err(EstFault::TooLarge),
-    }
+/// Closing on octets that nobody read would reset the connection, and the reset can overtake the answer that
+/// says why: so what is too long is read on, and dropped.
+async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
+    let reading = async {
+        let (mut kept, mut seen) = (Vec::new(), 0_usize);
+        while let Some(frame) = body.frame().await {
+            let data = frame.map_err(|_| EstFault::TooLarge)?.into_data().unwrap_or_default();
+            seen = seen.saturating_add(data.len());
+            if seen > DROPPED_OCTETS_MAX {
+                break;
+            }
+            if seen <= REQUEST_OCTETS_MAX {
+                kept.extend_from_slice(&data);
+            }
+        }
+        if seen > REQUEST_OCTETS_MAX { Err(EstFault::TooLarge) } else { Ok(kept) }
+    };
+    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(EstFault::TooLarge))
 }
 
 async fn enrol(

@@ -32,7 +32,7 @@ const QUEUE_MAX: usize = 8192;
 
 /// See the module.
 pub struct SqliteStore {
-    /// `None` only while it is dropped.
+    /// `None` when it was opened to read, and while it is dropped.
     queue: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
@@ -41,7 +41,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database at `path`, or makes it (mode 0600, durable by name). Its directory must exist.
     ///
-    /// One process at a time: whoever calls this holds the data directory.
+    /// For the one process that writes; others use [`SqliteStore::open_to_read`].
     ///
     /// # Errors
     /// [`StoreFault::Storage`] when the file cannot be opened; [`StoreFault::Damaged`] when it is another
@@ -57,8 +57,21 @@ impl SqliteStore {
         Ok(Self { queue: Some(queue), writer: Some(writer), readers })
     }
 
+    /// Opens a database that there is, perhaps while its authority runs. Commands are refused.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`]; also [`StoreFault::Damaged`] for an older version's, which its authority
+    /// brings up to date when it starts.
+    pub fn open_to_read(path: &Path) -> Result<Self, StoreFault> {
+        let readers = Readers::of(path)?;
+        readers.read(open::refuse_other_schema)?;
+        Ok(Self { queue: None, writer: None, readers })
+    }
+
     fn queue(&self, job: Job) {
-        let Some(queue) = &self.queue else { return job.refuse(stopped()) };
+        let Some(queue) = &self.queue else {
+            return job.refuse(StoreFault::Storage("the store was opened to read".into()));
+        };
         match queue.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(job)) => job.refuse(StoreFault::Busy),

@@ -1,6 +1,6 @@
 //! The database file: private from its first moment, durable by name, ours, and of a schema that we know.
 
-use super::fault::storage;
+use super::fault::{end_if_promise_is_broken, storage};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::io;
@@ -108,6 +108,21 @@ fn refuse_foreign(connection: &Connection) -> Result<(), StoreFault> {
     Ok(())
 }
 
+/// For readers, which cannot bring a schema up to date.
+pub(super) fn refuse_other_schema(connection: &Connection) -> Result<(), StoreFault> {
+    refuse_foreign(connection)?;
+    let version: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get::<_, u16>(0))
+        .map_err(storage)?
+        .into();
+    if version != MIGRATIONS.len() {
+        return Err(StoreFault::Damaged(format!(
+            "the database has schema {version}: start the authority first"
+        )));
+    }
+    Ok(())
+}
+
 /// One transaction for each step: a crash leaves the schema before it or after it.
 fn migrate(connection: &Connection) -> Result<(), StoreFault> {
     let version: u16 =
@@ -117,7 +132,10 @@ fn migrate(connection: &Connection) -> Result<(), StoreFault> {
         transaction.execute_batch(sql).map_err(storage)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(storage)?;
         transaction.pragma_update(None, "user_version", number).map_err(storage)?;
-        transaction.commit().map_err(storage)?;
+        transaction.commit().map_err(|error| {
+            end_if_promise_is_broken(&error);
+            storage(error)
+        })?;
     }
     Ok(())
 }

@@ -1,0 +1,216 @@
+//! The door that both listeners share: from an accepted connection to an open session, or to a refusal.
+//!
+//! Order: into the index (so that a change finds it), trust, client id, policy, log. The answer to the device comes
+//! after the record is durable, whatever the answer is. Strangers never get here: they are counted.
+
+use crate::decision_log::DecisionLog;
+use crate::session::{Entered, Judge, Session, Sessions};
+use crate::tls_facts::tls_numbers;
+use crate::trust::{PathIdentity, Trust};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use touchmark_decisions::{
+    AddressFamily, CloseCause, FeedPosition, PresentedCertificate, Proof, Record, Resource, SessionClosed,
+    SessionOpened, Tls, Verdict,
+};
+use touchmark_identity::Name;
+use touchmark_listen::{AcceptFault, Accepted, Clock};
+use touchmark_policy::{Decision, Denial, DenyReason, Permit, PolicyVersion, RuleId, Topic};
+
+/// What the listeners share.
+pub(crate) struct Door {
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) log: Arc<DecisionLog>,
+    pub(crate) clock: Clock,
+}
+
+/// A peer that proved possession of a certificate with a path, and how it came.
+pub(crate) struct Arrival {
+    identity: Arc<PathIdentity>,
+    tls: Tls,
+    family: AddressFamily,
+}
+
+impl Arrival {
+    /// Who it is.
+    pub(crate) fn handle(&self) -> &Name {
+        &self.identity.id().name
+    }
+
+    /// Its identity's URI, as an upstream sees it.
+    pub(crate) fn uri(&self) -> String {
+        self.identity.id().to_string()
+    }
+}
+
+/// What a peer asks for by opening a session.
+pub(crate) struct Wish<'a> {
+    /// What the log says it asked for: the client id, or the path.
+    pub(crate) resource: &'a str,
+    /// A fault found before anyone was asked, as a client id of another device.
+    pub(crate) fault: Option<DenyReason>,
+    /// The topic of its will.
+    pub(crate) will_topic: Option<&'a str>,
+    /// The client id to hold alone.
+    pub(crate) client_id: Option<&'a str>,
+}
+
+/// An open session: it leaves the index, and its end is recorded, when this is dropped.
+pub(crate) struct Opened {
+    entered: Entered,
+    log: Arc<DecisionLog>,
+    clock: Clock,
+    cause: CloseCause,
+}
+
+impl Opened {
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        self.entered.session()
+    }
+
+    /// Says how it ends; without a word it was lost.
+    pub(crate) fn ends_by(&mut self, cause: CloseCause) {
+        self.cause = cause;
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let (session, at, why) = (self.session().id(), self.clock.now(), self.cause);
+        self.log.note_end(Record::SessionClosed(SessionClosed { session, at, why }));
+    }
+}
+
+/// What decided on an opening; for the record.
+#[derive(Default)]
+struct Grounds {
+    policy: Option<PolicyVersion>,
+    status: Option<FeedPosition>,
+}
+
+impl Door {
+    /// Who is behind an accepted connection. `None` for one without an acceptable path, which is counted.
+    pub(crate) fn arrival(&self, accepted: &Accepted) -> Option<Arrival> {
+        let identity = match &accepted.peer {
+            Some(peer) => self.trust.identity_of(&peer.leaf, self.clock.now()),
+            None => Err(DenyReason::NoCertificate),
+        };
+        match identity {
+            Ok(identity) => Some(Arrival {
+                identity,
+                tls: tls_numbers(accepted.tls),
+                family: match accepted.remote {
+                    SocketAddr::V4(_) => AddressFamily::V4,
+                    SocketAddr::V6(_) => AddressFamily::V6,
+                },
+            }),
+            Err(reason) => {
+                self.log.count_stranger(reason, self.clock.now());
+                None
+            }
+        }
+    }
+
+    /// Counts a connection that never became one.
+    pub(crate) fn count_fault(&self, fault: &AcceptFault) {
+        let reason = match fault {
+            AcceptFault::Plaintext => DenyReason::Plaintext,
+            AcceptFault::NoCertificate => DenyReason::NoCertificate,
+            AcceptFault::BadPath { code } => code.parse().unwrap_or(DenyReason::BadPath),
+            AcceptFault::BadPossession => DenyReason::BadPossession,
+            AcceptFault::Version
+            | AcceptFault::NoCommonAlgorithm(_)
+            | AcceptFault::RefusedUs(_)
+            | AcceptFault::Timeout { .. }
+            | AcceptFault::Busy
+            | AcceptFault::Closed
+            | AcceptFault::Protocol(_) => DenyReason::HandshakeFailed,
+        };
+        self.log.count_stranger(reason, self.clock.now());
+    }
+
+    /// Decides on a session and records the decision durably.
+    ///
+    /// # Errors
+    /// The denial to tell the peer. It is recorded too, unless it is that the log cannot be written.
+    pub(crate) async fn open(&self, arrival: &Arrival, wish: &Wish<'_>) -> Result<(Opened, Permit), Denial> {
+        let session = Arc::new(Session::new(self.log.next_session(), Arc::clone(&arrival.identity)));
+        let mut grounds = Grounds { policy: None, status: self.trust.feed_position() };
+        let decided = self.decide(&session, wish, &mut grounds);
+        let (verdict, rule) = match &decided {
+            Ok((_, permit)) => (Verdict::Allow, Some(permit.rule().clone())),
+            Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
+        };
+        let record = self.opening(&session, arrival, wish, verdict, rule, &grounds);
+        let recorded = self.log.durable(Record::SessionOpened(record)).await;
+        let (entered, permit) = decided?;
+        recorded.map_err(|_| Denial::because(DenyReason::LogUnavailable))?;
+        let opened =
+            Opened { entered, log: Arc::clone(&self.log), clock: self.clock.clone(), cause: CloseCause::Lost };
+        // The record stands: what comes now is a session's end, not a refusal to open.
+        if let Some(client_id) = wish.client_id {
+            opened.entered.claim(client_id);
+        }
+        Ok((opened, permit))
+    }
+
+    fn decide(
+        &self,
+        session: &Arc<Session>,
+        wish: &Wish<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<(Entered, Permit), Denial> {
+        let entered = self.sessions.enter(Arc::clone(session)).map_err(Denial::because)?;
+        let peer = session.judge(&self.trust, Judge::Admit, self.clock.now())?;
+        grounds.policy = Some(peer.policy_version());
+        grounds.status = Some(peer.position());
+        self.sessions.look_again_at(session.id(), peer.good_until());
+        if let Some(reason) = wish.fault {
+            return Err(Denial::because(reason));
+        }
+        let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
+        let permit = table.connect().permitted()?;
+        if let Some(topic) = wish.will_topic {
+            let topic = Topic::new(topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
+            if let Decision::Deny(denial) = table.will(&topic) {
+                return Err(denial);
+            }
+        }
+        match session.end_ordered() {
+            Some(reason) => Err(Denial::because(reason)),
+            None => Ok((entered, permit)),
+        }
+    }
+
+    fn opening(
+        &self,
+        session: &Session,
+        arrival: &Arrival,
+        wish: &Wish<'_>,
+        verdict: Verdict,
+        rule: Option<RuleId>,
+        grounds: &Grounds,
+    ) -> SessionOpened {
+        let identity = session.identity();
+        SessionOpened {
+            session: session.id(),
+            at: self.clock.now(),
+            verdict,
+            rule,
+            resource: Resource::from(wish.resource),
+            certificate: Some(PresentedCertificate {
+                fingerprint: identity.fingerprint(),
+                issuer: identity.issuer(),
+                serial: identity.serial(),
+            }),
+            handle: identity.id().name.clone(),
+            environment: self.trust.environment().clone(),
+            policy: grounds.policy,
+            status: grounds.status,
+            tls: Some(arrival.tls),
+            proof: Proof::Mtls,
+            peer_address_family: arrival.family,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The feed on disk: a snapshot and what came after it, and beside it the highest position that was ever in force.
+//!
+//! A restart with the authority gone goes on from here. What does not verify is no feed, never an empty one:
+//! everyone is refused until the authority sends a snapshot. The position is a floor: a copy of the file from last
+//! week is refused. Order of writing: feed, then floor; a crash between leaves a feed that is newer than its floor.
+
+use std::path::{Path, PathBuf};
+use touchmark_durable::{AppendFile, Mode, WriteFault, write_atomic};
+use touchmark_identity::{EnvironmentName, Timestamp};
+use touchmark_status::{FeedFault, FeedVerifier, Position, StatusSet, feed_file_entry, open_feed_file};
+
+const FEED_FILE: &str = "feed";
+const FLOOR_FILE: &str = "feed.floor";
+/// Octets of deltas after which a new snapshot is asked for: bounds the file and the time of a start.
+const DELTAS_OCTETS_MAX: u64 = 4 * 1024 * 1024;
+/// A heartbeat is kept once in this time, so that the age of the feed survives a restart.
+const HEARTBEAT_KEPT_EVERY_S: u64 = 60;
+
+/// Why a stored feed is not used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoredFeedFault {
+    #[error(transparent)]
+    Feed(#[from] FeedFault),
+    #[error("{} is damaged", path.display())]
+    Floor { path: PathBuf },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+}
+
+/// Why a feed is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoringFault {
+    #[error(transparent)]
+    Write(#[from] WriteFault),
+    #[error(transparent)]
+    Feed(#[from] FeedFault),
+}
+
+/// The two files.
+pub(crate) struct FeedFile {
+    feed: PathBuf,
+    floor_path: PathBuf,
+    floor: Option<Position>,
+    open: Option<AppendFile>,
+    snapshot_octets: u64,
+    /// Where a kept heartbeat begins: the next one, or the next delta, takes its place or follows it.
+    heartbeat_at: Option<u64>,
+    heartbeat_kept_at: Timestamp,
+}
+
+impl FeedFile {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self {
+            feed: data.join(FEED_FILE),
+            floor_path: data.join(FLOOR_FILE),
+            floor: None,
+            open: None,
+            snapshot_octets: 0,
+            heartbeat_at: None,
+            heartbeat_kept_at: Timestamp::from_unix_ms(0),
+        }
+    }
+
+    /// Reads and verifies what is stored. `None` on the first start.
+    ///
+    /// # Errors
+    /// [`StoredFeedFault`]: what is there is not used. The floor holds all the same, if it can be read.
+    pub(crate) fn load(
+        &mut self,
+        verifier: &FeedVerifier,
+        environment: &EnvironmentName,
+        now: Timestamp,
+    ) -> Result<Option<StatusSet>, StoredFeedFault> {
+        self.floor = self.read_floor()?;
+        let octets = match std::fs::read(&self.feed) {
+            Ok(octets) => octets,
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound && self.floor.is_none() => {
+                return Ok(None);
+            }
+            Err(source) => return Err(StoredFeedFault::Read { path: self.feed.clone(), source }),
+        };
+        Ok(Some(open_feed_file(&octets, verifier, environment, self.floor, now)?))
+    }
+
+    /// The highest position that was ever in force here.
+    pub(crate) fn floor(&self) -> Option<Position> {
+        self.floor
+    }
+
+    /// Whether a snapshot should take the place of all the deltas.
+    pub(crate) fn is_long(&self) -> bool {
+        let length = self.open.as_ref().map_or(0, AppendFile::len);
+        length.saturating_sub(self.snapshot_octets) > DELTAS_OCTETS_MAX.max(self.snapshot_octets)
+    }
+
+    /// Stores a snapshot in place of everything.
+    pub(crate) fn replace(&mut self, snapshot: &[u8]) -> Result<(), StoringFault> {
+        let entry = feed_file_entry(snapshot)?;
+        // Closed first: its descriptor belongs to the file that is replaced.
+        self.open = None;
+        write_atomic(&self.feed, &entry, Mode::Private0600)?;
+        self.snapshot_octets = entry.len() as u64;
+        self.heartbeat_at = None;
+        Ok(())
+    }
+
+    /// Stores deltas behind what is there.
+    pub(crate) fn append(&mut self, deltas: &[&[u8]]) -> Result<(), StoringFault> {
+        let mut octets = Vec::new();
+        for wire in deltas {
+            octets.extend(feed_file_entry(wire)?);
+        }
+        let file = self.opened()?;
+        file.append(&octets)?;
+        file.sync();
+        self.heartbeat_at = None;
+        Ok(())
+    }
+
+    /// Stores a heartbeat now and then, in place of the one before.
+    pub(crate) fn keep_heartbeat(&mut self, wire: &[u8], now: Timestamp) -> Result<(), StoringFault> {
+        if now.since(self.heartbeat_kept_at).as_secs() < HEARTBEAT_KEPT_EVERY_S {
+            return Ok(());
+        }
+        let entry = feed_file_entry(wire)?;
+        let before = self.heartbeat_at.take();
+        let file = self.opened()?;
+        if let Some(at) = before {
+            // A crash here loses a heartbeat: the feed looks older than it is, which is the safe side.
+            file.truncate(at)?;
+        }
+        let at = file.len();
+        file.append(&entry)?;
+        file.sync();
+        self.heartbeat_at = Some(at);
+        self.heartbeat_kept_at = now;
+        Ok(())
+    }
+
+    /// Raises the floor, durably.
+    pub(crate) fn raise_floor(&mut self, position: Position) -> Result<(), StoringFault> {
+        if self.floor.is_some_and(|floor| floor >= position) {
+            return Ok(());
+        }
+        let text = format!("{} {}\n", position.epoch, position.seq);
+        write_atomic(&self.floor_path, text.as_bytes(), Mode::Private0600)?;
+        self.floor = Some(position);
+        Ok(())
+    }
+
+    fn opened(&mut self) -> Result<&mut AppendFile, WriteFault> {
+        let file = match self.open.take() {
+            Some(file) => file,
+            None => AppendFile::open(&self.feed, Mode::Private0600)?,
+        };
+        if self.snapshot_octets == 0 {
+            self.snapshot_octets = file.len();
+        }
+        Ok(self.open.insert(file))
+    }
+
+    fn read_floor(&self) -> Result<Option<Position>, StoredFeedFault> {
+        let text = match std::fs::read_to_string(&self.floor_path) {
+            Ok(text) => text,
+            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoredFeedFault::Read { path: self.floor_path.clone(), source }),
+        };
+        let damaged = || StoredFeedFault::Floor { path: self.floor_path.clone() };
+        let (epoch, seq) = text.trim_end().split_once(' ').ok_or_else(damaged)?;
+        let number = |text: &str| text.parse().map_err(|_| damaged());
+        Ok(Some(Position { epoch: number(epoch)?, seq: number(seq)? }))
+    }
+}
+
+/// The messages of an answer of the authority, which has the form of a feed file.
+pub(crate) fn messages(octets: &[u8]) -> Result<Vec<&[u8]>, FeedFault> {
+    let cut = FeedFault::Malformed("the answer is cut short");
+    let (mut messages, mut rest) = (Vec::new(), octets);
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or(cut.clone())?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| cut.clone())?;
+        let (message, after) = after.split_at_checked(length).ok_or(cut.clone())?;
+        messages.push(message);
+        rest = after;
+    }
+    Ok(messages)
+}

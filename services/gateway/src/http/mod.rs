@@ -1,0 +1,110 @@
+//! The HTTP port: mutual TLS, HTTP/1.1, two verbs of devices.
+//!
+//! In: connections whose handshake is done. Out: permitted requests to an HTTP service, a broker, the sink, or a file.
+//! Nothing of a request goes on but its body and content type; the one identity header is the gateway's.
+//! Each request is decided anew: a kept-alive connection keeps no right alive.
+
+pub(crate) mod answer;
+mod far;
+pub(crate) mod path;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use far::{HttpService, PublishRoad, UpdateRoad};
+
+use crate::door::{Arrival, Door, Opened, Wish};
+use crate::session::Session;
+use answer::Answer;
+use core::convert::Infallible;
+use core::time::Duration;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use touchmark_decisions::CloseCause;
+use touchmark_listen::{Accepted, Stop};
+use touchmark_policy::Denial;
+
+/// Time for the head of a request, and so for the idleness of a kept-alive connection.
+const HEAD_WAIT: Duration = Duration::from_secs(30);
+/// Head of a request: ours are short.
+const HEAD_OCTETS_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 64;
+
+/// The port.
+pub(crate) struct HttpPort {
+    pub(crate) door: Arc<Door>,
+    pub(crate) publish: PublishRoad,
+    pub(crate) updates: UpdateRoad,
+}
+
+/// One connection: its session opens with the first request, whose path is in the record.
+pub(crate) struct Connection {
+    port: Arc<HttpPort>,
+    arrival: Arrival,
+    opened: Mutex<Option<Result<Opened, Denial>>>,
+    /// Whoever waits for an ordered end gets the session once it is open.
+    session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
+}
+
+impl HttpPort {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
+        let Some(arrival) = self.door.arrival(&accepted) else { return };
+        let (session, mut watched) = tokio::sync::watch::channel(None);
+        let connection = Arc::new(Connection { port: self, arrival, opened: Mutex::new(None), session });
+        let handler = Arc::clone(&connection);
+        let service = service_fn(move |request: ::http::Request<Incoming>| {
+            let connection = Arc::clone(&handler);
+            async move { Ok::<Answer, Infallible>(connection.answer(request).await) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WAIT)
+            .max_buf_size(HEAD_OCTETS_MAX)
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(accepted.stream), service);
+        let cut = async {
+            match watched.wait_for(Option::is_some).await.map(|session| session.clone()) {
+                Ok(Some(session)) => session.ended().await,
+                _ => core::future::pending().await,
+            }
+        };
+        let cause = tokio::select! {
+            biased;
+            reason = cut => CloseCause::Cut(reason),
+            () = stop.stopped() => CloseCause::Shutdown,
+            served = serving => if served.is_ok() { CloseCause::Peer } else { CloseCause::Lost },
+        };
+        if let Some(Ok(opened)) = connection.opened.lock().await.as_mut() {
+            opened.ends_by(cause);
+        }
+    }
+}
+
+impl Connection {
+    /// The session, opened with the first request. A denial stays one for the connection: the next may differ.
+    async fn open(&self, path: &str) -> Result<Arc<Session>, Denial> {
+        let mut opened = self.opened.lock().await;
+        if opened.is_none() {
+            let wish = Wish { resource: path, fault: None, will_topic: None, client_id: None };
+            let decided = self.port.door.open(&self.arrival, &wish).await.map(|(opened, permit)| {
+                // Used up by the session that it opens.
+                drop(permit);
+                opened
+            });
+            *opened = Some(decided);
+        }
+        match opened.as_ref() {
+            Some(Ok(opened)) => {
+                self.session.send_replace(Some(Arc::clone(opened.session())));
+                Ok(Arc::clone(opened.session()))
+            }
+            Some(Err(denial)) => Err(denial.clone()),
+            None => Err(Denial::because(touchmark_policy::DenyReason::LogUnavailable)),
+        }
+    }
+}

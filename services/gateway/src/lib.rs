@@ -1,0 +1,30 @@
+//! The gateway: devices connect here, and nothing passes without a decision that is written down.
+//!
+//! In: the authority's signed status feed, devices over mutual TLS (MQTT, HTTP).
+//! Out: permitted acts to a broker, an HTTP service or the built-in sink; a decision log to the authority.
+//! A decision is local, from the last verified feed. No store, no CA and no enrolment may be linked here.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod config;
+mod credential;
+mod decision_log;
+mod door;
+mod fault;
+mod feed;
+mod http;
+mod mqtt;
+mod session;
+mod sink;
+mod start;
+mod tls_facts;
+mod trust;
+mod uplink;
+mod witness;
+
+#[cfg(test)]
+mod lab;
+
+
+pub use config::{CredentialFiles, GatewayConfig, PreferredPorts};
+pub use fault::GatewayFault;
+pub use start::{Gateway, GatewayReady, start};

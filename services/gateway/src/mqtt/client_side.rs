@@ -1,0 +1,254 @@
+//! What a client's packets lead to, without any I/O: decide, and say what shall be recorded, passed on, answered.
+//!
+//! In: frames of one session after CONNECT, its decision table, the moment. Out: one [`Step`] each.
+//! A PUBLISH or SUBSCRIBE goes on only inside a step that holds its permits; its record comes first.
+
+use super::merge::Merges;
+use super::refusal::{Ending, encoded, reason_text};
+use bytes::Bytes;
+use std::sync::Arc;
+use touchmark_decisions::{Act, Resource, SessionId, Verdict};
+use touchmark_identity::Timestamp;
+use touchmark_mqtt::{
+    Acknowledgement, AcknowledgementProperties, Delivery, Fault, Frame, Packet, PacketOrder, ProtocolVersion,
+    Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
+};
+use touchmark_policy::{
+    Action, Decision, DecisionTable, Denial, DenyReason, Permit, RuleId, Topic, TopicFilter,
+};
+
+/// What to do about one packet. Records first, then the effect.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Acknowledgements, pings, unsubscribing: nothing to decide.
+    Pass(Frame),
+    /// A permitted message.
+    Publish { permit: Permit, act: Act, frame: Frame },
+    /// Permitted filters; the frame holds no others. With an answer for when nothing is left to ask for.
+    Subscribe { permits: Vec<Permit>, acts: Vec<Act>, frame: Frame },
+    /// Nothing of it goes on.
+    Refused { acts: Vec<Act>, answer: Option<Bytes>, ending: Option<Ending> },
+    /// DISCONNECT: it goes on, and nothing after it.
+    Goodbye(Frame),
+    /// The protocol is broken.
+    Broken(Fault),
+}
+
+/// One client after its CONNECT.
+pub(crate) struct ClientSide {
+    version: ProtocolVersion,
+    session: SessionId,
+    order: PacketOrder,
+    /// Whether reason strings may stand everywhere (MQTT 5.0 §3.1.2.11.7).
+    explains: bool,
+    /// Largest packet that the client takes.
+    packet_octets_max: usize,
+    merges: Arc<Merges>,
+}
+
+impl ClientSide {
+    pub(crate) fn new(
+        version: ProtocolVersion,
+        session: SessionId,
+        order: PacketOrder,
+        explains: bool,
+        packet_octets_max: usize,
+        merges: Arc<Merges>,
+    ) -> Self {
+        Self { version, session, order, explains, packet_octets_max, merges }
+    }
+
+    /// Takes the next packet.
+    pub(crate) fn take(&mut self, frame: Frame, table: &DecisionTable, now: Timestamp) -> Step {
+        let packet = match frame.parse(self.version) {
+            Ok(packet) => packet,
+            Err(fault) => return Step::Broken(fault),
+        };
+        if let Err(fault) = self.order.admit(&packet) {
+            return Step::Broken(fault);
+        }
+        match &packet {
+            Packet::Publish(publish) => match self.publish(publish, table, now) {
+                Published::Permitted(permit, act) => Step::Publish { permit, act, frame },
+                Published::Refused(step) => step,
+            },
+            Packet::Subscribe(subscribe) => match self.subscribe(subscribe, table, now) {
+                Subscribed::Whole { permits, acts } => Step::Subscribe { permits, acts, frame },
+                Subscribed::Other(step) => step,
+            },
+            Packet::Disconnect(_) => Step::Goodbye(frame),
+            Packet::Puback(_)
+            | Packet::Pubrec(_)
+            | Packet::Pubrel(_)
+            | Packet::Pubcomp(_)
+            | Packet::Unsubscribe(_)
+            | Packet::Pingreq => Step::Pass(frame),
+            // The order of packets lets none of these through from a client after CONNECT.
+            Packet::Connect(_)
+            | Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp
+            | Packet::Auth(_) => Step::Broken(Fault::ProtocolError { what: "a packet that is not for a client" }),
+        }
+    }
+
+    fn publish(&self, publish: &Publish<'_>, table: &DecisionTable, now: Timestamp) -> Published {
+        // None are offered, so each is at fault [MQTT-3.3.2-9].
+        if let Some(alias) = publish.properties.topic_alias {
+            return Published::Refused(Step::Broken(Fault::TopicAliasInvalid { alias: alias.0.get() }));
+        }
+        let Some(topic) = publish.topic else {
+            return Published::Refused(Step::Broken(Fault::ProtocolError { what: "a message without a topic" }));
+        };
+        let decision = match Topic::new(topic.as_str()) {
+            Ok(topic) => table.publish(&topic),
+            Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
+        };
+        let act = |verdict, rule| self.act(now, Action::Publish, topic.as_str(), verdict, rule);
+        match decision {
+            Decision::Permit(permit) => {
+                let act = act(Verdict::Allow, Some(permit.rule().clone()));
+                Published::Permitted(permit, act)
+            }
+            Decision::Deny(denial) => {
+                let acts = vec![act(Verdict::Deny(denial.reason), denial.rule.clone())];
+                let (answer, ending) = self.refused_publish(publish, denial);
+                Published::Refused(Step::Refused { acts, answer, ending })
+            }
+        }
+    }
+
+    /// How a client learns that its message was refused: by an answer where MQTT has one, else by the end.
+    pub(crate) fn refused_publish(
+        &self,
+        publish: &Publish<'_>,
+        denial: Denial,
+    ) -> (Option<Bytes>, Option<Ending>) {
+        let reason = match denial.reason {
+            DenyReason::TopicInvalid => ReasonCode::TopicNameInvalid,
+            _ => ReasonCode::NotAuthorized,
+        };
+        let says = self.explanation(&denial);
+        let answer = |packet_id| {
+            let mut answer = Acknowledgement::new(packet_id, reason);
+            answer.properties.reason_string = says.as_deref().and_then(|says| Text::new(says).ok());
+            answer
+        };
+        match (self.version, publish.delivery) {
+            (ProtocolVersion::V5, Delivery::AtLeastOnce { packet_id, .. }) => {
+                (Some(self.encoded(Packet::Puback(answer(packet_id)))), None)
+            }
+            (ProtocolVersion::V5, Delivery::ExactlyOnce { packet_id, .. }) => {
+                (Some(self.encoded(Packet::Pubrec(answer(packet_id)))), None)
+            }
+            (ProtocolVersion::V5, Delivery::AtMostOnce) | (ProtocolVersion::V311, _) => {
+                (None, Some(Ending::Denied(denial)))
+            }
+        }
+    }
+
+    /// The same for a message that could not be recorded.
+    pub(crate) fn unrecorded(&self, frame: &Frame) -> (Option<Bytes>, Option<Ending>) {
+        let denial = Denial::because(DenyReason::LogUnavailable);
+        match frame.parse(self.version) {
+            Ok(Packet::Publish(publish)) => self.refused_publish(&publish, denial),
+            _ => (None, Some(Ending::Denied(denial))),
+        }
+    }
+
+    fn subscribe(&self, subscribe: &Subscribe<'_>, table: &DecisionTable, now: Timestamp) -> Subscribed {
+        let (mut permits, mut acts, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept: Vec<Subscription<'_>> = Vec::new();
+        let mut codes = Vec::with_capacity(subscribe.subscriptions.len());
+        for subscription in &subscribe.subscriptions {
+            let text = subscription.filter.as_str();
+            let decision = match TopicFilter::new(text) {
+                Ok(filter) => table.subscribe(&filter),
+                Err(_) => Decision::Deny(Denial::because(DenyReason::FilterInvalid)),
+            };
+            match decision {
+                Decision::Permit(permit) => {
+                    let rule = Some(permit.rule().clone());
+                    acts.push(self.act(now, Action::Subscribe, text, Verdict::Allow, rule));
+                    permits.push(permit);
+                    kept.push(*subscription);
+                    codes.push(None);
+                }
+                Decision::Deny(denial) => {
+                    let (verdict, rule) = (Verdict::Deny(denial.reason), denial.rule.clone());
+                    acts.push(self.act(now, Action::Subscribe, text, verdict, rule));
+                    codes.push(Some(suback_code(denial.reason)));
+                    denied.push(denial);
+                }
+            }
+        }
+        let Some(first) = denied.first() else {
+            return Subscribed::Whole { permits, acts };
+        };
+        let says = self.explanation(first);
+        let packet_id = subscribe.packet_id;
+        if kept.is_empty() {
+            let reasons = codes.into_iter().flatten().collect();
+            let mut suback =
+                Suback { packet_id, properties: AcknowledgementProperties::default(), reasons };
+            suback.properties.reason_string = says.as_deref().and_then(|says| Text::new(says).ok());
+            let answer = Some(self.encoded(suback.into()));
+            return Subscribed::Other(Step::Refused { acts, answer, ending: None });
+        }
+        let rest = Subscribe { packet_id, properties: subscribe.properties.clone(), subscriptions: kept };
+        let octets = encoded(self.version, &rest.into());
+        let frame = match Frame::from_octets(octets) {
+            Ok(frame) => frame,
+            Err(fault) => return Subscribed::Other(Step::Broken(fault)),
+        };
+        if !self.merges.expect(packet_id, codes, says) {
+            let ending = Some(Ending::Exceeded(ReasonCode::QuotaExceeded));
+            return Subscribed::Other(Step::Refused { acts, answer: None, ending });
+        }
+        Subscribed::Other(Step::Subscribe { permits, acts, frame })
+    }
+
+    fn explanation(&self, denial: &Denial) -> Option<String> {
+        (self.version == ProtocolVersion::V5 && self.explains).then(|| reason_text(denial))
+    }
+
+    /// Within the client's Maximum Packet Size: without its words when they do not fit [MQTT-3.4.2-2].
+    fn encoded(&self, packet: Packet<'_>) -> Bytes {
+        let octets = encoded(self.version, &packet);
+        if octets.len() <= self.packet_octets_max {
+            return octets;
+        }
+        let bare = match packet {
+            Packet::Puback(answer) => Packet::Puback(Acknowledgement::new(answer.packet_id, answer.reason)),
+            Packet::Pubrec(answer) => Packet::Pubrec(Acknowledgement::new(answer.packet_id, answer.reason)),
+            Packet::Suback(Suback { packet_id, reasons, .. }) => {
+                Packet::Suback(Suback { packet_id, properties: AcknowledgementProperties::default(), reasons })
+            }
+            other => other,
+        };
+        encoded(self.version, &bare)
+    }
+
+    fn act(&self, at: Timestamp, action: Action, on: &str, verdict: Verdict, rule: Option<RuleId>) -> Act {
+        Act { session: self.session, at, action, resource: Resource::from(on), verdict, rule }
+    }
+}
+
+enum Published {
+    Permitted(Permit, Act),
+    Refused(Step),
+}
+
+enum Subscribed {
+    /// Every filter: the frame goes on as it came.
+    Whole { permits: Vec<Permit>, acts: Vec<Act> },
+    Other(Step),
+}
+
+fn suback_code(reason: DenyReason) -> ReasonCode {
+    match reason {
+        DenyReason::FilterInvalid => ReasonCode::TopicFilterInvalid,
+        _ => ReasonCode::NotAuthorized,
+    }
+}

@@ -1,0 +1,129 @@
+//! Denials and ends in MQTT's words: reason codes, reason strings, and the last packet of a session.
+
+use bytes::{Bytes, BytesMut};
+use touchmark_decisions::CloseCause;
+use touchmark_mqtt::{
+    Connack, Disconnect, Fault, Packet, ProtocolVersion, ReasonCode, Text,
+};
+use touchmark_policy::{Denial, DenyReason};
+
+/// Code, and what the person who can act does next; the rule where one forbade.
+pub(crate) fn reason_text(denial: &Denial) -> String {
+    let (code, next) = (denial.reason.code(), denial.reason.next_step());
+    match &denial.rule {
+        Some(rule) => format!("{code} (rule {rule}): {next}"),
+        None => format!("{code}: {next}"),
+    }
+}
+
+/// The reason code of a CONNACK that refuses; for 3.1.1 the codec turns it into its return code.
+pub(crate) fn connack_reason(reason: DenyReason) -> ReasonCode {
+    match reason {
+        DenyReason::Banned => ReasonCode::Banned,
+        DenyReason::LogUnavailable => ReasonCode::ServerUnavailable,
+        DenyReason::TooManySessions => ReasonCode::QuotaExceeded,
+        _ => ReasonCode::NotAuthorized,
+    }
+}
+
+/// A refusing CONNACK that says why.
+pub(crate) fn refusing_connack(version: ProtocolVersion, denial: &Denial) -> Bytes {
+    connack(version, connack_reason(denial.reason), &reason_text(denial))
+}
+
+pub(crate) fn connack(version: ProtocolVersion, reason: ReasonCode, says: &str) -> Bytes {
+    let text = Text::new(says).ok().filter(|_| version == ProtocolVersion::V5);
+    encoded(version, &Connack::refusal(reason, text).into())
+}
+
+/// How a session ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The client sent DISCONNECT.
+    Goodbye,
+    /// The client's connection broke.
+    Lost,
+    /// Nothing came for one and a half keep-alive times.
+    Idle,
+    /// The gateway stops.
+    Shutdown,
+    /// The broker closed or could not be reached.
+    UpstreamGone,
+    /// An act was denied that can only be answered by an end, or the session may not go on.
+    Denied(Denial),
+    /// The client broke the protocol.
+    Broken(Fault),
+    /// The client used more than it may.
+    Exceeded(ReasonCode),
+}
+
+impl Ending {
+    pub(crate) fn cut(reason: DenyReason) -> Self {
+        Self::Denied(Denial::because(reason))
+    }
+
+    /// For the record.
+    pub(crate) fn cause(&self) -> CloseCause {
+        match self {
+            Self::Goodbye => CloseCause::Peer,
+            Self::Lost | Self::UpstreamGone => CloseCause::Lost,
+            Self::Idle => CloseCause::Idle,
+            Self::Shutdown => CloseCause::Shutdown,
+            Self::Denied(denial) => CloseCause::Cut(denial.reason),
+            Self::Broken(Fault::PacketTooLarge { .. }) => CloseCause::Cut(DenyReason::PacketTooLarge),
+            Self::Broken(_) | Self::Exceeded(_) => CloseCause::Cut(DenyReason::MalformedPacket),
+        }
+    }
+
+    /// Whether the broker may publish the client's will for it.
+    pub(crate) fn leaves_will(&self) -> bool {
+        match self {
+            // After DISCONNECT the broker acts on the packet itself.
+            Self::Goodbye | Self::Lost | Self::Idle | Self::Shutdown | Self::UpstreamGone => true,
+            Self::Denied(denial) => denial.reason == DenyReason::SessionTakenOver,
+            Self::Broken(_) | Self::Exceeded(_) => true,
+        }
+    }
+
+    /// The server's DISCONNECT; 3.1.1 has none.
+    pub(crate) fn disconnect(&self, version: ProtocolVersion) -> Option<Bytes> {
+        if version == ProtocolVersion::V311 {
+            return None;
+        }
+        let (reason, says) = match self {
+            Self::Goodbye | Self::Lost => return None,
+            Self::Idle => (ReasonCode::KeepAliveTimeout, "nothing came for one and a half keep-alive times".to_owned()),
+            Self::Shutdown => (ReasonCode::ServerShuttingDown, "the gateway stops; connect again soon".to_owned()),
+            Self::UpstreamGone => {
+                (ReasonCode::UnspecifiedError, "the broker behind the gateway is gone; connect again soon".to_owned())
+            }
+            Self::Denied(denial) => (disconnect_reason(denial.reason), reason_text(denial)),
+            Self::Broken(fault) => (fault.reason_code(), fault.to_string()),
+            Self::Exceeded(reason) => (*reason, "more than this session may use".to_owned()),
+        };
+        Some(encoded(version, &Disconnect::because(reason, Text::new(&says).ok()).into()))
+    }
+}
+
+fn disconnect_reason(reason: DenyReason) -> ReasonCode {
+    match reason {
+        DenyReason::SessionTakenOver => ReasonCode::SessionTakenOver,
+        DenyReason::PolicyChanged
+        | DenyReason::NoRule
+        | DenyReason::ForbiddenByRule
+        | DenyReason::ReservedTopic
+        | DenyReason::TopicInvalid
+        | DenyReason::LogUnavailable => ReasonCode::NotAuthorized,
+        // Somebody decided it about this device: revoked, quarantined, banned, superseded, a stale feed.
+        _ => ReasonCode::AdministrativeAction,
+    }
+}
+
+/// Encodes a packet of ours. All of them are short and legal; one that is not is left out.
+pub(crate) fn encoded(version: ProtocolVersion, packet: &Packet<'_>) -> Bytes {
+    let mut out = BytesMut::new();
+    if let Err(error) = packet.encode(version, &mut out) {
+        tracing::error!(%error, "a packet of ours cannot be written");
+    }
+    out.freeze()
+}

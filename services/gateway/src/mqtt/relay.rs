@@ -1,0 +1,328 @@
+//! The two directions of a live session: each packet is decided, recorded, then passed on.
+//!
+//! Each direction has its own loop, so that a slow reader on one side holds back that side only. What is whole in a
+//! read is passed on in one write. The loops may be dropped at any await: a session ends at once when it must.
+
+use super::broker_side::{BrokerSide, Delivered};
+use super::client_side::{ClientSide, Step};
+use super::merge::Merges;
+use super::refusal::{Ending, encoded};
+use super::upstream::BrokerLink;
+use super::wire::{Inbound, Incoming, Outbound};
+use crate::decision_log::DecisionLog;
+use crate::door::Door;
+use crate::session::Session;
+use crate::sink::SinkSession;
+use bytes::BytesMut;
+use core::time::Duration;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use touchmark_decisions::{Record, SessionId};
+use touchmark_listen::{Clock, Stop};
+use touchmark_mqtt::{Disconnect, Frame, ProtocolVersion};
+use touchmark_policy::{DecisionTable, DenyReason, Permit};
+
+/// Octets gathered before they are written although more packets are there.
+const BATCH_OCTETS: usize = 64 * 1024;
+/// Time for the broker to take a last packet.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// The client's side of a session, as both directions use it.
+pub(crate) struct Talk {
+    session: Arc<Session>,
+    log: Arc<DecisionLog>,
+    clock: Clock,
+    down: Mutex<Outbound>,
+    keep_alive: Option<Duration>,
+}
+
+/// The other side.
+pub(crate) enum FarSide {
+    Broker { inbound: Inbound, outbound: Mutex<Outbound>, side: BrokerSide },
+    Sink(SinkSession),
+}
+
+/// The writing end of the other side, for the upward direction.
+enum FarWriter<'a> {
+    Broker(&'a Mutex<Outbound>),
+    Sink(&'a mut SinkSession),
+}
+
+/// Octets on their way, to the far side and back to the client.
+#[derive(Default)]
+struct Batch {
+    up: BytesMut,
+    back: BytesMut,
+}
+
+impl FarSide {
+    pub(crate) fn broker(
+        link: BrokerLink,
+        version: ProtocolVersion,
+        session: SessionId,
+        merges: Arc<Merges>,
+    ) -> Self {
+        let BrokerLink { inbound, outbound, order, connack: _ } = link;
+        let side = BrokerSide::new(version, session, order, merges);
+        Self::Broker { inbound, outbound: Mutex::new(outbound), side }
+    }
+
+    /// Ends the far side. A will that may not fire is called off by a DISCONNECT.
+    pub(crate) async fn end(self, version: ProtocolVersion, ending: &Ending, may_will: bool) {
+        match self {
+            Self::Sink(session) => session.end(*ending == Ending::Goodbye, may_will),
+            Self::Broker { outbound, .. } => {
+                let mut outbound = outbound.into_inner();
+                let farewell = async {
+                    if !may_will && *ending != Ending::Goodbye {
+                        outbound.write(&encoded(version, &Disconnect::default().into())).await?;
+                    }
+                    outbound.shutdown().await
+                };
+                // The connection is dropped either way.
+                let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            }
+        }
+    }
+}
+
+impl Talk {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        door: &Door,
+        down: Outbound,
+        keep_alive: Option<Duration>,
+    ) -> Self {
+        let (log, clock) = (Arc::clone(&door.log), door.clock.clone());
+        Self { session, log, clock, down: Mutex::new(down), keep_alive }
+    }
+
+    pub(crate) fn into_outbound(self) -> Outbound {
+        self.down.into_inner()
+    }
+
+    /// Writes to the client outside of a batch.
+    pub(crate) async fn say(&self, octets: &[u8]) {
+        // A client that is gone is found by the next read.
+        let _ = self.down.lock().await.write(octets).await;
+    }
+
+    /// Welcomes the client, then relays until something ends the session.
+    pub(crate) async fn run(
+        &self,
+        welcome: &[u8],
+        client: ClientSide,
+        inbound: &mut Inbound,
+        far: &mut FarSide,
+        stop: &mut Stop,
+    ) -> Ending {
+        let relay = async {
+            self.say(welcome).await;
+            match far {
+                FarSide::Sink(sink) => self.upward(client, inbound, FarWriter::Sink(sink)).await,
+                FarSide::Broker { inbound: from_broker, outbound, side } => {
+                    tokio::select! {
+                        ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
+                        ending = self.downward(from_broker, outbound, side) => ending,
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            reason = self.session.ended() => Ending::cut(reason),
+            () = stop.stopped() => Ending::Shutdown,
+            ending = relay => ending,
+        }
+    }
+
+    /// From the client. Returns with everything written that was permitted before the end.
+    async fn upward(&self, mut client: ClientSide, inbound: &mut Inbound, mut far: FarWriter<'_>) -> Ending {
+        let mut batch = Batch::default();
+        loop {
+            let ending = match self.next_upward(&mut client, inbound, &mut far, &mut batch).await {
+                Ok(()) => continue,
+                Err(ending) => ending,
+            };
+            // What came before the end still goes where it was going.
+            return match self.flush(&mut batch, &far).await {
+                Ok(()) => ending,
+                Err(_) if ending != Ending::Lost => ending,
+                Err(other) => other,
+            };
+        }
+    }
+
+    async fn next_upward(
+        &self,
+        client: &mut ClientSide,
+        inbound: &mut Inbound,
+        far: &mut FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        if batch.up.len() + batch.back.len() >= BATCH_OCTETS {
+            self.flush(batch, far).await?;
+        }
+        let incoming = match inbound.buffered() {
+            Some(incoming) => incoming,
+            None => {
+                self.flush(batch, far).await?;
+                inbound.next(self.keep_alive).await
+            }
+        };
+        let frame = match incoming {
+            Incoming::Frame(frame) => frame,
+            Incoming::End => return Err(Ending::Lost),
+            Incoming::Silence => return Err(Ending::Idle),
+            Incoming::Fault(fault) => return Err(Ending::Broken(fault)),
+        };
+        match client.take(frame, &*self.table()?, self.clock.now()) {
+            Step::Pass(frame) => far.pass(&frame, batch),
+            Step::Publish { permit, act, frame } => match self.log.queued(Record::Act(act)).await {
+                Ok(()) => far.forward(permit, &frame, batch),
+                Err(_) => {
+                    let (answer, ending) = client.unrecorded(&frame);
+                    answered(answer.as_deref(), ending, batch)
+                }
+            },
+            Step::Subscribe { permits, acts, frame } => {
+                // Others of this session need not wait for the disk.
+                self.flush(batch, far).await?;
+                let recorded = self.log.all_durable(acts.into_iter().map(Record::Act).collect()).await;
+                recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
+                permits.into_iter().for_each(drop);
+                far.pass(&frame, batch)
+            }
+            Step::Refused { acts, answer, ending } => {
+                for act in acts {
+                    // Refused either way.
+                    let _ = self.log.queued(Record::Act(act)).await;
+                }
+                answered(answer.as_deref(), ending, batch)
+            }
+            Step::Goodbye(frame) => {
+                far.pass(&frame, batch)?;
+                Err(Ending::Goodbye)
+            }
+            Step::Broken(fault) => Err(Ending::Broken(fault)),
+        }
+    }
+
+    /// From the broker.
+    async fn downward(
+        &self,
+        from_broker: &mut Inbound,
+        to_broker: &Mutex<Outbound>,
+        side: &mut BrokerSide,
+    ) -> Ending {
+        let mut batch = Batch::default();
+        let far = FarWriter::Broker(to_broker);
+        loop {
+            match self.next_downward(from_broker, side, &far, &mut batch).await {
+                Ok(()) => {}
+                Err(ending) => {
+                    // The broker's last words are the client's to read.
+                    let _ = self.flush(&mut batch, &far).await;
+                    return ending;
+                }
+            }
+        }
+    }
+
+    async fn next_downward(
+        &self,
+        from_broker: &mut Inbound,
+        side: &mut BrokerSide,
+        far: &FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        if batch.up.len() + batch.back.len() >= BATCH_OCTETS {
+            self.flush(batch, far).await?;
+        }
+        let incoming = match from_broker.buffered() {
+            Some(incoming) => incoming,
+            None => {
+                self.flush(batch, far).await?;
+                from_broker.next(None).await
+            }
+        };
+        let frame = match incoming {
+            Incoming::Frame(frame) => frame,
+            Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
+            Incoming::Fault(fault) => return Err(broker_broke(fault)),
+        };
+        match side.take(frame, &*self.table()?, self.clock.now()) {
+            Delivered::Pass(octets) => batch.back.extend_from_slice(&octets),
+            Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
+            Delivered::Withheld { act, answer } => {
+                // Withheld either way.
+                let _ = self.log.queued(Record::Act(act)).await;
+                batch.up.extend_from_slice(answer.as_deref().unwrap_or_default());
+            }
+            Delivered::Answer(octets) => batch.up.extend_from_slice(&octets),
+            Delivered::Goodbye(octets) => {
+                batch.back.extend_from_slice(&octets);
+                return Err(Ending::UpstreamGone);
+            }
+            Delivered::Broken(fault) => return Err(broker_broke(fault)),
+        }
+        Ok(())
+    }
+
+    fn table(&self) -> Result<Arc<DecisionTable>, Ending> {
+        self.session.table().ok_or(Ending::cut(DenyReason::PolicyMissing))
+    }
+
+    async fn flush(&self, batch: &mut Batch, far: &FarWriter<'_>) -> Result<(), Ending> {
+        if !batch.back.is_empty() {
+            self.down.lock().await.write(&batch.back).await.map_err(|_| Ending::Lost)?;
+            batch.back = BytesMut::new();
+        }
+        if let FarWriter::Broker(outbound) = far
+            && !batch.up.is_empty()
+        {
+            outbound.lock().await.write(&batch.up).await.map_err(|_| Ending::UpstreamGone)?;
+            batch.up = BytesMut::new();
+        }
+        Ok(())
+    }
+}
+
+impl FarWriter<'_> {
+    /// Passes on a packet that needs no permit.
+    fn pass(&mut self, frame: &Frame, batch: &mut Batch) -> Result<(), Ending> {
+        match self {
+            Self::Broker(_) => batch.up.extend_from_slice(frame.octets()),
+            Self::Sink(sink) => sink.take(frame, &mut batch.back)?,
+        }
+        Ok(())
+    }
+
+    /// Passes on a message; its permit is used up.
+    fn forward(&mut self, permit: Permit, frame: &Frame, batch: &mut Batch) -> Result<(), Ending> {
+        match self {
+            Self::Broker(_) => {
+                drop(permit);
+                batch.up.extend_from_slice(frame.octets());
+                Ok(())
+            }
+            Self::Sink(sink) => sink.store(permit, frame, &mut batch.back),
+        }
+    }
+}
+
+/// Hands a message to the receiver; its permit is used up.
+fn deliver(permit: Permit, octets: &[u8], batch: &mut Batch) {
+    drop(permit);
+    batch.back.extend_from_slice(octets);
+}
+
+fn answered(answer: Option<&[u8]>, ending: Option<Ending>, batch: &mut Batch) -> Result<(), Ending> {
+    batch.back.extend_from_slice(answer.unwrap_or_default());
+    ending.map_or(Ok(()), Err)
+}
+
+fn broker_broke(fault: touchmark_mqtt::Fault) -> Ending {
+    tracing::warn!(%fault, "the broker breaks the protocol, or sends more than this gateway takes");
+    Ending::UpstreamGone
+}

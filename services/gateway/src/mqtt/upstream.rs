@@ -1,0 +1,151 @@
+//! The broker behind: its address, and one connection per session.
+//!
+//! Plain text goes to loopback addresses only, a named exception; any other broker is reached over TLS with the
+//! gateway's own certificate.
+
+use super::refusal::encoded;
+use super::wire::{Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, Stream};
+use crate::uplink::Uplink;
+use core::fmt;
+use core::time::Duration;
+use std::net::IpAddr;
+use tokio::net::TcpStream;
+use touchmark_dial::DialFault;
+use touchmark_mqtt::{Connect, Fault, Frame, PacketOrder, PacketType, Unencodable};
+use touchmark_policy::Permit;
+
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `host:port` of a broker.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerAddress {
+    address: String,
+    host: String,
+    protected: bool,
+}
+
+impl BrokerAddress {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let bad = || format!("`{text}` is not HOST:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+        let port: u16 = port.parse().map_err(|_| bad())?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || host.contains(['/', '@', ' ']) || port == 0 {
+            return Err(bad());
+        }
+        let protected = !is_loopback(host);
+        Ok(Self { address: text.to_owned(), host: host.to_owned(), protected })
+    }
+
+    /// Whether it is reached over TLS.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.protected
+    }
+}
+
+impl fmt::Display for BrokerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+/// A literal loopback address, or the name that every system resolves to one.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Why there is no session at the broker.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerFault {
+    #[error(transparent)]
+    Dial(#[from] DialFault),
+    #[error("cannot reach the broker {address}: {source}")]
+    Unreachable { address: String, source: std::io::Error },
+    #[error("the broker {address} closed the connection")]
+    Closed { address: String },
+    #[error("the broker {address} breaks the protocol: {fault}")]
+    Protocol { address: String, fault: Fault },
+    #[error("the broker {address} refused: {says}")]
+    Refused { address: String, says: String },
+    #[error("our own packet cannot be written: {0}")]
+    Unencodable(#[from] Unencodable),
+}
+
+/// A connection that has answered CONNECT.
+pub(crate) struct BrokerLink {
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+    pub(crate) order: PacketOrder,
+    pub(crate) connack: Frame,
+}
+
+/// Opens a session of a permitted client at the broker.
+pub(crate) async fn connect(
+    _permit: Permit,
+    address: &BrokerAddress,
+    uplink: &Uplink,
+    connect: &Connect<'_>,
+) -> Result<BrokerLink, BrokerFault> {
+    let (read, write) = tokio::io::split(dial(address, uplink).await?);
+    let (mut inbound, mut outbound) = (Inbound::new(read, PACKET_OCTETS_MAX), Outbound::new(write));
+    let named = || address.address.clone();
+    outbound
+        .write(&encoded(connect.version, &connect.clone().into()))
+        .await
+        .map_err(|source| BrokerFault::Unreachable { address: named(), source })?;
+    let broken = |fault| BrokerFault::Protocol { address: named(), fault };
+    let mut order = PacketOrder::from_server(connect);
+    let connack = match inbound.next(None).await {
+        Incoming::Frame(frame) => frame,
+        Incoming::End | Incoming::Silence => return Err(BrokerFault::Closed { address: named() }),
+        Incoming::Fault(fault) => return Err(broken(fault)),
+    };
+    order.admit(&connack.parse(connect.version).map_err(broken)?).map_err(broken)?;
+    if connack.packet_type() != PacketType::Connack {
+        return Err(broken(Fault::ProtocolError { what: "another packet in place of CONNACK" }));
+    }
+    Ok(BrokerLink { inbound, outbound, order, connack })
+}
+
+async fn dial(address: &BrokerAddress, uplink: &Uplink) -> Result<Stream, BrokerFault> {
+    if address.protected {
+        return Ok(Box::new(uplink.tls().connect(&address.address, &address.host, DIAL_TIMEOUT).await?));
+    }
+    let fault = |source| BrokerFault::Unreachable { address: address.address.clone(), source };
+    let dialled = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(&address.address)).await;
+    let stream = dialled.map_err(|_| fault(std::io::ErrorKind::TimedOut.into()))?.map_err(fault)?;
+    // `localhost` is a name: it must not lead elsewhere in plain text.
+    if !stream.peer_addr().map_err(fault)?.ip().is_loopback() {
+        return Err(fault(std::io::Error::other("plain text goes to loopback addresses only")));
+    }
+    stream.set_nodelay(true).map_err(fault)?;
+    Ok(Box::new(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_brokers_are_spoken_to_in_plain_text() {
+        let rows: &[(&str, Option<bool>)] = &[
+            ("127.0.0.1:1883", Some(false)),
+            ("127.9.9.9:1883", Some(false)),
+            ("[::1]:1883", Some(false)),
+            ("localhost:1883", Some(false)),
+            ("broker.example:8883", Some(true)),
+            ("10.0.0.1:1883", Some(true)),
+            ("localhost.example:1883", Some(true)),
+            ("127.0.0.1", None),
+            (":1883", None),
+            ("a/b:1883", None),
+            ("user@broker:1883", None),
+            ("broker:0", None),
+            ("broker:65536", None),
+        ];
+        for (text, expected) in rows {
+            let read = BrokerAddress::parse(text).ok().map(|address| address.is_protected());
+            assert_eq!(read, *expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The index of live sessions: by identity, certificate, key and client id, and by the moment they end.
+//!
+//! Each change finds exactly the sessions it concerns; its work does not grow with the number of all sessions.
+
+use super::Session;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use core::time::Duration;
+use tokio::sync::Notify;
+use touchmark_decisions::SessionId;
+use touchmark_identity::{AuthorityVersionId, Name, SerialNumber, SpkiHash, Timestamp};
+use touchmark_policy::DenyReason;
+
+/// Sessions of one device: a device has one, perhaps a few for its parts; a copied key must not fill the gateway.
+pub(crate) const DEVICE_SESSIONS_MAX: usize = 32;
+
+/// All live sessions of this gateway.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    inner: Mutex<Inner>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Inner {
+    all: HashMap<SessionId, Place>,
+    by_handle: BTreeSet<(Name, SessionId)>,
+    by_certificate: BTreeSet<(AuthorityVersionId, SerialNumber, SessionId)>,
+    by_key: BTreeSet<(SpkiHash, SessionId)>,
+    by_client_id: BTreeMap<Box<str>, SessionId>,
+    by_end: BTreeSet<(Timestamp, SessionId)>,
+}
+
+struct Place {
+    session: Arc<Session>,
+    client_id: Option<Box<str>>,
+    ends_at: Option<Timestamp>,
+}
+
+/// A session's place in the index; it leaves when this is dropped.
+pub(crate) struct Entered {
+    sessions: Arc<Sessions>,
+    session: Arc<Session>,
+}
+
+impl Entered {
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Takes a client id over: the session that had it must end.
+    pub(crate) fn claim(&self, client_id: &str) {
+        let before = self.sessions.lock().claim(self.session.id(), client_id);
+        if let Some(before) = before {
+            before.order_end(DenyReason::SessionTakenOver);
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.sessions.lock().remove(&self.session);
+        self.sessions.left.notify_waiters();
+    }
+}
+
+impl Sessions {
+    /// Takes a session in, before it is judged: a change that comes meanwhile finds it.
+    ///
+    /// # Errors
+    /// [`DenyReason::TooManySessions`].
+    pub(crate) fn enter(self: &Arc<Self>, session: Arc<Session>) -> Result<Entered, DenyReason> {
+        let mut inner = self.lock();
+        let identity = session.identity();
+        if inner.of_handle(&identity.id().name).count() >= DEVICE_SESSIONS_MAX {
+            return Err(DenyReason::TooManySessions);
+        }
+        let id = session.id();
+        inner.by_handle.insert((identity.id().name.clone(), id));
+        inner.by_certificate.insert((identity.authority_version(), identity.serial(), id));
+        inner.by_key.insert((identity.spki(), id));
+        inner.all.insert(id, Place { session: Arc::clone(&session), client_id: None, ends_at: None });
+        drop(inner);
+        Ok(Entered { sessions: Arc::clone(self), session })
+    }
+
+    /// Sets the moment at which a session is looked at again.
+    pub(crate) fn look_again_at(&self, id: SessionId, at: Timestamp) {
+        let mut inner = self.lock();
+        let Some(place) = inner.all.get_mut(&id) else { return };
+        let before = place.ends_at.replace(at);
+        if let Some(before) = before {
+            inner.by_end.remove(&(before, id));
+        }
+        inner.by_end.insert((at, id));
+    }
+
+    /// Takes out the sessions whose moment has come.
+    pub(crate) fn due(&self, now: Timestamp) -> Vec<Arc<Session>> {
+        let mut inner = self.lock();
+        let mut due = Vec::new();
+        while let Some((at, id)) = inner.by_end.first().copied().filter(|(at, _)| *at <= now) {
+            inner.by_end.remove(&(at, id));
+            if let Some(place) = inner.all.get_mut(&id) {
+                place.ends_at = None;
+                due.push(Arc::clone(&place.session));
+            }
+        }
+        due
+    }
+
+    pub(crate) fn of_handle(&self, handle: &Name) -> Vec<Arc<Session>> {
+        let inner = self.lock();
+        inner.of_handle(handle).filter_map(|id| inner.get(id)).collect()
+    }
+
+    pub(crate) fn of_certificate(
+        &self,
+        authority: AuthorityVersionId,
+        serial: SerialNumber,
+    ) -> Vec<Arc<Session>> {
+        let inner = self.lock();
+        let from = (authority, serial, SessionId(0));
+        inner
+            .by_certificate
+            .range(from..=(authority, serial, SessionId(u64::MAX)))
+            .filter_map(|(.., id)| inner.get(*id))
+            .collect()
+    }
+
+    pub(crate) fn of_key(&self, spki: SpkiHash) -> Vec<Arc<Session>> {
+        let inner = self.lock();
+        let range = (spki, SessionId(0))..=(spki, SessionId(u64::MAX));
+        inner.by_key.range(range).filter_map(|(_, id)| inner.get(*id)).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().all.values().map(|place| Arc::clone(&place.session)).collect()
+    }
+
+    /// Waits until these sessions have left, or until the time is over; gives how many have not.
+    pub(crate) async fn left(&self, mut waiting: Vec<SessionId>, limit: Duration) -> usize {
+        let all_left = async {
+            loop {
+                let changed = self.left.notified();
+                tokio::pin!(changed);
+                // Listens from here on, so that no departure is missed between the look and the wait.
+                changed.as_mut().enable();
+                {
+                    let inner = self.lock();
+                    waiting.retain(|id| inner.all.contains_key(id));
+                }
+                if waiting.is_empty() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Both outcomes are told by what still waits.
+        let _ = tokio::time::timeout(limit, all_left).await;
+        waiting.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn get(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.all.get(&id).map(|place| Arc::clone(&place.session))
+    }
+
+    fn of_handle(&self, handle: &Name) -> impl Iterator<Item = SessionId> {
+        let range = (handle.clone(), SessionId(0))..=(handle.clone(), SessionId(u64::MAX));
+        self.by_handle.range(range).map(|(_, id)| *id)
+    }
+
+    fn claim(&mut self, id: SessionId, client_id: &str) -> Option<Arc<Session>> {
+        self.all.get_mut(&id)?.client_id = Some(client_id.into());
+        let before = self.by_client_id.insert(client_id.into(), id).filter(|before| *before != id)?;
+        let place = self.all.get_mut(&before)?;
+        place.client_id = None;
+        Some(Arc::clone(&place.session))
+    }
+
+    fn remove(&mut self, session: &Session) {
+        let (id, identity) = (session.id(), session.identity());
+        let Some(place) = self.all.remove(&id) else { return };
+        self.by_handle.remove(&(identity.id().name.clone(), id));
+        self.by_certificate.remove(&(identity.authority_version(), identity.serial(), id));
+        self.by_key.remove(&(identity.spki(), id));
+        if let Some(at) = place.ends_at {
+            self.by_end.remove(&(at, id));
+        }
+        if let Some(client_id) = place.client_id {
+            self.by_client_id.remove(&client_id);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A session whose far end is the sink: answers as a broker would, stores what is published, fans nothing out.
+
+use super::{Message, Sink};
+use crate::mqtt::{Ending, encoded};
+use bytes::{Bytes, BytesMut};
+use core::num::NonZeroU32;
+use std::collections::HashSet;
+use std::sync::Arc;
+use crate::trust::PathIdentity;
+use touchmark_identity::Timestamp;
+use touchmark_listen::Clock;
+use touchmark_mqtt::{
+    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, QoS, ReasonCode,
+    Suback, Text, Unsuback,
+};
+use touchmark_policy::Permit;
+
+/// Says what a subscriber must know.
+const NO_FAN_OUT: &str =
+    "accepted to keep the session; the built-in sink delivers nothing: fan-out needs a broker (--upstream-mqtt)";
+/// QoS 2 messages received and not yet released.
+const UNRELEASED_MAX: usize = 256;
+
+/// One client at the sink.
+pub(crate) struct SinkSession {
+    sink: Arc<Sink>,
+    clock: Clock,
+    version: ProtocolVersion,
+    explains: bool,
+    device: Arc<str>,
+    will: Option<Message>,
+    will_at_goodbye: bool,
+    unreleased: HashSet<PacketId>,
+}
+
+impl SinkSession {
+    /// Begins a permitted session.
+    pub(crate) fn begin(
+        _permit: Permit,
+        sink: Arc<Sink>,
+        clock: Clock,
+        connect: &Connect<'_>,
+        identity: &PathIdentity,
+    ) -> Self {
+        let device: Arc<str> = identity.id().name.as_str().into();
+        let will = connect.will.as_ref().map(|will| Message {
+            n: 0,
+            at: Timestamp::from_unix_ms(0),
+            device: Arc::clone(&device),
+            topic: will.topic.as_str().into(),
+            qos: will.qos.bits(),
+            retain: will.retain,
+            payload: Bytes::copy_from_slice(will.payload.as_bytes()),
+        });
+        let explains = connect.properties.request_problem_information.unwrap_or(true);
+        Self { sink, clock, version: connect.version, explains, device, will, will_at_goodbye: false, unreleased: HashSet::new() }
+    }
+
+    /// The CONNACK.
+    pub(crate) fn welcome(&self, assigned: Option<&str>, packet_octets_max: usize) -> Bytes {
+        let mut connack = Connack::default();
+        connack.properties.assigned_client_identifier = assigned.and_then(|id| Text::new(id).ok());
+        connack.properties.maximum_packet_size =
+            u32::try_from(packet_octets_max).ok().and_then(NonZeroU32::new);
+        // Nothing is kept between connections, and nothing is delivered.
+        connack.properties.session_expiry_interval = Some(0);
+        connack.properties.shared_subscription_available = Some(false);
+        encoded(self.version, &connack.into())
+    }
+
+    /// Stores a permitted message and acknowledges it.
+    pub(crate) fn store(&mut self, permit: Permit, frame: &Frame, back: &mut BytesMut) -> Result<(), Ending> {
+        let Ok(Packet::Publish(publish)) = frame.parse(self.version) else { return Ok(()) };
+        let Some(topic) = publish.topic else { return Ok(()) };
+        drop(permit);
+        let again = match publish.delivery {
+            Delivery::ExactlyOnce { packet_id, .. } => self.unreleased.contains(&packet_id),
+            Delivery::AtMostOnce | Delivery::AtLeastOnce { .. } => false,
+        };
+        if !again {
+            let message = Message {
+                n: 0,
+                at: self.clock.now(),
+                device: Arc::clone(&self.device),
+                topic: topic.as_str().into(),
+                qos: publish.delivery.qos().bits(),
+                retain: publish.retain,
+                payload: Bytes::copy_from_slice(publish.payload),
+            };
+            if let Err(error) = self.sink.store(message) {
+                tracing::error!(%error, "the sink cannot store messages");
+                return Err(Ending::UpstreamGone);
+            }
+        }
+        match publish.delivery {
+            Delivery::AtMostOnce => {}
+            Delivery::AtLeastOnce { packet_id, .. } => {
+                self.answer(Packet::Puback(Acknowledgement::new(packet_id, ReasonCode::Success)), back);
+            }
+            Delivery::ExactlyOnce { packet_id, .. } => {
+                if self.unreleased.len() >= UNRELEASED_MAX {
+                    return Err(Ending::Exceeded(ReasonCode::ReceiveMaximumExceeded));
+                }
+                self.unreleased.insert(packet_id);
+                self.answer(Packet::Pubrec(Acknowledgement::new(packet_id, ReasonCode::Success)), back);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a packet that carries no message.
+    pub(crate) fn take(&mut self, frame: &Frame, back: &mut BytesMut) -> Result<(), Ending> {
+        let packet = frame.parse(self.version).map_err(Ending::Broken)?;
+        match packet {
+            Packet::Pingreq => self.answer(Packet::Pingresp, back),
+            Packet::Subscribe(subscribe) => {
+                let reasons = subscribe.subscriptions.iter().map(|wanted| granted(wanted.qos)).collect();
+                let mut suback =
+                    Suback { packet_id: subscribe.packet_id, properties: Default::default(), reasons };
+                if self.version == ProtocolVersion::V5 && self.explains {
+                    suback.properties.reason_string = Text::new(NO_FAN_OUT).ok();
+                }
+                self.answer(suback.into(), back);
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                let reasons = match self.version {
+                    ProtocolVersion::V5 => unsubscribe.filters.iter().map(|_| ReasonCode::Success).collect(),
+                    ProtocolVersion::V311 => Vec::new(),
+                };
+                let packet_id = unsubscribe.packet_id;
+                self.answer(Unsuback { packet_id, properties: Default::default(), reasons }.into(), back);
+            }
+            Packet::Pubrel(release) => {
+                let known = self.unreleased.remove(&release.packet_id);
+                let reason = match self.version {
+                    ProtocolVersion::V5 if !known => ReasonCode::PacketIdentifierNotFound,
+                    _ => ReasonCode::Success,
+                };
+                self.answer(Packet::Pubcomp(Acknowledgement::new(release.packet_id, reason)), back);
+            }
+            Packet::Disconnect(goodbye) if goodbye.reason == ReasonCode::DisconnectWithWill => {
+                // Told so by the device itself: the end of the session stores it.
+                self.will_at_goodbye = true;
+            }
+            // Nothing is delivered from here, so nothing can be acknowledged.
+            Packet::Puback(_) | Packet::Pubrec(_) | Packet::Pubcomp(_) => {
+                return Err(Ending::Broken(Fault::ProtocolError { what: "acknowledgement of nothing" }));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The session is over; its will is stored if it may be, unless the client took its leave without it.
+    pub(crate) fn end(mut self, goodbye: bool, may_will: bool) {
+        let fires = may_will && (!goodbye || self.will_at_goodbye);
+        if let Some(will) = self.will.take().filter(|_| fires) {
+            let stored = self.sink.store(Message { at: self.clock.now(), ..will });
+            if let Err(error) = stored {
+                tracing::error!(%error, "the sink cannot store a will");
+            }
+        }
+    }
+
+    fn answer(&self, packet: Packet<'_>, back: &mut BytesMut) {
+        back.extend_from_slice(&encoded(self.version, &packet));
+    }
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    match qos {
+        QoS::AtMostOnce => ReasonCode::Success,
+        QoS::AtLeastOnce => ReasonCode::GrantedQoS1,
+        QoS::ExactlyOnce => ReasonCode::GrantedQoS2,
+    }
+}

@@ -1,0 +1,318 @@
+//! Putting a gateway together: every part once, in the order in which they need each other, and its end.
+
+use crate::config::{GatewayConfig, PreferredPorts};
+use crate::credential::Credential;
+use crate::decision_log::{DecisionLog, LogIdentity, ship};
+use crate::door::Door;
+use crate::fault::GatewayFault;
+use crate::feed::{FeedClient, FeedFile};
+use crate::http::{HttpPort, HttpService, PublishRoad, UpdateRoad};
+use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
+use crate::session::{Reviewer, Sessions};
+use crate::sink::{Sink, serve_page};
+use crate::trust::{DevicePaths, Trust};
+use crate::uplink::{Uplink, follow_files};
+use crate::witness::witness;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use touchmark_durable::{Mode, create_dir_durable, write_atomic};
+use touchmark_identity::Timestamp;
+use touchmark_listen::{
+    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_plain, serve_tls,
+};
+use touchmark_status::FeedVerifier;
+
+/// Where a gateway serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayReady {
+    /// `host:port` of MQTT over mutual TLS.
+    pub mqtt: String,
+    /// Base URL of HTTP over mutual TLS.
+    pub http: String,
+    /// Base URL of the built-in sink; `None` with a broker behind.
+    pub sink: Option<String>,
+}
+
+/// A running gateway. Dropping it stops it, without an end in order of its log.
+#[derive(Debug)]
+pub struct Gateway {
+    ready: GatewayReady,
+    switch: StopSwitch,
+    ended: watch::Receiver<bool>,
+}
+
+impl Gateway {
+    /// Where it serves.
+    pub fn ready(&self) -> &GatewayReady {
+        &self.ready
+    }
+
+    /// Asks it to end: sessions are told, the log is closed in order. Calling it again changes nothing.
+    pub fn stop(&self) {
+        self.switch.stop();
+    }
+
+    /// Returns when it has ended.
+    pub async fn stopped(&mut self) {
+        // An error means that its tasks are gone, which is an end as well.
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+}
+
+/// The ports of the last start.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct KeptPorts {
+    mqtt: u16,
+    http: u16,
+    sink: u16,
+}
+
+const PORTS_FILE: &str = "ports.json";
+const UPDATES_DIRECTORY: &str = "updates";
+
+/// Starts a gateway. It serves when this returns; without a feed it refuses everyone, with the reason.
+///
+/// # Errors
+/// [`GatewayFault`]: an operator must act.
+pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, GatewayFault> {
+    create_dir_durable(&config.data, Mode::Private0600)?;
+    let credential = Credential::read(&config.credential)?;
+    let server = credential.server()?;
+    let uplink = Arc::new(Uplink::new(&config, &credential)?);
+
+    let verifier = feed_key(&config.feed_key)?;
+    let trust = Arc::new(Trust::new(config.environment.clone(), verifier, config.staleness));
+    let mut file = FeedFile::new(&config.data);
+    load_feed(&mut file, &trust, clock.now());
+
+    let identity = LogIdentity {
+        gateway: config.name.clone(),
+        environment: config.environment.clone(),
+        data: config.data.clone(),
+    };
+    let log = Arc::new(DecisionLog::open(&identity, trust.feed_position(), &clock)?);
+    let sessions = Arc::new(Sessions::default());
+    let door = Arc::new(Door {
+        trust: Arc::clone(&trust),
+        sessions: Arc::clone(&sessions),
+        log: Arc::clone(&log),
+        clock: clock.clone(),
+    });
+    let far = FarEnds::of(&config, &uplink)?;
+    let ports = Ports::bind(&config, far.sink.is_some())?;
+    let ready = ports.ready();
+    let (switch, stop) = StopSwitch::new();
+
+    let reviewer = Arc::new(Reviewer { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), clock: clock.clone() });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
+    let feed = FeedClient {
+        trust: Arc::clone(&trust),
+        file: Arc::new(Mutex::new(file)),
+        reviewer,
+        uplink: Arc::clone(&uplink),
+        clock: clock.clone(),
+    };
+    tasks.spawn(feed.follow(stop.clone()));
+    tasks.spawn(witness(config.data.clone(), Arc::clone(&uplink), stop.clone()));
+    tasks.spawn(follow_files(config.clone(), server.clone(), Arc::clone(&uplink), stop.clone()));
+    // Goes on while sessions end, so that the authority hears of their ends.
+    let (ship_switch, ship_stop) = StopSwitch::new();
+    tasks.spawn(ship(Arc::clone(&log), Arc::clone(&uplink), ship_stop));
+
+    let listeners = Listeners { door, trust, server, clock, far };
+    let listening = listeners.serve(&config, ports, &stop)?;
+    let (end, ended) = watch::channel(false);
+    tokio::spawn(async move {
+        listening.join_all().await;
+        log.close().await;
+        ship_switch.stop();
+        tasks.join_all().await;
+        end.send_replace(true);
+    });
+    Ok(Gateway { ready, switch, ended })
+}
+
+fn feed_key(path: &Path) -> Result<FeedVerifier, GatewayFault> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| GatewayFault::Read { path: path.to_owned(), source })?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut key).map_err(|_| GatewayFault::Config {
+        key: "feed_key",
+        why: format!("{} does not hold 64 hexadecimal digits", path.display()),
+    })?;
+    Ok(FeedVerifier::new(key))
+}
+
+/// What is stored is used if it verifies. If not, there is no feed, and the authority is asked for one.
+fn load_feed(file: &mut FeedFile, trust: &Trust, now: Timestamp) {
+    match file.load(trust.verifier(), trust.environment(), now) {
+        Ok(Some(set)) => {
+            tracing::info!(position = %set.position(), issued_at = %set.issued_at(), "the stored status feed is in force");
+            trust.begin(set);
+        }
+        Ok(None) => tracing::info!("no status feed is stored yet: everyone is refused until the authority sends one"),
+        Err(error) => {
+            tracing::error!(%error, "the stored status feed is refused: everyone is refused until the authority sends one");
+        }
+    }
+}
+
+/// What lies behind the gateway.
+struct FarEnds {
+    broker: Option<BrokerAddress>,
+    service: Option<Arc<HttpService>>,
+    sink: Option<Arc<Sink>>,
+    uplink: Arc<Uplink>,
+}
+
+impl FarEnds {
+    fn of(config: &GatewayConfig, uplink: &Arc<Uplink>) -> Result<Self, GatewayFault> {
+        let bad = |key: &'static str| move |why: String| GatewayFault::Config { key, why };
+        let broker = config.upstream_mqtt.as_deref().map(BrokerAddress::parse).transpose();
+        let broker = broker.map_err(bad("upstream_mqtt"))?;
+        let service = config.upstream_http.as_deref().map(|url| HttpService::new(url, Arc::clone(uplink)));
+        let service = service.transpose().map_err(bad("upstream_http"))?.map(Arc::new);
+        if let Some(address) = broker.as_ref().filter(|address| !address.is_protected()) {
+            tracing::warn!(broker = %address, "exception in force: plain text to the broker on this machine");
+        }
+        if service.as_ref().is_some_and(|service| !service.is_protected()) {
+            tracing::warn!("exception in force: plain text to the HTTP service on this machine");
+        }
+        let sink = match broker {
+            Some(_) => None,
+            None => Some(Arc::new(Sink::open(&config.data)?)),
+        };
+        Ok(Self { broker, service, sink, uplink: Arc::clone(uplink) })
+    }
+}
+
+/// The bound ports.
+struct Ports {
+    mqtt: Bound,
+    http: Bound,
+    sink: Option<Bound>,
+}
+
+impl Ports {
+    /// Ports of the system's choice are kept: they stand in devices.
+    fn bind(config: &GatewayConfig, with_sink: bool) -> Result<Self, GatewayFault> {
+        let path = config.data.join(PORTS_FILE);
+        let kept: KeptPorts =
+            std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let PreferredPorts { mqtt, http, sink } = config.ports;
+        let wanted = |preferred: u16, kept: u16| if preferred == 0 { kept } else { preferred };
+        let ports = Self {
+            mqtt: bind(config.listen, wanted(mqtt, kept.mqtt))?,
+            http: bind(config.listen, wanted(http, kept.http))?,
+            // Without TLS, so for this machine only.
+            sink: match with_sink {
+                true => Some(bind(IpAddr::V4(Ipv4Addr::LOCALHOST), wanted(sink, kept.sink))?),
+                false => None,
+            },
+        };
+        let now = KeptPorts {
+            mqtt: ports.mqtt.address().port(),
+            http: ports.http.address().port(),
+            sink: ports.sink.as_ref().map_or(kept.sink, |sink| sink.address().port()),
+        };
+        // Three numbers always have a form in JSON.
+        write_atomic(&path, &serde_json::to_vec(&now).unwrap_or_default(), Mode::Private0600)?;
+        Ok(ports)
+    }
+
+    fn ready(&self) -> GatewayReady {
+        GatewayReady {
+            mqtt: reachable(self.mqtt.address()).to_string(),
+            http: format!("https://{}", reachable(self.http.address())),
+            sink: self.sink.as_ref().map(|sink| format!("http://{}", sink.address())),
+        }
+    }
+}
+
+/// An address that listens everywhere is reached on loopback, too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(_) => SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), address.port()),
+    }
+}
+
+struct Listeners {
+    door: Arc<Door>,
+    trust: Arc<Trust>,
+    server: ServerIdentity,
+    clock: Clock,
+    far: FarEnds,
+}
+
+impl Listeners {
+    fn serve(self, config: &GatewayConfig, ports: Ports, stop: &Stop) -> Result<JoinSet<()>, GatewayFault> {
+        let Self { door, trust, server, clock, far } = self;
+        let tls = ServerTls::new(PortPolicy::Device, &server, Arc::new(DevicePaths(trust)), clock.clone())?;
+        let Ports { mqtt, http, sink } = ports;
+        let FarEnds { broker, service, sink: store, uplink } = far;
+
+        let mqtt_far = match (&broker, &store) {
+            (Some(address), _) => FarEnd::Broker { address: address.clone(), uplink: Arc::clone(&uplink) },
+            (None, Some(store)) => FarEnd::Sink(Arc::clone(store)),
+            (None, None) => return Err(no_far_end()),
+        };
+        let publish = match (&service, broker, &store) {
+            (Some(service), ..) => PublishRoad::Service(Arc::clone(service)),
+            (None, Some(address), _) => PublishRoad::Broker { address, uplink },
+            (None, None, Some(sink)) => PublishRoad::Sink { sink: Arc::clone(sink), clock },
+            (None, None, None) => return Err(no_far_end()),
+        };
+        let updates = match service {
+            Some(service) => UpdateRoad::Service(service),
+            None => UpdateRoad::Directory(config.data.join(UPDATES_DIRECTORY)),
+        };
+
+        let mut listening = JoinSet::new();
+        let mqtt_port = Arc::new(MqttPort { door: Arc::clone(&door), far: mqtt_far });
+        let http_port = Arc::new(HttpPort { door: Arc::clone(&door), publish, updates });
+        let faults = Arc::clone(&door);
+        let serving = serve_tls(
+            mqtt,
+            tls.clone(),
+            Limits::default(),
+            stop.clone(),
+            move |accepted, stop| Arc::clone(&mqtt_port).serve(accepted, stop),
+            move |_, fault| faults.count_fault(fault),
+        );
+        listening.spawn(async move {
+            serving.await;
+        });
+        let serving = serve_tls(
+            http,
+            tls,
+            Limits::default(),
+            stop.clone(),
+            move |accepted, stop| Arc::clone(&http_port).serve(accepted, stop),
+            move |_, fault| door.count_fault(fault),
+        );
+        listening.spawn(async move {
+            serving.await;
+        });
+        if let (Some(bound), Some(store)) = (sink, store) {
+            let limits = Limits { connections_max: 64, ..Limits::default() };
+            let serving = serve_plain(bound, limits, stop.clone(), move |stream, _, stop| {
+                serve_page(Arc::clone(&store), stream, stop)
+            });
+            listening.spawn(async move {
+                serving.await;
+            });
+        }
+        Ok(listening)
+    }
+}
+
+fn no_far_end() -> GatewayFault {
+    GatewayFault::Config { key: "upstream_mqtt", why: "there is neither a broker nor a sink".to_owned() }
+}

@@ -1,0 +1,167 @@
+//! What this gateway trusts now: anchors and policy of the last verified feed, and what is known against peers.
+//!
+//! In: verified feed messages. Out: judgements of paths (in the handshake) and of peers (at each act that opens
+//! something). Without a feed there is nothing to trust with, and everyone is refused. No lock is held over an await.
+
+mod cache;
+mod ground;
+mod path_check;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use ground::Ground;
+pub(crate) use path_check::{DevicePaths, PathIdentity};
+pub(crate) use peer::TrustedPeer;
+
+use arc_swap::ArcSwapOption;
+use cache::PathCache;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use touchmark_decisions::FeedPosition;
+use touchmark_identity::{EnvironmentName, Timestamp};
+use touchmark_policy::PolicyVersion;
+use touchmark_status::{Effect, FeedFault, FeedVerifier, Freshness, Position, StalenessClass, StatusSet};
+
+/// A message of this length may hold many entries: it is read beside the set in use, not under its lock.
+const LARGE_MESSAGE_OCTETS: usize = 64 * 1024;
+
+/// Everything the feed says, in the two forms in which it is asked.
+pub(crate) struct Trust {
+    environment: EnvironmentName,
+    verifier: FeedVerifier,
+    staleness: StalenessClass,
+    /// Changes with each message; asked in constant time.
+    status: RwLock<Option<StatusSet>>,
+    /// Changes with anchors and policy only.
+    ground: ArcSwapOption<Ground>,
+    paths: PathCache,
+}
+
+impl Trust {
+    pub(crate) fn new(environment: EnvironmentName, verifier: FeedVerifier, staleness: StalenessClass) -> Self {
+        Self {
+            environment,
+            verifier,
+            staleness,
+            status: RwLock::new(None),
+            ground: ArcSwapOption::empty(),
+            paths: PathCache::default(),
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &EnvironmentName {
+        &self.environment
+    }
+
+    pub(crate) fn verifier(&self) -> &FeedVerifier {
+        &self.verifier
+    }
+
+    /// Where the feed stands; `None` without one.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.read().as_ref().map(StatusSet::position)
+    }
+
+    /// The same for the decision log.
+    pub(crate) fn feed_position(&self) -> Option<FeedPosition> {
+        self.position().map(|Position { epoch, seq }| FeedPosition { epoch, seq })
+    }
+
+    /// The policy in force.
+    pub(crate) fn policy_version(&self) -> Option<PolicyVersion> {
+        self.ground.load().as_ref().and_then(|ground| ground.policy.as_ref().map(|policy| policy.version()))
+    }
+
+    /// What the age of the feed demands; `None` without a feed.
+    pub(crate) fn freshness(&self, now: Timestamp) -> Option<Freshness> {
+        self.read().as_ref().map(|status| self.staleness.verdict(status.age(now)))
+    }
+
+    /// Starts from a set that was verified: the stored feed.
+    pub(crate) fn begin(&self, set: StatusSet) {
+        let ground = Ground::of(&set, None);
+        *self.write() = Some(set);
+        self.ground.store(Some(Arc::new(ground)));
+    }
+
+    /// Folds one message in. After a fault everything is as it was.
+    ///
+    /// # Errors
+    /// [`FeedFault`]; without a set only a snapshot that is not below `floor` begins one.
+    pub(crate) fn fold(
+        &self,
+        wire: &[u8],
+        floor: Option<Position>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, FeedFault> {
+        let have = self.read().as_ref().map(|set| (set.position(), set.issued_at(), set.trust_domain().clone()));
+        let effects = match &have {
+            None => {
+                let set = StatusSet::from_snapshot(wire, &self.verifier, &self.environment, floor, now)?;
+                self.begin(set);
+                return Ok(vec![Effect::Replaced]);
+            }
+            Some((position, issued_at, trust_domain)) if wire.len() > LARGE_MESSAGE_OCTETS => {
+                match StatusSet::from_snapshot(wire, &self.verifier, &self.environment, Some(*position), now) {
+                    Ok(set) if set.trust_domain() != trust_domain => {
+                        return Err(FeedFault::WrongEnvironment { got: set.trust_domain().to_string() });
+                    }
+                    Ok(set) if set.position() == *position && set.issued_at() < *issued_at => {
+                        return Err(FeedFault::Older { have: *position, got: set.position() });
+                    }
+                    Ok(set) => {
+                        let old = self.write().replace(set);
+                        // A million entries are freed outside the lock.
+                        drop(old);
+                        vec![Effect::Replaced]
+                    }
+                    Err(FeedFault::NotASnapshot) => self.apply(wire, now)?,
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Some(_) => self.apply(wire, now)?,
+        };
+        let grounds = |effect: &Effect| {
+            matches!(effect, Effect::Replaced | Effect::AnchorsChanged | Effect::PoliciesChanged)
+        };
+        if effects.iter().any(grounds) {
+            self.renew_ground();
+        }
+        Ok(effects)
+    }
+
+    fn apply(&self, wire: &[u8], now: Timestamp) -> Result<Vec<Effect>, FeedFault> {
+        match self.write().as_mut() {
+            Some(set) => set.apply(wire, now),
+            None => Err(FeedFault::NotASnapshot),
+        }
+    }
+
+    /// Reads anchors and policy anew. Only the feed's task calls this, so none overtakes another.
+    fn renew_ground(&self) {
+        let old = self.ground.load_full();
+        // Copied out, so that compiling a policy holds no lock.
+        let copied = self.read().as_ref().map(ground::Sources::of);
+        if let Some(sources) = copied {
+            self.ground.store(Some(Arc::new(Ground::from_sources(sources, old.as_deref()))));
+        }
+    }
+
+    /// Forgets entries about certificates that have ended.
+    pub(crate) fn prune(&self, now: Timestamp) {
+        if let Some(set) = self.write().as_mut() {
+            let dropped = set.prune(now);
+            if dropped > 0 {
+                tracing::debug!(dropped, "entries about certificates that have ended");
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<StatusSet>> {
+        self.status.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<StatusSet>> {
+        self.status.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,124 @@
+//! From a verified path to a trusted peer: status, age of the feed, kind of identity, scope.
+//!
+//! `PathIdentity -> TrustedPeer -> Permit`: each is made from the one before only. Asked on every opening, cached
+//! path or not, and again for live sessions whenever the feed says something about them.
+
+use super::{PathIdentity, Trust};
+use std::sync::Arc;
+use touchmark_decisions::FeedPosition;
+use touchmark_identity::{Name, PathKind, Timestamp};
+use touchmark_policy::{DecisionTable, DenyReason, PolicyVersion, Subject};
+use touchmark_policy_cedar::CompiledPolicy;
+use touchmark_status::{Freshness, Position, Presented, Status, StatusSet};
+
+/// A device against which nothing is known, at one position of the feed.
+pub(crate) struct TrustedPeer {
+    subject: Subject,
+    policy: Arc<CompiledPolicy>,
+    position: FeedPosition,
+    /// When it has to be asked again at the latest.
+    good_until: Timestamp,
+}
+
+impl TrustedPeer {
+    /// Everything the policy says about this device.
+    pub(crate) fn specialise(&self) -> DecisionTable {
+        self.policy.specialise(&self.subject)
+    }
+
+    /// The policy that decides.
+    pub(crate) fn policy_version(&self) -> PolicyVersion {
+        self.policy.version()
+    }
+
+    /// The feed that this was read from.
+    pub(crate) fn position(&self) -> FeedPosition {
+        self.position
+    }
+
+    /// The end of the certificate, or of its overlap with a successor.
+    pub(crate) fn good_until(&self) -> Timestamp {
+        self.good_until
+    }
+}
+
+/// For whom the age of the feed is weighed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Somebody who wants in.
+    New,
+    /// Somebody who is in.
+    Live,
+}
+
+impl Trust {
+    /// Whether a peer may come in.
+    pub(crate) fn admit(&self, identity: &PathIdentity, now: Timestamp) -> Result<TrustedPeer, DenyReason> {
+        self.judge(identity, Asker::New, now)
+    }
+
+    /// Whether a peer may stay.
+    pub(crate) fn review(&self, identity: &PathIdentity, now: Timestamp) -> Result<TrustedPeer, DenyReason> {
+        self.judge(identity, Asker::Live, now)
+    }
+
+    fn judge(&self, identity: &PathIdentity, asker: Asker, now: Timestamp) -> Result<TrustedPeer, DenyReason> {
+        let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
+        let id = identity.id();
+        if id.trust_domain != ground.trust_domain {
+            return Err(DenyReason::WrongEnvironment);
+        }
+        if id.kind != PathKind::Device {
+            return Err(DenyReason::NotADevice);
+        }
+        if ground.issuing_version(&identity.issuer()) != Some(identity.authority_version()) {
+            return Err(DenyReason::UnknownIssuer);
+        }
+        let (position, supersession, scope) = {
+            let status = self.read();
+            let status = status.as_ref().ok_or(DenyReason::StatusMissing)?;
+            self.fresh_enough(status, asker, now)?;
+            not_known_against(status, identity, now)?;
+            let state = status.state();
+            let supersession = state.supersession(&identity.authority_version(), &identity.serial());
+            (status.position(), supersession, state.scope(&id.name).map(<[String]>::to_vec))
+        };
+        let policy = ground.policy.clone().ok_or(DenyReason::PolicyMissing)?;
+        let scope = scope.as_deref().unwrap_or(identity.scope());
+        // A scope that cannot be read could hide what a forbid looks for.
+        let subject = Subject::from_scope(self.environment.clone(), Name::clone(&id.name), scope)
+            .map_err(|_| DenyReason::BadPath)?;
+        let ends = Timestamp::from_unix_s(identity.not_after().unix_s().saturating_add(1));
+        let good_until = supersession.map_or(ends, |supersession| ends.min(supersession.effective_at));
+        let Position { epoch, seq } = position;
+        Ok(TrustedPeer { subject, policy, position: FeedPosition { epoch, seq }, good_until })
+    }
+
+    fn fresh_enough(&self, status: &StatusSet, asker: Asker, now: Timestamp) -> Result<(), DenyReason> {
+        match (self.staleness.verdict(status.age(now)), asker) {
+            (Freshness::Fresh | Freshness::Alarm, _) | (Freshness::DenyNew, Asker::Live) => Ok(()),
+            (Freshness::DenyNew, Asker::New) | (Freshness::CutSessions, _) => Err(DenyReason::StatusStale),
+        }
+    }
+}
+
+fn not_known_against(status: &StatusSet, identity: &PathIdentity, now: Timestamp) -> Result<(), DenyReason> {
+    let presented = Presented {
+        authority_version: identity.authority_version(),
+        serial: identity.serial(),
+        spki: identity.spki(),
+        handle: &identity.id().name,
+        not_after: identity.not_after(),
+        now,
+    };
+    Err(match status.check(&presented) {
+        Status::Good => return Ok(()),
+        Status::Banned => DenyReason::Banned,
+        Status::Revoked { .. } => DenyReason::Revoked,
+        Status::KeyDenied => DenyReason::KeyDenied,
+        // Both are put aside and can come back; the log has one word for it.
+        Status::Quarantined | Status::Suspended => DenyReason::Quarantined,
+        Status::Superseded => DenyReason::Superseded,
+        Status::Expired => DenyReason::Expired,
+    })
+}

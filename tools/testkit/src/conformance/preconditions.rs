@@ -1,0 +1,182 @@
+//! Each precondition, where it holds and where it does not.
+
+use super::{Case, Claim};
+use crate::scribe::name;
+use std::time::Duration;
+use touchmark_inventory::{CertificateState, Precondition};
+use touchmark_journal::{Standing, TokenSubject};
+
+pub(super) const CLAIMS: &[Claim] = &[
+    ("a token is usable while it is known, unspent, unexpired and not void", token_usable),
+    ("a device's name is free in each environment by itself", device_name_free),
+    ("a device's standing is asked exactly", device_standing),
+    ("a serial is free under each authority version by itself", serial_free),
+    ("a key is usable by the one device that holds it, and by nobody once it is denied", key_usable),
+    ("a certificate's state is asked exactly", certificate_in_state),
+    ("an environment's name is free until it is taken", environment_free),
+    ("a CRL number must rise in its shard", crl_number_above),
+    ("all preconditions must hold, and the first that does not is named", first_failure),
+];
+
+fn token_usable(case: &mut Case<'_>) {
+    let token = case.scribe.token_id();
+    let now = case.scribe.now();
+    assert!(!case.holds(Precondition::TokenUsable { token, now }), "unknown");
+    let entry = case.scribe.token_created(token, TokenSubject::Named(name("pump-01")), 1);
+    case.accept([entry]);
+    assert!(case.holds(Precondition::TokenUsable { token, now }), "fresh");
+    let rows = case.store.journal_from(0, 10).unwrap_or_default();
+    let expires_at = rows
+        .iter()
+        .find_map(|stored| match &stored.entry.event {
+            touchmark_journal::Event::TokenCreated(e) => Some(e.expires_at),
+            _ => None,
+        })
+        .expect("the token is in the journal");
+    assert!(case.holds(Precondition::TokenUsable { token, now: expires_at }), "last moment");
+    let late = expires_at.plus(Duration::from_millis(1));
+    assert!(!case.holds(Precondition::TokenUsable { token, now: late }), "expired");
+    let intent = case.scribe.intent(None, case.authority).on(token);
+    case.record(&intent);
+    assert!(!case.holds(Precondition::TokenUsable { token, now }), "spent");
+
+    let device = case.device("pump-02");
+    let void = case.scribe.token_id();
+    let entry = case.scribe.token_created(void, TokenSubject::Named(name("pump-02")), 5);
+    case.accept([entry]);
+    assert!(case.holds(Precondition::TokenUsable { token: void, now }), "not yet void");
+    case.revoke(Some(device), &[]);
+    assert!(!case.holds(Precondition::TokenUsable { token: void, now }), "void");
+}
+
+fn device_name_free(case: &mut Case<'_>) {
+    let free = |environment: &str| Precondition::DeviceNameFree {
+        environment: name(environment),
+        name: name("pump-01"),
+    };
+    assert!(case.holds(free("lab")), "nobody has it");
+    case.device("pump-01");
+    assert!(!case.holds(free("lab")), "taken");
+    assert!(case.holds(free("plant")), "taken elsewhere");
+}
+
+fn device_standing(case: &mut Case<'_>) {
+    let device = case.scribe.device_id();
+    let is = |standing| Precondition::DeviceStanding { device, standing };
+    assert!(!case.holds(is(Standing::Active)), "unknown");
+    let entry = case.scribe.device_registered(device, "pump-01");
+    case.accept([entry]);
+    let all = [Standing::Active, Standing::Quarantined, Standing::Banned];
+    for now in [Standing::Active, Standing::Quarantined, Standing::Banned, Standing::Active] {
+        let entry = case.scribe.standing_changed(device, now);
+        case.accept([entry]);
+        for asked in all {
+            assert_eq!(case.holds(is(asked)), asked == now, "{now:?} asked for {asked:?}");
+        }
+    }
+}
+
+fn serial_free(case: &mut Case<'_>) {
+    let intent = case.scribe.intent(None, case.authority);
+    let free = |authority_version| Precondition::SerialFree { authority_version, serial: intent.serial };
+    assert!(case.holds(free(intent.authority_version)), "never used");
+    case.record(&intent);
+    assert!(!case.holds(free(intent.authority_version)), "used");
+    let other = case.scribe.authority_version();
+    assert!(case.holds(free(other)), "used under another authority version");
+    let entry = case.scribe.burned(intent.certificate, None);
+    case.accept([entry]);
+    assert!(!case.holds(free(intent.authority_version)), "a burned intent's serial is spent");
+}
+
+fn key_usable(case: &mut Case<'_>) {
+    let owner = case.device("pump-01");
+    let other = case.device("pump-02");
+    let intent = case.scribe.intent(Some(owner), case.authority);
+    let usable = |device| Precondition::KeyUsable { spki: intent.spki, device };
+    for device in [None, Some(owner), Some(other)] {
+        assert!(case.holds(usable(device)), "a new key, {device:?}");
+    }
+    case.record(&intent);
+    assert!(case.holds(usable(Some(owner))), "its device's");
+    assert!(!case.holds(usable(Some(other))), "another device's");
+    assert!(!case.holds(usable(None)), "a device's, asked for a party");
+    case.issue(&intent);
+    case.revoke(Some(owner), &[&intent]);
+    assert!(!case.holds(usable(Some(owner))), "denied");
+
+    let party = case.intended(None);
+    let usable = |device| Precondition::KeyUsable { spki: party.spki, device };
+    assert!(!case.holds(usable(None)), "a party's key is not used twice");
+    assert!(!case.holds(usable(Some(owner))), "a party's, asked for a device");
+
+    case.scribe.move_to("plant");
+    let elsewhere = case.intended(Some(other));
+    case.revoke(Some(other), &[&elsewhere]);
+    let usable = Precondition::KeyUsable { spki: elsewhere.spki, device: Some(other) };
+    assert!(!case.holds(usable), "denied in another environment");
+}
+
+fn certificate_in_state(case: &mut Case<'_>) {
+    use CertificateState::*;
+    let all = [Intended, Issued, Confirmed, Superseded, Revoked, Burned];
+    let device = case.device("pump-01");
+    let check = |case: &mut Case<'_>, certificate, now: Option<CertificateState>| {
+        for asked in all {
+            let held = case.holds(Precondition::CertificateInState { certificate, state: asked });
+            assert_eq!(held, Some(asked) == now, "{now:?} asked for {asked:?}");
+        }
+    };
+    let unknown = case.scribe.certificate_id();
+    check(case, unknown, None);
+    let intent = case.intended(Some(device));
+    check(case, intent.certificate, Some(Intended));
+    case.issue(&intent);
+    check(case, intent.certificate, Some(Issued));
+    let entry = case.scribe.confirmed(intent.certificate);
+    case.accept([entry]);
+    check(case, intent.certificate, Some(Confirmed));
+    let entry = case.scribe.superseded(intent.certificate, unknown);
+    case.accept([entry]);
+    check(case, intent.certificate, Some(Superseded));
+    case.revoke(Some(device), &[&intent]);
+    check(case, intent.certificate, Some(Revoked));
+    let burned = case.intended(Some(device));
+    let entry = case.scribe.burned(burned.certificate, None);
+    case.accept([entry]);
+    check(case, burned.certificate, Some(Burned));
+}
+
+fn environment_free(case: &mut Case<'_>) {
+    let free = |environment: &str| Precondition::EnvironmentFree { name: name(environment) };
+    assert!(case.holds(free("lab")));
+    let entry = case.scribe.environment_created();
+    case.accept([entry]);
+    assert!(!case.holds(free("lab")));
+    assert!(case.holds(free("plant")));
+}
+
+fn crl_number_above(case: &mut Case<'_>) {
+    let authority_version = case.authority;
+    let above = |shard, number| Precondition::CrlNumberAbove { authority_version, shard, number };
+    assert!(case.holds(above(0, 0)), "no CRL yet");
+    // Past the signed half: a store must not compare it as a negative number.
+    for newest in [7, u64::MAX - 1] {
+        let entry = case.scribe.crl_published(authority_version, 0, newest);
+        case.accept([entry]);
+        assert!(!case.holds(above(0, newest - 1)), "lower");
+        assert!(!case.holds(above(0, newest)), "the same");
+        assert!(case.holds(above(0, newest + 1)), "higher");
+        assert!(case.holds(above(1, 1)), "another shard");
+    }
+}
+
+fn first_failure(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let good = Precondition::DeviceStanding { device, standing: Standing::Active };
+    let first = Precondition::DeviceNameFree { environment: name("lab"), name: name("pump-01") };
+    let second = Precondition::DeviceStanding { device, standing: Standing::Banned };
+    let entry = case.scribe.refused("never", 1, None);
+    let fault = case.submit([good, first.clone(), second], [entry]).expect_err("two do not hold");
+    assert_eq!(fault, touchmark_inventory::Conflict { failed: first }.into());
+}

@@ -1,0 +1,123 @@
+//! The command line as a whole: global flags and the nouns. Each noun's verbs stand in their own file.
+
+use crate::commands;
+use crate::demo;
+use crate::output::{Format, Output};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+By hand, in two terminals:
+  touchmark server up --dev
+  touchmark device enroll pump-01 --env lab
+  touchmark device connect pump-01 --publish plant/pump-01/temp=21
+  touchmark device revoke pump-01 --reason key-compromise --reconnect
+  touchmark explain pump-01
+  touchmark audit verify
+
+All of it at once, measured: touchmark demo
+Exit codes: touchmark help-exit-codes";
+
+/// Identities for devices: issued, renewed, revoked, decided on, and provable afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "touchmark", version, after_help = AFTER, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Data directory [default: $XDG_STATE_HOME/touchmark or ~/.local/state/touchmark]
+    #[arg(long, global = true, env = "TOUCHMARK_DATA", value_name = "DIR", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// What stdout carries
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    /// Same as -o json
+    #[arg(long, global = true)]
+    json: bool,
+    /// No remarks on stderr, only errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// No colour (NO_COLOR does the same)
+    #[arg(long, global = true)]
+    no_color: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    pub(crate) fn output(&self) -> Output {
+        let format = if self.json { Format::Json } else { self.output };
+        Output::new(format, self.quiet, self.no_color)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The authority: issues, records, revokes
+    #[command(subcommand)]
+    Server(commands::server::Server),
+    /// The gateway: decides on every act of a device
+    #[command(subcommand)]
+    Gateway(commands::gateway::Gateway),
+    /// Devices: enrol, connect, contain
+    #[command(subcommand)]
+    Device(commands::device::Device),
+    /// Enrolment tokens
+    #[command(subcommand)]
+    Token(commands::token::Token),
+    /// Environments: separate trust domains
+    #[command(subcommand)]
+    Env(commands::env::Env),
+    /// What devices may do
+    #[command(subcommand)]
+    Policy(commands::policy::Policy),
+    /// Certificates, and one question about each
+    #[command(subcommand)]
+    Cert(commands::cert::Cert),
+    /// The four questions about one device, certificate or decision, on one screen
+    Explain(commands::explain::Explain),
+    /// The logs: verify, read
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
+    /// Runs a small town of devices and measures every promise
+    Demo(demo::Demo),
+    /// Prints a completion script for a shell
+    Completion(commands::completion::Completion),
+    /// Lists what each exit code means
+    HelpExitCodes,
+}
+
+impl Command {
+    /// Runs until it is told to stop, on all cores.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self, Self::Server(_) | Self::Gateway(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_help_prints_can_be_read() {
+        let printed = AFTER.lines().map(str::trim).filter(|line| line.starts_with("touchmark "));
+        let mut count = 0;
+        for line in printed {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+            count += 1;
+        }
+        assert_eq!(count, 6);
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_gets_a_suggestion() {
+        let rows = [("touchmark devise list", "device"), ("touchmark device revok pump-01", "revoke")];
+        for (line, meant) in rows {
+            let error = Cli::try_parse_from(line.split(' ')).err().unwrap().to_string();
+            assert!(error.contains(meant), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! One file for each noun of the command line, and one for each verb that does more than ask.
+
+pub(crate) mod audit;
+pub(crate) mod cert;
+pub(crate) mod completion;
+pub(crate) mod contain;
+pub(crate) mod device;
+pub(crate) mod device_connect;
+pub(crate) mod device_enroll;
+pub(crate) mod device_run;
+pub(crate) mod env;
+pub(crate) mod exit_codes;
+pub(crate) mod explain;
+pub(crate) mod gateway;
+pub(crate) mod policy;
+pub(crate) mod server;
+pub(crate) mod token;

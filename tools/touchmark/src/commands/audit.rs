@@ -1,0 +1,103 @@
+//! `touchmark audit`: is the log whole, what was decided, and what is its newest signed head.
+
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::management::Management;
+use crate::output::{Listed, Output};
+use crate::services;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use touchmark_api::{Decision, DecisionQuery, LogHead};
+use touchmark_identity::{Name, Timestamp};
+use touchmark_listen::Clock;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Verifies the logs in the data directory, without asking any server; exit 6 if they are not in order
+    Verify {
+        /// A signed head that was kept elsewhere: the log must extend it
+        #[arg(long, value_name = "FILE")]
+        witness: Option<PathBuf>,
+    },
+    /// What gateways decided
+    Decisions(Decisions),
+    /// The journal's newest signed head, to be kept elsewhere
+    Head,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decisions {
+    /// Only this device
+    #[arg(long)]
+    device: Option<Name>,
+    /// From this moment on (RFC 3339), or so long ago (15m)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only `allow` or `deny`
+    #[arg(long, value_parser = ["allow", "deny"])]
+    verdict: Option<String>,
+    /// Only the newest so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+impl Listed for Decision {
+    const HEADERS: &'static [&'static str] =
+        &["at", "id", "device", "action", "resource", "verdict", "reason", "rule", "gateway"];
+    fn row(&self) -> Vec<String> {
+        let resource =
+            if self.count > 1 { format!("{} x{}", self.resource, self.count) } else { self.resource.clone() };
+        [
+            &self.at,
+            &self.id,
+            &self.device,
+            &self.action,
+            &resource,
+            &self.verdict,
+            &self.reason,
+            &self.rule,
+            &self.gateway,
+        ]
+        .map(String::clone)
+        .to_vec()
+    }
+    fn name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+pub(crate) async fn run(command: Audit, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        Audit::Verify { witness } => {
+            let witness = witness.map(|path| home::read(&path)).transpose()?;
+            services::authority::verify(home, witness.as_deref(), output)
+        }
+        Audit::Decisions(order) => {
+            let query = DecisionQuery {
+                device: order.device.map(|name| name.to_string()),
+                since: order.since.as_deref().map(since).transpose()?,
+                verdict: order.verdict,
+                limit: order.limit,
+            };
+            output.list(&Management::open(home)?.decisions(&query).await?)?;
+            Ok(Exit::Ok)
+        }
+        Audit::Head => {
+            let head: LogHead = Management::open(home)?.get("/v1/log", &()).await?;
+            // The signed note alone, so that `audit head > FILE` is a witness.
+            output.one(&head, &head.origin, |head| head.checkpoint.clone())?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// A moment, or a span back from now.
+fn since(text: &str) -> Result<String, Failure> {
+    let now = Clock::system().now();
+    let moment = match crate::span::parse(text) {
+        Ok(span) => Timestamp::from_unix_s(now.unix_s().saturating_sub(span.as_secs())),
+        Err(_) => Timestamp::parse(text)
+            .map_err(|fault| Failure::usage("--since cannot be read").what(text).why(fault.to_string()))?,
+    };
+    Ok(moment.to_string())
+}

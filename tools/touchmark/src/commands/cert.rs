@@ -1,0 +1,124 @@
+//! `touchmark cert`: one certificate, and one of the four questions about it.
+
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
+use crate::management::{Management, segment};
+use crate::output::{Listed, Output};
+use crate::span;
+use clap::Subcommand;
+use touchmark_api::{Answer, Certificate, OnExpiry, Revoker, Sighting};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cert {
+    /// The certificate itself
+    Get {
+        /// crt_..., SHA-256 fingerprint or serial number
+        id: String,
+    },
+    /// Where it is used
+    Where {
+        /// Any identifier
+        id: String,
+    },
+    /// Who can revoke it: exactly those whose dry run would succeed
+    WhoCanRevoke {
+        /// Any identifier
+        id: String,
+    },
+    /// What happens when it expires
+    OnExpiry {
+        /// Any identifier
+        id: String,
+    },
+}
+
+impl Listed for Sighting {
+    const HEADERS: &'static [&'static str] =
+        &["gateway", "action", "resource", "first", "last", "allowed", "denied"];
+    fn row(&self) -> Vec<String> {
+        let Self { gateway, action, resource, first, last, allowed, denied, certificate: _ } = self;
+        let text = |part: &String| part.clone();
+        let mut row: Vec<String> = [gateway, action, resource, first, last].into_iter().map(text).collect();
+        row.extend([allowed.to_string(), denied.to_string()]);
+        row
+    }
+    fn name(&self) -> String {
+        format!("{}/{}", self.gateway, self.resource)
+    }
+}
+
+impl Listed for Revoker {
+    const HEADERS: &'static [&'static str] = &["name", "kind", "by rule"];
+    fn row(&self) -> Vec<String> {
+        vec![self.name.clone(), self.kind.clone(), self.rule.clone()]
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let mut management = Management::open(home)?;
+    match command {
+        Cert::Get { id } => {
+            let path = format!("/v1/certificates/{}", segment(&id));
+            let one = management.get(&path, &()).await;
+            let one: Certificate =
+                one.map_err(|failure: Failure| failure.what(format!("certificate {id}")))?;
+            output.one(&one, &one.id, human)?;
+        }
+        Cert::Where { id } => match management.explain(&id).await?.where_used {
+            Answer::Known(sightings) => output.list(&sightings)?,
+            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        },
+        Cert::WhoCanRevoke { id } => match management.explain(&id).await?.who_can_revoke {
+            Answer::Known(revokers) => output.list(&revokers)?,
+            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        },
+        Cert::OnExpiry { id } => match management.explain(&id).await?.on_expiry {
+            Answer::Known(expiry) => output.one(&expiry, &expiry.not_after, on_expiry)?,
+            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        },
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) fn human(one: &Certificate) -> String {
+    let mut text = format!(
+        "certificate  {}\nidentity     {}\nstate        {}\nissuer       {}\nserial       {}\nfingerprint  {}\nkey          {}\nvalid        {} to {}\nprofile      {}, generation {}\n",
+        one.id,
+        one.identity,
+        one.state,
+        one.issuer,
+        one.serial,
+        one.fingerprint,
+        one.spki,
+        one.not_before,
+        one.not_after,
+        one.profile,
+        one.generation
+    );
+    if let Some(at) = &one.revoked_at {
+        let reason = one.revocation_reason.as_deref().unwrap_or("unspecified");
+        text += &format!("revoked      {at}, {reason}\n");
+    }
+    if let Some(pem) = &one.pem {
+        text += pem;
+    }
+    text
+}
+
+pub(crate) fn on_expiry(expiry: &OnExpiry) -> String {
+    let when = match u64::try_from(expiry.in_s) {
+        Ok(seconds) => format!("in {}", span::words(seconds)),
+        Err(_) => format!("{} ago", span::words(expiry.in_s.unsigned_abs())),
+    };
+    format!(
+        "{} ({when}; the chain ends {})\neffect: {}; lost: {}\nway back: {}",
+        expiry.not_after,
+        expiry.chain_not_after,
+        expiry.effect,
+        if expiry.actions_lost.is_empty() { "nothing".to_owned() } else { expiry.actions_lost.join(", ") },
+        expiry.way_back
+    )
+}

@@ -1,0 +1,192 @@
+//! `touchmark device revoke|quarantine|release|ban`: what it takes to shut a device out, and the proof that it is.
+//!
+//! With `--reconnect` the device's own credential, if it lies here, is in a session while it is revoked: the
+//! time from the call to the end of that session is measured, and a new connection is tried.
+
+use crate::commands::device_connect::{self, Act};
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
+use crate::management::Management;
+use crate::mqtt_session::Session;
+use crate::output::{Output, Tone};
+use crate::span;
+use clap::Args;
+use core::time::Duration;
+use serde::Serialize;
+use std::time::Instant;
+use touchmark_api::{Containment, ContainmentOutcome};
+use touchmark_identity::{EnvironmentName, Name, RevocationReason};
+use touchmark_listen::Clock;
+use touchmark_mqtt::ProtocolVersion;
+
+/// Longest that a session of a revoked device is watched for its end.
+const END_AWAITED: Duration = Duration::from_secs(10);
+
+/// What all four verbs know.
+#[derive(Debug, Args)]
+pub(crate) struct Whom {
+    /// Its name
+    name: Name,
+    /// Environment, if the name exists in several
+    #[arg(long)]
+    env: Option<EnvironmentName>,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait for gateways to report
+    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "2s")]
+    wait: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    whom: Whom,
+    /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+    #[arg(long, default_value = "unspecified")]
+    reason: RevocationReason,
+    /// Hold a session meanwhile, measure when it ends, then try to come back
+    #[arg(long, conflicts_with = "dry_run")]
+    reconnect: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Quarantine {
+    #[command(flatten)]
+    whom: Whom,
+    /// Ends by itself after this time
+    #[arg(long, value_parser = span::parse, value_name = "SPAN")]
+    ttl: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ban {
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// The authority's answer, and what the device saw.
+#[derive(Debug, Serialize)]
+struct Revoked {
+    #[serde(flatten)]
+    outcome: ContainmentOutcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_closed_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnect: Option<Act>,
+}
+
+pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let containment = Containment { reason: Some(order.reason.to_string()), ..of(&order.whom) };
+    let mut management = Management::open(home)?;
+    let name = order.whom.name.as_str();
+    if !order.reconnect {
+        let outcome = management.contain(name, "revoke", &containment).await?;
+        output.one(&outcome, name, |outcome| human("revoked", outcome))?;
+        return Ok(Exit::Ok);
+    }
+    let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
+    let environment = order.whom.env.clone().map_or_else(lab, Ok)?;
+    let target = device_connect::target(home, &environment, &order.whom.name)?;
+    let before = Session::open(&target, &format!("{name}/watch"), ProtocolVersion::V5).await?.ok();
+    let called = Instant::now();
+    let watch = async {
+        let mut session = before?;
+        let end = async { while session.message().await.is_ok() {} };
+        tokio::time::timeout(END_AWAITED, end).await.ok().map(|()| called.elapsed())
+    };
+    let (outcome, ended) = tokio::join!(management.contain(name, "revoke", &containment), watch);
+    let outcome = outcome?;
+    let since = Clock::system().now();
+    let again = Session::open(&target, name, ProtocolVersion::V5).await?;
+    let mut act = [Act::new("connect", name, again.as_ref().err())];
+    if let Ok(session) = again {
+        session.disconnect().await;
+    }
+    device_connect::find_decisions(home, name, since, &mut act).await;
+    let [act] = act;
+    let came_back = !act.is_denied();
+    let session_closed_ms = ended.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let revoked = Revoked { outcome, session_closed_ms, reconnect: Some(act) };
+    output.one(&revoked, name, |revoked| {
+        let mut text = human("revoked", &revoked.outcome);
+        if let Some(ms) = revoked.session_closed_ms {
+            let mark = output.paint(Tone::Good, "✓");
+            text += &format!("{mark} its session ended {ms} ms after the call\n");
+        }
+        text + &revoked.reconnect.as_ref().map(|act| act.line(output)).unwrap_or_default()
+    })?;
+    if came_back {
+        return Err(Failure::new(
+            Exit::CheckFailed,
+            "came-back",
+            "the device could connect after its revocation",
+        )
+        .what(name)
+        .fix("touchmark audit verify, then look whether the gateway reaches the authority"));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(crate) async fn quarantine(order: Quarantine, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let containment = Containment { ttl_s: order.ttl.map(|ttl| ttl.as_secs()), ..of(&order.whom) };
+    plain("quarantine", "in quarantine", &order.whom, containment, home, output).await
+}
+
+pub(crate) async fn release(order: Release, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    plain("release", "released", &order.whom, of(&order.whom), home, output).await
+}
+
+pub(crate) async fn ban(order: Ban, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    plain("ban", "banned", &order.whom, of(&order.whom), home, output).await
+}
+
+async fn plain(
+    verb: &str,
+    done: &str,
+    whom: &Whom,
+    containment: Containment,
+    home: &Home,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let name = whom.name.as_str();
+    let outcome = Management::open(home)?.contain(name, verb, &containment).await?;
+    output.one(&outcome, name, |outcome| human(done, outcome))?;
+    Ok(Exit::Ok)
+}
+
+fn of(whom: &Whom) -> Containment {
+    Containment {
+        environment: whom.env.as_ref().map(ToString::to_string),
+        dry_run: whom.dry_run,
+        wait_ms: Some(u64::try_from(whom.wait.as_millis()).unwrap_or(u64::MAX)),
+        ..Containment::default()
+    }
+}
+
+fn human(done: &str, outcome: &ContainmentOutcome) -> String {
+    let would = if outcome.dry_run { "would be " } else { "" };
+    let mut text = format!("{} {would}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
+    if let (Some(seq), Some(at)) = (outcome.seq, &outcome.accepted_at) {
+        text += &format!("  journal      entry {seq}, durable {at}\n");
+    }
+    for fingerprint in &outcome.certificates {
+        text += &format!("  certificate  {fingerprint}\n");
+    }
+    if !outcome.dry_run {
+        text += &format!("  sessions     {} closed\n", outcome.sessions_closed);
+    }
+    for gateway in &outcome.gateways {
+        text += &format!("  gateway      {} applied it {}\n", gateway.name, gateway.applied_at);
+    }
+    for silent in &outcome.gateways_silent {
+        text += &format!("  gateway      {silent} has not reported: it learns of it when it is back\n");
+    }
+    text
+}

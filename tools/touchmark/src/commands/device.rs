@@ -1,0 +1,166 @@
+//! `touchmark device`: the verbs, and those that only ask.
+
+use crate::commands::{contain, device_connect, device_enroll, device_run};
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
+use crate::management::{Management, segment};
+use crate::output::{Listed, Output};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use touchmark_api::{Certificate, Device as Row, DeviceQuery, Page};
+use touchmark_identity::{EnvironmentName, Name};
+
+/// Rows asked for at a time: the server's own bound.
+const PAGE_ROWS: usize = 1000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Device {
+    /// All devices
+    List(List),
+    /// One device
+    Get(Named),
+    /// Makes a key here, has it certified, keeps both in the data directory
+    Enroll(device_enroll::Enroll),
+    /// Connects as a device and shows what the gateway allows
+    Connect(device_connect::Connect),
+    /// Which certificates it holds or held
+    Certs(Named),
+    /// Kills its credentials for good; `replace` brings the device back with a new key
+    Revoke(contain::Revoke),
+    /// Shuts it out until it is released
+    Quarantine(contain::Quarantine),
+    /// Ends a quarantine
+    Release(contain::Release),
+    /// Shuts it out for ever: no token brings it back
+    Ban(contain::Ban),
+    /// A new key and certificate after a revocation or a loss
+    Replace(device_enroll::Enroll),
+    /// One device as a process, driven by lines on stdin
+    #[command(hide = true)]
+    Run(device_run::Run),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only this environment
+    #[arg(long)]
+    env: Option<EnvironmentName>,
+    /// Only this standing
+    #[arg(long, value_parser = ["active", "quarantined", "banned"])]
+    standing: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Its name
+    name: Name,
+    /// Environment, if the name exists in several
+    #[arg(long)]
+    env: Option<EnvironmentName>,
+}
+
+#[derive(Serialize)]
+struct Where {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+}
+
+impl Listed for Row {
+    const HEADERS: &'static [&'static str] = &["name", "environment", "standing", "model", "owner", "since"];
+    fn row(&self) -> Vec<String> {
+        let standing = match &self.standing_until {
+            Some(until) => format!("{} until {until}", self.standing),
+            None => self.standing.clone(),
+        };
+        vec![
+            self.name.clone(),
+            self.environment.clone(),
+            standing,
+            self.model.clone(),
+            self.owner.clone(),
+            self.registered_at.clone(),
+        ]
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Listed for Certificate {
+    const HEADERS: &'static [&'static str] = &["id", "state", "issuer", "serial", "not after", "profile"];
+    fn row(&self) -> Vec<String> {
+        [&self.id, &self.state, &self.issuer, &self.serial, &self.not_after, &self.profile]
+            .map(String::clone)
+            .to_vec()
+    }
+    fn name(&self) -> String {
+        self.id.clone()
+    }
+}
+
+pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        Device::List(order) => list(order, home, output).await,
+        Device::Get(order) => {
+            let one: Row = ask(home, &order, "").await?;
+            output.one(&one, &one.name, human)?;
+            Ok(Exit::Ok)
+        }
+        Device::Certs(order) => {
+            let held: Vec<Certificate> = ask(home, &order, "/certificates").await?;
+            output.list(&held)?;
+            Ok(Exit::Ok)
+        }
+        Device::Enroll(order) => device_enroll::enroll(order, home, output).await,
+        Device::Replace(order) => device_enroll::replace(order, home, output).await,
+        Device::Connect(order) => device_connect::run(order, home, output).await,
+        Device::Revoke(order) => contain::revoke(order, home, output).await,
+        Device::Quarantine(order) => contain::quarantine(order, home, output).await,
+        Device::Release(order) => contain::release(order, home, output).await,
+        Device::Ban(order) => contain::ban(order, home, output).await,
+        Device::Run(order) => device_run::run(order).await,
+    }
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(home: &Home, order: &Named, part: &str) -> Result<T, Failure> {
+    let query = Where { environment: order.env.as_ref().map(ToString::to_string) };
+    let path = format!("/v1/devices/{}{part}", segment(order.name.as_str()));
+    let answer = Management::open(home)?.get(&path, &query).await;
+    answer.map_err(|failure: Failure| failure.what(format!("device {}", order.name)))
+}
+
+/// All pages. JSON lines go out page by page, so that a fleet needs no memory here.
+async fn list(order: List, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let mut management = Management::open(home)?;
+    let mut query = DeviceQuery {
+        environment: order.env.map(|env| env.to_string()),
+        standing: order.standing,
+        after: None,
+        limit: Some(PAGE_ROWS),
+    };
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        let page: Page<Row> = management.get("/v1/devices", &query).await?;
+        rows.extend(page.items);
+        if output.format == crate::output::Format::Ndjson {
+            output.list(&rows)?;
+            rows.clear();
+        }
+        match page.next {
+            Some(next) if query.after.as_ref() != Some(&next) => query.after = Some(next),
+            _ => break,
+        }
+    }
+    if output.format != crate::output::Format::Ndjson {
+        output.list(&rows)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn human(one: &Row) -> String {
+    let until = one.standing_until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    format!(
+        "device       {}\nid           {}\nenvironment  {}\nstanding     {}{until}\nmodel        {}\nowner        {}\nsince        {}",
+        one.name, one.id, one.environment, one.standing, one.model, one.owner, one.registered_at
+    )
+}

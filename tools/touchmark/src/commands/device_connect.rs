@@ -1,0 +1,304 @@
+//! `touchmark device connect`: what the gateway allows one device, act by act, with the decision behind each.
+//!
+//! Exit 4 if anything was denied. Decision ids come from the authority, once the gateway has sent its log
+//! there; on a machine without the operator's certificate they stay `no data`.
+
+use crate::credential::CredentialDir;
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::management::{Management, segment};
+use crate::mqtt_session::{Denial, Session, Target, Verdict};
+use crate::output::{Output, Tone};
+use crate::span;
+use clap::{Args, ValueEnum};
+use core::time::Duration;
+use serde::Serialize;
+use touchmark_api::{Decision, DecisionQuery, NO_DATA};
+use touchmark_dial::{HttpClient, Request};
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
+use touchmark_listen::Clock;
+use touchmark_mqtt::{ProtocolVersion, QoS};
+
+/// The gateway sends its log several times a second; later than this something is wrong with it.
+const DECISIONS_AWAITED: Duration = Duration::from_secs(3);
+const DECISIONS_PAUSE: Duration = Duration::from_millis(150);
+
+#[derive(Debug, Args)]
+pub(crate) struct Connect {
+    /// Its name
+    name: Name,
+    /// Environment
+    #[arg(long, default_value = "lab")]
+    env: EnvironmentName,
+    /// Publish this payload to this topic (repeatable)
+    #[arg(long, value_name = "TOPIC=PAYLOAD", value_parser = publication)]
+    publish: Vec<(String, String)>,
+    /// Subscribe, and print what comes until Ctrl-C (repeatable)
+    #[arg(long, value_name = "FILTER")]
+    subscribe: Vec<String>,
+    /// How surely
+    #[arg(long, value_enum, default_value = "1")]
+    qos: Level,
+    /// Speak MQTT 3.1.1 instead of 5.0
+    #[arg(long)]
+    v311: bool,
+    /// Ask the gateway's HTTP listener for an update file (repeatable)
+    #[arg(long, value_name = "MODEL/FILE")]
+    request_update: Vec<String>,
+    /// With --subscribe: end after this time
+    #[arg(long = "for", value_name = "SPAN", value_parser = span::parse)]
+    stay: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    #[value(name = "0")]
+    Zero,
+    #[value(name = "1")]
+    One,
+}
+
+impl From<Level> for QoS {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Zero => Self::AtMostOnce,
+            Level::One => Self::AtLeastOnce,
+        }
+    }
+}
+
+/// One act and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Act {
+    pub(crate) action: &'static str,
+    pub(crate) resource: String,
+    /// `allow` or `deny`.
+    pub(crate) verdict: &'static str,
+    /// How the refusal came: `connack 0x87 NotAuthorized`.
+    pub(crate) code: String,
+    /// In the gateway's words.
+    pub(crate) reason: String,
+    /// `dec_...` or `no data`.
+    pub(crate) decision: String,
+    /// The rule that decided, or `no data`.
+    pub(crate) rule: String,
+}
+
+impl Act {
+    pub(crate) fn new(action: &'static str, resource: &str, denial: Option<&Denial>) -> Self {
+        Self {
+            action,
+            resource: resource.to_owned(),
+            verdict: if denial.is_some() { "deny" } else { "allow" },
+            code: denial.map(|denial| denial.code.clone()).unwrap_or_default(),
+            reason: denial.map(|denial| denial.reason.clone()).unwrap_or_default(),
+            decision: NO_DATA.to_owned(),
+            rule: NO_DATA.to_owned(),
+        }
+    }
+
+    pub(crate) fn is_denied(&self) -> bool {
+        self.verdict == "deny"
+    }
+
+    /// For people.
+    pub(crate) fn line(&self, output: &Output) -> String {
+        let mark = if self.is_denied() {
+            output.paint(Tone::Bad, "✗ deny ")
+        } else {
+            output.paint(Tone::Good, "✓ allow")
+        };
+        let mut text = format!("{mark} {} {}", self.action, self.resource);
+        if self.is_denied() {
+            let words = if self.reason.is_empty() { "no words" } else { &self.reason };
+            text += &format!("\n        {} ({words})", self.code);
+        }
+        text + &output.paint(Tone::Dim, &format!("\n        decision {}, rule {}", self.decision, self.rule))
+    }
+}
+
+/// Everything that one connection did.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    device: &'a str,
+    environment: &'a str,
+    mqtt: &'a str,
+    version: String,
+    acts: Vec<Act>,
+}
+
+/// The device's own side: where to connect, and as whom.
+pub(crate) fn target(home: &Home, environment: &EnvironmentName, name: &Name) -> Result<Target, Failure> {
+    let directory = CredentialDir::new(home.device(environment, name));
+    if !directory.is_there()? {
+        return Err(Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")
+            .what(directory.path().display().to_string())
+            .fix(format!("touchmark device enroll {name} --env {environment}")));
+    }
+    let address = home::address(home.ready()?.mqtt, "gateway")?;
+    Ok(Target { tls: directory.tls()?, address })
+}
+
+pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let target = target(home, &order.env, &order.name)?;
+    let version = if order.v311 { ProtocolVersion::V311 } else { ProtocolVersion::V5 };
+    let since = Clock::system().now();
+    let mut acts = Vec::new();
+    let only_updates =
+        order.publish.is_empty() && order.subscribe.is_empty() && !order.request_update.is_empty();
+    if !only_updates {
+        match Session::open(&target, order.name.as_str(), version).await? {
+            Ok(session) => {
+                acts.push(Act::new("connect", order.name.as_str(), None));
+                if let Some(kept) = perform(&order, session, &mut acts).await? {
+                    listen(kept, order.stay, output).await?;
+                }
+            }
+            Err(denial) => acts.push(Act::new("connect", order.name.as_str(), Some(&denial))),
+        }
+    }
+    for file in &order.request_update {
+        acts.push(request_update(home, &target, file).await?);
+    }
+    find_decisions(home, order.name.as_str(), since, &mut acts).await;
+    let denied = acts.iter().any(Act::is_denied);
+    let mqtt = target.address.as_str();
+    let report = Report {
+        device: order.name.as_str(),
+        environment: order.env.as_str(),
+        mqtt,
+        version: version.to_string(),
+        acts,
+    };
+    output.one(&report, order.name.as_str(), |report| {
+        let lines: Vec<_> = report.acts.iter().map(|act| act.line(output)).collect();
+        format!("{} at {} (MQTT {})\n{}", report.device, report.mqtt, report.version, lines.join("\n"))
+    })?;
+    Ok(if denied { Exit::Denied } else { Exit::Ok })
+}
+
+/// Publishes and subscribes; gives the session back while it is worth listening to.
+async fn perform(
+    order: &Connect,
+    mut session: Session,
+    acts: &mut Vec<Act>,
+) -> Result<Option<Session>, Failure> {
+    let qos = order.qos.into();
+    for (topic, payload) in &order.publish {
+        let verdict = session.publish(topic, payload.as_bytes(), qos).await?;
+        if note(acts, "publish", topic, &verdict) {
+            return Ok(None);
+        }
+    }
+    let mut subscribed = false;
+    for filter in &order.subscribe {
+        let verdict = session.subscribe(filter, qos).await?;
+        if note(acts, "subscribe", filter, &verdict) {
+            return Ok(None);
+        }
+        subscribed |= verdict == Verdict::Allowed;
+    }
+    if subscribed {
+        return Ok(Some(session));
+    }
+    session.disconnect().await;
+    Ok(None)
+}
+
+/// Whether the connection is over.
+fn note(acts: &mut Vec<Act>, action: &'static str, resource: &str, verdict: &Verdict) -> bool {
+    let (denial, over) = match verdict {
+        Verdict::Allowed => (None, false),
+        Verdict::Denied(denial) => (Some(denial), false),
+        Verdict::Closed(denial) => (Some(denial), true),
+    };
+    acts.push(Act::new(action, resource, denial));
+    over
+}
+
+async fn listen(mut session: Session, stay: Option<Duration>, output: &Output) -> Result<(), Failure> {
+    output.note("subscribed; Ctrl-C ends");
+    let until = tokio::time::sleep(stay.unwrap_or(Duration::MAX));
+    tokio::pin!(until);
+    // Keep alive is 60 s: a ping every 20 s survives two lost ones.
+    let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        tokio::select! {
+            () = &mut until => break,
+            _ = tokio::signal::ctrl_c() => break,
+            _ = ticks.tick() => {
+                if let Verdict::Closed(denial) = session.ping().await? {
+                    output.note(&format!("closed by the gateway: {} {}", denial.code, denial.reason));
+                    return Ok(());
+                }
+            }
+            message = session.message() => match message {
+                Ok(message) if output.is_machine() => output.json_line(&message)?,
+                Ok(message) => output.line(&format!("{} {}", message.topic, message.payload))?,
+                Err(denial) => {
+                    output.note(&format!("closed by the gateway: {} {}", denial.code, denial.reason));
+                    return Ok(());
+                }
+            }
+        }
+    }
+    session.disconnect().await;
+    Ok(())
+}
+
+async fn request_update(home: &Home, target: &Target, file: &str) -> Result<Act, Failure> {
+    let base = home::address(home.ready()?.http, "HTTP listener")?;
+    let path: Vec<String> = file.split('/').map(segment).collect();
+    let mut client = HttpClient::new(base.parse()?, Some(target.tls.clone()))?;
+    let answer = client.send(Request::get(format!("/updates/{}", path.join("/")))).await?;
+    let status = answer.status;
+    let denial =
+        answer.ok().err().map(|fault| Denial { code: format!("http {status}"), reason: fault.to_string() });
+    Ok(Act::new("request-update", file, denial.as_ref()))
+}
+
+/// Waits, for a while, until the authority knows the decisions behind these acts.
+pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, acts: &mut [Act]) {
+    let Ok(mut management) = Management::open(home) else { return };
+    let query = DecisionQuery {
+        device: Some(device.to_owned()),
+        since: Some(since.to_string()),
+        ..DecisionQuery::default()
+    };
+    let searching = async {
+        loop {
+            // Its own fault is no fault of the device's: the answer then is `no data`.
+            let Ok(decisions) = management.decisions(&query).await else { return };
+            // In the order of both, each decision once: the same act may have been tried twice.
+            let mut taken: Vec<String> = acts.iter().map(|act| act.decision.clone()).collect();
+            for act in acts.iter_mut().filter(|act| act.decision == NO_DATA) {
+                let fits = |decision: &&Decision| matches(act, decision) && !taken.contains(&decision.id);
+                if let Some(found) = decisions.iter().find(fits) {
+                    taken.push(found.id.clone());
+                    act.decision.clone_from(&found.id);
+                    act.rule.clone_from(&found.rule);
+                    if act.reason.is_empty() {
+                        act.reason.clone_from(&found.reason);
+                    }
+                }
+            }
+            if acts.iter().all(|act| act.decision != NO_DATA) {
+                return;
+            }
+            tokio::time::sleep(DECISIONS_PAUSE).await;
+        }
+    };
+    // Without all of them the rest stays `no data`.
+    let _ = tokio::time::timeout(DECISIONS_AWAITED, searching).await;
+}
+
+fn matches(act: &Act, decision: &Decision) -> bool {
+    decision.action == act.action && decision.verdict == act.verdict && decision.resource == act.resource
+}
+
+fn publication(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((topic, payload)) if !topic.is_empty() => Ok((topic.to_owned(), payload.to_owned())),
+        _ => Err("expected TOPIC=PAYLOAD, like plant/pump-01/temp=21".to_owned()),
+    }
+}

@@ -1,0 +1,129 @@
+//! `touchmark explain ID`: the four questions on one screen; a question without an answer says `no data`.
+
+use crate::commands::cert;
+use crate::failure::{Exit, Failure, printable};
+use crate::home::Home;
+use crate::management::Management;
+use crate::output::{Listed as _, Output, table};
+use clap::Args;
+use touchmark_api::{Answer, Decision, Explanation, NO_DATA, Revoker, Sighting};
+
+/// Rows of a part before it is cut, with a word about the rest.
+const ROWS_MAX: usize = 8;
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Device name, dev_..., crt_..., dec_..., spiffe://..., SHA-256 of a certificate, or serial number
+    id: String,
+}
+
+pub(crate) async fn run(order: &Explain, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let explanation = Management::open(home)?.explain(&order.id).await?;
+    output.one(&explanation, &explanation.asked, human)?;
+    Ok(Exit::Ok)
+}
+
+pub(crate) fn human(all: &Explanation) -> String {
+    let mut text = String::new();
+    if let Some(decision) = &all.decision {
+        text += &format!("Decision {}\n{}\n", decision.id, indented(&decided(decision)));
+    }
+    text += &match &all.device {
+        Some(device) => format!(
+            "{} in {}: {}, model {}, owner {}, since {}\n",
+            device.name,
+            device.environment,
+            device.standing,
+            device.model,
+            device.owner,
+            device.registered_at
+        ),
+        None => format!("{}: no device\n", printable(&all.asked)),
+    };
+    text += "\nWhich certificates does it hold?\n";
+    let rows = all.certificates.iter().map(|one| {
+        vec![
+            one.id.clone(),
+            one.state.clone(),
+            one.serial.clone(),
+            one.not_after.clone(),
+            one.profile.clone(),
+        ]
+    });
+    text += &part(&["id", "state", "serial", "not after", "profile"], rows.collect());
+    text += "\nWhere are they used?\n";
+    text += &match &all.where_used {
+        Answer::Known(seen) => part(Sighting::HEADERS, seen.iter().map(|one| one.row()).collect()),
+        Answer::Unknown(words) => indented(words),
+    };
+    text += "\nWho can revoke them?\n";
+    text += &match &all.who_can_revoke {
+        Answer::Known(able) => part(Revoker::HEADERS, able.iter().map(|one| one.row()).collect()),
+        Answer::Unknown(words) => indented(words),
+    };
+    text += "\nWhat happens at expiry?\n";
+    text += &match &all.on_expiry {
+        Answer::Known(expiry) => indented(&cert::on_expiry(expiry)),
+        Answer::Unknown(words) => indented(words),
+    };
+    text += "\nWhat happened\n";
+    let rows = all.history.iter().map(|one| {
+        vec![one.seq.to_string(), one.at.clone(), one.event.clone(), one.actor.clone(), one.cause.clone()]
+    });
+    text += &part(&["seq", "at", "event", "by", "because"], rows.collect());
+    text
+}
+
+fn decided(one: &Decision) -> String {
+    let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
+    format!(
+        "{} {} {} for {}: {}{reason}\nrule {}, policy {}\ncertificate {}\n{}",
+        one.at,
+        one.action,
+        one.resource,
+        one.device,
+        one.verdict,
+        one.rule,
+        one.policy,
+        one.certificate,
+        one.tls
+    )
+}
+
+fn part(headers: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() {
+        return indented(NO_DATA);
+    }
+    let more = rows.len().saturating_sub(ROWS_MAX);
+    rows.truncate(ROWS_MAX);
+    let mut text = indented(&table(headers, rows.into_iter()));
+    if more > 0 {
+        text += &indented(&format!("and {more} more: -o json"));
+    }
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {}\n", line.trim_end())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_without_an_answer_says_no_data() {
+        let nothing = Explanation {
+            asked: "pump-01".into(),
+            device: None,
+            certificates: Vec::new(),
+            where_used: Answer::no_data(),
+            who_can_revoke: Answer::no_data(),
+            on_expiry: Answer::no_data(),
+            history: Vec::new(),
+            decision: None,
+        };
+        let text = human(&nothing);
+        assert_eq!(text.matches("  no data\n").count(), 5, "{text}");
+    }
+}

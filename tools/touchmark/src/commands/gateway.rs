@@ -1,0 +1,98 @@
+//! `touchmark gateway up`: one gateway of one environment.
+
+use crate::commands::server;
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::output::Output;
+use crate::services::gateway::{GatewayOptions, start};
+use clap::{Args, Subcommand};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use touchmark_gateway::PreferredPorts;
+use touchmark_identity::{EnvironmentName, Name};
+use touchmark_status::StalenessClass;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gateway {
+    /// Runs a gateway; enrols its own certificate first if it has none
+    Up(Up),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Base URL of the authority's management API [default: the one of this data directory]
+    #[arg(long, value_name = "URL")]
+    authority: Option<String>,
+    /// Environment that it serves
+    #[arg(long, default_value = "lab")]
+    env: EnvironmentName,
+    /// Its service name
+    #[arg(long, default_value = "gateway-01")]
+    name: Name,
+    /// First start: file with a service token's user name and password (`-` is stdin)
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// First start: base URL of EST [default: the one of this data directory]
+    #[arg(long, value_name = "URL")]
+    est: Option<String>,
+    /// First start: the environment's trust anchors, PEM
+    #[arg(long, value_name = "FILE")]
+    anchors: Option<PathBuf>,
+    /// First start: the status feed's public key, hexadecimal (touchmark env get)
+    #[arg(long, value_name = "FILE")]
+    feed_key: Option<PathBuf>,
+    /// First start: one more host name or address for its certificate (repeatable)
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+    /// Port for MQTT [default: kept from the last start, or chosen]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    mqtt_port: u16,
+    /// Port for HTTP [default: kept from the last start, or chosen]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    http_port: u16,
+    /// MQTT broker behind it [default: the built-in sink]
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream_mqtt: Option<String>,
+    /// HTTP service behind it
+    #[arg(long, value_name = "URL")]
+    upstream_http: Option<String>,
+    /// How long to go on without news: strict, standard, life-safety
+    #[arg(long, default_value = "standard", value_name = "CLASS")]
+    staleness: StalenessClass,
+}
+
+pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let Gateway::Up(order) = command;
+    let authority = match order.authority {
+        Some(url) => url,
+        None => home::address(home.ready()?.api, "authority")?,
+    };
+    let options = GatewayOptions {
+        name: order.name,
+        environment: order.env,
+        authority,
+        est: order.est,
+        anchors: order.anchors,
+        feed_key: order.feed_key,
+        token_file: order.token_file,
+        listen: order.listen,
+        hosts: order.hosts,
+        ports: PreferredPorts { mqtt: order.mqtt_port, http: order.http_port, sink: 0 },
+        upstream_mqtt: order.upstream_mqtt,
+        upstream_http: order.upstream_http,
+        staleness: order.staleness,
+    };
+    let mut signals = server::Signals::new()?;
+    let (mut gateway, ready) = start(home, options).await?;
+    if let Ok(known) = home.ready() {
+        home.write_ready(&server::with_gateway(known, &ready))?;
+    }
+    server::announce(&ready, output)?;
+    signals.asked().await;
+    gateway.stop();
+    gateway.stopped().await;
+    Ok(Exit::Ok)
+}

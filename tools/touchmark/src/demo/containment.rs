@@ -1,0 +1,122 @@
+//! Steps `revoke`, `reconnect` and `quarantine`: shut out now, stay out, and be let in again where that is meant.
+
+use crate::demo::arrivals::{enrolled, failed};
+use crate::demo::ledger::Proof;
+use crate::demo::town::{ENVIRONMENT, PATIENCE, Town, now};
+use crate::failure::Failure;
+use core::time::Duration;
+use std::time::Instant;
+use touchmark_api::Containment;
+
+pub(crate) const REVOKED: &str = "pump-03";
+const QUARANTINED: &str = "pump-04";
+/// From the start of the call to the end of the device's socket.
+const REVOKED_WITHIN: Duration = Duration::from_secs(2);
+/// How long the gateway hangs when it is sabotaged: longer than the bound, shorter than our patience.
+const HANGS: Duration = Duration::from_millis(3500);
+
+pub(crate) async fn revoke(town: &mut Town, strict: bool, sabotaged: bool) -> Result<Proof, Failure> {
+    let others: Vec<String> = town.devices.keys().filter(|name| *name != REVOKED).cloned().collect();
+    for name in &others {
+        town.device(name)?.alive(PATIENCE).await?;
+    }
+    let order = Containment {
+        environment: Some(ENVIRONMENT.to_owned()),
+        reason: Some("key-compromise".to_owned()),
+        ..Containment::default()
+    };
+    if sabotaged {
+        town.signal_gateway("STOP").await?;
+    }
+    let mut management = town.management()?;
+    let called_at = now().unix_ms();
+    let called = Instant::now();
+    let outcome = management.contain(REVOKED, "revoke", &order).await?;
+    let answered = called.elapsed();
+    if sabotaged {
+        tokio::time::sleep(HANGS.saturating_sub(called.elapsed())).await;
+        town.signal_gateway("CONT").await?;
+    }
+    let closed_at = town.device(REVOKED)?.closed(PATIENCE).await?;
+    let took = Duration::from_millis(closed_at.saturating_sub(called_at));
+    if took > REVOKED_WITHIN && strict {
+        return Err(failed(&format!("the session ended after {} ms, later than 2 s", took.as_millis())));
+    }
+    for name in &others {
+        let session = town.device(name)?.alive(PATIENCE).await?;
+        if session != 1 {
+            return Err(failed(&format!(
+                "{name} had to connect again: it holds its connection number {session}"
+            )));
+        }
+    }
+    let seq = outcome.seq.ok_or_else(|| failed("the answer names no journal entry"))?;
+    let gateways: Vec<_> = outcome.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
+    Ok(Proof {
+        took,
+        says: format!(
+            "{REVOKED}'s socket ended {} ms after the call began (answer after {} ms, applied by {}); {} others kept theirs",
+            took.as_millis(),
+            answered.as_millis(),
+            if gateways.is_empty() { "nobody in time".to_owned() } else { gateways.join(", ") },
+            others.len()
+        ),
+        proof: format!("log entry {seq}"),
+    })
+}
+
+pub(crate) async fn reconnect(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+    let began = now();
+    if sabotaged {
+        let token = town.token(REVOKED).await?;
+        let device = town.device(REVOKED)?;
+        device.tell(&token).await?;
+        enrolled(device).await?;
+    }
+    let device = town.device(REVOKED)?;
+    let started = Instant::now();
+    device.tell("connect").await?;
+    let words = device.denied("connect", PATIENCE).await?;
+    let took = started.elapsed();
+    if !words.contains("revoked") {
+        return Err(failed(&format!("refused, but the device was not told why: {words}")));
+    }
+    let decision = town
+        .decision(Some(REVOKED), began, "the denied connection", |decision| {
+            decision.action == "connect" && decision.verdict == "deny"
+        })
+        .await?;
+    Ok(Proof { took, says: format!("{words}; logged with reason {}", decision.reason), proof: decision.id })
+}
+
+pub(crate) async fn quarantine(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+    let began = now();
+    let order = Containment { environment: Some(ENVIRONMENT.to_owned()), ..Containment::default() };
+    let mut management = town.management()?;
+    let called_at = began.unix_ms();
+    management.contain(QUARANTINED, "quarantine", &order).await?;
+    let closed_at = town.device(QUARANTINED)?.closed(PATIENCE).await?;
+    let out = closed_at.saturating_sub(called_at);
+    town.device(QUARANTINED)?.tell("connect").await?;
+    let words = town.device(QUARANTINED)?.denied("connect", PATIENCE).await?;
+    let decision = town
+        .decision(Some(QUARANTINED), began, "the connection denied in quarantine", |decision| {
+            decision.action == "connect" && decision.verdict == "deny"
+        })
+        .await?;
+    let started = Instant::now();
+    if !sabotaged {
+        management.contain(QUARANTINED, "release", &order).await?;
+    }
+    let device = town.device(QUARANTINED)?;
+    device.tell("connect").await?;
+    device.connected(PATIENCE).await?;
+    Ok(Proof {
+        took: started.elapsed(),
+        says: format!(
+            "out after {out} ms; {words}; back with the same certificate {} ms after the release was asked for",
+            started.elapsed().as_millis()
+        ),
+        proof: decision.id,
+    })
+}

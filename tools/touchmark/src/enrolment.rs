@@ -1,0 +1,183 @@
+//! One enrolment by EST (RFC 7030) over TLS, as any device does it: token, request, certificate, files.
+//!
+//! In: a server's address, the anchors to trust, a token, and the folder for the credential.
+//! Out: the certificate, with key and chain on disk. A lost answer is asked for again with the same request.
+
+use crate::credential::CredentialDir;
+use crate::failure::{Exit, Failure};
+use crate::home;
+use core::time::Duration;
+use std::io::Read as _;
+use std::path::Path;
+use touchmark_dial::{ClientTls, DialFault, HttpClient, Request, StatusCode};
+use touchmark_enrol::est;
+use touchmark_identity::{EnvironmentName, Name, Secret};
+use touchmark_x509::Certificate;
+use touchmark_x509::signer::Signer as _;
+
+/// Times a busy or silent server is asked again; the request stays the same, so nothing is issued twice.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(300);
+/// A token file is two short lines.
+const TOKEN_OCTETS_MAX: u64 = 4096;
+
+/// What a token file or a token's JSON says: user name and password of HTTP Basic.
+#[derive(Debug)]
+pub(crate) struct TokenSecret {
+    pub(crate) username: Name,
+    pub(crate) password: Secret<String>,
+}
+
+impl TokenSecret {
+    /// Two lines: user name, password.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let mut lines = text.lines().map(str::trim);
+        let bad = || {
+            Failure::usage("a token is two lines: user name, password")
+                .fix("touchmark token create --env lab --device NAME --out FILE")
+        };
+        let username = lines.next().unwrap_or_default().parse().map_err(|_| bad())?;
+        let password = lines.next().filter(|line| !line.is_empty()).ok_or_else(bad)?;
+        Ok(Self { username, password: Secret::new(password.to_owned()) })
+    }
+
+    /// From a file, or from stdin for `-`; never from an argument, which everybody on the machine can read.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        if path != Path::new("-") {
+            return Self::parse(Secret::new(home::read(path)?).expose());
+        }
+        let mut text = String::new();
+        std::io::stdin()
+            .take(TOKEN_OCTETS_MAX)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::internal("stdin cannot be read").why(error.to_string()))?;
+        Self::parse(Secret::new(text).expose())
+    }
+
+    /// From the authority's answer.
+    pub(crate) fn of(token: touchmark_api::Token) -> Result<Self, Failure> {
+        let username = token
+            .username
+            .parse()
+            .map_err(|_| Failure::new(Exit::Unreachable, "answer", "the token's user name is no name"))?;
+        Ok(Self { username, password: Secret::new(token.password) })
+    }
+}
+
+/// Who asks where.
+pub(crate) struct Enrolment<'a> {
+    /// Base URL of EST.
+    pub(crate) est: &'a str,
+    /// PEM of the anchors: what the server's certificate and ours are held against.
+    pub(crate) anchors_pem: &'a str,
+    pub(crate) environment: &'a EnvironmentName,
+    pub(crate) name: &'a Name,
+}
+
+impl Enrolment<'_> {
+    /// Enrols. When this returns, the credential is on disk.
+    pub(crate) async fn run(
+        &self,
+        token: &TokenSecret,
+        directory: &CredentialDir,
+    ) -> Result<Certificate, Failure> {
+        let tls = ClientTls::from_pem(self.anchors_pem.as_bytes(), None, Default::default())?;
+        let mut client = HttpClient::new(self.est.parse()?, Some(tls))?;
+        let pending = directory.begin(self.name)?;
+        let what = || format!("{} in {} at {}", self.name, self.environment, self.est);
+        let answer = self.ask(&mut client, &pending.request_der, token).await;
+        let body = match answer {
+            Ok(body) => body,
+            Err(failure) => {
+                // Refused for good: the next attempt starts with a fresh key.
+                if failure.exit() != Exit::Unreachable {
+                    directory.give_up()?;
+                }
+                return Err(failure.what(what()));
+            }
+        };
+        let enrolled = est::parse_certs_response(&body)
+            .and_then(|bag| est::choose(&bag, &pending.key.public_key().spki_hash()))
+            .map_err(|fault| {
+                Failure::new(Exit::Unreachable, "est-answer", "the answer holds no certificate for us")
+                    .what(what())
+                    .why(fault.to_string())
+            })?;
+        let mut chain = vec![enrolled.leaf.clone()];
+        chain.extend(enrolled.chain);
+        directory.finish(&chain, self.anchors_pem)?;
+        Ok(enrolled.leaf)
+    }
+
+    async fn ask(
+        &self,
+        client: &mut HttpClient,
+        request_der: &[u8],
+        token: &TokenSecret,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let credentials = (&token.username, &token.password);
+            let post = est::enrol_request(Some(self.environment), request_der, Some(credentials));
+            let mut request = Request::new(touchmark_dial::Method::POST, post.path).body(post.body);
+            for (name, value) in post.headers {
+                request = request.header(name, value)?;
+            }
+            if let Some(authorization) = &post.authorization {
+                request = request.header("Authorization", authorization.expose())?;
+            }
+            let again = match client.send(request).await {
+                Ok(answer) if answer.status == StatusCode::OK => return Ok(answer.body.to_vec()),
+                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => answer.ok().err(),
+                Ok(answer) => {
+                    let refused = answer.ok().err().map(refusal);
+                    return Err(refused.unwrap_or_else(|| Failure::internal("no certificate in the answer")));
+                }
+                Err(fault @ (DialFault::Unreachable { .. } | DialFault::Timeout { .. })) => Some(fault),
+                Err(fault) => return Err(fault.into()),
+            };
+            match again {
+                Some(fault) if attempt >= ATTEMPTS => return Err(fault.into()),
+                _ => tokio::time::sleep(PAUSE * attempt).await,
+            }
+        }
+    }
+}
+
+/// EST refuses in plain text for whoever reads it, with a code in brackets at its end.
+fn refusal(fault: DialFault) -> Failure {
+    let DialFault::Status { status, problem } = fault else { return fault.into() };
+    let text = problem.detail.as_deref().unwrap_or_default().trim();
+    let (says, code) = match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        Some((says, code)) if code.chars().all(|c| c.is_ascii_lowercase() || c == '-') => (says, code),
+        _ => (text, "est-refused"),
+    };
+    let (exit, fix) = match status {
+        401 => (
+            Exit::Denied,
+            "touchmark token create --env ENV --device NAME   (a token is good once, for its time, for its name)",
+        ),
+        403 => (Exit::Denied, "touchmark explain NAME   (what became of this device?)"),
+        404 => (Exit::NotFound, "touchmark env list"),
+        400..=499 => (Exit::Usage, "correct the request as the text above says"),
+        _ => (Exit::Unreachable, "look into the authority's log; asking again is safe"),
+    };
+    Failure::new(exit, code, format!("the enrolment was refused with {status}")).why(says).fix(fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_two_lines() {
+        let read = TokenSecret::parse("pump-01\nabc\n").unwrap();
+        assert_eq!((read.username.as_str(), read.password.expose().as_str()), ("pump-01", "abc"));
+        for (name, text) in
+            [("empty", ""), ("no password", "pump-01\n"), ("no name", "\nabc"), ("bad", "a b\nc")]
+        {
+            assert!(TokenSecret::parse(text).is_err(), "{name}");
+        }
+    }
+}

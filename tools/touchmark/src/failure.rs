@@ -1,0 +1,260 @@
+//! What a person reads when a command fails: five lines, one stable code, one exit code.
+//!
+//! In: faults of files, of the network and of the authority. Out: [`Failure`], printed once, in `main`.
+//! Exit codes are a promise to scripts: they are listed by `touchmark help-exit-codes`.
+
+use core::fmt;
+use touchmark_dial::{BadClientTls, DialFault, TlsReason};
+use touchmark_durable::WriteFault;
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Ok = 0,
+    Internal = 1,
+    Usage = 2,
+    NotFound = 3,
+    Denied = 4,
+    Conflict = 5,
+    CheckFailed = 6,
+    Unreachable = 8,
+    Expired = 10,
+}
+
+impl Exit {
+    pub(crate) const ALL: [(Self, &'static str); 9] = [
+        (Self::Ok, "ok"),
+        (
+            Self::Internal,
+            "internal: the program or this machine failed; what was asked may or may not have happened",
+        ),
+        (Self::Usage, "usage: the command line or a file it names cannot be meant like that"),
+        (Self::NotFound, "not found: no such device, certificate, environment or file"),
+        (Self::Denied, "denied: a rule, a token or a certificate does not permit it"),
+        (Self::Conflict, "conflict: the identifier is ambiguous, or the state does not allow it"),
+        (Self::CheckFailed, "check failed: a policy, a log or a step of the demonstration is not in order"),
+        (Self::Unreachable, "unreachable: nobody answers, or not as expected"),
+        (Self::Expired, "expired: a certificate or token is past its time, or a clock is wrong"),
+    ];
+
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A failed command. Boxed, since it travels through every `?`.
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Lines>);
+
+#[derive(Debug)]
+struct Lines {
+    exit: Exit,
+    code: String,
+    title: String,
+    what: String,
+    why: String,
+    fix: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, code: &str, title: impl Into<String>) -> Self {
+        Self(Box::new(Lines {
+            exit,
+            code: code.to_owned(),
+            title: title.into(),
+            what: String::new(),
+            why: String::new(),
+            fix: String::new(),
+        }))
+    }
+
+    pub(crate) fn usage(title: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", title)
+    }
+
+    /// The machine let us down: files, threads, pipes.
+    pub(crate) fn internal(title: impl Into<String>) -> Self {
+        Self::new(Exit::Internal, "internal", title)
+    }
+
+    /// On what it was tried.
+    pub(crate) fn what(mut self, what: impl Into<String>) -> Self {
+        self.0.what = what.into();
+        self
+    }
+
+    /// The same, where nobody said it before.
+    pub(crate) fn or_what(mut self, what: impl FnOnce() -> String) -> Self {
+        if self.0.what.is_empty() {
+            self.0.what = what();
+        }
+        self
+    }
+
+    /// Why it failed, with the values.
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+        self.0.why = why.into();
+        self
+    }
+
+    /// A command or act that helps.
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.0.fix = fix.into();
+        self
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.0.exit
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// One line, for tables.
+    pub(crate) fn brief(&self) -> String {
+        let lines = &self.0;
+        let why = if lines.why.is_empty() { String::new() } else { format!(": {}", lines.why) };
+        printable(&format!("{}{why}", lines.title))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = &self.0;
+        let or = |text: &str, otherwise: &str| printable(if text.is_empty() { otherwise } else { text });
+        writeln!(f, "error[{}] {}", printable(&lines.code), printable(&lines.title))?;
+        writeln!(f, "  what: {}", or(&lines.what, "this command"))?;
+        writeln!(f, "  why:  {}", or(&lines.why, "nothing more is known"))?;
+        writeln!(
+            f,
+            "  fix:  {}",
+            or(&lines.fix, "none that is known here; the code in brackets says what it is")
+        )?;
+        write!(f, "  see:  touchmark help-exit-codes (this is {})", lines.exit.code())
+    }
+}
+
+/// Without control characters: text from a peer must not rewrite the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl From<DialFault> for Failure {
+    fn from(fault: DialFault) -> Self {
+        let why = fault.to_string();
+        match fault {
+            DialFault::BadTarget { .. } | DialFault::BadRequest { .. } => {
+                Self::usage("the request cannot be sent").why(why)
+            }
+            DialFault::Unreachable { .. } | DialFault::Timeout { .. } => {
+                Self::new(Exit::Unreachable, "unreachable", "nobody answers")
+                    .why(why)
+                    .fix("touchmark server up --dev   (or correct --data)")
+            }
+            DialFault::Tls { reason: TlsReason::WrongTime, .. } => {
+                Self::new(Exit::Expired, "tls-time", "a certificate is outside its time")
+                    .why(why)
+                    .fix("check this machine's clock, then the server's certificate")
+            }
+            DialFault::Tls { reason: TlsReason::Refused { .. }, .. } => {
+                Self::new(Exit::Denied, "tls-refused", "the other end refused the TLS connection")
+                    .why(why)
+                    .fix("touchmark device certs NAME   (is the certificate still alive?)")
+            }
+            DialFault::Tls { .. } => {
+                Self::new(Exit::Unreachable, "tls", "no TLS connection came about").why(why)
+            }
+            DialFault::TooLarge { .. } | DialFault::Protocol { .. } | DialFault::Unexpected { .. } => {
+                Self::new(Exit::Unreachable, "answer", "the answer cannot be understood")
+                    .why(why)
+                    .fix("use the same version of touchmark at both ends")
+            }
+            DialFault::Status { status, problem } => refusal(status, &problem),
+        }
+    }
+}
+
+/// What a server said when it said no, in our five lines.
+fn refusal(status: u16, problem: &touchmark_dial::Problem) -> Failure {
+    let exit = match (status, problem.code.as_deref()) {
+        (_, Some("token-expired" | "certificate-expired")) => Exit::Expired,
+        (_, Some(code)) if code.starts_with("policy-") && status < 500 => Exit::CheckFailed,
+        (400 | 413 | 415, _) => Exit::Usage,
+        (401 | 403, _) => Exit::Denied,
+        (404 | 410, _) => Exit::NotFound,
+        (409 | 412, _) => Exit::Conflict,
+        (422, _) => Exit::CheckFailed,
+        (429 | 502 | 503 | 504, _) => Exit::Unreachable,
+        _ => Exit::Internal,
+    };
+    let text = |name: &str| problem.rest.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let mut why = problem.detail.clone().unwrap_or_default();
+    if let Some(candidates) = problem.rest.get("candidates").and_then(serde_json::Value::as_array) {
+        let field = |one: &serde_json::Value, name: &str| {
+            one.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        for one in candidates {
+            why += &format!("; {} {} ({})", field(one, "kind"), field(one, "id"), field(one, "name"));
+        }
+    }
+    let code = problem.code.as_deref().unwrap_or("refused");
+    let title = problem.title.clone().unwrap_or_else(|| format!("the server refused with {status}"));
+    Failure::new(exit, code, title).why(why).fix(text("fix"))
+}
+
+impl From<BadClientTls> for Failure {
+    fn from(fault: BadClientTls) -> Self {
+        let exit = match fault {
+            BadClientTls::File { .. } => Exit::NotFound,
+            BadClientTls::Pem { .. }
+            | BadClientTls::NoAnchor
+            | BadClientTls::Anchor
+            | BadClientTls::Identity(_)
+            | BadClientTls::Config(_) => Exit::Usage,
+        };
+        Self::new(exit, "credential", "the certificate files cannot be used").why(fault.to_string())
+    }
+}
+
+impl From<WriteFault> for Failure {
+    fn from(fault: WriteFault) -> Self {
+        let why = format!("{fault}: {}", fault.source);
+        Self::internal("a file cannot be written").why(why).fix("check space, permissions and mounts")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_five_lines_whatever_is_known() {
+        let bare = Failure::usage("no").to_string();
+        assert_eq!(bare.lines().count(), 5);
+        let full = Failure::new(Exit::NotFound, "device-unknown", "no such device")
+            .what("pump-01")
+            .why("a\nb\u{1b}[2J")
+            .fix("touchmark device list")
+            .to_string();
+        assert_eq!(full.lines().count(), 5, "text from a peer adds no line");
+        assert!(full.starts_with("error[device-unknown] no such device\n"));
+        assert!(!full.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn exit_codes_stay_what_scripts_expect() {
+        let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 8, 10]);
+    }
+
+    #[test]
+    fn a_refusal_keeps_code_and_candidates() {
+        let problem = serde_json::from_str(
+            r#"{"title":"ambiguous","code":"id-ambiguous","fix":"name one","candidates":[{"kind":"device","id":"dev_1","name":"pump"}]}"#,
+        );
+        let failure = refusal(409, &problem.unwrap());
+        assert_eq!((failure.exit(), failure.code()), (Exit::Conflict, "id-ambiguous"));
+        assert!(failure.to_string().contains("device dev_1 (pump)"));
+    }
+}

@@ -1,0 +1,108 @@
+//! The data directory: where everything of one installation lies, and how one command finds another's server.
+//!
+//! `--data`, else TOUCHMARK_DATA, else `$XDG_STATE_HOME/touchmark`, else `~/.local/state/touchmark`.
+
+use crate::failure::{Exit, Failure};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use touchmark_api::Ready;
+use touchmark_durable::{Mode, write_atomic};
+use touchmark_identity::{EnvironmentName, Name};
+
+/// Longest file of ours that is read whole.
+const FILE_OCTETS_MAX: u64 = 1024 * 1024;
+
+/// A data directory that may or may not exist yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    /// `data` is `--data` or TOUCHMARK_DATA.
+    pub(crate) fn find(data: Option<PathBuf>) -> Result<Self, Failure> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        let chosen = data
+            .or_else(|| variable("XDG_STATE_HOME").map(|state| PathBuf::from(state).join("touchmark")))
+            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state/touchmark")));
+        let chosen =
+            chosen.ok_or_else(|| Failure::usage("where is the data directory?").fix("--data DIR"))?;
+        let whole = std::path::absolute(&chosen)
+            .map_err(|error| Failure::usage("the data directory cannot be meant").why(error.to_string()))?;
+        Ok(Self(whole))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn endpoints(&self) -> PathBuf {
+        self.0.join("endpoints.json")
+    }
+
+    /// Chain and key of the operator.
+    pub(crate) fn operator(&self) -> (PathBuf, PathBuf) {
+        (self.0.join("operator/operator.pem"), self.0.join("operator/operator.key"))
+    }
+
+    /// Trust anchors of an environment.
+    pub(crate) fn anchors(&self, environment: &EnvironmentName) -> PathBuf {
+        self.0.join("ca").join(format!("{environment}.pem"))
+    }
+
+    pub(crate) fn device(&self, environment: &EnvironmentName, name: &Name) -> PathBuf {
+        self.0.join("devices").join(environment.as_str()).join(name.as_str())
+    }
+
+    pub(crate) fn gateway(&self, name: &Name) -> PathBuf {
+        self.0.join("gateways").join(name.as_str())
+    }
+
+    /// Where the running (or last) server is.
+    pub(crate) fn ready(&self) -> Result<Ready, Failure> {
+        let path = self.endpoints();
+        let text = read(&path).map_err(|failure| {
+            Failure::new(Exit::NotFound, "no-server", "no server has run in this data directory")
+                .what(format!("data directory {}", self.0.display()))
+                .why(failure.brief())
+                .fix("touchmark server up --dev   (or correct --data)")
+        })?;
+        serde_json::from_str(&text).map_err(|error| {
+            Failure::usage("the list of addresses cannot be read")
+                .what(path.display().to_string())
+                .why(error.to_string())
+                .fix("start the server again: touchmark server up --dev")
+        })
+    }
+
+    /// Tells other commands where the server is.
+    pub(crate) fn write_ready(&self, ready: &Ready) -> Result<(), Failure> {
+        write_ready(&self.endpoints(), ready)
+    }
+}
+
+pub(crate) fn write_ready(path: &Path, ready: &Ready) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(ready)
+        .map_err(|error| Failure::internal("the addresses have no form in JSON").why(error.to_string()))?;
+    Ok(write_atomic(path, &text, Mode::Private0600)?)
+}
+
+/// One of the addresses, or what to start to have it.
+pub(crate) fn address(held: Option<String>, what: &str) -> Result<String, Failure> {
+    held.ok_or_else(|| {
+        Failure::new(Exit::Unreachable, "not-running", format!("no {what} is running here"))
+            .fix("touchmark server up --dev")
+    })
+}
+
+/// A file's text, bounded.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    let fault = |why: String| {
+        Failure::new(Exit::NotFound, "file", "a file cannot be read")
+            .what(path.display().to_string())
+            .why(why)
+    };
+    let length = std::fs::metadata(path).map_err(|error| fault(error.to_string()))?.len();
+    if length > FILE_OCTETS_MAX {
+        return Err(fault(format!("it has {length} octets, more than any file of ours")));
+    }
+    std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))
+}

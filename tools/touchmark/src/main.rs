@@ -1,0 +1,88 @@
+//! `touchmark`: the one program that people install: authority, gateway, command line, demonstration.
+//!
+//! Here the command line is read, one command runs, and the process ends with its code. Nothing else.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cli;
+mod commands;
+mod credential;
+mod demo;
+mod enrolment;
+mod failure;
+mod home;
+mod management;
+mod mqtt_session;
+mod output;
+mod services;
+mod span;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use failure::{Exit, Failure};
+use home::Home;
+use output::Output;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.output();
+    let ended = start(cli, output);
+    match ended {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            // Arguments hold no secrets: those come from files and stdin only.
+            let failure = failure.or_what(|| std::env::args().collect::<Vec<_>>().join(" "));
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit().code())
+        }
+    }
+}
+
+fn start(cli: Cli, output: Output) -> Result<Exit, Failure> {
+    logging(cli.command.is_service());
+    let home = Home::find(cli.data)?;
+    let mut builder = if cli.command.is_service() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = builder.enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::internal("the operating system gives no threads").why(error.to_string()))?;
+    let ended = runtime.block_on(run(cli.command, &home, &output));
+    // A read of stdin may hang in a thread; nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run(command: Command, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        Command::Server(command) => commands::server::run(command, home, output).await,
+        Command::Gateway(command) => commands::gateway::run(command, home, output).await,
+        Command::Device(command) => commands::device::run(command, home, output).await,
+        Command::Token(command) => commands::token::run(command, home, output).await,
+        Command::Env(command) => commands::env::run(command, home, output).await,
+        Command::Policy(command) => commands::policy::run(command, home, output).await,
+        Command::Cert(command) => commands::cert::run(command, home, output).await,
+        Command::Explain(order) => commands::explain::run(&order, home, output).await,
+        Command::Audit(command) => commands::audit::run(command, home, output).await,
+        Command::Demo(order) => demo::run(order, output).await,
+        Command::Completion(order) => commands::completion::run(&order, output),
+        Command::HelpExitCodes => commands::exit_codes::run(output),
+    }
+}
+
+/// Services tell what happens on stderr; TOUCHMARK_LOG chooses how much (`warn`, `touchmark_gateway=debug`).
+fn logging(is_service: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = if is_service { "warn" } else { "error" };
+    let filter = EnvFilter::try_from_env("TOUCHMARK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ansi)
+        .with_writer(std::io::stderr)
+        .compact()
+        .init();
+}

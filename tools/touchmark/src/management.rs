@@ -1,0 +1,189 @@
+//! The management API as the operator's certificate may use it.
+//!
+//! In: the data directory (address, anchors, operator's certificate and key). Out: wire types of `touchmark_api`.
+//! No rule lives here: what may be done is decided by the authority.
+
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use core::time::Duration;
+use serde::Serialize;
+use std::path::Path;
+use touchmark_api::{
+    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, Explanation, Ready, Token,
+    TokenOrder,
+};
+use touchmark_dial::{ClientTls, HttpClient, Request};
+use touchmark_identity::EnvironmentName;
+
+/// A page of decisions, and everything else that is asked for: 100,000 decisions of 500 octets.
+const ANSWER_OCTETS_MAX: usize = 64 * 1024 * 1024;
+/// Time for a request on top of what the server was told to wait.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of the management API. A clone has a connection of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Management {
+    client: HttpClient,
+}
+
+impl Management {
+    /// As the operator of this data directory.
+    pub(crate) fn open(home: &Home) -> Result<Self, Failure> {
+        let ready = home.ready()?;
+        Self::for_operator(home, &ready)
+    }
+
+    pub(crate) fn for_operator(home: &Home, ready: &Ready) -> Result<Self, Failure> {
+        let (chain, key) = home.operator();
+        let url = home::address(ready.api.clone(), "management API")?;
+        Self::with_files(&url, Path::new(&ready.ca), &chain, &key)
+    }
+
+    pub(crate) fn with_files(url: &str, anchors: &Path, chain: &Path, key: &Path) -> Result<Self, Failure> {
+        let tls = ClientTls::from_pem_files(anchors, Some((chain, key)))?;
+        Ok(Self { client: HttpClient::new(url.parse()?, Some(tls))? })
+    }
+
+    /// Any GET, with a query made of a value's fields.
+    pub(crate) async fn get<T, Q>(&mut self, path: &str, query: &Q) -> Result<T, Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        Q: Serialize + ?Sized,
+    {
+        let request = Request::get(with_query(path, query)?)
+            .header("accept", "application/json")?
+            .response_octets_max(ANSWER_OCTETS_MAX);
+        Ok(self.client.send(request).await?.json()?)
+    }
+
+    /// Any POST.
+    pub(crate) async fn post<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        B: Serialize + ?Sized,
+    {
+        Ok(self.client.post_json(path, body).await?)
+    }
+
+    /// Any PUT.
+    pub(crate) async fn put<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        B: Serialize + ?Sized,
+    {
+        Ok(self.client.send_json(touchmark_dial::Method::PUT, path, body).await?)
+    }
+
+    pub(crate) async fn token(&mut self, order: &TokenOrder) -> Result<Token, Failure> {
+        self.post("/v1/tokens", order).await
+    }
+
+    pub(crate) async fn environment(&mut self, name: &EnvironmentName) -> Result<Environment, Failure> {
+        self.get(&format!("/v1/environments/{}", segment(name.as_str())), &()).await
+    }
+
+    /// `verb` is `revoke`, `quarantine`, `release` or `ban`.
+    pub(crate) async fn contain(
+        &mut self,
+        device: &str,
+        verb: &str,
+        order: &Containment,
+    ) -> Result<ContainmentOutcome, Failure> {
+        let wait = Duration::from_millis(order.wait_ms.unwrap_or_default());
+        let request =
+            Request::new(touchmark_dial::Method::POST, format!("/v1/devices/{}/{verb}", segment(device)));
+        let request = request.json(order)?.timeout(wait.saturating_add(PATIENCE));
+        let outcome = self
+            .client
+            .send(request)
+            .await
+            .map_err(Failure::from)
+            .and_then(|answer| answer.json().map_err(Failure::from));
+        outcome.map_err(|failure| failure.what(format!("{verb} device {device}")))
+    }
+
+    pub(crate) async fn explain(&mut self, id: &str) -> Result<Explanation, Failure> {
+        let answer = self.get(&format!("/v1/explain/{}", segment(id)), &()).await;
+        answer.map_err(|failure| failure.what(format!("explain {id}")))
+    }
+
+    /// Decisions, oldest first.
+    pub(crate) async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
+        let request = Request::get(with_query("/v1/decisions", query)?)
+            .header("accept", "application/x-ndjson")?
+            .response_octets_max(ANSWER_OCTETS_MAX);
+        let answer = self.client.send(request).await?.ok()?;
+        let lines = answer.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+        lines
+            .map(|line| {
+                serde_json::from_slice(line).map_err(|error| {
+                    Failure::new(Exit::Unreachable, "answer", "a decision cannot be read")
+                        .why(error.to_string())
+                })
+            })
+            .collect()
+    }
+}
+
+/// The trust anchors of an environment: from the data directory, else (it is new) from the authority.
+pub(crate) async fn anchors_pem(home: &Home, environment: &EnvironmentName) -> Result<String, Failure> {
+    match home::read(&home.anchors(environment)) {
+        Ok(pem) => Ok(pem),
+        Err(_) => Ok(Management::open(home)?.environment(environment).await?.anchors_pem),
+    }
+}
+
+/// A path segment: everything but unreserved characters is escaped (RFC 3986 §2.3).
+pub(crate) fn segment(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, octet| {
+        match octet {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(octet))
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+        out
+    })
+}
+
+/// The fields of a flat struct as a query; `()` has none.
+fn with_query<Q: Serialize + ?Sized>(path: &str, query: &Q) -> Result<String, Failure> {
+    let value = serde_json::to_value(query)
+        .map_err(|error| Failure::internal("the query has no form").why(error.to_string()))?;
+    let mut whole = path.to_owned();
+    for (place, (name, value)) in value.as_object().into_iter().flatten().enumerate() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        whole.push(if place == 0 { '?' } else { '&' });
+        whole.push_str(&format!("{name}={}", segment(&text)));
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_of_any_form_fit_into_a_path() {
+        let rows = [
+            ("pump-01", "pump-01"),
+            (
+                "spiffe://lab.touchmark.internal/d/pump-01",
+                "spiffe%3A%2F%2Flab.touchmark.internal%2Fd%2Fpump-01",
+            ),
+            ("AB:CD", "AB%3ACD"),
+            ("../x?y#z", "..%2Fx%3Fy%23z"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(segment(text), expected);
+        }
+    }
+
+    #[test]
+    fn absent_fields_leave_no_trace_in_a_query() {
+        let query = DecisionQuery { device: Some("pump-01".into()), limit: Some(5), ..Default::default() };
+        assert_eq!(with_query("/v1/decisions", &query).unwrap(), "/v1/decisions?device=pump-01&limit=5");
+        assert_eq!(with_query("/v1/decisions", &DecisionQuery::default()).unwrap(), "/v1/decisions");
+        assert_eq!(with_query("/v1/log", &()).unwrap(), "/v1/log");
+    }
+}

@@ -1,0 +1,146 @@
+//! How results reach the terminal: data on stdout in the chosen format, remarks on stderr.
+//!
+//! A listing is a table, one JSON array, JSON lines, or bare names. Colour never stands alone, and is left
+//! out where nobody looks or NO_COLOR is set. Text from peers is freed of control characters.
+
+use crate::failure::{Failure, printable};
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// What stdout carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    Ndjson,
+    /// Only names or identifiers, one a line.
+    Name,
+}
+
+/// Something that can stand in a listing.
+pub(crate) trait Listed: Serialize {
+    /// Column titles.
+    const HEADERS: &'static [&'static str];
+    /// The cells.
+    fn row(&self) -> Vec<String>;
+    /// What `-o name` prints.
+    fn name(&self) -> String;
+}
+
+/// Where and how to print.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) quiet: bool,
+    pub(crate) colour: bool,
+}
+
+/// A word that is good, bad or neither; coloured where colour is wanted, and readable without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    Dim,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format, quiet: bool, no_colour: bool) -> Self {
+        let wanted = !no_colour && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { format, quiet, colour: wanted && io::stdout().is_terminal() }
+    }
+
+    /// Whether stdout is for programs.
+    pub(crate) fn is_machine(&self) -> bool {
+        self.format != Format::Table
+    }
+
+    /// A listing.
+    pub(crate) fn list<T: Listed>(&self, items: &[T]) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.json(&items),
+            Format::Ndjson => items.iter().try_for_each(|item| self.json_line(item)),
+            Format::Name => items.iter().try_for_each(|item| self.line(&printable(&item.name()))),
+            Format::Table if items.is_empty() => {
+                self.note("none");
+                Ok(())
+            }
+            Format::Table => self.line(&table(T::HEADERS, items.iter().map(Listed::row))),
+        }
+    }
+
+    /// One thing: as JSON, as its name, or as the text that `human` makes of it.
+    pub(crate) fn one<T: Serialize>(
+        &self,
+        value: &T,
+        name: &str,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => self.json(value),
+            Format::Ndjson => self.json_line(value),
+            Format::Name => self.line(&printable(name)),
+            Format::Table => self.line(human(value).trim_end()),
+        }
+    }
+
+    /// Indented JSON.
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        self.line(&serde_json::to_string_pretty(value).map_err(no_json)?)
+    }
+
+    /// JSON on one line.
+    pub(crate) fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        self.line(&serde_json::to_string(value).map_err(no_json)?)
+    }
+
+    /// A line on stdout, at once: the other end of a pipe may wait for it.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            // `| head` has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(|error| Failure::internal("stdout is closed").why(error.to_string())),
+        }
+    }
+
+    /// A remark on stderr.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            _ if !self.colour => return text.to_owned(),
+            Tone::Good => "32",
+            Tone::Bad => "31",
+            Tone::Dim => "2",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+fn no_json(error: serde_json::Error) -> Failure {
+    Failure::internal("the result has no form in JSON").why(error.to_string())
+}
+
+/// Columns, aligned; as wide as the terminal allows.
+pub(crate) fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(headers.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)).collect::<Vec<_>>());
+    }
+    // The preset pads on both sides; nothing stands to the left of a first column.
+    let lines = table.to_string();
+    let lines = lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,5 @@
+//! The only files that know the authority's and the gateway's crates, and the processes that run them.
+
+pub(crate) mod authority;
+pub(crate) mod gateway;
+pub(crate) mod process;

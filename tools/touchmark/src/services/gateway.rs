@@ -1,0 +1,156 @@
+//! The gateway as this program runs it: files first (credential, anchors, feed key), then a running service.
+//!
+//! What is missing is fetched once, like any client would: a token, made by the operator of this data
+//! directory or given in a file, and EST. Afterwards the authority may be away.
+
+use crate::credential::CredentialDir;
+use crate::enrolment::{Enrolment, TokenSecret};
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::management::{Management, anchors_pem};
+use crate::services::authority::with_causes;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use touchmark_api::{Pids, Ready, TokenOrder};
+use touchmark_durable::{Mode, write_atomic};
+use touchmark_gateway::{CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
+use touchmark_identity::{EnvironmentName, Name};
+use touchmark_listen::Clock;
+use touchmark_status::StalenessClass;
+
+/// The token is used at once.
+const TOKEN_TTL_S: u64 = 300;
+
+/// What `gateway up` was told.
+#[derive(Debug)]
+pub(crate) struct GatewayOptions {
+    pub(crate) name: Name,
+    pub(crate) environment: EnvironmentName,
+    /// Base URL of the authority's management API.
+    pub(crate) authority: String,
+    /// Base URL of EST, if it is not the one of this data directory.
+    pub(crate) est: Option<String>,
+    pub(crate) anchors: Option<PathBuf>,
+    pub(crate) feed_key: Option<PathBuf>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) listen: IpAddr,
+    /// Names and addresses in its certificate, beside those of loopback.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) ports: PreferredPorts,
+    pub(crate) upstream_mqtt: Option<String>,
+    pub(crate) upstream_http: Option<String>,
+    pub(crate) staleness: StalenessClass,
+}
+
+/// Enrols if need be, then starts.
+pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gateway, Ready), Failure> {
+    let directory = CredentialDir::new(home.gateway(&options.name));
+    let feed_key = directory.path().join("feed.key");
+    if !directory.is_there()? {
+        enrol(home, &options, &directory).await?;
+    }
+    if !feed_key.exists() {
+        let text = feed_key_text(home, &options).await?;
+        write_atomic(&feed_key, text.trim().as_bytes(), Mode::Public0644)?;
+    }
+    let mut config = GatewayConfig::new(
+        options.name.clone(),
+        options.environment.clone(),
+        directory.path().join("state"),
+        options.authority.clone(),
+        directory.anchors(),
+        CredentialFiles { chain: directory.chain(), key: directory.key() },
+        feed_key,
+    );
+    config.listen = options.listen;
+    config.ports = options.ports;
+    config.upstream_mqtt = options.upstream_mqtt;
+    config.upstream_http = options.upstream_http;
+    config.staleness = options.staleness;
+    let gateway = touchmark_gateway::start(config, Clock::system()).await.map_err(|fault| {
+        Failure::new(Exit::Internal, "start", "the gateway does not start")
+            .what(format!("gateway {} of {}", options.name, options.environment))
+            .why(with_causes(&fault))
+            .fix(format!("look into {}", directory.path().display()))
+    })?;
+    let where_it_is = gateway.ready();
+    let ready = Ready {
+        mqtt: Some(where_it_is.mqtt.clone()),
+        http: Some(where_it_is.http.clone()),
+        sink: where_it_is.sink.clone(),
+        ca: directory.anchors().display().to_string(),
+        data: home.path().display().to_string(),
+        pids: Pids { authority: None, gateway: Some(std::process::id()) },
+        ..Ready::default()
+    };
+    home::write_ready(&directory.path().join("ready.json"), &ready)?;
+    Ok((gateway, ready))
+}
+
+async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir) -> Result<(), Failure> {
+    let anchors_pem = match &options.anchors {
+        Some(file) => home::read(file)?,
+        None => anchors_pem(home, &options.environment).await.map_err(|failure| {
+            failure.fix("--anchors FILE: the environment's trust anchors, from the authority")
+        })?,
+    };
+    let est = match &options.est {
+        Some(est) => est.clone(),
+        None => home.ready().ok().and_then(|ready| ready.est).ok_or_else(|| {
+            Failure::usage("where is EST?").what(format!("gateway {}", options.name)).fix("--est URL")
+        })?,
+    };
+    let token = match &options.token_file {
+        Some(file) => TokenSecret::read(file)?,
+        None => {
+            let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+            if !options.listen.is_loopback() && !options.listen.is_unspecified() {
+                hosts.push(options.listen.to_string());
+            }
+            hosts.extend(options.hosts.iter().cloned());
+            let order = TokenOrder {
+                environment: options.environment.to_string(),
+                device: Some(options.name.to_string()),
+                prefix: None,
+                uses: None,
+                model: None,
+                ttl_s: TOKEN_TTL_S,
+                kind: Some("service".to_owned()),
+                hosts,
+                roles: Vec::new(),
+            };
+            TokenSecret::of(operator(home, options)?.token(&order).await?)?
+        }
+    };
+    let enrolment = Enrolment {
+        est: &est,
+        anchors_pem: &anchors_pem,
+        environment: &options.environment,
+        name: &options.name,
+    };
+    enrolment.run(&token, directory).await.map(drop)
+}
+
+async fn feed_key_text(home: &Home, options: &GatewayOptions) -> Result<String, Failure> {
+    if let Some(file) = &options.feed_key {
+        return home::read(file);
+    }
+    Ok(operator(home, options)?.environment(&options.environment).await?.feed_key)
+}
+
+/// The operator of this data directory, if it is one of an authority.
+fn operator(home: &Home, options: &GatewayOptions) -> Result<Management, Failure> {
+    let (chain, key) = home.operator();
+    if !key.exists() {
+        return Err(Failure::usage(
+            "this machine has no operator certificate to get a token and the feed key with",
+        )
+        .what(format!("gateway {}", options.name))
+        .fix(
+            "--token-file FILE --feed-key FILE --anchors FILE --est URL   (made on the authority's machine)",
+        ));
+    }
+    // The authority's own certificate is of its default environment.
+    let anchors = home.ready()?.ca;
+    Management::with_files(&options.authority, Path::new(&anchors), &chain, &key)
+}

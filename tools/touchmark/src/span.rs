@@ -1,0 +1,69 @@
+//! Lengths of time as people write them: `90s`, `15m`, `24h`, `30d`, and back.
+
+use core::time::Duration;
+
+const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+/// A hundred years: longer is a slip of the finger.
+const SPAN_S_MAX: u64 = 100 * 366 * 86_400;
+
+/// For clap: a number with a unit.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let expected = || "expected a number and a unit, like 90s, 15m, 24h, 30d or 2w".to_owned();
+    if unit == "ms" {
+        return digits.parse().map(Duration::from_millis).map_err(|_| expected());
+    }
+    let seconds = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds);
+    let number: u64 = digits.parse().map_err(|_| expected())?;
+    let whole = seconds.ok_or_else(expected)?.checked_mul(number).filter(|s| *s <= SPAN_S_MAX);
+    whole.map(Duration::from_secs).ok_or_else(|| "longer than a hundred years".to_owned())
+}
+
+/// The two largest units: `29d 23h`.
+pub(crate) fn words(seconds: u64) -> String {
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, size) in UNITS.into_iter().skip(1) {
+        if rest >= size {
+            parts.push(format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_with_their_unit() {
+        let rows: &[(&str, Option<u64>)] = &[
+            ("90s", Some(90)),
+            ("15m", Some(900)),
+            ("24h", Some(86_400)),
+            ("30d", Some(2_592_000)),
+            ("2w", Some(1_209_600)),
+            ("30", None),
+            ("d", None),
+            ("-1s", None),
+            ("1y", None),
+            ("", None),
+            ("99999999999999d", None),
+        ];
+        for (text, seconds) in rows {
+            assert_eq!(parse(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(parse("250ms").ok(), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn spans_are_told_in_two_units() {
+        let rows = [(0, "0s"), (61, "1m 1s"), (2_591_999, "29d 23h"), (86_400, "1d")];
+        for (seconds, text) in rows {
+            assert_eq!(words(seconds), text);
+        }
+    }
+}
