@@ -55,6 +55,23 @@ pub enum Precondition {
         /// What.
         state: CertificateState,
     },
+    /// The device has exactly so many certificates, intents included: none came while the caller decided.
+    DeviceCertificates {
+        /// Which.
+        device: DeviceId,
+        /// How many.
+        count: u64,
+    },
+    /// No operator or service of this kind and name belongs to another environment: their names are the
+    /// organisation's.
+    PartyHome {
+        /// Operator or service.
+        kind: IdentityKind,
+        /// Its name.
+        name: Name,
+        /// Where it may be known already.
+        environment: EnvironmentName,
+    },
     /// No environment has this name. (A trust domain that is taken is refused as a key: `UniqueKey`.)
     EnvironmentFree {
         /// Which.

@@ -188,6 +188,14 @@ impl Tables {
             Precondition::CertificateInState { certificate, state } => {
                 self.certificates.get(certificate).is_some_and(|row| row.state == *state)
             }
+            Precondition::DeviceCertificates { device, count } => {
+                let of_device = self.certificates.values().filter(|row| row.device == Some(*device));
+                of_device.count() as u64 == *count
+            }
+            Precondition::PartyHome { kind, name, environment } => self
+                .parties
+                .get(&(*kind, name.to_string()))
+                .is_none_or(|row| in_environment(&row.scope, environment)),
             Precondition::EnvironmentFree { name } => !self.environments.contains_key(name),
             Precondition::CrlNumberAbove { authority_version, shard, number } => {
                 self.crls.get(&(*authority_version, *shard)).is_none_or(|row| row.number < *number)

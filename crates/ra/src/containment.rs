@@ -30,7 +30,8 @@ fn envelope(scope: &Scope, mandate: &Mandate, cause: &str, now: Timestamp) -> En
 
 /// Kills every certificate that is not dead yet, denies their keys and voids the device's earlier tokens.
 ///
-/// Intents in flight are killed too: their certificate is then never handed out.
+/// Intents in flight are killed too: their certificate is then never handed out. `certificates` are all rows
+/// of the device; the commit is refused if there are more by then.
 ///
 /// # Errors
 /// [`ContainmentFault::NothingLive`] when there is nothing to kill.
@@ -46,7 +47,13 @@ pub fn revoke(
     }
     let event = revocation(device, certificates, reason).ok_or(ContainmentFault::NothingLive)?;
     let envelope = envelope(&device.scope, &mandate, "api/device/revoke", now);
-    Ok(Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] })
+    let preconditions = vec![all_of_them(device, certificates)];
+    Ok(Command { preconditions, entries: vec![Draft { envelope, event, private: None }] })
+}
+
+/// A certificate that came between reading and committing would survive: the caller reads again.
+fn all_of_them(device: &DeviceRow, certificates: &[CertificateRow]) -> Precondition {
+    Precondition::DeviceCertificates { device: device.device, count: certificates.len() as u64 }
 }
 
 fn revocation(
@@ -139,7 +146,7 @@ pub fn ban(
         event,
         private: None,
     }));
-    Ok(Command { preconditions: vec![unchanged(device)], entries })
+    Ok(Command { preconditions: vec![unchanged(device), all_of_them(device, certificates)], entries })
 }
 
 fn unchanged(device: &DeviceRow) -> Precondition {

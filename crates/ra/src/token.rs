@@ -3,7 +3,7 @@
 use crate::mandate::{Act, Mandate};
 use core::time::Duration;
 use touchmark_identity::{Name, Timestamp, TokenId};
-use touchmark_inventory::Command;
+use touchmark_inventory::{Command, Precondition};
 use touchmark_journal::{
     Draft, Envelope, Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject,
 };
@@ -38,7 +38,9 @@ pub struct TokenOrder {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
     /// No uses, or too many, or several for one name.
-    #[error("a token has 1 to {USES_MAX} uses, and one for a single name has exactly 1")]
+    #[error(
+        "a token has 1 to {USES_MAX} uses; one for a single name, a service or an operator has exactly 1"
+    )]
     Uses,
     /// No time, or too much.
     #[error("a token lives from 1 second to {} days", TOKEN_LIFETIME_MAX.as_secs() / 86_400)]
@@ -87,8 +89,17 @@ pub fn create_token(
         model: order.model,
         hosts: order.hosts,
     });
+    let home = match (order.kind, &private, &order.scope.environment) {
+        (IdentityKind::Operational, ..) | (_, _, None) => None,
+        (
+            kind,
+            Private::Token(TokenPrivate { subject: TokenSubject::Named(name), .. }),
+            Some(environment),
+        ) => Some(Precondition::PartyHome { kind, name: name.clone(), environment: environment.clone() }),
+        _ => return Err(TokenFault::Uses),
+    };
     let envelope =
         Envelope { scope: order.scope, actor: mandate.actor().clone(), cause: "api/tokens".into(), at: now };
     let entries = vec![Draft { envelope, event, private: Some((Salt(salt), private)) }];
-    Ok((token, expires_at, Command { preconditions: Vec::new(), entries }))
+    Ok((token, expires_at, Command { preconditions: home.into_iter().collect(), entries }))
 }

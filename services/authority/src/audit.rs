@@ -136,7 +136,7 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
         leaves.push(leaf_hash(leaf));
         Entry::read(index, leaf, None).map(drop).map_err(|fault| fault.to_string())
     })?;
-    let store = SqliteStore::open(&database(data))?;
+    let store = SqliteStore::open_to_read(&database(data))?;
     let (entries, rows) = replay(&store, &report, &leaves)?;
     Ok(AuditOutcome {
         size: report.size,
@@ -152,11 +152,7 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
     })
 }
 
-fn replay(
-    store: &dyn Store,
-    report: &AuditReport,
-    leaves: &[Hash],
-) -> Result<(u64, usize), AuditFault> {
+fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<(u64, usize), AuditFault> {
     // Rows first: a commit that comes between the two reads shows as entries to replay on top, so read rows
     // until two looks at the journal's length agree.
     let (rows, length) = loop {

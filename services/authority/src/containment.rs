@@ -2,7 +2,7 @@
 
 use crate::commit::Commits;
 use crate::crls::Crls;
-use crate::feed::{EnvironmentFeed, Feeds, PublishFault, feed_standing, revocation};
+use crate::feed::{Feeds, PublishFault, feed_standing, revocation};
 use crate::hierarchy::Hierarchy;
 use crate::journal_log::JournalLog;
 use std::collections::BTreeSet;
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use touchmark_api::{ContainmentOutcome, GatewayApplied};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, Receipt, StoreFault};
+use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault};
 use touchmark_journal::{Event, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{ContainmentFault, Mandate, ban, quarantine, release, revoke};
-use touchmark_status::Change;
+use touchmark_status::{Change, Position};
 
 /// A gateway that polled within this time is expected to report.
 const GATEWAY_SILENT: Duration = Duration::from_secs(30);
@@ -116,12 +116,12 @@ impl Containments {
         self.log.wake();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
-        self.take_effect(&environment, device, verb, &dead, receipt, &feed, &expected, wait).await?;
+        let position = self.take_effect(&environment, device, verb, &dead).await?;
+        feed.wait_until_applied(position, &expected, wait).await;
         let applied = feed.applied();
         let total = |all: &std::collections::BTreeMap<Name, crate::feed::Applied>, name: &Name| {
             all.get(name).map_or(0, |applied| applied.sessions_closed_total)
         };
-        let position = feed.position();
         for name in &expected {
             match applied.get(name).filter(|applied| applied.position >= position) {
                 Some(report) => {
@@ -136,18 +136,14 @@ impl Containments {
         Ok(outcome)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Tells the gateways, then signs the CRL: the feed is what ends sessions.
     async fn take_effect(
         &self,
         environment: &EnvironmentName,
         device: &DeviceRow,
         verb: Verb,
         dead: &[CertificateRow],
-        _durable: Receipt,
-        feed: &EnvironmentFeed,
-        expected: &[Name],
-        wait: Duration,
-    ) -> Result<(), ContainFault> {
+    ) -> Result<Position, ContainFault> {
         let store = self.commits.store();
         let mut changes = Vec::new();
         if let Some(handle) = device.name.clone() {
@@ -173,8 +169,7 @@ impl Containments {
                 tracing::error!(%fault, "revoked and told to gateways, but the CRL is still the old one");
             }
         }
-        feed.wait_until_applied(position, expected, wait).await;
-        Ok(())
+        Ok(position)
     }
 
     /// Quarantines whose time is over end by themselves: the device's standing goes back to active.

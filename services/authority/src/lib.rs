@@ -27,6 +27,8 @@ mod policies;
 mod ports;
 mod recovery;
 mod refusals;
+#[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
+mod sabotage;
 mod sightings;
 mod start;
 mod store;

@@ -20,6 +20,8 @@ use crate::operators::Operators;
 use crate::policies::Policies;
 use crate::ports::{Ports, PortsFault};
 use crate::refusals::Refusals;
+#[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
+use crate::sabotage;
 use crate::sightings::{DecisionIntake, UploadFault};
 use crate::store::SqliteStore;
 use crate::tokens::Tokens;
@@ -122,6 +124,8 @@ impl Authority {
 /// # Errors
 /// [`StartFault`]; nothing listens.
 pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, StartFault> {
+    #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
+    sabotage::demand_consent();
     create_dir_durable(&config.data, Mode::Private0600)?;
     let vault = Arc::new(KeyVault::open(&config.keys(), &passphrase(&config)?, random())?);
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.database())?);

@@ -4,7 +4,7 @@ use crate::commit::Commits;
 use crate::entropy::random;
 use crate::sha256;
 use touchmark_identity::{Name, Secret, Timestamp, TokenId};
-use touchmark_inventory::StoreFault;
+use touchmark_inventory::{Conflict, Precondition, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered, Scope, TokenSubject};
 use touchmark_listen::Clock;
 use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token};
@@ -28,9 +28,21 @@ pub enum NewTokenFault {
     /// Out of the RA's bounds.
     #[error(transparent)]
     Order(#[from] TokenFault),
+    /// The name of a service or operator is taken in another environment.
+    #[error("another environment has a service or operator of this name; these names are the organisation's")]
+    NameTaken,
     /// The rows.
     #[error(transparent)]
-    Store(#[from] StoreFault),
+    Store(StoreFault),
+}
+
+impl From<StoreFault> for NewTokenFault {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            StoreFault::Conflict(Conflict { failed: Precondition::PartyHome { .. } }) => Self::NameTaken,
+            other => Self::Store(other),
+        }
+    }
 }
 
 /// The use case.

@@ -1,6 +1,10 @@
 //! One connection: HTTP/1.1 with limits on heads, time and requests, and the peer that TLS proved.
 
-use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,12 +33,25 @@ impl Peer {
 /// Serves requests until the peer goes, or the listener stops.
 pub(crate) async fn serve_http(accepted: Accepted, stop: Stop, router: Router) {
     let peer = Peer::of(accepted.peer.as_ref());
-    run(TokioIo::new(accepted.stream), stop, router.layer(axum::Extension(peer))).await;
+    let router = router.layer(from_fn(to_the_end)).layer(Extension(peer));
+    run(TokioIo::new(accepted.stream), stop, router).await;
 }
 
 /// The same without TLS, for what is public.
 pub(crate) async fn serve_http_plain(stream: TcpStream, stop: Stop, router: Router) {
-    run(TokioIo::new(stream), stop, router.layer(axum::Extension(Peer(None)))).await;
+    run(TokioIo::new(stream), stop, router.layer(Extension(Peer(None)))).await;
+}
+
+/// Finishes what was begun, whether or not the client still listens: a revocation that is durable must reach
+/// the gateways, a recorded intent its certificate.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(panic) => {
+            tracing::error!(%panic, "a request handler failed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn run<I>(io: I, mut stop: Stop, router: Router)

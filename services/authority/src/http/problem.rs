@@ -110,6 +110,9 @@ impl From<NewTokenFault> for Refuse {
             NewTokenFault::Order(order) => {
                 Self::new(StatusCode::BAD_REQUEST, "token-order", order.to_string())
             }
+            NewTokenFault::NameTaken => {
+                Self::new(StatusCode::CONFLICT, "name-taken", fault.to_string()).fix("choose another name")
+            }
             NewTokenFault::Store(fault) => fault.into(),
         }
     }

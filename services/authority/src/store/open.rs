@@ -40,7 +40,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreFault> {
         )));
     }
     let settings = [
-        ("synchronous", "FULL"),
+        ("synchronous", if cfg!(feature = "sabotage-no-fsync") { "OFF" } else { "FULL" }),
         // See `checkpoint`.
         ("wal_autocheckpoint", "0"),
         // What is erased from a table must not stay in free pages.

@@ -27,6 +27,12 @@ pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::CertificateInState { certificate, state } => {
             yes(connection, queries::CERTIFICATE_IN_STATE, [certificate.write(), state.write()])
         }
+        Precondition::DeviceCertificates { device, count } => {
+            yes(connection, queries::DEVICE_CERTIFICATES, [device.write(), count.write()])
+        }
+        Precondition::PartyHome { kind, name, environment } => {
+            yes(connection, queries::PARTY_HOME, [kind.write(), name.write(), environment.write()])
+        }
         Precondition::EnvironmentFree { name } => yes(connection, queries::ENVIRONMENT_FREE, [name.write()]),
         Precondition::CrlNumberAbove { authority_version, shard, number } => {
             let newest =

@@ -72,6 +72,8 @@ queries! {
         WHERE token = ?1 AND void = 0 AND uses < uses_max AND expires_at_ms >= ?2)";
     DEVICE_NAME_FREE = "SELECT NOT EXISTS (SELECT 1 FROM device WHERE environment = ?1 AND name = ?2)";
     DEVICE_STANDING = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND standing = ?2)";
+    DEVICE_CERTIFICATES = "SELECT count(*) = ?2 FROM certificate WHERE device = ?1";
+    PARTY_HOME = "SELECT NOT EXISTS (SELECT 1 FROM party WHERE kind = ?1 AND name = ?2 AND environment IS NOT ?3)";
     SERIAL_FREE = "SELECT NOT EXISTS (SELECT 1 FROM certificate WHERE serial = ?2 AND authority_version = ?1)";
     KEY_USABLE = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \
         AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND (?2 IS NULL OR device IS NOT ?2))";

@@ -4,12 +4,14 @@ use super::{Case, Claim};
 use crate::scribe::name;
 use std::time::Duration;
 use touchmark_inventory::{CertificateState, Precondition};
-use touchmark_journal::{Standing, TokenSubject};
+use touchmark_journal::{IdentityKind, Standing, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
     ("a token is usable while it is known, unspent, unexpired and not void", token_usable),
     ("a device's name is free in each environment by itself", device_name_free),
     ("a device's standing is asked exactly", device_standing),
+    ("a device's certificates are counted exactly, intents included", device_certificates),
+    ("a party's name belongs to one environment", party_home),
     ("a serial is free under each authority version by itself", serial_free),
     ("a key is usable by the one device that holds it, and by nobody once it is denied", key_usable),
     ("a certificate's state is asked exactly", certificate_in_state),
@@ -74,6 +76,31 @@ fn device_standing(case: &mut Case<'_>) {
             assert_eq!(case.holds(is(asked)), asked == now, "{now:?} asked for {asked:?}");
         }
     }
+}
+
+fn device_certificates(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let counted = |count| Precondition::DeviceCertificates { device, count };
+    assert!(case.holds(counted(0)), "none yet");
+    let intent = case.scribe.intent(Some(device), case.authority);
+    let entry = case.scribe.intended(&intent);
+    case.accept([entry]);
+    assert!(!case.holds(counted(0)), "one came meanwhile");
+    assert!(case.holds(counted(1)));
+}
+
+fn party_home(case: &mut Case<'_>) {
+    let home = |kind, environment: &str| Precondition::PartyHome {
+        kind,
+        name: name("gateway-01"),
+        environment: name(environment),
+    };
+    assert!(case.holds(home(IdentityKind::Service, "lab")), "unknown anywhere");
+    let entry = case.scribe.party_registered(IdentityKind::Service, "gateway-01", &[]);
+    case.accept([entry]);
+    assert!(case.holds(home(IdentityKind::Service, "lab")), "at home");
+    assert!(!case.holds(home(IdentityKind::Service, "plant")), "elsewhere");
+    assert!(case.holds(home(IdentityKind::Operator, "plant")), "an operator is another kind");
 }
 
 fn serial_free(case: &mut Case<'_>) {

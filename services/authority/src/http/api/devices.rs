@@ -3,7 +3,7 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query};
-use crate::containment::Verb;
+use crate::containment::{ContainFault, Verb};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,10 +12,12 @@ use serde::Deserialize;
 use std::time::Duration;
 use touchmark_api::{Candidate, Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason};
-use touchmark_inventory::{DeviceFilter, DeviceRow};
+use touchmark_inventory::{DeviceFilter, DeviceRow, StoreFault};
 use touchmark_journal::Standing;
 use touchmark_policy_cedar::OperatorVerb;
 
+/// A device that enrols all the time must not outrun its revocation for long.
+const TRIES: u32 = 5;
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 const WAIT_DEFAULT: Duration = Duration::from_millis(2000);
@@ -157,13 +159,22 @@ pub(super) async fn contain(
     };
     let row = find(&shell, &name, order.environment.as_deref())?;
     let environment = home(&row)?;
-    let permitted = shell.operators.mandate(&called.0, permission, &environment).inspect_err(|_| {
-        shell.refusals.count(Some(&environment), "api/contain", "not-permitted", Some(row.device));
-    })?;
     let wait = order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX);
-    let outcome = shell
-        .containments
-        .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
-        .await?;
+    let mut tries_left = TRIES;
+    let outcome = loop {
+        let permitted = shell.operators.mandate(&called.0, permission, &environment).inspect_err(|_| {
+            shell.refusals.count(Some(&environment), "api/contain", "not-permitted", Some(row.device));
+        })?;
+        let done = shell
+            .containments
+            .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
+            .await;
+        tries_left -= 1;
+        match done {
+            // A certificate came while we decided: decide again, over it too.
+            Err(ContainFault::Store(StoreFault::Conflict(_))) if tries_left > 0 => {}
+            outcome => break outcome?,
+        }
+    };
     Ok(Json(outcome))
 }
