@@ -159,12 +159,12 @@ impl Archives {
     ///
     /// # Errors
     /// [`ArchiveFault`] when an archive cannot be read.
-    pub(crate) fn positions(&self) -> Result<Vec<(Name, (u32, u64))>, ArchiveFault> {
-        let mut positions = Vec::new();
+    pub(crate) fn positions(&self) -> Result<BTreeMap<Name, (u32, u64)>, ArchiveFault> {
+        let mut positions = BTreeMap::new();
         for gateway in self.gateways()? {
             let archive = self.of(&gateway)?;
             let position = lock(&archive).sequence.next().unwrap_or((0, 0));
-            positions.push((gateway, position));
+            positions.insert(gateway, position);
         }
         Ok(positions)
     }

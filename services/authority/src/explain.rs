@@ -213,7 +213,7 @@ impl Explain {
         if sightings.is_empty() {
             return Ok(Answer::no_data());
         }
-        sightings.sort_by(|a, b| b.last.cmp(&a.last));
+        sightings.sort_by_key(|row| std::cmp::Reverse(row.last));
         let seen = sightings.into_iter().map(|row| Sighting {
             certificate: row.fingerprint.to_string(),
             gateway: row.relying_party.to_string(),

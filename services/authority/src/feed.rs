@@ -179,11 +179,6 @@ impl EnvironmentFeed {
         let _ = tokio::time::timeout(wait, past).await;
     }
 
-    /// Where the feed is.
-    pub(crate) fn position(&self) -> Position {
-        *self.news.borrow()
-    }
-
     /// Notes that a gateway polled.
     pub(crate) fn saw(&self, gateway: &Name, now: Timestamp) {
         lock(&self.seen).insert(gateway.clone(), now);

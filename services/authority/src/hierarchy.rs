@@ -106,7 +106,7 @@ impl Hierarchy {
                 row.kind == AuthorityKind::Issuing
                     && row.scope.environment.as_ref() == Some(&environment.name)
             };
-            let Some(issuing) = authorities.iter().filter(of_environment).next_back() else { continue };
+            let Some(issuing) = authorities.iter().rfind(of_environment) else { continue };
             let root = issuing
                 .parent
                 .and_then(|parent| authorities.iter().find(|row| row.authority_version == parent));

@@ -22,6 +22,14 @@ pub enum UploadFault {
     Store(#[from] StoreFault),
 }
 
+/// Decisions of one gateway that were archived and not counted.
+#[derive(Default)]
+struct Late {
+    environment: Option<EnvironmentName>,
+    decisions: Vec<Decision>,
+    position: (u32, u64),
+}
+
 /// The use case.
 pub(crate) struct DecisionIntake {
     /// Frames.
@@ -57,7 +65,7 @@ impl DecisionIntake {
     /// # Errors
     /// [`UploadFault`].
     pub(crate) async fn catch_up(&self) -> Result<(), UploadFault> {
-        let mut late: BTreeMap<Name, (Option<EnvironmentName>, Vec<Decision>, (u32, u64))> = BTreeMap::new();
+        let mut late: BTreeMap<Name, Late> = BTreeMap::new();
         let store = self.commits.store();
         let mut counted: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
         for (gateway, _) in self.archives.positions()? {
@@ -69,17 +77,16 @@ impl DecisionIntake {
             if (decision.id.epoch, decision.id.sequence) < position {
                 return;
             }
-            let next = (decision.id.epoch, decision.id.sequence + 1);
-            let entry = late.entry(decision.id.gateway.clone()).or_insert((None, Vec::new(), next));
+            let late = late.entry(decision.id.gateway.clone()).or_default();
             if let Some(session) = &decision.session {
-                entry.0 = Some(session.environment.clone());
+                late.environment = Some(session.environment.clone());
             }
-            entry.2 = next;
-            entry.1.push(decision);
+            late.position = (decision.id.epoch, decision.id.sequence + 1);
+            late.decisions.push(decision);
         })?;
-        for (gateway, (environment, decisions, position)) in late {
-            if let Some(environment) = environment {
-                self.count(&gateway, &environment, &decisions, position).await?;
+        for (gateway, late) in late {
+            if let Some(environment) = late.environment {
+                self.count(&gateway, &environment, &late.decisions, late.position).await?;
             }
         }
         Ok(())

@@ -19,18 +19,18 @@ use touchmark_ra::ContainmentFault;
 
 /// A problem on its way out.
 #[derive(Debug)]
-pub(crate) struct Refuse(pub(crate) Problem);
+pub(crate) struct Refuse(pub(crate) Box<Problem>);
 
 impl Refuse {
     pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
-        Self(Problem {
+        Self(Box::new(Problem {
             status: status.as_u16(),
             code: code.to_owned(),
             title: title.into(),
             detail: String::new(),
             fix: String::new(),
             candidates: Vec::new(),
-        })
+        }))
     }
 
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
