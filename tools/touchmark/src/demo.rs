@@ -16,6 +16,7 @@ mod thief;
 mod town;
 mod trespass;
 
+use crate::commands::server::Signals;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::Args;
@@ -65,14 +66,15 @@ pub(crate) async fn run(order: Demo, output: &Output) -> Result<Exit, Failure> {
     let mut ledger = Ledger::new(output);
     let started = Instant::now();
     tell_beginning(&town, sabotaged, &names, output);
+    let mut signals = Signals::new()?;
     let interrupted = tokio::select! {
         () = all(&mut town, &mut ledger, &names, strict, sabotaged) => false,
-        _ = tokio::signal::ctrl_c() => true,
+        () = signals.asked() => true,
     };
     let folder = town.folder().display().to_string();
     town.close().await;
     if interrupted {
-        return Err(Failure::internal("interrupted").why("Ctrl-C"));
+        return Err(Failure::internal("interrupted").why("somebody asked it to end"));
     }
     let took = started.elapsed();
     let passed = ledger.all_passed();

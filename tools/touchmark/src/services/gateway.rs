@@ -88,6 +88,10 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
 }
 
 async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir) -> Result<(), Failure> {
+    // Said once and whole, before anything is asked for: what this machine lacks.
+    if options.token_file.is_none() {
+        operator(home, options)?;
+    }
     let anchors_pem = match &options.anchors {
         Some(file) => home::read(file)?,
         None => anchors_pem(home, &options.environment).await.map_err(|failure| {
