@@ -146,8 +146,12 @@ impl Door {
         let recorded = self.log.durable(Record::SessionOpened(record)).await;
         let (entered, permit) = decided?;
         recorded.map_err(|_| Denial::because(DenyReason::LogUnavailable))?;
-        let opened =
-            Opened { entered, log: Arc::clone(&self.log), clock: self.clock.clone(), cause: CloseCause::Lost };
+        let opened = Opened {
+            entered,
+            log: Arc::clone(&self.log),
+            clock: self.clock.clone(),
+            cause: CloseCause::Lost,
+        };
         // The record stands: what comes now is a session's end, not a refusal to open.
         if let Some(client_id) = wish.client_id {
             opened.entered.claim(client_id);

@@ -2,6 +2,7 @@
 //! around them, and clients. Everything that it hands to the gateway has the authority's real formats.
 
 use crate::config::{CredentialFiles, GatewayConfig};
+use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
 use crate::door::Door;
 use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
@@ -9,7 +10,6 @@ use crate::session::{Reviewer, Sessions};
 use crate::sink::Sink;
 use crate::trust::{DevicePaths, Trust};
 use crate::uplink::Uplink;
-use crate::credential::Credential;
 use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,9 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use touchmark_decisions::{Decision, DecisionReader, Frame, Record, SequenceCheck};
 use touchmark_dial::{ClientIdentity, ClientTls, TlsVersions};
-use touchmark_identity::{AuthorityVersionId, Name, SerialNumber, Timestamp, Validity};
+use touchmark_identity::{AuthorityVersionId, SerialNumber, Timestamp, Validity};
 use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, bind, serve_tls};
-use touchmark_status::{Anchor, AnchorRole, Change, FeedSigner, FeedWriter, Revocation, StalenessClass, StatusSet, feed_file_entry};
+use touchmark_status::{
+    Anchor, AnchorRole, Change, FeedSigner, FeedWriter, Revocation, StalenessClass, StatusSet,
+    feed_file_entry,
+};
 use touchmark_tilelog::TileReader;
 use touchmark_x509::certificate::ExtendedKeyUsage;
 use touchmark_x509::tbs::{CaContents, LeafContents, LeafProfile, LeafTemplate, TbsCertificate, ca_tbs};
@@ -242,8 +245,13 @@ impl Lab {
     /// The trust after the feed so far.
     pub(crate) fn trust(&self, staleness: StalenessClass) -> Arc<Trust> {
         let environment = "lab".parse().unwrap();
-        let set =
-            StatusSet::from_snapshot(&self.snapshot(), &self.signer.verifier(), &environment, None, self.now());
+        let set = StatusSet::from_snapshot(
+            &self.snapshot(),
+            &self.signer.verifier(),
+            &environment,
+            None,
+            self.now(),
+        );
         let trust = Trust::new(environment, self.signer.verifier(), staleness);
         trust.begin(set.unwrap());
         Arc::new(trust)
@@ -279,7 +287,9 @@ impl Lab {
         let uplink = Arc::new(Uplink::new(&config, &credential).unwrap());
         let sink = Arc::new(Sink::open(&self.data()).unwrap());
         let far = match broker {
-            Some(broker) => FarEnd::Broker { address: BrokerAddress::parse(&broker.address()).unwrap(), uplink },
+            Some(broker) => {
+                FarEnd::Broker { address: BrokerAddress::parse(&broker.address()).unwrap(), uplink }
+            }
             None => FarEnd::Sink(Arc::clone(&sink)),
         };
         let paths = Arc::new(DevicePaths(Arc::clone(&trust)));
@@ -397,7 +407,9 @@ impl Broker {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = lab.file(
             "mosquitto.conf",
-            &format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"),
+            &format!(
+                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"
+            ),
         );
         let child = Command::new("/usr/sbin/mosquitto")
             .arg("-c")
@@ -421,8 +433,4 @@ impl Drop for Broker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub(crate) fn name(text: &str) -> Name {
-    text.parse().unwrap()
 }

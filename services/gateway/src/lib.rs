@@ -24,7 +24,6 @@ mod witness;
 #[cfg(test)]
 mod lab;
 
-
 pub use config::{CredentialFiles, GatewayConfig, PreferredPorts};
 pub use fault::GatewayFault;
 pub use start::{Gateway, GatewayReady, start};

@@ -22,7 +22,8 @@ use tokio::task::JoinSet;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_identity::Timestamp;
 use touchmark_listen::{
-    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_plain, serve_tls,
+    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_plain,
+    serve_tls,
 };
 use touchmark_status::FeedVerifier;
 
@@ -107,7 +108,12 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     let ready = ports.ready();
     let (switch, stop) = StopSwitch::new();
 
-    let reviewer = Arc::new(Reviewer { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), clock: clock.clone() });
+    let reviewer = Arc::new(Reviewer {
+        trust: Arc::clone(&trust),
+        sessions,
+        log: Arc::clone(&log),
+        clock: clock.clone(),
+    });
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
     let feed = FeedClient {
@@ -155,7 +161,9 @@ fn load_feed(file: &mut FeedFile, trust: &Trust, now: Timestamp) {
             tracing::info!(position = %set.position(), issued_at = %set.issued_at(), "the stored status feed is in force");
             trust.begin(set);
         }
-        Ok(None) => tracing::info!("no status feed is stored yet: everyone is refused until the authority sends one"),
+        Ok(None) => {
+            tracing::info!("no status feed is stored yet: everyone is refused until the authority sends one")
+        }
         Err(error) => {
             tracing::error!(%error, "the stored status feed is refused: everyone is refused until the authority sends one");
         }
@@ -316,3 +324,6 @@ impl Listeners {
 fn no_far_end() -> GatewayFault {
     GatewayFault::Config { key: "upstream_mqtt", why: "there is neither a broker nor a sink".to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
-use touchmark_dial::{BadClientTls, BaseUrl, ClientTls, DialFault, HttpClient, Request, Response, TlsVersions};
+use touchmark_dial::{
+    BadClientTls, BaseUrl, ClientTls, DialFault, HttpClient, Request, Response, TlsVersions,
+};
 use touchmark_listen::{ServerIdentity, Stop};
 
 /// First and longest pause after a failure. The longest bounds how late a healed link is noticed.
@@ -127,7 +129,9 @@ pub(crate) async fn follow_files(
                 seen = now;
                 tracing::info!(chain = %config.credential.chain.display(), "the gateway's new certificate is in use");
             }
-            Err(error) => tracing::warn!(%error, "the gateway's new certificate cannot be used; the old one stays"),
+            Err(error) => {
+                tracing::warn!(%error, "the gateway's new certificate cannot be used; the old one stays")
+            }
         }
     }
 }

@@ -93,9 +93,7 @@ pub(crate) fn keep(data: &Path, shown: &LogHead) -> Result<(), WitnessFault> {
     let kept: Option<Checkpoint> =
         std::fs::read_to_string(&path).ok().and_then(|note| open_note(&note, &key).ok());
     match kept {
-        Some(kept) if head.size < kept.size => {
-            Err(WitnessFault::Smaller { have: kept.size, got: head.size })
-        }
+        Some(kept) if head.size < kept.size => Err(WitnessFault::Smaller { have: kept.size, got: head.size }),
         Some(kept) if head.size == kept.size && head.root != kept.root => {
             Err(WitnessFault::Forked { size: head.size })
         }

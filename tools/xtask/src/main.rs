@@ -11,6 +11,7 @@ mod cargo;
 mod check;
 mod dependencies;
 mod file_size;
+mod fuzz;
 mod golden;
 mod report;
 mod requirements;
@@ -56,6 +57,8 @@ enum Task {
     Arrows,
     /// The claims of docs/requirements.md against the tests that name them.
     Requirements,
+    /// Fuzz targets: every reader of outside bytes, for some seconds each.
+    Fuzz(fuzz::Arguments),
     /// Benchmarks, in release.
     Bench {
         /// Handed to the benchmark program as they are.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Task::Golden { bless: true } => single("golden", || golden::bless(&workspace)),
         Task::Arrows => single("arrows", || arrows::run(&workspace)),
         Task::Requirements => single("requirements", || requirements::run(&workspace)),
+        Task::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
         Task::Bench { arguments } => single("bench", || bench::run(&workspace, &arguments)),
     }
 }

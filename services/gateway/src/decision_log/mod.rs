@@ -7,10 +7,10 @@
 mod open;
 mod ship;
 mod strangers;
-mod wal;
-mod writer;
 #[cfg(test)]
 mod tests;
+mod wal;
+mod writer;
 
 pub(crate) use ship::ship;
 pub(crate) use strangers::Strangers;
@@ -73,7 +73,11 @@ type Done = oneshot::Sender<Result<Option<u64>, LogUnavailable>>;
 
 /// What the writer is asked for.
 enum Order {
-    Write { record: Record, since: Instant, done: Option<Done> },
+    Write {
+        record: Record,
+        since: Instant,
+        done: Option<Done>,
+    },
     /// A record that took no place in the queue.
     Note(Record),
     Close(oneshot::Sender<()>),

@@ -108,8 +108,11 @@ async fn send_up_to(
             let accepted = upload(caller, &question).await?;
             let known = accepted.checkpoint.as_deref() == Some(head.note.as_str());
             if accepted.next_leaf == head.size && !known {
-                let last =
-                    FramesUpload { first_leaf: head.size, frames: Vec::new(), checkpoint: Some(head.note.clone()) };
+                let last = FramesUpload {
+                    first_leaf: head.size,
+                    frames: Vec::new(),
+                    checkpoint: Some(head.note.clone()),
+                };
                 upload(caller, &last).await?;
             }
             accepted.next_leaf

@@ -30,7 +30,8 @@ impl Strangers {
     fn take(&self, over: impl Fn(u64) -> bool) -> Vec<Refused> {
         let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back leaves counters in the future: they wait, or go at the end.
-        let (past, rest) = std::mem::take(&mut *counters).into_iter().partition(|((second, _), _)| over(*second));
+        let (past, rest) =
+            std::mem::take(&mut *counters).into_iter().partition(|((second, _), _)| over(*second));
         *counters = rest;
         let past: BTreeMap<_, _> = past;
         past.into_iter().map(|((at_second, reason), count)| Refused { at_second, reason, count }).collect()

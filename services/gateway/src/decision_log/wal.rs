@@ -43,6 +43,12 @@ impl Wal {
         Ok((Self { file }, kept))
     }
 
+    /// A file on a disk without space.
+    #[cfg(test)]
+    pub(super) fn full() -> Self {
+        Self { file: AppendFile::open(Path::new("/dev/full"), Mode::Private0600).unwrap() }
+    }
+
     /// Makes frames durable together. On an error none of them stays.
     pub(super) fn write(&mut self, frames: &[Kept]) -> Result<(), WriteFault> {
         let mut octets = Vec::new();

@@ -158,8 +158,7 @@ impl Writer {
         let Some(since) = self.since else { return false };
         let waited_for = self.pending.iter().any(|pending| pending.done.is_some());
         let rested = self.retry_at.is_none_or(|at| Instant::now() >= at);
-        waited_for
-            || (rested && (since.elapsed() >= FLUSH_AFTER || self.pending.len() >= GROUP_MAX))
+        waited_for || (rested && (since.elapsed() >= FLUSH_AFTER || self.pending.len() >= GROUP_MAX))
     }
 
     fn flush(&mut self) {
@@ -265,10 +264,9 @@ impl Writer {
 
     fn close(mut self, closing: tokio::sync::oneshot::Sender<()>) {
         let refused = self.shared.strangers.take_all();
-        self.pending.extend(refused.into_iter().map(|refused| Pending {
-            record: Record::Refused(refused),
-            done: None,
-        }));
+        self.pending.extend(
+            refused.into_iter().map(|refused| Pending { record: Record::Refused(refused), done: None }),
+        );
         let ended = self.write_pending().and_then(|()| self.publish()).and_then(|()| {
             let epoch = self.epoch.to_string();
             Ok(write_atomic(&self.clean_file, epoch.as_bytes(), Mode::Private0600)?)
@@ -283,3 +281,6 @@ impl Writer {
 }
 
 type Packed = (Vec<Vec<u8>>, Vec<Option<u64>>, u64);
+
+#[cfg(test)]
+mod tests;

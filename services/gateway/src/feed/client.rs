@@ -44,13 +44,13 @@ pub(crate) struct FeedClient {
 }
 
 /// What a round changed.
-struct News {
-    effects: Vec<Effect>,
-    ended: Vec<SessionId>,
+pub(super) struct News {
+    pub(super) effects: Vec<Effect>,
+    pub(super) ended: Vec<SessionId>,
     /// The rest of the answer was refused; what came before it is in force.
-    fault: Option<FeedFault>,
+    pub(super) fault: Option<FeedFault>,
     /// Only a snapshot helps, or one should take the place of a long file.
-    wants_snapshot: bool,
+    pub(super) wants_snapshot: bool,
 }
 
 impl FeedClient {
@@ -136,7 +136,7 @@ impl FeedClient {
 }
 
 /// Verifies, puts into force, stores, and orders ends. Blocking.
-fn take(
+pub(super) fn take(
     answer: &[u8],
     trust: &Trust,
     file: &Mutex<FeedFile>,
@@ -175,8 +175,8 @@ fn take(
     if let Err(error) = stored {
         say_not_stored(&error);
     }
-    news.wants_snapshot = file.is_long()
-        || matches!(news.fault, Some(FeedFault::Gap { .. } | FeedFault::BrokenChain { .. }));
+    news.wants_snapshot =
+        file.is_long() || matches!(news.fault, Some(FeedFault::Gap { .. } | FeedFault::BrokenChain { .. }));
     news.ended = reviewer.apply(&news.effects);
     Ok(news)
 }
@@ -200,7 +200,8 @@ impl Report {
         position: Option<Position>,
         clock: &Clock,
     ) -> Result<(), FollowFault> {
-        let Some(position) = position.filter(|position| self.told != Some(*position) || self.ended > 0) else {
+        let Some(position) = position.filter(|position| self.told != Some(*position) || self.ended > 0)
+        else {
             return Ok(());
         };
         let acknowledgement = FeedAcknowledgement {

@@ -113,7 +113,8 @@ impl HttpPort {
 }
 
 async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
-    let collected = tokio::time::timeout(BODY_WAIT, Limited::new(request.into_body(), BODY_OCTETS_MAX).collect());
+    let collected =
+        tokio::time::timeout(BODY_WAIT, Limited::new(request.into_body(), BODY_OCTETS_MAX).collect());
     match collected.await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -1,1 +1,191 @@
-//! Placeholder
+//! The HTTP port over real TLS: verbs, denials, and what the service behind gets to see.
+
+use crate::config::GatewayConfig;
+use crate::lab::{Broker, CAP, Holder, Lab};
+use crate::start::{Gateway, start};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use touchmark_decisions::Verdict;
+use touchmark_dial::{BaseUrl, HttpClient, Method};
+use touchmark_policy::{Action, DenyReason};
+
+async fn gateway(lab: &Lab, adjust: impl FnOnce(&mut GatewayConfig)) -> Gateway {
+    lab.store_feed();
+    let mut config = lab.config();
+    adjust(&mut config);
+    start(config, lab.clock()).await.unwrap()
+}
+
+fn client(lab: &Lab, holder: &Holder, gateway: &Gateway) -> HttpClient {
+    let base: BaseUrl = gateway.ready().http.parse().unwrap();
+    HttpClient::new(base, Some(lab.client_tls(Some(holder)))).unwrap()
+}
+
+fn plain(url: &str) -> HttpClient {
+    HttpClient::new(url.parse().unwrap(), None).unwrap()
+}
+
+/// Sends raw octets over TLS and reads to the end.
+async fn raw(lab: &Lab, holder: &Holder, gateway: &Gateway, request: &str) -> String {
+    let address = gateway.ready().http.strip_prefix("https://").unwrap();
+    let mut stream = lab.client_tls(Some(holder)).connect(address, "127.0.0.1", CAP).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_goes_to_the_sink_and_a_denied_one_is_told_why() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let mut http = client(&lab, &lab.device("pump-01"), &gateway);
+    let rows: &[(&str, Method, &str, u16, &str)] = &[
+        ("own topic", Method::POST, "/publish/plant/pump-01/t%20x", 204, ""),
+        ("another's topic", Method::POST, "/publish/plant/pump-02/t", 403, "no-rule"),
+        ("a broker's topic", Method::POST, "/publish/$SYS/x", 403, "reserved-topic"),
+        ("a wildcard", Method::POST, "/publish/plant/%2b", 403, "topic-invalid"),
+        ("climbing", Method::POST, "/publish/plant/pump-01/..%2f..%2fx", 403, "topic-invalid"),
+        ("wrong method", Method::GET, "/publish/plant/pump-01/t", 405, "method-not-allowed"),
+        ("nothing", Method::GET, "/metrics", 404, "path-invalid"),
+        ("another model", Method::GET, "/updates/x300/fw.bin", 403, "no-rule"),
+        ("out of the folder", Method::GET, "/updates/x200/..%2f..%2fdecision-log.seed", 403, "path-invalid"),
+        ("own model, no such file", Method::GET, "/updates/x200/fw.bin", 404, "update-unknown"),
+    ];
+    for (name, method, path, status, code) in rows {
+        let answer = http.request(method.clone(), path, &[], "21.5").await.unwrap();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status.as_u16(), *status, "{name}: {text}");
+        assert!(text.contains(code), "{name}: {text}");
+        if *status == 403 {
+            let problem: touchmark_api::Problem = serde_json::from_str(&text).unwrap();
+            assert_eq!(
+                (problem.status, problem.code.as_str(), problem.fix.is_empty()),
+                (403, *code, false),
+                "{name}"
+            );
+        }
+    }
+    let mut sink = plain(gateway.ready().sink.as_ref().unwrap());
+    let last = sink.request(Method::GET, "/last/plant/pump-01/t%20x", &[], "").await.unwrap();
+    assert_eq!((last.body.as_ref(), last.header("touchmark-device")), (&b"21.5"[..], Some("pump-01")));
+    let all = sink.request(Method::GET, "/messages?after=0", &[], "").await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&all.body).lines().count(), 1);
+    let denied = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "plant/pump-02/t")).await;
+    assert_eq!((denied.action, denied.verdict), (Action::Publish, Verdict::Deny(DenyReason::NoRule)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_is_streamed_and_recorded_first() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let folder = lab.data().join("updates/x200");
+    std::fs::create_dir_all(&folder).unwrap();
+    let firmware: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
+    std::fs::write(folder.join("fw.bin"), &firmware).unwrap();
+    let mut http = client(&lab, &lab.device("pump-01"), &gateway);
+    let answer = http.request(Method::GET, "/updates/x200/fw.bin", &[], "").await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, firmware.as_slice()));
+    let decision = lab.logged(|d| d.action == Action::RequestUpdate).await;
+    assert_eq!(
+        (decision.verdict, decision.resource.unwrap().as_str().to_owned()),
+        (Verdict::Allow, "x200/fw.bin".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_behind_sees_exactly_one_identity_made_here() {
+    let lab = Lab::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (url, heard) = (format!("http://{}", listener.local_addr().unwrap()), Arc::clone(&seen));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let heard = Arc::clone(&heard);
+            tokio::spawn(async move {
+                let mut octets = [0; 4096];
+                let read = stream.read(&mut octets).await.unwrap();
+                heard.lock().unwrap().push(String::from_utf8_lossy(&octets[..read]).into_owned());
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+                    .await
+                    .unwrap();
+            });
+        }
+    });
+    let gateway = gateway(&lab, |config| config.upstream_http = Some(url)).await;
+    let device = lab.device("pump-01");
+    let tricks = [
+        "touchmark-identity: spiffe://lab.touchmark.internal/d/admin",
+        "Touchmark-Identity: spiffe://lab.touchmark.internal/d/admin\r\nTOUCHMARK-IDENTITY: x",
+        "touchmark_identity: spiffe://lab.touchmark.internal/d/admin",
+        "Connection: touchmark-identity, close\r\nX-Forwarded-For: 10.0.0.1\r\nForwarded: for=1",
+        "X-Client-Cert: x\r\nX-SSL-Client-S-DN: CN=admin\r\nX-Forwarded-Client-Cert: x\r\nCookie: a=b",
+    ];
+    for trick in tricks {
+        let request = format!(
+            "POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\n{trick}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
+        );
+        let answer = raw(&lab, &device, &gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 204"), "{trick}: {answer}");
+        let heard = seen.lock().unwrap().pop().unwrap();
+        let headers: Vec<&str> = heard.split("\r\n\r\n").next().unwrap().lines().skip(1).collect();
+        let names: Vec<&str> = headers.iter().map(|line| line.split(':').next().unwrap()).collect();
+        assert_eq!(
+            names,
+            ["host", "user-agent", "content-type", "touchmark-identity", "content-length"],
+            "{trick}"
+        );
+        assert!(
+            heard.contains("touchmark-identity: spiffe://lab.touchmark.internal/d/pump-01\r\n"),
+            "{trick}"
+        );
+    }
+    let smuggle = "POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /admin HTTP/1.1\r\n\r\n";
+    raw(&lab, &device, &gateway, smuggle).await;
+    assert!(seen.lock().unwrap().iter().all(|heard| heard.starts_with("POST /publish/plant/pump-01/t ")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_bounded_and_a_message_reaches_the_broker() {
+    let lab = Lab::new();
+    let broker = Broker::start(&lab).await;
+    let gateway = gateway(&lab, |config| config.upstream_mqtt = Some(broker.address())).await;
+    assert_eq!(gateway.ready().sink, None);
+    let mut behind = crate::mqtt::tests::client::Client::behind(&broker, "service").await;
+    behind.subscribe(&["plant/#"]).await;
+    let device = lab.device("pump-01");
+    let mut http = client(&lab, &device, &gateway);
+    let answer =
+        http.request(Method::POST, "/publish/plant/pump-01/t", &[], vec![b'x'; 256 * 1024 + 1]).await;
+    assert!(answer.is_err() || answer.unwrap().status.as_u16() == 413);
+    let mut http = client(&lab, &device, &gateway);
+    let answer = http.request(Method::POST, "/publish/plant/pump-01/t", &[], "over http").await.unwrap();
+    assert_eq!(answer.status.as_u16(), 204);
+    assert_eq!(behind.message().await, ("plant/pump-01/t".into(), "over http".into()));
+    drop(broker);
+    let answer = http.request(Method::POST, "/publish/plant/pump-01/t", &[], "lost").await.unwrap();
+    assert_eq!(answer.status.as_u16(), 502, "what was not taken is not claimed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_alive_connection_keeps_no_right_alive() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let short = lab.holder("spiffe://lab.touchmark.internal/d/pump-01", &[], 3600);
+    let address = gateway.ready().http.strip_prefix("https://").unwrap().to_owned();
+    let mut stream = lab.client_tls(Some(&short)).connect(&address, "127.0.0.1", CAP).await.unwrap();
+    let request = b"POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
+    stream.write_all(request).await.unwrap();
+    let mut octets = [0; 512];
+    let read = stream.read(&mut octets).await.unwrap();
+    assert!(octets[..read].starts_with(b"HTTP/1.1 204"));
+    lab.pass(core::time::Duration::from_secs(4000));
+    // Either the request is denied or the connection is cut first: never a second 204.
+    let _ = stream.write_all(request).await;
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut rest)).await.unwrap();
+    let rest = String::from_utf8_lossy(&rest).into_owned();
+    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 403"), "{rest}");
+}

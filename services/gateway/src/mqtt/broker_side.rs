@@ -11,8 +11,8 @@ use std::sync::Arc;
 use touchmark_decisions::{Act, Resource, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
-    Acknowledgement, Delivery, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion, Publish, ReasonCode,
-    Suback, Text,
+    Acknowledgement, Delivery, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion, Publish,
+    ReasonCode, Suback, Text,
 };
 use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic, TopicFilter};
 
@@ -110,7 +110,10 @@ impl BrokerSide {
             }
             Delivery::ExactlyOnce { packet_id, .. } => {
                 if self.withheld.len() >= WITHHELD_MAX {
-                    return Delivered::Broken(Fault::TooMany { what: "messages in flight", max: WITHHELD_MAX });
+                    return Delivered::Broken(Fault::TooMany {
+                        what: "messages in flight",
+                        max: WITHHELD_MAX,
+                    });
                 }
                 self.withheld.insert(packet_id);
                 Some(Packet::Pubrec(Acknowledgement::new(packet_id, ReasonCode::Success)))
@@ -120,7 +123,8 @@ impl BrokerSide {
     }
 
     fn whole(&self, theirs: &Suback<'_>, Merged { reasons, says }: Merged) -> Bytes {
-        let mut whole = Suback { packet_id: theirs.packet_id, properties: theirs.properties.clone(), reasons };
+        let mut whole =
+            Suback { packet_id: theirs.packet_id, properties: theirs.properties.clone(), reasons };
         if let Some(says) = says.as_deref() {
             whole.properties.reason_string = Text::new(says).ok();
         }

@@ -89,7 +89,9 @@ impl ClientSide {
             | Packet::Suback(_)
             | Packet::Unsuback(_)
             | Packet::Pingresp
-            | Packet::Auth(_) => Step::Broken(Fault::ProtocolError { what: "a packet that is not for a client" }),
+            | Packet::Auth(_) => {
+                Step::Broken(Fault::ProtocolError { what: "a packet that is not for a client" })
+            }
         }
     }
 
@@ -99,7 +101,9 @@ impl ClientSide {
             return Published::Refused(Step::Broken(Fault::TopicAliasInvalid { alias: alias.0.get() }));
         }
         let Some(topic) = publish.topic else {
-            return Published::Refused(Step::Broken(Fault::ProtocolError { what: "a message without a topic" }));
+            return Published::Refused(Step::Broken(Fault::ProtocolError {
+                what: "a message without a topic",
+            }));
         };
         let decision = match Topic::new(topic.as_str()) {
             Ok(topic) => table.publish(&topic),
@@ -190,8 +194,7 @@ impl ClientSide {
         let packet_id = subscribe.packet_id;
         if kept.is_empty() {
             let reasons = codes.into_iter().flatten().collect();
-            let mut suback =
-                Suback { packet_id, properties: AcknowledgementProperties::default(), reasons };
+            let mut suback = Suback { packet_id, properties: AcknowledgementProperties::default(), reasons };
             suback.properties.reason_string = says.as_deref().and_then(|says| Text::new(says).ok());
             let answer = Some(self.encoded(suback.into()));
             return Subscribed::Other(Step::Refused { acts, answer, ending: None });
@@ -222,9 +225,11 @@ impl ClientSide {
         let bare = match packet {
             Packet::Puback(answer) => Packet::Puback(Acknowledgement::new(answer.packet_id, answer.reason)),
             Packet::Pubrec(answer) => Packet::Pubrec(Acknowledgement::new(answer.packet_id, answer.reason)),
-            Packet::Suback(Suback { packet_id, reasons, .. }) => {
-                Packet::Suback(Suback { packet_id, properties: AcknowledgementProperties::default(), reasons })
-            }
+            Packet::Suback(Suback { packet_id, reasons, .. }) => Packet::Suback(Suback {
+                packet_id,
+                properties: AcknowledgementProperties::default(),
+                reasons,
+            }),
             other => other,
         };
         encoded(self.version, &bare)
@@ -242,7 +247,10 @@ enum Published {
 
 enum Subscribed {
     /// Every filter: the frame goes on as it came.
-    Whole { permits: Vec<Permit>, acts: Vec<Act> },
+    Whole {
+        permits: Vec<Permit>,
+        acts: Vec<Act>,
+    },
     Other(Step),
 }
 

@@ -10,10 +10,10 @@ mod opening;
 mod publish_once;
 mod refusal;
 mod relay;
+#[cfg(test)]
+pub(crate) mod tests;
 mod upstream;
 mod wire;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
@@ -26,7 +26,7 @@ use bytes::Bytes;
 use client_side::ClientSide;
 use core::time::Duration;
 use merge::Merges;
-use opening::{Greeting, connect_for_upstream, connack_for_client};
+use opening::{Greeting, connack_for_client, connect_for_upstream};
 use refusal::{connack, refusing_connack};
 use relay::{FarSide, Talk};
 use std::sync::Arc;
@@ -101,7 +101,9 @@ impl MqttPort {
             Ok(connect) => connect,
             Err(fault) => {
                 let reason = match fault {
-                    touchmark_mqtt::Fault::UnsupportedProtocolVersion { .. } => DenyReason::ProtocolUnsupported,
+                    touchmark_mqtt::Fault::UnsupportedProtocolVersion { .. } => {
+                        DenyReason::ProtocolUnsupported
+                    }
                     _ => DenyReason::MalformedPacket,
                 };
                 self.refuse(arrival, "", reason).await;
@@ -163,7 +165,11 @@ impl MqttPort {
             Err(ending) => {
                 let answer = match &ending {
                     Ending::Denied(denial) => refusing_connack(version, denial),
-                    _ => connack(version, ReasonCode::ServerUnavailable, "the broker behind the gateway cannot be reached"),
+                    _ => connack(
+                        version,
+                        ReasonCode::ServerUnavailable,
+                        "the broker behind the gateway cannot be reached",
+                    ),
                 };
                 opened.ends_by(ending.cause());
                 say_last(&mut outbound, &answer).await;
@@ -239,8 +245,12 @@ impl MqttPort {
                         return Err(Ending::UpstreamGone);
                     }
                 };
-                let welcome = connack_for_client(&link.connack, connect, greeting).ok_or(Ending::UpstreamGone)?;
-                Ok((FarSide::broker(link, connect.version, opened.session().id(), Arc::clone(merges)), welcome))
+                let welcome =
+                    connack_for_client(&link.connack, connect, greeting).ok_or(Ending::UpstreamGone)?;
+                Ok((
+                    FarSide::broker(link, connect.version, opened.session().id(), Arc::clone(merges)),
+                    welcome,
+                ))
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use touchmark_decisions::CloseCause;
-use touchmark_mqtt::{
-    Connack, Disconnect, Fault, Packet, ProtocolVersion, ReasonCode, Text,
-};
+use touchmark_mqtt::{Connack, Disconnect, Fault, Packet, ProtocolVersion, ReasonCode, Text};
 use touchmark_policy::{Denial, DenyReason};
 
 /// Code, and what the person who can act does next; the rule where one forbade.
@@ -92,11 +90,16 @@ impl Ending {
         }
         let (reason, says) = match self {
             Self::Goodbye | Self::Lost => return None,
-            Self::Idle => (ReasonCode::KeepAliveTimeout, "nothing came for one and a half keep-alive times".to_owned()),
-            Self::Shutdown => (ReasonCode::ServerShuttingDown, "the gateway stops; connect again soon".to_owned()),
-            Self::UpstreamGone => {
-                (ReasonCode::UnspecifiedError, "the broker behind the gateway is gone; connect again soon".to_owned())
+            Self::Idle => {
+                (ReasonCode::KeepAliveTimeout, "nothing came for one and a half keep-alive times".to_owned())
             }
+            Self::Shutdown => {
+                (ReasonCode::ServerShuttingDown, "the gateway stops; connect again soon".to_owned())
+            }
+            Self::UpstreamGone => (
+                ReasonCode::UnspecifiedError,
+                "the broker behind the gateway is gone; connect again soon".to_owned(),
+            ),
             Self::Denied(denial) => (disconnect_reason(denial.reason), reason_text(denial)),
             Self::Broken(fault) => (fault.reason_code(), fault.to_string()),
             Self::Exceeded(reason) => (*reason, "more than this session may use".to_owned()),

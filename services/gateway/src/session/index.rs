@@ -3,9 +3,9 @@
 //! Each change finds exactly the sessions it concerns; its work does not grow with the number of all sessions.
 
 use super::Session;
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use core::time::Duration;
 use tokio::sync::Notify;
 use touchmark_decisions::SessionId;
 use touchmark_identity::{AuthorityVersionId, Name, SerialNumber, SpkiHash, Timestamp};

@@ -1,1 +1,60 @@
-//! Placeholder
+//! The index: each change finds its sessions, and nobody else's.
+
+use super::{Session, Sessions};
+use crate::lab::{Lab, version};
+use core::time::Duration;
+use std::sync::Arc;
+use touchmark_decisions::SessionId;
+use touchmark_policy::DenyReason;
+use touchmark_status::StalenessClass;
+
+#[tokio::test]
+async fn a_session_is_found_by_what_it_is_until_it_leaves() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Standard);
+    let sessions = Arc::new(Sessions::default());
+    let holders = [lab.device("pump-01"), lab.device("pump-01"), lab.device("pump-02")];
+    let entered: Vec<_> = holders
+        .iter()
+        .zip(1..)
+        .map(|(holder, id)| {
+            let identity = trust.identity_of(holder.certificate.der(), lab.now()).unwrap();
+            sessions.enter(Arc::new(Session::new(SessionId(id), identity))).unwrap()
+        })
+        .collect();
+    let ids = |found: Vec<Arc<Session>>| found.iter().map(|session| session.id().0).collect::<Vec<_>>();
+    let of_handle = |name: &str| ids(sessions.of_handle(&name.parse().unwrap()));
+    assert_eq!(
+        (of_handle("pump-01"), of_handle("pump-02"), of_handle("pump")),
+        (vec![1, 2], vec![3], vec![])
+    );
+    let serial = *holders[1].certificate.serial();
+    assert_eq!(ids(sessions.of_certificate(version(1), serial)), [2]);
+    assert!(sessions.of_certificate(version(2), serial).is_empty(), "a serial of another authority");
+    assert_eq!(ids(sessions.of_key(holders[2].certificate.spki_hash())), [3]);
+
+    let now = lab.now();
+    let after = |seconds| now.plus(Duration::from_secs(seconds));
+    sessions.look_again_at(SessionId(1), after(10));
+    sessions.look_again_at(SessionId(2), after(20));
+    sessions.look_again_at(SessionId(1), after(30));
+    assert!(ids(sessions.due(after(19))).is_empty(), "the later moment counts");
+    assert_eq!(ids(sessions.due(after(30))), [2, 1]);
+    assert!(ids(sessions.due(after(99))).is_empty(), "once");
+
+    entered[0].claim("pump-01");
+    entered[1].claim("pump-01");
+    assert_eq!(entered[0].session().ended().await, DenyReason::SessionTakenOver);
+    assert_eq!(entered[1].session().end_ordered(), None);
+    assert!(!entered[0].session().order_end(DenyReason::Revoked), "the first reason stands");
+
+    let waiting =
+        sessions.left(vec![SessionId(1), SessionId(2), SessionId(3)], Duration::from_millis(20)).await;
+    assert_eq!(waiting, 3);
+    drop(entered);
+    assert_eq!(
+        sessions.left(vec![SessionId(1), SessionId(2), SessionId(3)], Duration::from_secs(9)).await,
+        0
+    );
+    assert!(sessions.all().is_empty() && of_handle("pump-01").is_empty());
+}

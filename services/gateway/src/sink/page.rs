@@ -36,7 +36,12 @@ pub(crate) async fn serve_page(sink: Arc<Sink>, stream: TcpStream, mut stop: Sto
 
 fn answer(sink: &Sink, request: &Request<Incoming>) -> Answer {
     if request.method() != Method::GET {
-        return problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the sink only shows", "use GET");
+        return problem(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "the sink only shows",
+            "use GET",
+        );
     }
     let path = request.uri().path();
     if path == "/messages" {

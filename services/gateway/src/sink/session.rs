@@ -2,22 +2,21 @@
 
 use super::{Message, Sink};
 use crate::mqtt::{Ending, encoded};
+use crate::trust::PathIdentity;
 use bytes::{Bytes, BytesMut};
 use core::num::NonZeroU32;
 use std::collections::HashSet;
 use std::sync::Arc;
-use crate::trust::PathIdentity;
 use touchmark_identity::Timestamp;
 use touchmark_listen::Clock;
 use touchmark_mqtt::{
-    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, QoS, ReasonCode,
-    Suback, Text, Unsuback,
+    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, QoS,
+    ReasonCode, Suback, Text, Unsuback,
 };
 use touchmark_policy::Permit;
 
 /// Says what a subscriber must know.
-const NO_FAN_OUT: &str =
-    "accepted to keep the session; the built-in sink delivers nothing: fan-out needs a broker (--upstream-mqtt)";
+const NO_FAN_OUT: &str = "accepted to keep the session; the built-in sink delivers nothing: fan-out needs a broker (--upstream-mqtt)";
 /// QoS 2 messages received and not yet released.
 const UNRELEASED_MAX: usize = 256;
 
@@ -53,7 +52,16 @@ impl SinkSession {
             payload: Bytes::copy_from_slice(will.payload.as_bytes()),
         });
         let explains = connect.properties.request_problem_information.unwrap_or(true);
-        Self { sink, clock, version: connect.version, explains, device, will, will_at_goodbye: false, unreleased: HashSet::new() }
+        Self {
+            sink,
+            clock,
+            version: connect.version,
+            explains,
+            device,
+            will,
+            will_at_goodbye: false,
+            unreleased: HashSet::new(),
+        }
     }
 
     /// The CONNACK.

@@ -96,7 +96,9 @@ fn compiled(bundle: PolicyBundle, old: Option<&Ground>) -> Option<Arc<CompiledPo
     let PolicyBundle { version, files, topics } = bundle;
     let bundle = touchmark_policy_cedar::PolicyBundle { files, topics };
     if bundle.version().as_bytes() != &version {
-        tracing::error!("the feed's policy is not the version that it says; nothing is permitted until it is");
+        tracing::error!(
+            "the feed's policy is not the version that it says; nothing is permitted until it is"
+        );
         return None;
     }
     let same = old.and_then(|old| old.policy.as_ref()).filter(|policy| policy.version() == bundle.version());

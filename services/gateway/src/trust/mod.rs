@@ -38,7 +38,11 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    pub(crate) fn new(environment: EnvironmentName, verifier: FeedVerifier, staleness: StalenessClass) -> Self {
+    pub(crate) fn new(
+        environment: EnvironmentName,
+        verifier: FeedVerifier,
+        staleness: StalenessClass,
+    ) -> Self {
         Self {
             environment,
             verifier,
@@ -94,7 +98,8 @@ impl Trust {
         floor: Option<Position>,
         now: Timestamp,
     ) -> Result<Vec<Effect>, FeedFault> {
-        let have = self.read().as_ref().map(|set| (set.position(), set.issued_at(), set.trust_domain().clone()));
+        let have =
+            self.read().as_ref().map(|set| (set.position(), set.issued_at(), set.trust_domain().clone()));
         let effects = match &have {
             None => {
                 let set = StatusSet::from_snapshot(wire, &self.verifier, &self.environment, floor, now)?;
@@ -102,7 +107,8 @@ impl Trust {
                 return Ok(vec![Effect::Replaced]);
             }
             Some((position, issued_at, trust_domain)) if wire.len() > LARGE_MESSAGE_OCTETS => {
-                match StatusSet::from_snapshot(wire, &self.verifier, &self.environment, Some(*position), now) {
+                match StatusSet::from_snapshot(wire, &self.verifier, &self.environment, Some(*position), now)
+                {
                     Ok(set) if set.trust_domain() != trust_domain => {
                         return Err(FeedFault::WrongEnvironment { got: set.trust_domain().to_string() });
                     }

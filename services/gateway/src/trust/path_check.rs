@@ -6,7 +6,9 @@
 use super::{Ground, Trust};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::Arc;
-use touchmark_identity::{AuthorityVersionId, Fingerprint, SerialNumber, SpiffeId, SpkiHash, Timestamp, Validity};
+use touchmark_identity::{
+    AuthorityVersionId, Fingerprint, SerialNumber, SpiffeId, SpkiHash, Timestamp, Validity,
+};
 use touchmark_listen::{PathCheck, PathRefusal};
 use touchmark_policy::DenyReason;
 use touchmark_x509::Certificate;
@@ -118,7 +120,8 @@ impl Trust {
         }
         let leaf = Certificate::from_der(leaf).map_err(|_| DenyReason::BadPath)?;
         let issuers = ground.issuers_of(&leaf);
-        let path = validate(&leaf, &issuers, &ground.roots, now, Purpose::Client).map_err(|fault| reason(&fault))?;
+        let path =
+            validate(&leaf, &issuers, &ground.roots, now, Purpose::Client).map_err(|fault| reason(&fault))?;
         let identity = Arc::new(PathIdentity::from_path(&path, &ground)?);
         self.paths.put(ground.generation, &identity);
         Ok(identity)

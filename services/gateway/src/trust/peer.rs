@@ -62,7 +62,12 @@ impl Trust {
         self.judge(identity, Asker::Live, now)
     }
 
-    fn judge(&self, identity: &PathIdentity, asker: Asker, now: Timestamp) -> Result<TrustedPeer, DenyReason> {
+    fn judge(
+        &self,
+        identity: &PathIdentity,
+        asker: Asker,
+        now: Timestamp,
+    ) -> Result<TrustedPeer, DenyReason> {
         let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
         let id = identity.id();
         if id.trust_domain != ground.trust_domain {

@@ -1,1 +1,159 @@
-//! Placeholder
+//! Paths, their cache, and the judgement of peers.
+
+use super::{PathIdentity, Trust};
+use crate::lab::{Holder, Lab, policy, version};
+use core::time::Duration;
+use std::sync::Arc;
+use touchmark_policy::{DenyReason, Topic};
+use touchmark_policy_cedar::PolicyBundle;
+use touchmark_status::{Anchor, AnchorRole, Change, StalenessClass, Standing, Supersession};
+
+fn identity(lab: &Lab, trust: &Trust, holder: &Holder) -> Arc<PathIdentity> {
+    trust.identity_of(holder.certificate.der(), lab.now()).unwrap()
+}
+
+#[test]
+fn a_cached_path_is_still_held_against_status_time_and_anchors() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::LifeSafety);
+    let holder = lab.device("pump-01");
+    let found = identity(&lab, &trust, &holder);
+    assert!(Arc::ptr_eq(&found, &identity(&lab, &trust, &holder)), "the second time from the cache");
+    assert!(trust.admit(&found, lab.now()).is_ok());
+
+    trust.fold(&lab.publish(vec![lab.revoke(&holder)]), None, lab.now()).unwrap();
+    assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::Revoked));
+
+    let other = lab.device("pump-02");
+    let found = identity(&lab, &trust, &other);
+    lab.pass(Duration::from_secs(31 * 86_400));
+    assert_eq!(trust.identity_of(other.certificate.der(), lab.now()).err(), Some(DenyReason::Expired));
+    assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::Expired));
+}
+
+#[test]
+fn other_anchors_empty_the_cache_and_end_the_old_authoritys_paths() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Standard);
+    let holder = lab.device("pump-01");
+    let found = identity(&lab, &trust, &holder);
+    assert_eq!(trust.cached_paths(), 1);
+    let successor = Lab::new();
+    let anchor = |role, octet, certificate: &touchmark_x509::Certificate| Anchor {
+        authority_version: version(octet),
+        role,
+        certificate_der: certificate.der().to_vec(),
+    };
+    let anchors = vec![
+        anchor(AnchorRole::Root, 19, &successor.root.certificate),
+        anchor(AnchorRole::Issuing, 11, &successor.issuing.certificate),
+    ];
+    trust.fold(&lab.publish(vec![Change::Anchors(anchors)]), None, lab.now()).unwrap();
+    assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::UnknownIssuer));
+    assert_eq!(trust.identity_of(holder.certificate.der(), lab.now()).err(), Some(DenyReason::UnknownIssuer));
+    let newer = successor.device("pump-01");
+    assert!(trust.identity_of(newer.certificate.der(), lab.now()).is_ok());
+    assert_eq!(trust.cached_paths(), 1, "only the new authority's");
+}
+
+#[test]
+fn the_cache_is_bounded() {
+    let cache = super::cache::PathCache::default();
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Standard);
+    let found = identity(&lab, &trust, &lab.device("pump-01"));
+    for _ in 0..20_000 {
+        cache.put(0, &found);
+    }
+    assert_eq!(cache.len(), 1, "one place for one certificate");
+    assert!(cache.get(0, &found.fingerprint()).is_some());
+    assert!(cache.get(1, &found.fingerprint()).is_none(), "another generation");
+    assert_eq!(cache.len(), 0);
+}
+
+#[test]
+fn an_old_feed_refuses_by_its_class() {
+    use StalenessClass::{LifeSafety, Standard, Strict};
+    let rows: &[(StalenessClass, u64, bool, bool)] = &[
+        (Strict, 299, true, true),
+        (Strict, 301, false, true),
+        (Strict, 899, false, true),
+        (Strict, 901, false, false),
+        (Standard, 24 * 3600 - 2, true, true),
+        (Standard, 24 * 3600 + 1, false, true),
+        (Standard, 72 * 3600 + 1, false, false),
+        (LifeSafety, 20 * 24 * 3600, true, true),
+    ];
+    for (class, age_s, new, live) in rows {
+        let lab = Lab::new();
+        let trust = lab.trust(*class);
+        let found = identity(&lab, &trust, &lab.device("pump-01"));
+        lab.pass(Duration::from_secs(*age_s));
+        let stale = |good: bool| (!good).then_some(DenyReason::StatusStale);
+        assert_eq!(trust.admit(&found, lab.now()).err(), stale(*new), "{class} new at {age_s} s");
+        assert_eq!(trust.review(&found, lab.now()).err(), stale(*live), "{class} live at {age_s} s");
+        trust.fold(&lab.heartbeat(), None, lab.now()).unwrap();
+        assert!(trust.admit(&found, lab.now()).is_ok(), "{class}: a heartbeat heals");
+    }
+}
+
+#[test]
+fn the_feeds_scope_takes_the_place_of_the_certificates() {
+    let lab = Lab::new();
+    let mut bundle = PolicyBundle::starter();
+    bundle.files[0].1 += "\n@id(\"hold\") forbid (principal, action == Action::\"publish\", resource in Topics::\"own\") when { principal.groups.contains(\"held\") };";
+    let trust = lab.trust(StalenessClass::Standard);
+    trust.fold(&lab.publish(vec![policy(&bundle)]), None, lab.now()).unwrap();
+    let found = identity(&lab, &trust, &lab.device("pump-01"));
+    let may = |trust: &Trust| {
+        let table = trust.admit(&found, lab.now()).ok().unwrap().specialise();
+        table.publish(&Topic::new("plant/pump-01/t").unwrap()).permitted().is_ok()
+    };
+    assert!(may(&trust));
+    let handle = || "pump-01".parse().unwrap();
+    let held = Change::SetScope { handle: handle(), scope: vec!["group:held".into()] };
+    trust.fold(&lab.publish(vec![held]), None, lab.now()).unwrap();
+    assert!(!may(&trust));
+    trust.fold(&lab.publish(vec![Change::ClearScope(handle())]), None, lab.now()).unwrap();
+    assert!(may(&trust));
+    let suspended = Change::SetStanding { handle: handle(), standing: Standing::Suspended };
+    trust.fold(&lab.publish(vec![suspended]), None, lab.now()).unwrap();
+    assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::Quarantined));
+}
+
+#[test]
+fn a_superseded_certificate_is_good_until_the_overlap_ends() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Standard);
+    let holder = lab.device("pump-01");
+    let found = identity(&lab, &trust, &holder);
+    let effective_at = lab.now().plus(Duration::from_secs(300));
+    let supersede = Change::Supersede {
+        authority_version: version(1),
+        serial: *holder.certificate.serial(),
+        supersession: Supersession { effective_at, not_after: holder.certificate.validity().not_after() },
+    };
+    trust.fold(&lab.publish(vec![supersede]), None, lab.now()).unwrap();
+    assert_eq!(trust.admit(&found, lab.now()).ok().unwrap().good_until(), effective_at);
+    lab.pass(Duration::from_secs(301));
+    assert_eq!(trust.review(&found, lab.now()).err(), Some(DenyReason::Superseded));
+}
+
+#[test]
+fn a_policy_that_does_not_compile_or_is_not_what_it_says_permits_nothing() {
+    let lab = Lab::new();
+    let broken = PolicyBundle { files: vec![("a.cedar".into(), "permit (".into())], topics: String::new() };
+    let mislabelled = touchmark_status::PolicyBundle {
+        version: [5; 32],
+        files: PolicyBundle::starter().files,
+        topics: PolicyBundle::starter().topics,
+    };
+    for (name, change) in [("broken", policy(&broken)), ("mislabelled", Change::Policies(mislabelled))] {
+        let trust = lab.trust(StalenessClass::Standard);
+        let found = identity(&lab, &trust, &lab.device("pump-01"));
+        trust.fold(&lab.publish(vec![change]), None, lab.now()).unwrap();
+        assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::PolicyMissing), "{name}");
+        trust.fold(&lab.publish(vec![policy(&PolicyBundle::starter())]), None, lab.now()).unwrap();
+        assert!(trust.admit(&found, lab.now()).is_ok(), "{name}: healed");
+    }
+}

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use std::net::SocketAddr;
 use tokio::time::timeout;
 use touchmark_mqtt::{
-    Connack, Connect, Delivery, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish, QoS, Suback, Subscribe,
-    SubscribeProperties, Subscription, Text, TopicFilter, TopicName,
+    Connack, Connect, Delivery, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish, QoS, Suback,
+    Subscribe, SubscribeProperties, Subscription, Text, TopicFilter, TopicName,
 };
 
 pub(crate) struct Client {
@@ -43,7 +43,12 @@ impl Client {
     }
 
     /// Connects with TLS; nothing is sent yet.
-    pub(crate) async fn dial(lab: &Lab, holder: &Holder, address: SocketAddr, version: ProtocolVersion) -> Self {
+    pub(crate) async fn dial(
+        lab: &Lab,
+        holder: &Holder,
+        address: SocketAddr,
+        version: ProtocolVersion,
+    ) -> Self {
         let tls = lab.client_tls(Some(holder));
         let stream = tls.connect(&address.to_string(), "127.0.0.1", CAP).await.unwrap();
         Self::over(Box::new(stream), version)

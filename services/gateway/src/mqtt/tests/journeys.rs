@@ -5,7 +5,8 @@ use crate::lab::{Broker, Lab, policy, until};
 use std::time::Instant;
 use touchmark_decisions::{CloseCause, Record, Verdict};
 use touchmark_mqtt::{
-    Acknowledgement, Packet, PacketType, QoS, ReasonCode, Subscribe, Subscription, Text, TopicFilter, TopicName, Will,
+    Acknowledgement, Packet, PacketType, QoS, ReasonCode, Subscribe, Subscription, Text, TopicFilter,
+    TopicName, Will,
 };
 use touchmark_policy::{Action, DenyReason};
 use touchmark_status::{Change, Standing};
@@ -21,11 +22,15 @@ async fn a_message_reaches_the_broker_as_it_was_sent_and_is_in_the_log() {
         let holder = lab.device(device);
         let mut client = Client::welcome(&lab, &holder, &running, &connect(version, device)).await;
         let topic = format!("plant/{device}/t");
-        for (qos, payload) in [(QoS::AtMostOnce, "zero"), (QoS::AtLeastOnce, "one"), (QoS::ExactlyOnce, "two")] {
+        for (qos, payload) in
+            [(QoS::AtMostOnce, "zero"), (QoS::AtLeastOnce, "one"), (QoS::ExactlyOnce, "two")]
+        {
             client.send(message(&topic, qos, 5, payload).into()).await;
             match qos {
                 QoS::AtMostOnce => {}
-                QoS::AtLeastOnce => assert_eq!(client.next().await.unwrap().packet_type(), PacketType::Puback),
+                QoS::AtLeastOnce => {
+                    assert_eq!(client.next().await.unwrap().packet_type(), PacketType::Puback)
+                }
                 QoS::ExactlyOnce => {
                     assert_eq!(client.next().await.unwrap().packet_type(), PacketType::Pubrec);
                     client.send(Packet::Pubrel(Acknowledgement::new(id(5), ReasonCode::Success))).await;
@@ -36,10 +41,15 @@ async fn a_message_reaches_the_broker_as_it_was_sent_and_is_in_the_log() {
         }
         let pong = client.ask(Packet::Pingreq).await.unwrap();
         assert_eq!(pong.packet_type(), PacketType::Pingresp);
-        let decision = lab.logged(|d| d.action == Action::Publish && d.device().is_some_and(|n| n.as_str() == device)).await;
+        let decision = lab
+            .logged(|d| d.action == Action::Publish && d.device().is_some_and(|n| n.as_str() == device))
+            .await;
         assert_eq!(decision.verdict, Verdict::Allow);
         assert_eq!(decision.rule.unwrap().as_str(), "publish-own");
-        assert_eq!(decision.session.unwrap().certificate.unwrap().fingerprint, holder.certificate.fingerprint());
+        assert_eq!(
+            decision.session.unwrap().certificate.unwrap().fingerprint,
+            holder.certificate.fingerprint()
+        );
     }
 }
 
@@ -68,7 +78,9 @@ async fn a_denied_message_is_answered_and_never_reaches_the_broker() {
     let mut old = Client::welcome(&lab, &lab.device("pump-03"), &running, &connect(V311, "pump-03")).await;
     old.send(message("plant/pump-01/t", QoS::AtLeastOnce, 1, "no").into()).await;
     assert!(old.next().await.is_none(), "3.1.1 has no answer for a denied message but the end");
-    let denied = lab.logged(|d| d.device().is_some_and(|n| n.as_str() == "pump-03") && d.action == Action::Publish).await;
+    let denied = lab
+        .logged(|d| d.device().is_some_and(|n| n.as_str() == "pump-03") && d.action == Action::Publish)
+        .await;
     assert_eq!(denied.verdict, Verdict::Deny(DenyReason::NoRule));
 }
 
@@ -77,11 +89,17 @@ async fn filters_are_decided_one_by_one_and_answered_in_order() {
     let lab = Lab::new();
     let broker = Broker::start(&lab).await;
     let running = lab.run(Some(&broker));
-    let filters = ["#", "cmd/pump-01/#", "cmd/pump-02/#", "cmd/pump-01/x", "$SYS/#", "$share/g/cmd/pump-01/#"];
+    let filters =
+        ["#", "cmd/pump-01/#", "cmd/pump-02/#", "cmd/pump-01/x", "$SYS/#", "$share/g/cmd/pump-01/#"];
     for (version, no) in [(V5, ReasonCode::NotAuthorized), (V311, ReasonCode::UnspecifiedError)] {
-        let mut client = Client::welcome(&lab, &lab.device("pump-01"), &running, &connect(version, "pump-01")).await;
+        let mut client =
+            Client::welcome(&lab, &lab.device("pump-01"), &running, &connect(version, "pump-01")).await;
         let granted = ReasonCode::GrantedQoS1;
-        assert_eq!(client.subscribe(&filters).await.reasons, [no, granted, no, granted, no, granted], "{version}");
+        assert_eq!(
+            client.subscribe(&filters).await.reasons,
+            [no, granted, no, granted, no, granted],
+            "{version}"
+        );
         assert_eq!(client.subscribe(&["#", "plant/+"]).await.reasons, [no, no], "{version}: all denied");
         assert_eq!(client.subscribe(&["cmd/pump-01/#"]).await.reasons, [granted], "{version}: all allowed");
     }
@@ -120,7 +138,8 @@ async fn a_right_that_was_lost_while_offline_delivers_nothing() {
     }
     let mut client = Client::welcome(&lab, &holder, &running, &hello).await;
     // The broker's session is there; what it kept is withheld here, and the connection stays in order.
-    lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::ForbiddenByRule) && d.action == Action::Subscribe).await;
+    lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::ForbiddenByRule) && d.action == Action::Subscribe)
+        .await;
     assert_eq!(client.ask(Packet::Pingreq).await.unwrap().packet_type(), PacketType::Pingresp);
 
     running.fold(&lab, &lab.publish(vec![policy(&touchmark_policy_cedar::PolicyBundle::starter())])).await;
@@ -135,12 +154,15 @@ async fn a_change_of_status_ends_exactly_the_sessions_it_concerns() {
     let running = lab.run(Some(&broker));
     let bystander = lab.device("bystander");
     let mut innocent = Client::welcome(&lab, &bystander, &running, &connect(V5, "bystander")).await;
-    let quarantined = || Change::SetStanding { handle: "pump-01".parse().unwrap(), standing: Standing::Quarantined };
+    let quarantined =
+        || Change::SetStanding { handle: "pump-01".parse().unwrap(), standing: Standing::Quarantined };
     let banned = || Change::SetStanding { handle: "pump-01".parse().unwrap(), standing: Standing::Banned };
     type Of<'a> = &'a dyn Fn(&crate::lab::Holder) -> Vec<Change>;
     let rows: &[(&str, DenyReason, Of<'_>)] = &[
         ("revoked", DenyReason::Revoked, &|holder| vec![lab.revoke(holder)]),
-        ("key denied", DenyReason::KeyDenied, &|holder| vec![Change::DenyKey(holder.certificate.spki_hash())]),
+        ("key denied", DenyReason::KeyDenied, &|holder| {
+            vec![Change::DenyKey(holder.certificate.spki_hash())]
+        }),
         ("superseded", DenyReason::Superseded, &|holder| {
             vec![Change::Supersede {
                 authority_version: crate::lab::version(1),
@@ -171,7 +193,11 @@ async fn a_change_of_status_ends_exactly_the_sessions_it_concerns() {
             assert_eq!(running.fold(&lab, &wire).await, 1, "{name}: one session is ended");
             if version == V5 {
                 let goodbye = client.next().await.unwrap();
-                assert_eq!((goodbye.packet_type(), goodbye.body()[0]), (PacketType::Disconnect, 0x98), "{name}");
+                assert_eq!(
+                    (goodbye.packet_type(), goodbye.body()[0]),
+                    (PacketType::Disconnect, 0x98),
+                    "{name}"
+                );
                 assert!(String::from_utf8_lossy(goodbye.body()).contains(reason.code()), "{name}");
             }
             assert!(client.next().await.is_none(), "{name}: the end");
@@ -191,9 +217,9 @@ async fn a_change_of_status_ends_exactly_the_sessions_it_concerns() {
     }
     assert_eq!(innocent.ask(Packet::Pingreq).await.unwrap().packet_type(), PacketType::Pingresp);
     running.log.close().await;
-    let cuts = lab.records().into_iter().filter(|record| {
-        matches!(record, Record::SessionClosed(closed) if matches!(closed.why, CloseCause::Cut(_)))
-    });
+    let cuts = lab.records().into_iter().filter(
+        |record| matches!(record, Record::SessionClosed(closed) if matches!(closed.why, CloseCause::Cut(_))),
+    );
     assert_eq!(cuts.count(), rows.len() * 2);
 }
 
@@ -322,13 +348,17 @@ async fn the_sink_stores_acknowledges_and_says_that_it_delivers_nothing() {
         let mut client = Client::welcome(&lab, &lab.device(device), &running, &connect(version, "")).await;
         let topic = format!("plant/{device}/t");
         client.send(message(&topic, QoS::AtMostOnce, 0, "a").into()).await;
-        assert_eq!(client.ask(message(&topic, QoS::AtLeastOnce, 1, "b").into()).await.unwrap().packet_type(), PacketType::Puback);
+        assert_eq!(
+            client.ask(message(&topic, QoS::AtLeastOnce, 1, "b").into()).await.unwrap().packet_type(),
+            PacketType::Puback
+        );
         for _ in 0..2 {
             // Sent again before its release: stored once.
             let frame = client.ask(message(&topic, QoS::ExactlyOnce, 2, "c").into()).await.unwrap();
             assert_eq!(frame.packet_type(), PacketType::Pubrec);
         }
-        let done = client.ask(Packet::Pubrel(Acknowledgement::new(id(2), ReasonCode::Success))).await.unwrap();
+        let done =
+            client.ask(Packet::Pubrel(Acknowledgement::new(id(2), ReasonCode::Success))).await.unwrap();
         assert_eq!(done.packet_type(), PacketType::Pubcomp);
         let filter = format!("cmd/{device}/#");
         let subscribe = Subscribe {
@@ -342,7 +372,8 @@ async fn the_sink_stores_acknowledges_and_says_that_it_delivers_nothing() {
         let last = until(|| running.sink.last(&topic).filter(|m| m.payload == "c")).await;
         assert_eq!((last.device.as_ref(), last.qos), (device, 2));
     }
-    let stored: Vec<_> = running.sink.after(0).iter().map(|m| String::from_utf8(m.payload.to_vec()).unwrap()).collect();
+    let stored: Vec<_> =
+        running.sink.after(0).iter().map(|m| String::from_utf8(m.payload.to_vec()).unwrap()).collect();
     assert_eq!(stored, ["a", "b", "c", "a", "b", "c"]);
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use touchmark_decisions::SessionId;
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
-    Connack, Connect, Frame, Packet, PacketOrder, ProtocolVersion, QoS, ReasonCode, Suback, Subscribe, Subscription,
-    TopicFilter,
+    Connack, Connect, Frame, Packet, PacketOrder, ProtocolVersion, QoS, ReasonCode, Suback, Subscribe,
+    Subscription, TopicFilter,
 };
 use touchmark_policy::{DecisionTable, Subject};
 use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle};
@@ -56,18 +56,40 @@ fn each_packet_of_a_client_leads_to_one_step() {
         Step::Broken(fault) => format!("broken {:#04x}", fault.reason_code().octet()),
     };
     let subscribe = |filters: &[&'static str]| -> Packet<'static> {
-        let subscriptions =
-            filters.iter().map(|f| Subscription::new(TopicFilter::new(f).unwrap(), QoS::AtMostOnce)).collect();
+        let subscriptions = filters
+            .iter()
+            .map(|f| Subscription::new(TopicFilter::new(f).unwrap(), QoS::AtMostOnce))
+            .collect();
         Subscribe { packet_id: id(3), properties: Default::default(), subscriptions }.into()
     };
     let rows: Vec<(&str, ProtocolVersion, Packet<'static>, &str)> = vec![
-        ("own topic", V5, message("plant/pump-01/t", QoS::AtMostOnce, 0, "").into(), "publish plant/pump-01/t"),
+        (
+            "own topic",
+            V5,
+            message("plant/pump-01/t", QoS::AtMostOnce, 0, "").into(),
+            "publish plant/pump-01/t",
+        ),
         ("denied QoS 0", V5, message("x", QoS::AtMostOnce, 0, "").into(), "refused 1 answer false end true"),
         ("denied QoS 1", V5, message("x", QoS::AtLeastOnce, 1, "").into(), "refused 1 answer true end false"),
         ("denied QoS 2", V5, message("x", QoS::ExactlyOnce, 1, "").into(), "refused 1 answer true end false"),
-        ("denied QoS 1, 3.1.1", V311, message("x", QoS::AtLeastOnce, 1, "").into(), "refused 1 answer false end true"),
-        ("climbing", V5, message("plant/pump-01/../x", QoS::AtLeastOnce, 1, "").into(), "refused 1 answer true end false"),
-        ("broker's topic", V5, message("$SYS/x", QoS::AtLeastOnce, 1, "").into(), "refused 1 answer true end false"),
+        (
+            "denied QoS 1, 3.1.1",
+            V311,
+            message("x", QoS::AtLeastOnce, 1, "").into(),
+            "refused 1 answer false end true",
+        ),
+        (
+            "climbing",
+            V5,
+            message("plant/pump-01/../x", QoS::AtLeastOnce, 1, "").into(),
+            "refused 1 answer true end false",
+        ),
+        (
+            "broker's topic",
+            V5,
+            message("$SYS/x", QoS::AtLeastOnce, 1, "").into(),
+            "refused 1 answer true end false",
+        ),
         ("own commands", V5, subscribe(&["cmd/pump-01/#"]), "subscribe 1"),
         ("some denied", V5, subscribe(&["#", "cmd/pump-01/#"]), "subscribe 2"),
         ("all denied", V5, subscribe(&["#", "+/+"]), "refused 2 answer true end false"),
@@ -91,7 +113,9 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     let subscriptions =
         filters.iter().map(|f| Subscription::new(TopicFilter::new(f).unwrap(), QoS::AtLeastOnce)).collect();
     let whole = Subscribe { packet_id: id(3), properties: Default::default(), subscriptions };
-    let Step::Subscribe { permits, acts, frame: rest } = from_client.take(frame(V5, whole.into()), &table, now()) else {
+    let Step::Subscribe { permits, acts, frame: rest } =
+        from_client.take(frame(V5, whole.into()), &table, now())
+    else {
         panic!("a subscribe")
     };
     assert_eq!((permits.len(), acts.len()), (2, 4));
@@ -100,7 +124,10 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     assert_eq!(asked, ["cmd/pump-01/x", "cmd/pump-01/y"]);
 
     let suback = |reasons: &[ReasonCode]| -> Frame {
-        frame(V5, Suback { packet_id: id(3), properties: Default::default(), reasons: reasons.to_vec() }.into())
+        frame(
+            V5,
+            Suback { packet_id: id(3), properties: Default::default(), reasons: reasons.to_vec() }.into(),
+        )
     };
     let answer = suback(&[ReasonCode::GrantedQoS1, ReasonCode::Success]);
     let Delivered::Pass(octets) = from_broker.take(answer, &table, now()) else { panic!("SUBACK") };
@@ -111,7 +138,9 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     assert!(filled.properties.reason_string.unwrap().as_str().starts_with("no-rule"));
 
     // The same number again, of a SUBSCRIBE that was allowed whole: nothing is added.
-    let Delivered::Pass(octets) = from_broker.take(suback(&[ReasonCode::Success]), &table, now()) else { panic!() };
+    let Delivered::Pass(octets) = from_broker.take(suback(&[ReasonCode::Success]), &table, now()) else {
+        panic!()
+    };
     assert_eq!(octets.len(), 6);
 }
 
@@ -133,11 +162,16 @@ fn a_broker_that_answers_another_number_of_filters_is_at_fault() {
 fn words_are_left_out_where_the_client_does_not_take_them() {
     let table = table();
     let hello = connect(V5, "pump-01");
-    let rows = [("takes words", true, usize::MAX, true), ("asked for none", false, usize::MAX, false), ("takes short packets", true, 40, false)];
+    let rows = [
+        ("takes words", true, usize::MAX, true),
+        ("asked for none", false, usize::MAX, false),
+        ("takes short packets", true, 40, false),
+    ];
     for (name, explains, octets_max, words) in rows {
         let mut side = client(&hello, explains, octets_max, &Arc::default());
         let publish = message("x", QoS::AtLeastOnce, 9, "");
-        let Step::Refused { answer: Some(answer), .. } = side.take(frame(V5, publish.into()), &table, now()) else {
+        let Step::Refused { answer: Some(answer), .. } = side.take(frame(V5, publish.into()), &table, now())
+        else {
             panic!("{name}")
         };
         assert_eq!(answer.len() > 40, words, "{name}");
