@@ -287,9 +287,7 @@ impl Lab {
         let uplink = Arc::new(Uplink::new(&config, &credential).unwrap());
         let sink = Arc::new(Sink::open(&self.data()).unwrap());
         let far = match broker {
-            Some(broker) => {
-                FarEnd::Broker { address: BrokerAddress::parse(&broker.address()).unwrap(), uplink }
-            }
+            Some(broker) => FarEnd::Broker { address: broker.as_upstream(), uplink },
             None => FarEnd::Sink(Arc::clone(&sink)),
         };
         let paths = Arc::new(DevicePaths(Arc::clone(&trust)));
@@ -305,7 +303,7 @@ impl Lab {
             tls,
             Limits::default(),
             stop,
-            move |accepted, stop| Arc::clone(&port).serve(accepted, stop),
+            move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),
         ));
         Running { address, trust, sessions, reviewer, log, sink, switch }
@@ -400,15 +398,33 @@ impl Running {
 pub(crate) struct Broker {
     child: Child,
     port: u16,
+    protected: bool,
 }
 
 impl Broker {
     pub(crate) async fn start(lab: &Lab) -> Self {
+        Self::start_with(lab, "", false).await
+    }
+
+    /// One that takes clients with a certificate of the lab only.
+    pub(crate) async fn start_protected(lab: &Lab) -> Self {
+        let holder = lab.holder("spiffe://lab.touchmark.internal/s/broker", &[], DAY_S);
+        let chain = [holder.certificate.to_pem(), lab.issuing.certificate.to_pem()].concat();
+        let tls = format!(
+            "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\n",
+            lab.file("anchors.pem", &lab.root.certificate.to_pem()).display(),
+            lab.file("broker.pem", &chain).display(),
+            lab.file("broker.key", holder.key.to_pkcs8_pem().expose()).display(),
+        );
+        Self::start_with(lab, &tls, true).await
+    }
+
+    async fn start_with(lab: &Lab, more: &str, protected: bool) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = lab.file(
             "mosquitto.conf",
             &format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"
+                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n{more}"
             ),
         );
         let child = Command::new("/usr/sbin/mosquitto")
@@ -418,13 +434,20 @@ impl Broker {
             .stderr(Stdio::null())
             .spawn()
             .expect("these tests need the program `mosquitto`");
-        let broker = Self { child, port };
+        let broker = Self { child, port, protected };
         until(|| std::net::TcpStream::connect(broker.address()).ok()).await;
         broker
     }
 
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    fn as_upstream(&self) -> BrokerAddress {
+        match self.protected {
+            true => BrokerAddress::elsewhere(&self.address()),
+            false => BrokerAddress::parse(&self.address()).unwrap(),
+        }
     }
 }
 

@@ -291,7 +291,8 @@ impl Listeners {
             tls.clone(),
             Limits::default(),
             stop.clone(),
-            move |accepted, stop| Arc::clone(&mqtt_port).serve(accepted, stop),
+            // Boxed, so that the memory of the handshake's task does not hold both.
+            move |accepted, stop| Box::pin(Arc::clone(&mqtt_port).serve(accepted, stop)),
             move |_, fault| faults.count_fault(fault),
         );
         listening.spawn(async move {
@@ -302,7 +303,7 @@ impl Listeners {
             tls,
             Limits::default(),
             stop.clone(),
-            move |accepted, stop| Arc::clone(&http_port).serve(accepted, stop),
+            move |accepted, stop| Box::pin(Arc::clone(&http_port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),
         );
         listening.spawn(async move {

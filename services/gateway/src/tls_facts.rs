@@ -37,3 +37,23 @@ pub(crate) fn tls_numbers(facts: TlsFacts) -> Tls {
         group: number(&GROUPS, facts.group),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_suite_and_group_that_is_offered_has_its_number() {
+        let rows = [
+            ("TLS13_AES_128_GCM_SHA256", "X25519MLKEM768", (0x1301, 0x11ec)),
+            ("TLS13_AES_256_GCM_SHA384", "X25519", (0x1302, 0x001d)),
+            ("TLS13_CHACHA20_POLY1305_SHA256", "secp256r1", (0x1303, 0x0017)),
+            ("something newer", "something newer", (0, 0)),
+        ];
+        for (cipher_suite, group, expected) in rows {
+            let tls = tls_numbers(TlsFacts { version: TlsVersion::Tls13, cipher_suite, group });
+            assert_eq!((tls.cipher_suite, tls.group), expected, "{cipher_suite} {group}");
+            assert_eq!(tls.version, 0x0304);
+        }
+    }
+}

@@ -179,8 +179,33 @@ impl DecisionLog {
         if self.healthy.load(Ordering::Relaxed) {
             self.send(record, None).await
         } else {
-            self.durable(record).await.map(drop)
+            Box::pin(self.durable(record)).await.map(drop)
         }
+    }
+
+    /// [`Self::queued`] where there is nothing to wait for; otherwise gives the record back.
+    pub(crate) fn queued_at_once(&self, record: Record) -> Option<Record> {
+        if !self.healthy.load(Ordering::Relaxed) {
+            return Some(record);
+        }
+        let Ok(place) = self.room.try_acquire() else { return Some(record) };
+        match self.orders.send(Order::Write { record, since: Instant::now(), done: None }) {
+            Ok(()) => {
+                place.forget();
+                None
+            }
+            Err(mpsc::SendError(Order::Write { record, .. } | Order::Note(record))) => Some(record),
+            // Only what was sent comes back.
+            Err(mpsc::SendError(Order::Close(_))) => None,
+        }
+    }
+
+    /// As [`Self::queued`], for records of one moment.
+    pub(crate) async fn all_queued(&self, records: Vec<Record>) -> Result<(), LogUnavailable> {
+        for record in records {
+            self.queued(record).await?;
+        }
+        Ok(())
     }
 
     /// Notes the end of a session. Without a wait: ends are few, and must be told even while a task is cut off.

@@ -22,7 +22,7 @@ use touchmark_tilelog::TileLog;
 /// A record that nobody waits for is on disk after this long at most; 50 ms are promised.
 const FLUSH_AFTER: Duration = Duration::from_millis(25);
 /// A durable frame is under a signed head after this long; the authority gets it then.
-const PUBLISH_AFTER: Duration = Duration::from_millis(150);
+const PUBLISH_AFTER: Duration = Duration::from_millis(100);
 /// How often counters of strangers are looked at, and a disk that refused is tried again.
 const TICK: Duration = Duration::from_secs(1);
 /// Records of one group commit: bounds the time that the first of them waits.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use touchmark_decisions::{Act, Resource, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
-    Acknowledgement, Delivery, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion, Publish,
-    ReasonCode, Suback, Text,
+    Acknowledgement, Delivery, Disconnect, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion,
+    Publish, ReasonCode, Suback, Text,
 };
 use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic, TopicFilter};
 
@@ -75,7 +75,10 @@ impl BrokerSide {
                 let done = Acknowledgement::new(release.packet_id, ReasonCode::Success);
                 Delivered::Answer(encoded(self.version, &Packet::Pubcomp(done)))
             }
-            Packet::Disconnect(_) => Delivered::Goodbye(frame.into_octets()),
+            // Without its properties: another server to use, say, is not the client's business.
+            Packet::Disconnect(goodbye) => {
+                Delivered::Goodbye(encoded(self.version, &Disconnect::because(goodbye.reason, None).into()))
+            }
             _ => Delivered::Pass(frame.into_octets()),
         }
     }

@@ -60,21 +60,41 @@ pub(crate) struct MqttPort {
 
 impl MqttPort {
     /// Serves one connection to its end.
+    ///
+    /// What is needed only to open or to end a session is boxed: the memory of an idle one is its `Live` alone.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
-        let Some(arrival) = self.door.arrival(&accepted) else { return };
+        let Some(live) = Box::pin(self.enter(accepted, &mut stop)).await else { return };
+        let Live { mut opened, talk, mut client, mut far, mut inbound, version, will_topic } = live;
+        let ending = talk.run(&mut client, &mut inbound, &mut far, &mut stop).await;
+        Box::pin(async move {
+            let will = will_topic.as_deref().filter(|_| ending.leaves_will());
+            let may_will = will.is_some_and(|topic| still_permitted(&opened, topic));
+            let mut outbound = talk.into_outbound();
+            say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
+            far.end(version, &ending, may_will).await;
+            opened.ends_by(ending.cause());
+            drop(opened);
+            linger(inbound).await;
+        })
+        .await;
+    }
+
+    /// From an accepted connection to a session that was welcomed; anyone else has been answered.
+    async fn enter(&self, accepted: Accepted, stop: &mut Stop) -> Option<Live> {
+        let arrival = self.door.arrival(&accepted)?;
         let stream: Stream = Box::new(accepted.stream);
         let (read, write) = tokio::io::split(stream);
         let mut inbound = Inbound::new(read, CONNECT_OCTETS_MAX);
         let mut outbound = Outbound::new(write);
         let first = tokio::select! {
-            () = stop.stopped() => return,
+            () = stop.stopped() => return None,
             first = inbound.next(Some(CONNECT_WAIT)) => first,
         };
         let answer = match first {
             Incoming::Frame(frame) => {
                 inbound.set_packet_octets_max(PACKET_OCTETS_MAX);
                 match self.greet(&arrival, &frame).await {
-                    Ok(admitted) => return self.converse(admitted, &frame, inbound, outbound, stop).await,
+                    Ok(admitted) => return self.begin(admitted, &frame, inbound, outbound, stop).await,
                     Err(answer) => answer,
                 }
             }
@@ -92,6 +112,7 @@ impl MqttPort {
         };
         say_last(&mut outbound, &answer).await;
         linger(inbound).await;
+        None
     }
 
     /// Reads CONNECT and decides on it. An error is the answer to send.
@@ -136,77 +157,60 @@ impl MqttPort {
         drop(self.door.open(arrival, &wish).await);
     }
 
-    /// Connects the far end, answers CONNECT, and relays until something ends it.
-    async fn converse(
+    /// Connects the far end and answers CONNECT.
+    async fn begin(
         &self,
         admitted: Admitted,
         frame: &Frame,
         inbound: Inbound,
         mut outbound: Outbound,
-        mut stop: Stop,
-    ) {
+        stop: &mut Stop,
+    ) -> Option<Live> {
         let Admitted { mut opened, permit, greeting } = admitted;
         let session = Arc::clone(opened.session());
-        let Ok(connect) = frame.parse_connect() else { return };
+        let connect = frame.parse_connect().ok()?;
         let version = connect.version;
-        let mut client_order = PacketOrder::from_client();
-        // It is the first packet and was read before: this cannot fail.
-        let _ = client_order.admit(&Packet::from(connect.clone()));
         let merges = Arc::new(Merges::default());
-
         let reached = tokio::select! {
             biased;
             reason = session.ended() => Err(Ending::cut(reason)),
             () = stop.stopped() => Err(Ending::Shutdown),
             reached = self.reach(permit, &connect, &greeting, &opened, &merges) => reached,
         };
-        let (mut far, welcome) = match reached {
-            Ok(reached) => reached,
-            Err(ending) => {
-                let answer = match &ending {
-                    Ending::Denied(denial) => refusing_connack(version, denial),
-                    _ => connack(
-                        version,
-                        ReasonCode::ServerUnavailable,
-                        "the broker behind the gateway cannot be reached",
-                    ),
+        let (far, welcome) = match reached {
+            Ok((far, welcome)) if welcome.accepted => (far, welcome),
+            refused => {
+                let (answer, cause) = match refused {
+                    // In the broker's own words.
+                    Ok((_, welcome)) => (welcome.octets, Ending::UpstreamGone.cause()),
+                    Err(Ending::Denied(denial)) => {
+                        (refusing_connack(version, &denial), Ending::Denied(denial).cause())
+                    }
+                    Err(ending) => {
+                        let says = "the broker behind the gateway cannot be reached";
+                        (connack(version, ReasonCode::ServerUnavailable, says), ending.cause())
+                    }
                 };
-                opened.ends_by(ending.cause());
+                opened.ends_by(cause);
                 say_last(&mut outbound, &answer).await;
                 drop(opened);
-                return linger(inbound).await;
+                linger(inbound).await;
+                return None;
             }
         };
+        let mut order = PacketOrder::from_client();
+        // It is the first packet and was read before: this cannot fail.
+        let _ = order.admit(&Packet::from(connect.clone()));
         let explains = connect.properties.request_problem_information.unwrap_or(true);
         let packet_octets_max =
             connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
-        let client =
-            ClientSide::new(version, session.id(), client_order, explains, packet_octets_max, merges);
+        let client = ClientSide::new(version, session.id(), order, explains, packet_octets_max, merges);
         let keep_alive_s = u64::from(welcome.keep_alive_s);
-        let talk = Talk::new(
-            Arc::clone(&session),
-            &self.door,
-            outbound,
-            (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500)),
-        );
-        let mut inbound = inbound;
-        let ending = match welcome.accepted {
-            true => talk.run(&welcome.octets, client, &mut inbound, &mut far, &mut stop).await,
-            false => {
-                talk.say(&welcome.octets).await;
-                Ending::UpstreamGone
-            }
-        };
-        let will = connect.will.as_ref().map(|will| will.topic.as_str());
-        let may_will = will.is_some_and(|topic| ending.leaves_will() && still_permitted(&opened, topic));
-        let mut outbound = talk.into_outbound();
-        // After a CONNACK that refuses there is nothing more to say.
-        let last = ending.disconnect(version).filter(|_| welcome.accepted).unwrap_or_default();
-        say_last(&mut outbound, &last).await;
-        far.end(version, &ending, may_will).await;
-        opened.ends_by(ending.cause());
-        drop(opened);
-        linger(inbound).await;
+        let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
+        let talk = Talk::new(session, &self.door, outbound, keep_alive);
+        talk.say(&welcome.octets).await;
+        let will_topic = connect.will.as_ref().map(|will| will.topic.as_str().into());
+        Some(Live { opened, talk, client, far, inbound, version, will_topic })
     }
 
     /// Reaches the far end for a permitted session.
@@ -261,6 +265,17 @@ struct Admitted {
     opened: Opened,
     permit: Permit,
     greeting: Greeting,
+}
+
+/// A session that runs.
+struct Live {
+    opened: Opened,
+    talk: Talk,
+    client: ClientSide,
+    far: FarSide,
+    inbound: Inbound,
+    version: ProtocolVersion,
+    will_topic: Option<Box<str>>,
 }
 
 /// The answer to CONNECT.

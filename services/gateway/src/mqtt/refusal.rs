@@ -47,6 +47,8 @@ pub(crate) enum Ending {
     Shutdown,
     /// The broker closed or could not be reached.
     UpstreamGone,
+    /// The broker sent DISCONNECT, which the client has got.
+    UpstreamGoodbye,
     /// An act was denied that can only be answered by an end, or the session may not go on.
     Denied(Denial),
     /// The client broke the protocol.
@@ -64,7 +66,7 @@ impl Ending {
     pub(crate) fn cause(&self) -> CloseCause {
         match self {
             Self::Goodbye => CloseCause::Peer,
-            Self::Lost | Self::UpstreamGone => CloseCause::Lost,
+            Self::Lost | Self::UpstreamGone | Self::UpstreamGoodbye => CloseCause::Lost,
             Self::Idle => CloseCause::Idle,
             Self::Shutdown => CloseCause::Shutdown,
             Self::Denied(denial) => CloseCause::Cut(denial.reason),
@@ -73,13 +75,26 @@ impl Ending {
         }
     }
 
-    /// Whether the broker may publish the client's will for it.
+    /// Whether the broker may publish the client's will for it: not for a device that is no longer trusted.
     pub(crate) fn leaves_will(&self) -> bool {
         match self {
             // After DISCONNECT the broker acts on the packet itself.
-            Self::Goodbye | Self::Lost | Self::Idle | Self::Shutdown | Self::UpstreamGone => true,
-            Self::Denied(denial) => denial.reason == DenyReason::SessionTakenOver,
-            Self::Broken(_) | Self::Exceeded(_) => true,
+            Self::Goodbye
+            | Self::Lost
+            | Self::Idle
+            | Self::Shutdown
+            | Self::UpstreamGone
+            | Self::UpstreamGoodbye
+            | Self::Broken(_)
+            | Self::Exceeded(_) => true,
+            Self::Denied(denial) => matches!(
+                denial.reason,
+                DenyReason::SessionTakenOver
+                    | DenyReason::NoRule
+                    | DenyReason::ForbiddenByRule
+                    | DenyReason::ReservedTopic
+                    | DenyReason::TopicInvalid
+            ),
         }
     }
 
@@ -89,7 +104,7 @@ impl Ending {
             return None;
         }
         let (reason, says) = match self {
-            Self::Goodbye | Self::Lost => return None,
+            Self::Goodbye | Self::Lost | Self::UpstreamGoodbye => return None,
             Self::Idle => {
                 (ReasonCode::KeepAliveTimeout, "nothing came for one and a half keep-alive times".to_owned())
             }

@@ -9,7 +9,7 @@ use super::merge::Merges;
 use super::refusal::{Ending, encoded};
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
-use crate::decision_log::DecisionLog;
+use crate::decision_log::{DecisionLog, LogUnavailable};
 use crate::door::Door;
 use crate::session::Session;
 use crate::sink::SinkSession;
@@ -107,40 +107,40 @@ impl Talk {
         let _ = self.down.lock().await.write(octets).await;
     }
 
-    /// Welcomes the client, then relays until something ends the session.
+    /// Relays until something ends the session.
     pub(crate) async fn run(
         &self,
-        welcome: &[u8],
-        client: ClientSide,
+        client: &mut ClientSide,
         inbound: &mut Inbound,
         far: &mut FarSide,
         stop: &mut Stop,
     ) -> Ending {
-        let relay = async {
-            self.say(welcome).await;
-            match far {
-                FarSide::Sink(sink) => self.upward(client, inbound, FarWriter::Sink(sink)).await,
-                FarSide::Broker { inbound: from_broker, outbound, side } => {
-                    tokio::select! {
-                        ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
-                        ending = self.downward(from_broker, outbound, side) => ending,
-                    }
+        match far {
+            FarSide::Sink(sink) => {
+                tokio::select! {
+                    biased;
+                    reason = self.session.ended() => Ending::cut(reason),
+                    () = stop.stopped() => Ending::Shutdown,
+                    ending = self.upward(client, inbound, FarWriter::Sink(sink)) => ending,
                 }
             }
-        };
-        tokio::select! {
-            biased;
-            reason = self.session.ended() => Ending::cut(reason),
-            () = stop.stopped() => Ending::Shutdown,
-            ending = relay => ending,
+            FarSide::Broker { inbound: from_broker, outbound, side } => {
+                tokio::select! {
+                    biased;
+                    reason = self.session.ended() => Ending::cut(reason),
+                    () = stop.stopped() => Ending::Shutdown,
+                    ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
+                    ending = self.downward(from_broker, outbound, side) => ending,
+                }
+            }
         }
     }
 
     /// From the client. Returns with everything written that was permitted before the end.
-    async fn upward(&self, mut client: ClientSide, inbound: &mut Inbound, mut far: FarWriter<'_>) -> Ending {
+    async fn upward(&self, client: &mut ClientSide, inbound: &mut Inbound, mut far: FarWriter<'_>) -> Ending {
         let mut batch = Batch::default();
         loop {
-            let ending = match self.next_upward(&mut client, inbound, &mut far, &mut batch).await {
+            let ending = match self.next_upward(client, inbound, &mut far, &mut batch).await {
                 Ok(()) => continue,
                 Err(ending) => ending,
             };
@@ -178,7 +178,7 @@ impl Talk {
         };
         match client.take(frame, &*self.table()?, self.clock.now()) {
             Step::Pass(frame) => far.pass(&frame, batch),
-            Step::Publish { permit, act, frame } => match self.log.queued(Record::Act(act)).await {
+            Step::Publish { permit, act, frame } => match self.queued(Record::Act(act)).await {
                 Ok(()) => far.forward(permit, &frame, batch),
                 Err(_) => {
                     let (answer, ending) = client.unrecorded(&frame);
@@ -188,16 +188,15 @@ impl Talk {
             Step::Subscribe { permits, acts, frame } => {
                 // Others of this session need not wait for the disk.
                 self.flush(batch, far).await?;
-                let recorded = self.log.all_durable(acts.into_iter().map(Record::Act).collect()).await;
+                let records = acts.into_iter().map(Record::Act).collect();
+                let recorded = Box::pin(self.log.all_durable(records)).await;
                 recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
                 permits.into_iter().for_each(drop);
                 far.pass(&frame, batch)
             }
             Step::Refused { acts, answer, ending } => {
-                for act in acts {
-                    // Refused either way.
-                    let _ = self.log.queued(Record::Act(act)).await;
-                }
+                // Refused either way.
+                let _ = Box::pin(self.log.all_queued(acts.into_iter().map(Record::Act).collect())).await;
                 answered(answer.as_deref(), ending, batch)
             }
             Step::Goodbye(frame) => {
@@ -256,17 +255,25 @@ impl Talk {
             Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
             Delivered::Withheld { act, answer } => {
                 // Withheld either way.
-                let _ = self.log.queued(Record::Act(act)).await;
+                let _ = Box::pin(self.log.queued(Record::Act(act))).await;
                 batch.up.extend_from_slice(answer.as_deref().unwrap_or_default());
             }
             Delivered::Answer(octets) => batch.up.extend_from_slice(&octets),
             Delivered::Goodbye(octets) => {
                 batch.back.extend_from_slice(&octets);
-                return Err(Ending::UpstreamGone);
+                return Err(Ending::UpstreamGoodbye);
             }
             Delivered::Broken(fault) => return Err(broker_broke(fault)),
         }
         Ok(())
+    }
+
+    /// Boxed where it waits: waiting is rare, and its state would weigh on every idle session.
+    async fn queued(&self, record: Record) -> Result<(), LogUnavailable> {
+        match self.log.queued_at_once(record) {
+            None => Ok(()),
+            Some(record) => Box::pin(self.log.queued(record)).await,
+        }
     }
 
     fn table(&self) -> Result<Arc<DecisionTable>, Ending> {

@@ -37,6 +37,12 @@ impl BrokerAddress {
         Ok(Self { address: text.to_owned(), host: host.to_owned(), protected })
     }
 
+    /// As if it were on another machine.
+    #[cfg(test)]
+    pub(crate) fn elsewhere(text: &str) -> Self {
+        Self { protected: true, ..Self::parse(text).unwrap() }
+    }
+
     /// Whether it is reached over TLS.
     pub(crate) fn is_protected(&self) -> bool {
         self.protected

@@ -389,3 +389,14 @@ async fn an_assigned_client_id_is_told_and_a_stop_is_told() {
     let goodbye = client.next().await.unwrap();
     assert_eq!((goodbye.packet_type(), goodbye.body()[0]), (PacketType::Disconnect, 0x8b));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_elsewhere_is_reached_with_the_gateways_own_certificate() {
+    let lab = Lab::new();
+    let broker = Broker::start_protected(&lab).await;
+    let running = lab.run(Some(&broker));
+    let mut client = Client::welcome(&lab, &lab.device("pump-01"), &running, &connect(V5, "pump-01")).await;
+    client.subscribe(&["cmd/pump-01/#"]).await;
+    let taken = client.ask(message("plant/pump-01/t", QoS::AtLeastOnce, 1, "x").into()).await.unwrap();
+    assert_eq!(taken.packet_type(), PacketType::Puback);
+}

@@ -1,0 +1,63 @@
+//! A disk that refuses: who waits is denied, who does not wait is kept, and no number is lost.
+
+use super::*;
+use crate::decision_log::open;
+use crate::lab::Lab;
+use tokio::sync::oneshot;
+use touchmark_decisions::{Frame, Refused};
+use touchmark_policy::DenyReason;
+
+fn counter(count: u32) -> Record {
+    Record::Refused(Refused { at_second: 1_700_000_000, reason: DenyReason::Plaintext, count })
+}
+
+#[test]
+fn a_full_disk_denies_keeps_and_loses_no_number() {
+    let lab = Lab::new();
+    let opened = open::open(&lab.log_identity()).unwrap();
+    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
+    let healthy = Arc::new(AtomicBool::new(true));
+    let shared = Shared {
+        room: Arc::new(Semaphore::new(10)),
+        healthy: Arc::clone(&healthy),
+        strangers: Arc::default(),
+        publish,
+    };
+    let mut writer = Writer::new(opened, shared, lab.clock());
+    writer.open_epoch(None).unwrap();
+    let good = std::mem::replace(&mut writer.wal, Wal::full());
+
+    let wait = |writer: &mut Writer, count| {
+        let (done, answer) = oneshot::channel();
+        writer.take(counter(count), Instant::now(), Some(done));
+        answer
+    };
+    let mut denied = wait(&mut writer, 1);
+    writer.note(counter(2));
+    writer.flush();
+    assert_eq!(denied.try_recv().unwrap(), Err(LogUnavailable));
+    assert!(!healthy.load(Ordering::Relaxed));
+    assert_eq!(writer.pending.len(), 1, "what nobody waits for is kept");
+    assert!(!writer.flush_is_due(), "the disk is left alone for a moment");
+    let mut denied = wait(&mut writer, 3);
+    assert!(writer.flush_is_due(), "whoever waits is answered at once");
+    writer.flush();
+    assert_eq!(denied.try_recv().unwrap(), Err(LogUnavailable));
+
+    writer.wal = good;
+    let mut allowed = wait(&mut writer, 4);
+    writer.flush();
+    assert_eq!(allowed.try_recv().unwrap(), Ok(Some(1)), "the kept record took number 0");
+    assert!(healthy.load(Ordering::Relaxed));
+    writer.publish().unwrap();
+    let counts: Vec<u32> = lab
+        .frames()
+        .iter()
+        .flat_map(|frame: &Frame| frame.records.clone())
+        .filter_map(|record| match record {
+            Record::Refused(refused) => Some(refused.count),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(counts, [2, 4]);
+}
