@@ -72,7 +72,8 @@ where
             let shaken = tokio::select! {
                 biased;
                 () = stop.stopped() => return,
-                shaken = handshake(&tls, stream, limits.handshake_timeout, Some(&slots)) => shaken,
+                // Boxed: its state is large and dead weight once the connection is up.
+                shaken = Box::pin(handshake(&tls, stream, limits.handshake_timeout, Some(&slots))) => shaken,
             };
             match shaken {
                 Ok(accepted) => on_connection(accepted, stop).await,
