@@ -51,11 +51,12 @@ impl Timestamp {
     /// Reads RFC 3339.
     ///
     /// # Errors
-    /// [`BadTimestamp`] when the text is not RFC 3339, or lies before 1970.
+    /// [`BadTimestamp`] when the text is not RFC 3339, or lies before 1970 or after 9999 in UTC.
     pub fn parse(text: &str) -> Result<Self, BadTimestamp> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| BadTimestamp)?;
-        let ms = moment.unix_timestamp_nanos() / 1_000_000;
-        u64::try_from(ms).map(Self::from_unix_ms).map_err(|_| BadTimestamp)
+        let ms = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+        let ms = u64::try_from(ms).map_err(|_| BadTimestamp)?;
+        if ms <= Self::MAX.0 { Ok(Self(ms)) } else { Err(BadTimestamp) }
     }
 }
 
@@ -92,6 +93,8 @@ mod tests {
         }
         assert_eq!(Timestamp::from_unix_ms(951_782_400_123).to_string(), "2000-02-29T00:00:00.123Z");
         assert!(Timestamp::parse("yesterday").is_err());
-        assert!(Timestamp::parse("1969-12-31T23:59:59Z").is_err());
+        for outside in ["1969-12-31T23:59:59Z", "1969-12-31T23:59:59.9999Z", "9999-12-31T23:59:59-01:00"] {
+            assert!(Timestamp::parse(outside).is_err(), "{outside}");
+        }
     }
 }

@@ -3,9 +3,9 @@
 use crate::Timestamp;
 use core::time::Duration;
 
-/// `not_after` does not lie after `not_before`.
+/// `not_after` does not lie after `not_before`, or lies past the year 9999.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a validity ends after it begins")]
+#[error("a validity ends after it begins, and before the year 10000")]
 pub struct BadValidity;
 
 /// Inclusive unix seconds; `not_before < not_after`.
@@ -19,9 +19,10 @@ impl Validity {
     /// From two unix seconds, both inside the span.
     ///
     /// # Errors
-    /// [`BadValidity`] unless `not_before_s < not_after_s`.
+    /// [`BadValidity`] unless `not_before_s < not_after_s`, and the end lies before the year 10000.
     pub fn new(not_before_s: u64, not_after_s: u64) -> Result<Self, BadValidity> {
-        if not_before_s < not_after_s { Ok(Self { not_before_s, not_after_s }) } else { Err(BadValidity) }
+        let good = not_before_s < not_after_s && not_after_s <= Timestamp::MAX.unix_s();
+        if good { Ok(Self { not_before_s, not_after_s }) } else { Err(BadValidity) }
     }
 
     /// First second of the span.
@@ -58,5 +59,9 @@ mod tests {
         }
         assert!(span.contains(Timestamp::from_unix_ms(199_999)), "the last second is whole");
         assert_eq!(Validity::new(5, 5), Err(BadValidity));
+        assert_eq!(Validity::new(0, u64::MAX), Err(BadValidity), "past what can be written");
+        let last = Timestamp::MAX.unix_s();
+        assert!(Validity::new(0, last).unwrap().contains(Timestamp::MAX));
+        assert_eq!(Validity::new(0, last + 1), Err(BadValidity));
     }
 }

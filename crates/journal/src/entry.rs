@@ -197,13 +197,21 @@ impl Entry {
         if minicbor::to_vec(&read).ok().as_deref() != Some(public) {
             return Err(BadEntry::Damaged { what: "not the deterministic encoding" });
         }
+        if read.envelope.cause.len() > CAUSE_OCTETS_MAX {
+            return Err(BadEntry::Damaged { what: "a cause longer than any that is written" });
+        }
         let private = match private {
             None => None,
             Some((salt, bytes)) => {
                 if commitment(salt, bytes) != committed {
                     return Err(BadEntry::PrivateMismatch);
                 }
-                Some(minicbor::decode(bytes).map_err(|_| BadEntry::Damaged { what: "private part" })?)
+                let read: Private =
+                    minicbor::decode(bytes).map_err(|_| BadEntry::Damaged { what: "private part" })?;
+                if read.to_bytes() != bytes {
+                    return Err(BadEntry::Damaged { what: "private part, not the deterministic encoding" });
+                }
+                Some(read)
             }
         };
         Ok(Self { seq, envelope: read.envelope, event: read.event, private })

@@ -99,6 +99,9 @@ pub enum BadKey {
     /// A point that does not lie on its curve.
     #[error("the EC point does not lie on its curve")]
     PointNotOnCurve,
+    /// An Ed25519 point of small order: signatures that nobody made verify under it.
+    #[error("the Ed25519 key has small order, so that anybody can sign for it")]
+    SmallOrder,
     /// An RSA modulus outside [`RSA_BITS_MIN`]..=[`RSA_BITS_MAX`].
     #[error("an RSA key has {RSA_BITS_MIN} to {RSA_BITS_MAX} bits, this one has {bits}")]
     RsaSize {
@@ -128,6 +131,37 @@ pub enum BadSignature {
     /// The arithmetic says no.
     #[error("the signature does not verify")]
     DoesNotVerify,
+}
+
+/// y coordinates of the points whose order divides 8, little-endian without the sign bit (RFC 7748 §6.1 warns of
+/// them; RFC 8032 leaves the check to the user). The library accepts such keys, and forged signatures under them.
+const SMALL_ORDER_Y: [[u8; 32]; 5] = [
+    [0; 32],
+    hex32(b"0100000000000000000000000000000000000000000000000000000000000000"),
+    hex32(b"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
+    hex32(b"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    hex32(b"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+];
+
+const fn hex32(digits: &[u8; 64]) -> [u8; 32] {
+    const fn nibble(digit: u8) -> u8 {
+        if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 }
+    }
+    let mut octets = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        octets[at] = (nibble(digits[2 * at]) << 4) | nibble(digits[2 * at + 1]);
+        at += 1;
+    }
+    octets
+}
+
+fn check_order(point: &[u8]) -> Result<(), BadKey> {
+    let mut y: [u8; lc::ED25519_PUBLIC_KEY_LEN] = point.try_into().map_err(|_| BadKey::Malformed)?;
+    if let Some(sign) = y.last_mut() {
+        *sign &= 0x7f;
+    }
+    if SMALL_ORDER_Y.contains(&y) { Err(BadKey::SmallOrder) } else { Ok(()) }
 }
 
 /// A public key inside the limits of this module. Cheap to clone.
@@ -163,8 +197,10 @@ impl PublicKey {
                 check_point(bits, 97, &lc::ECDSA_P384_SHA384_ASN1)?;
                 KeyAlgorithm::P384
             }
-            KeyType::Ed25519 if bits.len() == lc::ED25519_PUBLIC_KEY_LEN => KeyAlgorithm::Ed25519,
-            KeyType::Ed25519 => return Err(BadKey::Malformed),
+            KeyType::Ed25519 => {
+                check_order(bits)?;
+                KeyAlgorithm::Ed25519
+            }
             KeyType::Rsa => KeyAlgorithm::Rsa { bits: checked_modulus_bits(bits)? },
         };
         Ok(Self { spki: spki.into(), bits_at: spki.len() - bits.len(), algorithm })

@@ -65,6 +65,16 @@ fn limits_come_before_arithmetic_and_name_themselves() {
         },
         &[1; 32],
     );
+    let ed25519 = |point: &[u8]| spki(|out| der::put(out, der::OID, ED25519), point);
+    let mut small_order = [[0; 32]; 3];
+    small_order[0][0] = 1;
+    small_order[1][0] = 1;
+    small_order[1][31] = 0x80;
+    hex::decode_to_slice(
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        &mut small_order[2],
+    )
+    .unwrap();
     let trailing = [good.public_key().spki_der(), &[0]].concat();
     let e65537: &[u8] = &[1, 0, 1];
     let rsa_key = |bits| Ok(KeyAlgorithm::Rsa { bits });
@@ -86,6 +96,10 @@ fn limits_come_before_arithmetic_and_name_themselves() {
             spki(|out| der::put(out, der::OID, ED25519), &[1; 31]),
             Err(BadKey::Malformed),
         ),
+        ("Ed25519, neutral point", ed25519(&small_order[0]), Err(BadKey::SmallOrder)),
+        ("Ed25519, neutral point with its sign bit", ed25519(&small_order[1]), Err(BadKey::SmallOrder)),
+        ("Ed25519, order 4", ed25519(&[0; 32]), Err(BadKey::SmallOrder)),
+        ("Ed25519, order 8", ed25519(&small_order[2]), Err(BadKey::SmallOrder)),
         ("Ed25519 with parameters", ed_parameters, Err(BadKey::Malformed)),
         ("RSA-2048", rsa(2048, 1, e65537), rsa_key(2048)),
         ("RSA-8192", rsa(8192, 1, e65537), rsa_key(8192)),
