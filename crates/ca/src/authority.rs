@@ -35,8 +35,8 @@ pub enum AuthorityFault {
     /// Our own lints refuse it.
     #[error("the authority's certificate breaks lints: {0:?}")]
     Lint(Vec<Finding>),
-    /// The signature does not verify under the key that made it.
-    #[error("the authority's key made a signature that does not verify")]
+    /// The signature does not verify under the issuer's certificate: another key, or a faulty provider.
+    #[error("the signature does not verify under the issuer's certificate: is the key another authority's?")]
     Signature,
 }
 
@@ -67,7 +67,7 @@ pub fn create_root(
 /// An issuing authority's certificate under `root`.
 ///
 /// # Errors
-/// [`AuthorityFault`] when the root's key fails or the result breaks a lint.
+/// [`AuthorityFault`] when the root's key fails or is not that of its certificate, or the result breaks a lint.
 #[allow(clippy::too_many_arguments)]
 pub fn create_issuing(
     common_name: &str,
@@ -113,8 +113,10 @@ fn sign(
     }
     let message = tbs.as_bytes().to_vec();
     let signature = signer.sign(&message)?;
-    signer
-        .public_key()
+    // The certificate decides, not the key at hand: a chain that no device accepts must not leave this function.
+    contents
+        .issuer
+        .map_or(contents.public_key, Certificate::public_key)
         .verify(signer.algorithm(), &message, &signature)
         .map_err(|_| AuthorityFault::Signature)?;
     Ok(Certificate::from_der(&tbs.into_certificate(signer.algorithm(), &signature))?)
@@ -190,5 +192,29 @@ impl IssuingAuthority {
 
     pub(crate) fn template(&self, profile: ProfileVersionId, shard: u32) -> Option<Arc<LeafTemplate>> {
         self.templates.get(&(profile, shard)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchmark_x509::{KeyAlgorithm, SoftwareKey};
+
+    fn key() -> SoftwareKey {
+        SoftwareKey::generate(KeyAlgorithm::P256).unwrap()
+    }
+
+    #[test]
+    fn only_the_key_of_the_root_certificate_makes_an_issuing_authority() {
+        let (root_key, stranger, issuing_key) = (key(), key(), key());
+        let now = Timestamp::from_unix_s(1_800_000_000);
+        let root = create_root("example root", &root_key, Incarnation::FIRST, now, [1; 16]).unwrap();
+        let issue_with = |signer: &SoftwareKey| {
+            let crl = "http://127.0.0.1/crl/root/0.crl";
+            create_issuing("example", &issuing_key, &root, signer, crl, Incarnation::FIRST, now, [2; 16])
+        };
+        assert!(matches!(issue_with(&stranger), Err(AuthorityFault::Signature)));
+        let issuing = issue_with(&root_key).unwrap();
+        assert_eq!(issuing.spki_hash(), issuing_key.public_key().spki_hash());
     }
 }

@@ -20,7 +20,7 @@ pub enum Continuation {
     },
 }
 
-/// What is missing. The check goes on from the frame at hand, so each fault is told once.
+/// What is missing. The check stays where it was: the frame that was wanted is wanted still.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SequenceFault {
     /// The frame is of another gateway's log.
@@ -85,18 +85,24 @@ impl SequenceCheck {
         self.next
     }
 
-    /// Checks the next frame.
+    /// Checks the next frame, and moves behind it if it is good.
     ///
     /// # Errors
-    /// [`SequenceFault`]: something is missing before this frame, or inside it.
+    /// [`SequenceFault`]: something is missing before this frame, or inside it. The frame does not count.
     pub fn check(&mut self, frame: &Frame) -> Result<Continuation, SequenceFault> {
+        let continuation = self.follows(frame)?;
+        self.next = Some((frame.log_epoch, frame.next_sequence()));
+        Ok(continuation)
+    }
+
+    fn follows(&self, frame: &Frame) -> Result<Continuation, SequenceFault> {
         if frame.gateway != self.gateway {
             return Err(SequenceFault::OtherGateway {
                 expected: self.gateway.clone(),
                 got: frame.gateway.clone(),
             });
         }
-        let before = self.next.replace((frame.log_epoch, frame.next_sequence()));
+        let before = self.next;
         let epoch = frame.log_epoch;
         let opening = match frame.records.first() {
             Some(Record::EpochOpened(opened)) => Some(opened.previous_epoch_clean),

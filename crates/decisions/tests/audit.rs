@@ -140,6 +140,17 @@ fn a_missing_or_repeated_frame_is_found() {
             assert_eq!(check.check(frame), expected, "{name}");
         }
     }
+    let refused = [&third, &twice, &late, &fourth_epoch, &elsewhere];
+    for bad in refused {
+        let mut check = SequenceCheck::new(gateway());
+        check.check(&first).unwrap();
+        for _ in 0..2 {
+            check.check(bad).unwrap_err();
+            assert_eq!(check.next(), Some((1, 2)), "a refused frame does not count");
+        }
+        assert_eq!(check.check(&second), same, "what was wanted before is wanted still");
+        assert_eq!(check.check(&third), same);
+    }
     let mut resumed = SequenceCheck::resume(gateway(), 1, 2);
     assert_eq!(resumed.check(&second), same);
     assert_eq!(resumed.next(), Some((1, 3)));

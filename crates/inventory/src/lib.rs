@@ -20,7 +20,7 @@ pub use rows::{
     EnvironmentRow, PartyRow, PolicyRow, ProfileRow, SightingRow, TokenRow,
 };
 pub use store::{
-    Command, CommitDone, Conflict, DeviceFilter, LogHead, Precondition, Receipt, Store, StoreFault,
+    Command, CommitDone, Conflict, DeviceFilter, Holder, LogHead, Precondition, Receipt, Store, StoreFault,
     StoredEntry,
 };
 pub use tables::Tables;

@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::project::{concerned_device, project};
 use crate::rows::*;
 use crate::store::*;
-use crate::tables::{Tables, in_environment};
+use crate::tables::{Tables, in_environment, is_of_party};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use touchmark_identity::{
@@ -255,15 +255,21 @@ impl Store for MemoryStore {
         kind: IdentityKind,
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.newest_first(|row| {
-            row.device.is_none()
-                && row.kind == kind
-                && row.identity.as_ref().is_some_and(|identity| identity.name == *name)
-        }))
+        Ok(self.newest_first(|row| is_of_party(row, kind, name)))
     }
 
-    fn certificates_of_token(&self, token: TokenId) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.newest_first(|row| row.token == Some(token)))
+    fn certificate_of_request(
+        &self,
+        token: TokenId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let inner = self.lock();
+        let same = |row: &&CertificateRow| {
+            row.token == Some(token)
+                && row.csr_sha256.as_ref() == Some(csr_sha256)
+                && row.state != CertificateState::Burned
+        };
+        Ok(inner.tables.certificates.values().rev().find(same).cloned())
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {

@@ -10,6 +10,20 @@ use touchmark_identity::{
 };
 use touchmark_journal::{Draft, Entry, IdentityKind, Standing};
 
+/// Whose a key is: one device, or one operator or service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A device, registered or about to be.
+    Device(DeviceId),
+    /// An operator or service: their names are the organisation's.
+    Party {
+        /// Operator or service.
+        kind: IdentityKind,
+        /// Its name.
+        name: Name,
+    },
+}
+
 /// What must hold inside the transaction for a command to be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
@@ -41,12 +55,13 @@ pub enum Precondition {
         /// Which.
         serial: SerialNumber,
     },
-    /// The key is not denied, and no certificate of another device, party or environment holds it.
+    /// The key is not denied, and no certificate of anybody else holds it. Burned intents hold nothing:
+    /// nobody was handed a certificate for them.
     KeyUsable {
         /// The key.
         spki: SpkiHash,
-        /// The device that may hold it already.
-        device: Option<DeviceId>,
+        /// Who may hold it already.
+        holder: Holder,
     },
     /// The certificate is in this state.
     CertificateInState {
@@ -59,6 +74,15 @@ pub enum Precondition {
     DeviceCertificates {
         /// Which.
         device: DeviceId,
+        /// How many.
+        count: u64,
+    },
+    /// The operator or service has exactly so many certificates, intents included.
+    PartyCertificates {
+        /// Operator or service.
+        kind: IdentityKind,
+        /// Its name.
+        name: Name,
         /// How many.
         count: u64,
     },
@@ -248,8 +272,13 @@ pub trait Store: Send + Sync {
         kind: IdentityKind,
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// Certificates that were issued on a token.
-    fn certificates_of_token(&self, token: TokenId) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// The newest certificate, open intents included, that a request (by the hash of its CSR) was given on a
+    /// token. Burned intents gave it nothing.
+    fn certificate_of_request(
+        &self,
+        token: TokenId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault>;
     /// Intents that were neither issued nor burned.
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Revoked and burned certificates of a CRL shard that had not expired at `now`.

@@ -3,7 +3,7 @@
 use crate::change::{Change, UniqueKey};
 use crate::project::party_key;
 use crate::rows::*;
-use crate::store::Precondition;
+use crate::store::{Holder, Precondition};
 use std::collections::{BTreeMap, HashMap};
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Name, ProfileVersionId, SerialNumber,
@@ -174,7 +174,7 @@ impl Tables {
             Precondition::SerialFree { authority_version, serial } => {
                 !self.serials.contains_key(&(*authority_version, *serial))
             }
-            Precondition::KeyUsable { spki, device } => {
+            Precondition::KeyUsable { spki, holder } => {
                 let denied = self.denied_keys.keys().any(|(_, denied)| denied == spki);
                 let foreign = self
                     .keys
@@ -182,7 +182,7 @@ impl Tables {
                     .into_iter()
                     .flatten()
                     .filter_map(|id| self.certificates.get(id))
-                    .any(|row| device.is_none() || row.device != *device);
+                    .any(|row| row.state != CertificateState::Burned && !is_of(row, holder));
                 !denied && !foreign
             }
             Precondition::CertificateInState { certificate, state } => {
@@ -191,6 +191,10 @@ impl Tables {
             Precondition::DeviceCertificates { device, count } => {
                 let of_device = self.certificates.values().filter(|row| row.device == Some(*device));
                 of_device.count() as u64 == *count
+            }
+            Precondition::PartyCertificates { kind, name, count } => {
+                let of_party = self.certificates.values().filter(|row| is_of_party(row, *kind, name));
+                of_party.count() as u64 == *count
             }
             Precondition::PartyHome { kind, name, environment } => self
                 .parties
@@ -231,6 +235,19 @@ impl Tables {
             .cloned()
             .collect()
     }
+}
+
+fn is_of(row: &CertificateRow, holder: &Holder) -> bool {
+    match holder {
+        Holder::Device(device) => row.device == Some(*device),
+        Holder::Party { kind, name } => is_of_party(row, *kind, name),
+    }
+}
+
+/// Whether a certificate is that of this operator or service.
+pub(crate) fn is_of_party(row: &CertificateRow, kind: IdentityKind, name: &Name) -> bool {
+    let named = || row.identity.as_ref().is_some_and(|identity| identity.name == *name);
+    row.device.is_none() && row.kind == kind && named()
 }
 
 pub(crate) fn in_environment(scope: &Scope, environment: &EnvironmentName) -> bool {

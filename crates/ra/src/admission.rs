@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{Actor, DeviceId, Name, PathKind, SpiffeId, Timestamp};
-use touchmark_inventory::{CertificateRow, DeviceRow, EnvironmentRow, Precondition, TokenRow};
+use touchmark_inventory::{
+    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, Precondition, TokenRow,
+};
 use touchmark_journal::{
     DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, Private, Salt, Standing,
     TokenSubject,
@@ -67,7 +69,8 @@ pub fn admit(
         if device.standing != Standing::Active {
             return Err(Refusal::Standing { device: device.device, standing: device.standing });
         }
-        if matches!(token.subject, Some(TokenSubject::Prefix(_))) {
+        let prefix = matches!(token.subject, Some(TokenSubject::Prefix(_)));
+        if prefix && !only_burned_on(token, facts.certificates) {
             return Err(Refusal::DeviceExists { name });
         }
     }
@@ -88,10 +91,10 @@ pub fn admit(
     let public_key = request.csr().public_key().clone();
     let mut preconditions = vec![
         Precondition::TokenUsable { token: token.token, now },
-        Precondition::KeyUsable { spki: public_key.spki_hash(), device: subject.device },
+        Precondition::KeyUsable { spki: public_key.spki_hash(), holder: subject.holder },
     ];
-    preconditions.extend(subject.precondition);
-    let newest = facts.certificates.first();
+    preconditions.extend(subject.preconditions);
+    let newest = facts.certificates.iter().map(|row| row.generation).max();
     let order = IssuanceOrder::assert_admitted(OrderParts {
         scope: token.scope.clone(),
         identity,
@@ -103,8 +106,8 @@ pub fn admit(
         dns,
         ips,
         token: Some(token.token),
-        replaces: newest.filter(|row| row.state.is_live()).map(|row| row.certificate),
-        generation: newest.map_or(1, |row| row.generation + 1),
+        replaces: facts.certificates.iter().find(|row| row.state.is_live()).map(|row| row.certificate),
+        generation: newest.map_or(1, |generation| generation.saturating_add(1)),
     });
     let envelope =
         Envelope { scope: token.scope.clone(), actor: subject.actor, cause: cause.into(), at: now };
@@ -145,6 +148,14 @@ fn usable(token: &TokenRow, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a device is what this very token left when its intents were burned: registered, and nothing handed
+/// out. To its maker it is still new.
+fn only_burned_on(token: &TokenRow, certificates: &[CertificateRow]) -> bool {
+    let burned =
+        |row: &CertificateRow| row.state == CertificateState::Burned && row.token == Some(token.token);
+    !certificates.is_empty() && certificates.iter().all(burned)
+}
+
 fn path_kind(kind: IdentityKind) -> PathKind {
     match kind {
         IdentityKind::Operational => PathKind::Device,
@@ -167,9 +178,10 @@ fn hosts(token: &TokenRow) -> (Vec<String>, Vec<IpAddr>) {
 /// Who gets the certificate: a known device, a new one, or a party that is no device.
 struct Subject {
     device: Option<DeviceId>,
+    holder: Holder,
     actor: Actor,
     entries: Vec<Draft>,
-    precondition: Option<Precondition>,
+    preconditions: Vec<Precondition>,
     scope_strings: Vec<String>,
 }
 
@@ -181,24 +193,32 @@ fn subject(
     now: Timestamp,
     random: [u8; 26],
 ) -> Subject {
+    // A certificate that came between reading and committing would have the same generation.
+    let count = facts.certificates.len() as u64;
     if token.kind != IdentityKind::Operational {
         return Subject {
             device: None,
+            holder: Holder::Party { kind: token.kind, name: name.clone() },
             actor: Actor::automation(name.clone()),
             entries: Vec::new(),
-            precondition: None,
+            preconditions: vec![Precondition::PartyCertificates {
+                kind: token.kind,
+                name: name.clone(),
+                count,
+            }],
             scope_strings: Vec::new(),
         };
     }
     if let Some(device) = facts.device {
         return Subject {
             device: Some(device.device),
+            holder: Holder::Device(device.device),
             actor: device_actor(device.device, name),
             entries: Vec::new(),
-            precondition: Some(Precondition::DeviceStanding {
-                device: device.device,
-                standing: Standing::Active,
-            }),
+            preconditions: vec![
+                Precondition::DeviceStanding { device: device.device, standing: Standing::Active },
+                Precondition::DeviceCertificates { device: device.device, count },
+            ],
             scope_strings: scope_strings(device.model.as_ref()),
         };
     }
@@ -221,12 +241,13 @@ fn subject(
     };
     Subject {
         device: Some(device),
+        holder: Holder::Device(device),
         actor,
         entries: vec![registered],
-        precondition: Some(Precondition::DeviceNameFree {
+        preconditions: vec![Precondition::DeviceNameFree {
             environment: facts.environment.name.clone(),
             name: name.clone(),
-        }),
+        }],
         scope_strings: scope_strings(token.model.as_ref()),
     }
 }

@@ -24,17 +24,21 @@ pub enum ContainmentFault {
     NothingLive,
 }
 
+/// Certificates in one event: 52 octets each, in a leaf of 65,535 at most.
+const REVOKED_IN_ONE_EVENT: usize = 1_000;
+
 fn envelope(scope: &Scope, mandate: &Mandate, cause: &str, now: Timestamp) -> Envelope {
     Envelope { scope: scope.clone(), actor: mandate.actor().clone(), cause: cause.into(), at: now }
 }
 
-/// Kills every certificate that is not dead yet, denies their keys and voids the device's earlier tokens.
+/// Kills every certificate that is neither dead nor expired, denies their keys and voids the device's earlier
+/// tokens, which is all that is left to do when no certificate of it is live.
 ///
 /// Intents in flight are killed too: their certificate is then never handed out. `certificates` are all rows
 /// of the device; the commit is refused if there are more by then.
 ///
 /// # Errors
-/// [`ContainmentFault::NothingLive`] when there is nothing to kill.
+/// [`ContainmentFault::Mandate`].
 pub fn revoke(
     mandate: Mandate,
     device: &DeviceRow,
@@ -45,10 +49,9 @@ pub fn revoke(
     if mandate.act() != Act::DeviceRevoke {
         return Err(ContainmentFault::Mandate);
     }
-    let event = revocation(device, certificates, reason).ok_or(ContainmentFault::NothingLive)?;
     let envelope = envelope(&device.scope, &mandate, "api/device/revoke", now);
-    let preconditions = vec![all_of_them(device, certificates)];
-    Ok(Command { preconditions, entries: vec![Draft { envelope, event, private: None }] })
+    let entries = revocation(&envelope, device, certificates, reason);
+    Ok(Command { preconditions: vec![all_of_them(device, certificates)], entries })
 }
 
 /// A certificate that came between reading and committing would survive: the caller reads again.
@@ -56,24 +59,34 @@ fn all_of_them(device: &DeviceRow, certificates: &[CertificateRow]) -> Precondit
     Precondition::DeviceCertificates { device: device.device, count: certificates.len() as u64 }
 }
 
+/// As many events as the leaf's limit demands; one that names no certificate still voids the tokens.
 fn revocation(
+    envelope: &Envelope,
     device: &DeviceRow,
     certificates: &[CertificateRow],
     reason: RevocationReason,
-) -> Option<Event> {
+) -> Vec<Draft> {
+    let now = envelope.at;
     let live: Vec<RevokedCertificate> = certificates
         .iter()
         .filter(|row| row.state.is_live() || row.state == CertificateState::Intended)
+        // The whole of the last second counts, as in `Validity::contains`.
+        .filter(|row| now.unix_s() <= row.validity.not_after().unix_s())
         .filter_map(|row| row.spki.map(|spki| RevokedCertificate { certificate: row.certificate, spki }))
         .collect();
+    let draft = |certificates: &[RevokedCertificate]| Draft {
+        envelope: envelope.clone(),
+        event: Event::CertificatesRevoked(CertificatesRevoked {
+            device: Some(device.device),
+            certificates: certificates.to_vec(),
+            reason,
+        }),
+        private: None,
+    };
     if live.is_empty() {
-        return None;
+        return vec![draft(&[])];
     }
-    Some(Event::CertificatesRevoked(CertificatesRevoked {
-        device: Some(device.device),
-        certificates: live,
-        reason,
-    }))
+    live.chunks(REVOKED_IN_ONE_EVENT).map(draft).collect()
 }
 
 fn set_standing(
@@ -141,11 +154,8 @@ pub fn ban(
         return Err(already(device));
     }
     let mut entries = vec![set_standing(&mandate, device, Standing::Banned, None, "api/device/ban", now)];
-    entries.extend(revocation(device, certificates, reason).map(|event| Draft {
-        envelope: envelope(&device.scope, &mandate, "api/device/ban", now),
-        event,
-        private: None,
-    }));
+    let envelope = envelope(&device.scope, &mandate, "api/device/ban", now);
+    entries.extend(revocation(&envelope, device, certificates, reason));
     Ok(Command { preconditions: vec![unchanged(device), all_of_them(device, certificates)], entries })
 }
 

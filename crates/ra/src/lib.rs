@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admission;
+mod certificate;
 mod confirmation;
 mod containment;
 mod mandate;
@@ -14,7 +15,8 @@ mod refusal;
 mod token;
 
 pub use admission::{Admitted, EnrolmentFacts, admit};
-pub use confirmation::confirm;
+pub use certificate::revoke_certificate;
+pub use confirmation::{confirm, take_place};
 pub use containment::{ContainmentFault, ban, quarantine, release, revoke};
 pub use mandate::{Act, Mandate};
 pub use recovery::burn;

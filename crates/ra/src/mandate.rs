@@ -9,6 +9,8 @@ pub enum Act {
     DeviceEnrol,
     /// Kill a device's certificates.
     DeviceRevoke,
+    /// Kill one certificate, whoever holds it.
+    CertificateRevoke,
     /// Quarantine a device, or release it.
     DeviceQuarantine,
     /// Ban a device for ever.

@@ -1,6 +1,7 @@
 //! Tokens: an operator's permission for one device, or for a number of new ones, to enrol.
 
 use crate::mandate::{Act, Mandate};
+use core::net::IpAddr;
 use core::time::Duration;
 use touchmark_identity::{Name, Timestamp, TokenId};
 use touchmark_inventory::{Command, Precondition};
@@ -14,6 +15,8 @@ pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 const USES_MAX: u32 = 100_000;
 /// Host names in one service certificate.
 const HOSTS_MAX: usize = 16;
+/// RFC 1035 §2.3.4, without the length octets.
+const DNS_NAME_MAX: usize = 253;
 
 /// What an operator asked for.
 #[derive(Clone, Debug)]
@@ -48,9 +51,30 @@ pub enum TokenFault {
     /// Host names only make sense in a service's certificate.
     #[error("host names are for services only, {HOSTS_MAX} at most")]
     Hosts,
+    /// Neither an IP address nor a DNS name that a certificate may carry.
+    #[error("`{host}` is neither an IP address nor a DNS name in lower case; wildcards are not given")]
+    Host {
+        /// As asked.
+        host: String,
+    },
     /// The mandate is for something else.
     #[error("the operator was permitted another act")]
     Mandate,
+}
+
+/// A name as TLS clients look it up (RFC 1123 §2.1, RFC 6125 §6.4.1). A last label of digits alone would be
+/// read as an IPv4 address.
+fn is_dns_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
+    host.len() <= DNS_NAME_MAX && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(numeric)
 }
 
 /// The command that makes a token; its password's hash is stored, never the password.
@@ -76,6 +100,10 @@ pub fn create_token(
     }
     if order.hosts.len() > HOSTS_MAX || (order.kind != IdentityKind::Service && !order.hosts.is_empty()) {
         return Err(TokenFault::Hosts);
+    }
+    if let Some(host) = order.hosts.iter().find(|host| host.parse::<IpAddr>().is_err() && !is_dns_name(host))
+    {
+        return Err(TokenFault::Host { host: host.clone() });
     }
     let (mut id, mut salt) = ([0; 10], [0; 16]);
     id.copy_from_slice(&random[..10]);

@@ -11,8 +11,11 @@ use touchmark_identity::{
     TrustDomain,
 };
 
-/// How far the authority's clock may be ahead of ours before one of the two must be wrong.
-pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
+/// How far the authority's clock may be ahead of `now` before its word is refused.
+///
+/// Wide, since a clock here that was set back must not stop revocations: the caller passes a `now` that is never
+/// before what it heard. Bounded, since an authority a year ahead would end every certificate of the fleet.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a peer presented, after its path was verified. Asked on cached paths, too.
 #[derive(Clone, Copy, Debug)]
@@ -250,6 +253,9 @@ impl StatusSet {
     }
 
     /// Time since the authority last spoke; weigh it with [`crate::StalenessClass::verdict`].
+    ///
+    /// Zero for a `now` before that moment, which says nothing: pass a `now` that is at least [`Self::issued_at`]
+    /// and the time measured since it came, or a clock that was set back hides the age.
     pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.issued_at)
     }

@@ -128,7 +128,7 @@ fn a_message_out_of_place_is_refused_with_what_to_do() {
     assert_eq!(
         set.apply(&ahead, now().plus(Duration::from_millis(1))).map(drop),
         Ok(()),
-        "one minute is borne"
+        "a day is borne"
     );
 }
 
@@ -268,7 +268,7 @@ fn a_heartbeat_makes_the_feed_young_and_an_earlier_one_does_not_make_it_old() {
     assert_eq!(set.age(later(10)), Duration::ZERO);
     assert_eq!(set.apply(&early, later(10)), Ok(vec![]));
     assert_eq!(set.age(later(12)), Duration::from_secs(2));
-    assert!(CLOCK_AHEAD_MAX <= Duration::from_secs(60));
+    assert_eq!(CLOCK_AHEAD_MAX, Duration::from_secs(86_400));
 }
 
 #[test]

@@ -1,63 +1,36 @@
 //! Decision logs that gateways shipped: kept frame by frame, held against the gateway's own signed heads, and
 //! read for sightings and for the first proof of a certificate.
+//!
+//! An archive that is not in order is set aside: its gateway gets nothing from us, all others do. What is in a
+//! file was validated before it was written, and nothing is promised before it is on disk. Blocking I/O.
 
+mod fault;
+mod frames;
+mod tally;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use fault::ArchiveFault;
+pub(crate) use frames::{decode, for_each_frame};
+pub(crate) use tally::{Position, Seen, Tally, Witnessed};
+
+use frames::with_length;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use touchmark_decisions::{Decision, DecisionReader, Frame, SequenceCheck};
-use touchmark_durable::{AppendFile, Mode, WriteFault, create_dir_durable, write_atomic};
-use touchmark_identity::Name;
-use touchmark_tlog::{Frontier, Hash, VerifierKey, leaf_hash, open_note};
+use touchmark_decisions::{Decision, DecisionReader, Frame, Record, SequenceCheck};
+use touchmark_durable::{AppendFile, Mode, create_dir_durable, write_atomic};
+use touchmark_identity::{EnvironmentName, Name};
+use touchmark_tlog::{Checkpoint, Frontier, VerifierKey, leaf_hash, open_note};
 
 /// Frames of one upload, together.
 pub(crate) const UPLOAD_OCTETS_MAX: usize = 1024 * 1024;
-const FRAMES_FILE: &str = "frames";
-const VKEY_FILE: &str = "vkey";
-const CHECKPOINT_FILE: &str = "checkpoint";
+pub(crate) const FRAMES_FILE: &str = "frames";
+pub(crate) const VKEY_FILE: &str = "vkey";
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
 
-/// Why frames were not taken, or an archive cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveFault {
-    /// Writing failed.
-    #[error(transparent)]
-    Write(#[from] WriteFault),
-    /// Reading failed.
-    #[error("cannot read the decision archive {path}: {source}")]
-    Read {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The gateway did not say with which key it signs.
-    #[error("the gateway has not registered its decision log's key")]
-    NotRegistered,
-    /// A gateway's log key does not change.
-    #[error("the gateway's decision log has another key than the one it registered")]
-    OtherKey,
-    /// Frames are missing or come twice: the next one wanted is named.
-    #[error("expected the frame of leaf {expected}")]
-    OutOfOrder {
-        /// The next leaf that is wanted.
-        expected: u64,
-    },
-    /// Not a frame of this gateway, or not the one that follows.
-    #[error("frame {leaf} is not acceptable: {what}")]
-    BadFrame {
-        /// Its leaf.
-        leaf: u64,
-        /// Why.
-        what: String,
-    },
-    /// The head does not cover the frames: the gateway shows two histories.
-    #[error("the gateway's signed head does not match the frames it sent")]
-    Fork,
-    /// Not a head of this log.
-    #[error("not a signed head of this gateway's log")]
-    BadHead,
-}
-
-struct Archive {
+/// What one gateway shipped.
+pub(crate) struct Archive {
     frames: AppendFile,
     directory: PathBuf,
     vkey: Option<VerifierKey>,
@@ -65,12 +38,18 @@ struct Archive {
     frontier: Frontier,
     sequence: SequenceCheck,
     reader: DecisionReader,
+    /// What may not be counted yet; `None` when only the file and the stored position tell.
+    tally: Option<Tally>,
 }
+
+/// Held while somebody works with an archive.
+type Shared = Arc<Mutex<Archive>>;
 
 /// All archives, one directory per gateway.
 pub(crate) struct Archives {
     root: PathBuf,
-    open: Mutex<BTreeMap<Name, Arc<Mutex<Archive>>>>,
+    /// Open ones, and what was found in those that were set aside.
+    known: Mutex<BTreeMap<Name, Result<Shared, String>>>,
 }
 
 /// What an upload brought.
@@ -80,26 +59,48 @@ pub(crate) struct Accepted {
     pub next_leaf: u64,
     /// The last head that was verified.
     pub checkpoint: Option<String>,
-    /// The decisions in the new frames.
-    pub decisions: Vec<Decision>,
-    /// Epoch and sequence number after them.
-    pub position: (u32, u64),
 }
 
 impl Archives {
     /// Archives below `root`.
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root, open: Mutex::default() }
+        Self { root, known: Mutex::default() }
     }
 
-    fn of(&self, gateway: &Name) -> Result<Arc<Mutex<Archive>>, ArchiveFault> {
-        let mut open = lock(&self.open);
-        if let Some(archive) = open.get(gateway) {
-            return Ok(Arc::clone(archive));
+    /// Works with a gateway's archive, alone.
+    ///
+    /// # Errors
+    /// [`ArchiveFault::Damaged`] when it was set aside, or is now; others when it cannot be opened at all.
+    pub(crate) fn with<T>(
+        &self,
+        gateway: &Name,
+        work: impl FnOnce(&mut Archive) -> T,
+    ) -> Result<T, ArchiveFault> {
+        let archive = self.of(gateway)?;
+        let mut archive = lock(&archive);
+        Ok(work(&mut archive))
+    }
+
+    fn of(&self, gateway: &Name) -> Result<Shared, ArchiveFault> {
+        let mut known = lock(&self.known);
+        let damaged = |what| ArchiveFault::Damaged { gateway: gateway.clone(), what };
+        if let Some(known) = known.get(gateway) {
+            return known.clone().map_err(damaged);
         }
-        let archive = Arc::new(Mutex::new(Archive::open(&self.root.join(gateway.as_str()), gateway)?));
-        open.insert(gateway.clone(), Arc::clone(&archive));
-        Ok(archive)
+        let opened = match Archive::open(&self.root.join(gateway.as_str()), gateway) {
+            Ok(archive) => Ok(Arc::new(Mutex::new(archive))),
+            // Perhaps it can be read the next time.
+            Err(fault @ (ArchiveFault::Write(_) | ArchiveFault::Read { .. })) => return Err(fault),
+            Err(fault) => {
+                tracing::error!(%gateway, %fault, "a decision archive is damaged and is set aside");
+                Err(match fault {
+                    ArchiveFault::Damaged { what, .. } => what,
+                    other => other.to_string(),
+                })
+            }
+        };
+        known.insert(gateway.clone(), opened.clone());
+        opened.map_err(damaged)
     }
 
     /// Remembers a gateway's log key, for ever.
@@ -108,39 +109,13 @@ impl Archives {
     /// [`ArchiveFault::OtherKey`] when it registered another one before.
     pub(crate) fn register(&self, gateway: &Name, vkey: &str) -> Result<(), ArchiveFault> {
         let key: VerifierKey = vkey.parse().map_err(|_| ArchiveFault::BadHead)?;
-        let archive = self.of(gateway)?;
-        let mut archive = lock(&archive);
-        match &archive.vkey {
-            Some(known) if *known == key => Ok(()),
-            Some(_) => Err(ArchiveFault::OtherKey),
-            None => {
-                write_atomic(&archive.directory.join(VKEY_FILE), vkey.as_bytes(), Mode::Private0600)?;
-                archive.vkey = Some(key);
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes frames in order, durably; frames that are here already are skipped.
-    ///
-    /// # Errors
-    /// [`ArchiveFault`]; frames before the bad one are kept.
-    pub(crate) fn accept(
-        &self,
-        gateway: &Name,
-        first_leaf: u64,
-        frames: &[Vec<u8>],
-        checkpoint: Option<&str>,
-    ) -> Result<Accepted, ArchiveFault> {
-        let archive = self.of(gateway)?;
-        let mut archive = lock(&archive);
-        archive.accept(first_leaf, frames, checkpoint)
+        self.with(gateway, |archive| archive.register(key, vkey))?
     }
 
     /// Visits every decision of every gateway, oldest first in each.
     ///
     /// # Errors
-    /// [`ArchiveFault`] when an archive cannot be read.
+    /// [`ArchiveFault`] when an archive cannot be read: an answer without it would look complete.
     pub(crate) fn visit(&self, mut each: impl FnMut(Decision)) -> Result<(), ArchiveFault> {
         for gateway in self.gateways()? {
             // Opening checks the frames and cuts a torn tail.
@@ -155,168 +130,255 @@ impl Archives {
         Ok(())
     }
 
-    /// Every gateway with an archive, and the epoch and sequence number after its last decision.
+    /// Every gateway with an archive, damaged ones too.
     ///
     /// # Errors
-    /// [`ArchiveFault`] when an archive cannot be read.
-    pub(crate) fn positions(&self) -> Result<BTreeMap<Name, (u32, u64)>, ArchiveFault> {
-        let mut positions = BTreeMap::new();
-        for gateway in self.gateways()? {
-            let archive = self.of(&gateway)?;
-            let position = lock(&archive).sequence.next().unwrap_or((0, 0));
-            positions.insert(gateway, position);
-        }
-        Ok(positions)
+    /// [`ArchiveFault::Read`].
+    pub(crate) fn gateways(&self) -> Result<Vec<Name>, ArchiveFault> {
+        gateways_below(&self.root)
     }
+}
 
-    fn gateways(&self) -> Result<Vec<Name>, ArchiveFault> {
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(ArchiveFault::Read { path: self.root.clone(), source }),
-        };
-        let mut names: Vec<Name> = entries
-            .filter_map(Result::ok)
-            .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
-            .collect();
-        names.sort();
-        Ok(names)
+/// Every gateway with an archive below a directory.
+///
+/// # Errors
+/// [`ArchiveFault::Read`].
+pub(crate) fn gateways_below(root: &Path) -> Result<Vec<Name>, ArchiveFault> {
+    let fault = |source| ArchiveFault::Read { path: root.to_owned(), source };
+    let entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(fault(source)),
+    };
+    let mut names: Vec<Name> = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(fault)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.parse::<Name>().ok()));
     }
+    names.sort();
+    Ok(names)
 }
 
 impl Archive {
     fn open(directory: &Path, gateway: &Name) -> Result<Self, ArchiveFault> {
         create_dir_durable(directory, Mode::Private0600)?;
+        let damaged = |what: &str| ArchiveFault::Damaged { gateway: gateway.clone(), what: what.into() };
+        let vkey = match text(directory, VKEY_FILE)? {
+            None => None,
+            Some(vkey) => {
+                Some(vkey.trim().parse::<VerifierKey>().map_err(|_| damaged("its key cannot be read"))?)
+            }
+        };
+        let checkpoint = text(directory, CHECKPOINT_FILE)?;
+        let head = match (&checkpoint, &vkey) {
+            (None, _) => None,
+            (Some(_), None) => return Err(damaged("its key is gone")),
+            (Some(note), Some(vkey)) => {
+                Some(open_note(note, vkey).map_err(|fault| damaged(&format!("its signed head: {fault}")))?)
+            }
+        };
         let path = directory.join(FRAMES_FILE);
         let mut frontier = Frontier::new();
         let mut sequence = SequenceCheck::new(gateway.clone());
         let mut reader = DecisionReader::new();
-        let whole = for_each_frame(&path, |leaf, bytes| {
+        let mut heads = Heads::new(head.as_ref(), &frontier);
+        let walked = for_each_frame(&path, |leaf, bytes| {
             let frame = decode(leaf, bytes)?;
-            sequence
-                .check(&frame)
-                .map_err(|fault| ArchiveFault::BadFrame { leaf, what: fault.to_string() })?;
+            follow(&mut sequence, leaf, &frame)?;
             drop(reader.read(&frame));
             frontier.append(leaf_hash(bytes));
+            heads.grown(&frontier);
             Ok(())
         })?;
+        if head.is_some() && !heads.matched {
+            return Err(damaged("its frames are not those of its signed head"));
+        }
+        if frontier.size() > 0 && vkey.is_none() {
+            return Err(damaged("its key is gone"));
+        }
         let mut frames = AppendFile::open(&path, Mode::Private0600)?;
         // A crash in the middle of an append leaves part of a frame that was never acknowledged.
-        frames.truncate(whole)?;
-        let text = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
-        Ok(Self {
-            frames,
-            directory: directory.to_owned(),
-            vkey: text(VKEY_FILE).and_then(|vkey| vkey.trim().parse().ok()),
-            checkpoint: text(CHECKPOINT_FILE),
-            frontier,
-            sequence,
-            reader,
-        })
+        if walked.tail > 0 {
+            frames.truncate(walked.whole)?;
+        }
+        let directory = directory.to_owned();
+        Ok(Self { frames, directory, vkey, checkpoint, frontier, sequence, reader, tally: None })
     }
 
-    fn accept(
+    fn register(&mut self, key: VerifierKey, vkey: &str) -> Result<(), ArchiveFault> {
+        match &self.vkey {
+            Some(known) if *known == key => Ok(()),
+            Some(_) => Err(ArchiveFault::OtherKey),
+            None => {
+                write_atomic(&self.directory.join(VKEY_FILE), vkey.as_bytes(), Mode::Private0600)?;
+                self.vkey = Some(key);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes frames in order, durably; frames that are here already are skipped. `home` is the environment
+    /// of the gateway, which sees no sessions of another.
+    ///
+    /// # Errors
+    /// [`ArchiveFault`]; good frames before a bad one are kept, durably. Under a head that is not theirs
+    /// none are.
+    pub(crate) fn accept(
         &mut self,
+        home: &EnvironmentName,
         first_leaf: u64,
         frames: &[Vec<u8>],
         checkpoint: Option<&str>,
     ) -> Result<Accepted, ArchiveFault> {
-        let vkey = self.vkey.clone().ok_or(ArchiveFault::NotRegistered)?;
+        let vkey = self.vkey.as_ref().ok_or(ArchiveFault::NotRegistered)?;
+        let head = match checkpoint {
+            None => None,
+            Some(note) => Some((note, open_note(note, vkey).map_err(|_| ArchiveFault::BadHead)?)),
+        };
         let expected = self.frontier.size();
         if first_leaf > expected {
             return Err(ArchiveFault::OutOfOrder { expected });
         }
         let known = usize::try_from(expected - first_leaf).unwrap_or(usize::MAX);
-        let mut decisions = Vec::new();
-        for bytes in frames.iter().skip(known) {
-            let leaf = self.frontier.size();
-            let frame = decode(leaf, bytes)?;
-            self.sequence
-                .check(&frame)
-                .map_err(|fault| ArchiveFault::BadFrame { leaf, what: fault.to_string() })?;
-            let length = u32::try_from(bytes.len())
-                .map_err(|_| ArchiveFault::BadFrame { leaf, what: "too long".into() })?;
-            self.frames.append(&[&length.to_be_bytes()[..], bytes].concat())?;
-            self.frontier.append(leaf_hash(bytes));
-            decisions.extend(self.reader.read(&frame));
-        }
-        self.frames.sync();
-        if let Some(note) = checkpoint {
-            self.hold_against(note, &vkey)?;
-        }
-        Ok(Accepted {
-            next_leaf: self.frontier.size(),
-            checkpoint: self.checkpoint.clone(),
-            decisions,
-            position: self.sequence.next().unwrap_or((0, 0)),
-        })
-    }
 
-    fn hold_against(&mut self, note: &str, vkey: &VerifierKey) -> Result<(), ArchiveFault> {
-        let head = open_note(note, vkey).map_err(|_| ArchiveFault::BadHead)?;
-        if head.size != self.frontier.size() {
-            // It covers frames that are still to come, or fewer than are here: the next one tells.
-            return Ok(());
+        // Nothing here is changed before everything that is to be written is known to be good.
+        let (mut sequence, mut frontier) = (self.sequence.clone(), self.frontier.clone());
+        let mut heads = Heads::new(head.as_ref().map(|(_, head)| head), &frontier);
+        let (mut good, mut octets, mut bad) = (Vec::new(), Vec::new(), None);
+        for bytes in frames.iter().skip(known) {
+            let leaf = frontier.size();
+            let judged = decode(leaf, bytes).and_then(|frame| {
+                at_home(home, leaf, &frame)?;
+                let written = with_length(leaf, bytes)?;
+                follow(&mut sequence, leaf, &frame)?;
+                Ok((frame, written))
+            });
+            match judged {
+                Ok((frame, written)) => {
+                    frontier.append(leaf_hash(bytes));
+                    heads.grown(&frontier);
+                    good.push(frame);
+                    octets.extend_from_slice(&written);
+                }
+                Err(fault) => {
+                    bad = Some(fault);
+                    break;
+                }
+            }
         }
-        if head.root != self.frontier.root() {
+        if heads.forked {
             return Err(ArchiveFault::Fork);
         }
-        write_atomic(&self.directory.join(CHECKPOINT_FILE), note.as_bytes(), Mode::Private0600)?;
-        self.checkpoint = Some(note.to_owned());
-        Ok(())
+        if !good.is_empty() {
+            self.frames.append(&octets)?;
+            (self.sequence, self.frontier) = (sequence, frontier);
+            for decision in good.iter().flat_map(|frame| self.reader.read(frame)) {
+                if let Some(tally) = &mut self.tally {
+                    tally.add(&decision);
+                }
+            }
+            self.frames.sync();
+        }
+        // One that covers frames that are still to come, or fewer than are here, is not kept: the next one tells.
+        if let (true, Some((note, _))) = (heads.matched, &head) {
+            write_atomic(&self.directory.join(CHECKPOINT_FILE), note.as_bytes(), Mode::Private0600)?;
+            self.checkpoint = Some((*note).to_owned());
+        }
+        match bad {
+            Some(fault) => Err(fault),
+            None => Ok(Accepted { next_leaf: self.frontier.size(), checkpoint: self.checkpoint.clone() }),
+        }
+    }
+
+    /// What is kept here beyond the position up to which it was counted, and the position after it. `None`
+    /// when that is nothing.
+    ///
+    /// # Errors
+    /// [`ArchiveFault`] when the file cannot be read.
+    pub(crate) fn uncounted(
+        &mut self,
+        counted: Position,
+    ) -> Result<Option<(&Tally, Position)>, ArchiveFault> {
+        let reached = match self.sequence.next() {
+            Some(reached) if reached > counted => reached,
+            _ => return Ok(None),
+        };
+        // After a start, and after a count of which nobody knows whether it was stored, the file tells.
+        let tally = match self.tally.take().filter(|tally| tally.from() == counted) {
+            Some(tally) => tally,
+            None => self.tally_from(counted)?,
+        };
+        Ok(Some((&*self.tally.insert(tally), reached)))
+    }
+
+    /// Everything before `counted` stands in the rows.
+    pub(crate) fn counted(&mut self, counted: Position) {
+        self.tally = Some(Tally::new(counted));
+    }
+
+    fn tally_from(&self, counted: Position) -> Result<Tally, ArchiveFault> {
+        let (mut tally, mut reader) = (Tally::new(counted), DecisionReader::new());
+        for_each_frame(&self.directory.join(FRAMES_FILE), |leaf, bytes| {
+            let frame = decode(leaf, bytes)?;
+            reader.read(&frame).iter().for_each(|decision| tally.add(decision));
+            Ok(())
+        })?;
+        Ok(tally)
     }
 }
 
-fn decode(leaf: u64, bytes: &[u8]) -> Result<Frame, ArchiveFault> {
-    Frame::decode(bytes).map_err(|fault| ArchiveFault::BadFrame { leaf, what: fault.to_string() })
+/// Holds a signed head against a log that grows past it.
+struct Heads<'a> {
+    head: Option<&'a Checkpoint>,
+    matched: bool,
+    forked: bool,
+}
+
+impl<'a> Heads<'a> {
+    fn new(head: Option<&'a Checkpoint>, frontier: &Frontier) -> Self {
+        let mut heads = Self { head, matched: false, forked: false };
+        heads.grown(frontier);
+        heads
+    }
+
+    fn grown(&mut self, frontier: &Frontier) {
+        if let Some(head) = self.head.filter(|head| head.size == frontier.size()) {
+            self.matched = head.root == frontier.root();
+            self.forked = !self.matched;
+        }
+    }
+}
+
+fn follow(sequence: &mut SequenceCheck, leaf: u64, frame: &Frame) -> Result<(), ArchiveFault> {
+    let bad = |what: String| ArchiveFault::BadFrame { leaf, what };
+    sequence.check(frame).map(drop).map_err(|fault| bad(fault.to_string()))
+}
+
+/// A gateway decides about peers of its own environment only.
+pub(crate) fn at_home(home: &EnvironmentName, leaf: u64, frame: &Frame) -> Result<(), ArchiveFault> {
+    for record in &frame.records {
+        if let Record::SessionOpened(opened) = record
+            && opened.environment != *home
+        {
+            let what =
+                format!("a session of environment `{}`, the gateway is of `{home}`", opened.environment);
+            return Err(ArchiveFault::BadFrame { leaf, what });
+        }
+    }
+    Ok(())
+}
+
+/// A file beside the frames, if there is one.
+pub(crate) fn text(directory: &Path, name: &str) -> Result<Option<String>, ArchiveFault> {
+    let path = directory.join(name);
+    match std::fs::read(&path) {
+        // What is no text is no key and no head either: whoever reads it says so.
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ArchiveFault::Read { path, source }),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads the frames of a file; gives the octets of all whole ones.
-pub(crate) fn for_each_frame(
-    path: &Path,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), ArchiveFault>,
-) -> Result<u64, ArchiveFault> {
-    use std::io::Read;
-    let fault = |source| ArchiveFault::Read { path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(source) => return Err(fault(source)),
-    };
-    let mut input = std::io::BufReader::with_capacity(256 * 1024, file);
-    let (mut whole, mut leaf, mut frame) = (0, 0, Vec::new());
-    loop {
-        let mut length = [0; 4];
-        if input.read_exact(&mut length).is_err() {
-            return Ok(whole);
-        }
-        let length = u64::from(u32::from_be_bytes(length));
-        if length > touchmark_decisions::FRAME_OCTETS_MAX as u64 {
-            return Err(ArchiveFault::BadFrame { leaf, what: "longer than a frame can be".into() });
-        }
-        frame.clear();
-        let read = (&mut input).take(length).read_to_end(&mut frame).map_err(fault)?;
-        if read as u64 != length {
-            return Ok(whole);
-        }
-        each(leaf, &frame)?;
-        whole += 4 + length;
-        leaf += 1;
-    }
-}
-
-/// The root over an archive's frames, and how many there are.
-pub(crate) fn root_of(path: &Path, size: u64) -> Result<(u64, Hash), ArchiveFault> {
-    let mut frontier = Frontier::new();
-    for_each_frame(path, |leaf, bytes| {
-        if leaf < size {
-            frontier.append(leaf_hash(bytes));
-        }
-        Ok(())
-    })?;
-    Ok((frontier.size(), frontier.root()))
 }

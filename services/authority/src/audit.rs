@@ -1,18 +1,22 @@
 //! Audit from outside: the journal's log, its entries, the rows, and every gateway's decision log, recomputed
 //! from the files alone. Works beside a running authority; shares no state with it.
 
-use crate::archive::{ArchiveFault, for_each_frame, root_of};
-use crate::config::{database, decisions, log, log_vkey};
+mod decisions;
+#[cfg(test)]
+mod tests;
+
+use crate::archive::ArchiveFault;
+use crate::config::{database, decisions as archives, log, log_vkey};
 use crate::store::SqliteStore;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-use touchmark_decisions::{Frame, SequenceCheck};
-use touchmark_identity::Name;
-use touchmark_inventory::{Store, StoreFault, Tables, project};
-use touchmark_journal::Entry;
+use touchmark_identity::{Fingerprint, Name};
+use touchmark_inventory::{LogHead, Store, StoreFault, Tables, project};
+use touchmark_journal::{Entry, Event};
 use touchmark_tilelog::{AuditReport, WitnessFinding, audit_dir};
-use touchmark_tlog::{Checkpoint, Hash, VerifierKey, leaf_hash, open_note};
+use touchmark_tlog::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash, open_note};
 
 /// Entries read from the database at a time.
 const BATCH: usize = 4096;
@@ -49,6 +53,9 @@ pub enum AuditFault {
         /// Which.
         seq: u64,
     },
+    /// The head that the database holds as the floor of the log.
+    #[error("the log head in the database: {0}")]
+    Head(String),
     /// Rows that the journal does not explain.
     #[error("the rows differ from what the journal says; first difference: {0}")]
     Rows(String),
@@ -76,6 +83,11 @@ pub struct GatewayAudit {
     pub decisions: u64,
     /// Frames covered by a verified head.
     pub covered: u64,
+    /// Octets behind the last whole frame: the beginning of one that is being written, or was at a crash.
+    /// Nobody was told that it is here.
+    pub unfinished: u64,
+    /// Rows of sightings that the decisions gave again.
+    pub sightings: usize,
 }
 
 /// Everything holds.
@@ -105,9 +117,16 @@ impl fmt::Display for AuditOutcome {
         for gateway in &self.gateways {
             writeln!(
                 f,
-                "decisions {}: {} decisions in {} frames, no gap; {} frames under its signed head",
-                gateway.gateway, gateway.decisions, gateway.frames, gateway.covered
+                "decisions {}: {} decisions in {} frames, no gap; {} frames under its signed head; {} sightings add up",
+                gateway.gateway, gateway.decisions, gateway.frames, gateway.covered, gateway.sightings
             )?;
+            if gateway.unfinished > 0 {
+                writeln!(
+                    f,
+                    "          {}: {} octets of a frame that is being written, or was when the authority died",
+                    gateway.gateway, gateway.unfinished
+                )?;
+            }
         }
         if self.gateways.is_empty() {
             writeln!(f, "decisions no data")?;
@@ -131,13 +150,18 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
     let witness: Option<Checkpoint> = witness
         .map(|note| open_note(note, &key).map_err(|fault| AuditFault::Witness(fault.to_string())))
         .transpose()?;
+    let store = SqliteStore::open_to_read(&database(data))?;
+    // Before the log: a running authority signs the log's head first.
+    let floor = store.log_head()?;
     let mut leaves: Vec<Hash> = Vec::new();
     let report = audit_dir(&log(data), &key, witness.as_ref(), |index, leaf| {
         leaves.push(leaf_hash(leaf));
         Entry::read(index, leaf, None).map(drop).map_err(|fault| fault.to_string())
     })?;
-    let store = SqliteStore::open_to_read(&database(data))?;
-    let (entries, rows) = replay(&store, &report, &leaves)?;
+    // It may have been the authority's first moment.
+    let floor = if floor.is_none() && report.size > 0 { store.log_head()? } else { floor };
+    audit_floor(floor.as_ref(), &key, &report, &leaves)?;
+    let Replayed { entries, rows, fingerprints } = replay(&store, &report, &leaves)?;
     Ok(AuditOutcome {
         size: report.size,
         root: report.root.to_string(),
@@ -147,12 +171,78 @@ pub fn verify(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditF
             WitnessFinding::Compared { size } => format!("compared with an outside head of {size} leaves"),
             WitnessFinding::NotCompared => "not compared with an outside head".to_owned(),
         },
-        gateways: audit_gateways(&decisions(data))?,
+        gateways: decisions::audit(&archives(data), &store, fingerprints)?,
         checkpoint: report.note,
     })
 }
 
-fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<(u64, usize), AuditFault> {
+/// The head that the database holds keeps the log from being cut back: it must be one of this log's own.
+fn audit_floor(
+    floor: Option<&LogHead>,
+    key: &VerifierKey,
+    report: &AuditReport,
+    leaves: &[Hash],
+) -> Result<(), AuditFault> {
+    let fault = |what: String| Err(AuditFault::Head(what));
+    let Some(floor) = floor else {
+        return match report.size {
+            0 => Ok(()),
+            leaves => fault(format!("it is gone, the log has {leaves} leaves")),
+        };
+    };
+    let head = match open_note(&floor.note, key) {
+        Ok(head) => head,
+        Err(why) => return fault(why.to_string()),
+    };
+    if head.size != floor.size {
+        return fault(format!("its row says {} leaves, its note {}", floor.size, head.size));
+    }
+    // Only the first moment of an authority is so short that its log grows from nothing between two looks.
+    let size = usize::try_from(head.size).ok().filter(|size| *size <= leaves.len());
+    let Some(covered) = size.and_then(|size| leaves.get(..size)) else {
+        return fault(format!("it covers {} leaves, the log's own {}", head.size, report.size));
+    };
+    let mut frontier = Frontier::new();
+    covered.iter().for_each(|leaf| frontier.append(*leaf));
+    if frontier.root() != head.root {
+        return fault("it was signed over other leaves".into());
+    }
+    Ok(())
+}
+
+/// What a replay of the journal gave.
+struct Replayed {
+    entries: u64,
+    rows: usize,
+    /// Every certificate that was issued.
+    fingerprints: BTreeSet<Fingerprint>,
+}
+
+/// Whether an event says only half without its private part. Nothing erases one yet, so none may be missing.
+fn has_private_part(event: &Event) -> bool {
+    match event {
+        Event::TokenCreated(_)
+        | Event::DeviceRegistered(_)
+        | Event::CertificateIntended(_)
+        | Event::CertificateIssued(_) => true,
+        Event::AuthorityCreated(_)
+        | Event::EnvironmentCreated(_)
+        | Event::ProfileActivated(_)
+        | Event::PartyRegistered(_)
+        | Event::CertificateBurned(_)
+        | Event::CertificateConfirmed(_)
+        | Event::CertificateSuperseded(_)
+        | Event::CertificatesRevoked(_)
+        | Event::StandingChanged(_)
+        | Event::PolicyActivated(_)
+        | Event::CrlPublished(_)
+        | Event::EnforcementReported(_)
+        | Event::Refused(_)
+        | Event::Started(_) => false,
+    }
+}
+
+fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<Replayed, AuditFault> {
     // Rows first: a commit that comes between the two reads shows as entries to replay on top, so read rows
     // until two looks at the journal's length agree.
     let (rows, length) = loop {
@@ -166,6 +256,7 @@ fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<(u
         return Err(AuditFault::Entry { seq: length, what: "in the log but not in the database".into() });
     }
     let mut tables = Tables::default();
+    let mut fingerprints = BTreeSet::new();
     let mut seq = 0;
     while seq < length {
         let batch = store.journal_from(seq, BATCH)?;
@@ -180,6 +271,12 @@ fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<(u
             if logged.is_some_and(|leaf| *leaf != leaf_hash(&stored.leaf)) {
                 return Err(AuditFault::Leaf { seq });
             }
+            if stored.entry.private.is_none() && has_private_part(&stored.entry.event) {
+                return Err(AuditFault::Entry { seq, what: "its private part is missing".into() });
+            }
+            if let Event::CertificateIssued(issued) = &stored.entry.event {
+                fingerprints.insert(issued.fingerprint);
+            }
             let changes =
                 project(&stored.entry).map_err(|fault| AuditFault::Entry { seq, what: fault.to_string() })?;
             changes.into_iter().for_each(|change| tables.apply(change));
@@ -193,48 +290,5 @@ fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<(u
         let first = differing.or(extra).cloned().unwrap_or_default();
         return Err(AuditFault::Rows(first.chars().take(300).collect()));
     }
-    Ok((length, rows.len()))
-}
-
-fn audit_gateways(root: &Path) -> Result<Vec<GatewayAudit>, AuditFault> {
-    let Ok(directory) = std::fs::read_dir(root) else { return Ok(Vec::new()) };
-    let mut names: Vec<Name> = directory
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
-        .collect();
-    names.sort();
-    names.iter().map(|gateway| audit_gateway(&root.join(gateway.as_str()), gateway)).collect()
-}
-
-fn audit_gateway(directory: &Path, gateway: &Name) -> Result<GatewayAudit, AuditFault> {
-    let fault = |what: String| AuditFault::Decisions { gateway: gateway.clone(), what };
-    let path = directory.join("frames");
-    let mut sequence = SequenceCheck::new(gateway.clone());
-    let (mut frames, mut decisions) = (0, 0);
-    for_each_frame(&path, |leaf, bytes| {
-        let bad = |what: String| ArchiveFault::BadFrame { leaf, what };
-        let frame = Frame::decode(bytes).map_err(|why| bad(why.to_string()))?;
-        sequence.check(&frame).map_err(|why| bad(why.to_string()))?;
-        decisions += frame.records.iter().filter(|record| record.is_decision()).count() as u64;
-        frames += 1;
-        Ok(())
-    })
-    .map_err(|why| fault(why.to_string()))?;
-    let text = |name: &str| std::fs::read_to_string(directory.join(name)).ok();
-    let covered = match (text("vkey"), text("checkpoint")) {
-        (Some(vkey), Some(note)) => {
-            let key: VerifierKey = vkey.trim().parse().map_err(|_| fault("its key cannot be read".into()))?;
-            let head = open_note(&note, &key).map_err(|why| fault(why.to_string()))?;
-            let (size, root) = root_of(&path, head.size)?;
-            if size < head.size {
-                return Err(fault(format!("{} frames, its head covers {}", size, head.size)));
-            }
-            if root != head.root {
-                return Err(fault("its signed head does not match the frames".into()));
-            }
-            head.size
-        }
-        _ => 0,
-    };
-    Ok(GatewayAudit { gateway: gateway.to_string(), frames, decisions, covered })
+    Ok(Replayed { entries: length, rows: rows.len(), fingerprints })
 }

@@ -1,15 +1,49 @@
 //! Confirmation by use: a certificate whose key was proven at any listener of ours becomes the current one.
 
+use crate::archive::Witnessed;
 use crate::commit::Commits;
 use crate::feed::{Feeds, supersession};
 use crate::hierarchy::Hierarchy;
 use std::sync::Arc;
 use std::time::Duration;
-use touchmark_identity::{Actor, Fingerprint};
+use touchmark_identity::{Actor, EnvironmentName, Fingerprint};
 use touchmark_inventory::{CertificateRow, CertificateState, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_ra::confirm;
+
+/// Before whom a key was proven.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proven<'a> {
+    /// Before us: the handshake was our own.
+    Here,
+    /// Before a gateway, which wrote it down. Its word is good for devices of its own environment.
+    AtGateway {
+        /// The gateway's.
+        environment: &'a EnvironmentName,
+        /// What it wrote.
+        witnessed: &'a Witnessed,
+    },
+}
+
+impl Proven<'_> {
+    /// Whether this proof says anything about the certificate.
+    fn covers(self, row: &CertificateRow) -> bool {
+        match self {
+            Self::Here => true,
+            Self::AtGateway { environment, witnessed } => {
+                row.kind == IdentityKind::Operational
+                    && row.scope.environment.as_ref() == Some(environment)
+                    && witnessed.environment == *environment
+                    && row.fingerprint == Some(witnessed.fingerprint)
+                    && row.identity.as_ref().is_some_and(|identity| identity.name == witnessed.handle)
+            }
+        }
+    }
+}
+
+/// How often a confirmation is decided again when rows change under it; a later use tries again anyway.
+const TRIES: usize = 4;
 
 /// The use case.
 pub(crate) struct Confirmations {
@@ -25,28 +59,44 @@ impl Confirmations {
         Self { commits, hierarchy, feeds, clock }
     }
 
-    /// Records that the key of this certificate was proven; does nothing when that is known.
+    /// Records that the key of this certificate was proven; does nothing when that is known, or when whoever
+    /// says so has no say about it.
     ///
     /// # Errors
     /// [`StoreFault`]; a later use confirms it.
-    pub(crate) async fn proven(&self, fingerprint: &Fingerprint, cause: &str) -> Result<(), StoreFault> {
-        let store = self.commits.store();
-        let Some(row) = store.certificate_by_fingerprint(fingerprint)? else { return Ok(()) };
-        if row.state != CertificateState::Issued {
-            return Ok(());
+    pub(crate) async fn proven(
+        &self,
+        fingerprint: &Fingerprint,
+        proven: Proven<'_>,
+        cause: &str,
+    ) -> Result<(), StoreFault> {
+        for _ in 0..TRIES {
+            let Some(row) = self.commits.store().certificate_by_fingerprint(fingerprint)? else {
+                return Ok(());
+            };
+            if row.state != CertificateState::Issued {
+                return Ok(());
+            }
+            if !proven.covers(&row) {
+                tracing::warn!(certificate = %row.certificate, ?proven, "a proof by somebody who has no say about it");
+                return Ok(());
+            }
+            let siblings = self.siblings(&row)?;
+            let (actor, overlap) = (self.actor(&row), self.overlap(&row));
+            let Some(command) = confirm(actor, cause, &row, &siblings, overlap, self.clock.now()) else {
+                return Ok(());
+            };
+            match self.commits.commit(command).await {
+                // It, or a sibling, changed meanwhile: look again.
+                Err(StoreFault::Conflict(_)) => {}
+                outcome => {
+                    outcome?;
+                    self.announce(&row, &siblings);
+                    return Ok(());
+                }
+            }
         }
-        let siblings = self.siblings(&row)?;
-        let actor = self.actor(&row);
-        let overlap = self.overlap(&row);
-        let Some(command) = confirm(actor, cause, &row, &siblings, overlap, self.clock.now()) else {
-            return Ok(());
-        };
-        match self.commits.commit(command).await {
-            // Another use confirmed it first.
-            Err(StoreFault::Conflict(_)) => return Ok(()),
-            outcome => outcome?,
-        };
-        self.announce(&siblings)
+        Ok(())
     }
 
     fn siblings(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -78,20 +128,22 @@ impl Confirmations {
     }
 
     /// Tells gateways which older certificates are refused, and from when.
-    fn announce(&self, siblings: &[CertificateRow]) -> Result<(), StoreFault> {
-        let store = self.commits.store();
-        for before in siblings.iter().filter(|row| row.state != CertificateState::Superseded) {
-            let Some(now) = store.certificate(before.certificate)? else { continue };
-            let superseded = now.state == CertificateState::Superseded;
-            if let (true, Some(environment), Some(change)) =
-                (superseded, &now.scope.environment, supersession(&now))
-            {
-                let published = self.feeds.publish(environment, vec![change], self.clock.now());
-                if let Err(fault) = published {
-                    tracing::error!(%fault, "a supersession is recorded but not in the feed");
-                }
-            }
+    fn announce(&self, proven: &CertificateRow, siblings: &[CertificateRow]) {
+        let Some(environment) = &proven.scope.environment else { return };
+        let older = || siblings.iter().filter(|row| row.state != CertificateState::Superseded);
+        if older().next().is_none() {
+            return;
         }
-        Ok(())
+        let store = self.commits.store();
+        let read = || {
+            let mut changes = Vec::new();
+            for before in older() {
+                changes.extend(store.certificate(before.certificate)?.as_ref().and_then(supersession));
+            }
+            Ok(changes)
+        };
+        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
+            tracing::error!(%fault, "a supersession is recorded but not in the feed yet");
+        }
     }
 }

@@ -13,10 +13,10 @@ use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault};
 use touchmark_journal::{Event, Standing};
 use touchmark_listen::Clock;
-use touchmark_ra::{ContainmentFault, Mandate, ban, quarantine, release, revoke};
-use touchmark_status::{Change, Position};
+use touchmark_ra::{ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate};
+use touchmark_status::{Change as FeedChange, Position};
 
-/// A gateway that polled within this time is expected to report.
+/// A gateway that polled within this time is waited for; others are named as silent at once.
 const GATEWAY_SILENT: Duration = Duration::from_secs(30);
 
 /// What to do.
@@ -47,6 +47,19 @@ pub(crate) enum ContainFault {
     /// A device without an environment cannot exist.
     #[error("the device has no environment")]
     NoEnvironment,
+}
+
+/// One decided change, on its way to rows, feed and CRL.
+struct Change<'a> {
+    environment: EnvironmentName,
+    /// For people: the device's name, or the identity of the certificate.
+    name: String,
+    /// The device whose standing changes.
+    holder: Option<&'a DeviceRow>,
+    /// The rows that die.
+    dead: Vec<CertificateRow>,
+    command: Command,
+    rule: String,
 }
 
 /// The use case.
@@ -89,43 +102,84 @@ impl Containments {
             Verb::Ban(reason) => ban(mandate, device, &certificates, reason, now)?,
         };
         let dead = killed_by(&command, &certificates);
+        let name = device.name.as_ref().map_or_else(|| touchmark_api::NO_DATA.into(), ToString::to_string);
+        let holder = match verb {
+            Verb::Revoke(_) => None,
+            Verb::Quarantine(_) | Verb::Release | Verb::Ban(_) => Some(device),
+        };
+        let change = Change { environment, name, holder, dead, command, rule };
+        self.carry_out(change, dry_run, wait).await
+    }
+
+    /// Kills one certificate, whoever holds it; the device's tokens and standing stay.
+    ///
+    /// # Errors
+    /// [`ContainFault`].
+    pub(crate) async fn revoke_one(
+        &self,
+        mandate: Mandate,
+        rule: String,
+        row: &CertificateRow,
+        reason: RevocationReason,
+        dry_run: bool,
+        wait: Duration,
+    ) -> Result<ContainmentOutcome, ContainFault> {
+        let environment = row.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
+        let command = revoke_certificate(mandate, row, reason, self.clock.now())?;
+        let name = row.identity.as_ref().map_or_else(|| touchmark_api::NO_DATA.into(), ToString::to_string);
+        let change = Change { environment, name, holder: None, dead: vec![row.clone()], command, rule };
+        self.carry_out(change, dry_run, wait).await
+    }
+
+    async fn carry_out(
+        &self,
+        change: Change<'_>,
+        dry_run: bool,
+        wait: Duration,
+    ) -> Result<ContainmentOutcome, ContainFault> {
         let mut outcome = ContainmentOutcome {
-            device: device.name.as_ref().map_or_else(|| touchmark_api::NO_DATA.into(), ToString::to_string),
+            device: change.name.clone(),
             seq: None,
             accepted_at: None,
             dry_run,
-            certificates: dead
+            certificates: change
+                .dead
                 .iter()
                 .map(|row| row.fingerprint.map_or_else(|| row.certificate.to_string(), |f| f.to_string()))
                 .collect(),
             sessions_closed: 0,
             gateways: Vec::new(),
             gateways_silent: Vec::new(),
-            rule,
+            rule: change.rule.clone(),
         };
         if dry_run {
             return Ok(outcome);
         }
-        let feed = self.feeds.of(&environment)?;
-        let expected = feed.seen_since(Timestamp::from_unix_ms(
-            now.unix_ms().saturating_sub(u64::try_from(GATEWAY_SILENT.as_millis()).unwrap_or(u64::MAX)),
-        ));
+        let feed = self.feeds.of(&change.environment)?;
+        let now = self.clock.now();
+        let known = feed.seen();
+        let awaited: Vec<Name> = known
+            .iter()
+            .filter(|(_, at)| now.since(*at) < GATEWAY_SILENT)
+            .map(|(name, _)| name.clone())
+            .collect();
         let before = feed.applied();
-        // Durable first; what follows is effect, and each part of it is made good by the next start.
-        let receipt = self.commits.commit(command).await?;
+        // Durable first; what follows is effect, and each part of it is made good by the upkeep.
+        let receipt = self.commits.commit(change.command.clone()).await?;
         self.log.wake();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
-        let position = self.take_effect(&environment, device, verb, &dead).await?;
-        feed.wait_until_applied(position, &expected, wait).await;
+        let position = self.take_effect(&change).await?;
+        feed.wait_until_applied(position, &awaited, wait).await;
         let applied = feed.applied();
         let total = |all: &std::collections::BTreeMap<Name, crate::feed::Applied>, name: &Name| {
             all.get(name).map_or(0, |applied| applied.sessions_closed_total)
         };
-        for name in &expected {
+        for (name, _) in &known {
             match applied.get(name).filter(|applied| applied.position >= position) {
                 Some(report) => {
-                    outcome.sessions_closed += total(&applied, name) - total(&before, name);
+                    let closed = total(&applied, name).saturating_sub(total(&before, name));
+                    outcome.sessions_closed = outcome.sessions_closed.saturating_add(closed);
                     outcome
                         .gateways
                         .push(GatewayApplied { name: name.to_string(), applied_at: report.at.to_string() });
@@ -137,39 +191,35 @@ impl Containments {
     }
 
     /// Tells the gateways, then signs the CRL: the feed is what ends sessions.
-    async fn take_effect(
-        &self,
-        environment: &EnvironmentName,
-        device: &DeviceRow,
-        verb: Verb,
-        dead: &[CertificateRow],
-    ) -> Result<Position, ContainFault> {
+    async fn take_effect(&self, change: &Change<'_>) -> Result<Position, ContainFault> {
         let store = self.commits.store();
-        let mut changes = Vec::new();
-        if let Some(handle) = device.name.clone() {
-            let now_standing = store.device(device.device)?.map_or(device.standing, |row| row.standing);
-            changes.extend(match (verb, feed_standing(now_standing)) {
-                (Verb::Revoke(_), _) => None,
-                (_, Some(standing)) => Some(Change::SetStanding { handle, standing }),
-                (_, None) => Some(Change::ClearStanding(handle)),
-            });
-        }
-        let mut shards = BTreeSet::new();
-        for before in dead {
-            if let Some(row) = store.certificate(before.certificate)? {
-                changes.extend(revocation(&row));
-                changes.extend(row.spki.map(Change::DenyKey));
-                shards.insert(row.crl_shard);
+        let read = || {
+            let mut changes = Vec::new();
+            if let Some((device, handle)) = change.holder.and_then(|d| d.name.clone().map(|name| (d, name))) {
+                let standing = store.device(device.device)?.map_or(device.standing, |row| row.standing);
+                changes.push(match feed_standing(standing) {
+                    Some(standing) => FeedChange::SetStanding { handle, standing },
+                    None => FeedChange::ClearStanding(handle),
+                });
             }
-        }
-        let position = self.feeds.publish(environment, changes, self.clock.now())?;
-        if let Some(trust) = self.hierarchy.trust_of(environment).filter(|_| !shards.is_empty()) {
+            for before in &change.dead {
+                if let Some(row) = store.certificate(before.certificate)? {
+                    changes.extend(revocation(&row));
+                    changes.extend(row.spki.map(FeedChange::DenyKey));
+                }
+            }
+            Ok(changes)
+        };
+        let published = self.feeds.publish(&change.environment, self.clock.now(), read);
+        let shards: BTreeSet<u32> = change.dead.iter().map(|row| row.crl_shard).collect();
+        // Neither waits for the other to succeed; what fails is made good by the upkeep.
+        if let Some(trust) = self.hierarchy.trust_of(&change.environment).filter(|_| !shards.is_empty()) {
             let shards: Vec<u32> = shards.into_iter().collect();
             if let Err(fault) = self.crls.sign_now(&trust, &shards).await {
                 tracing::error!(%fault, "revoked and told to gateways, but the CRL is still the old one");
             }
         }
-        Ok(position)
+        Ok(published?)
     }
 
     /// Quarantines whose time is over end by themselves: the device's standing goes back to active.

@@ -102,10 +102,18 @@ impl Crls {
     /// # Errors
     /// [`CrlPublishFault`]; gateways are told by the feed all the same.
     pub(crate) async fn sign_now(&self, trust: &Trust, shards: &[u32]) -> Result<(), CrlPublishFault> {
+        let mut outcome = Ok(());
         for shard in shards {
-            self.sign_issuing(trust, *shard).await?;
+            let signed = self.sign_issuing(trust, *shard).await;
+            if signed.is_err() {
+                // The upkeep signs what is missing.
+                self.lock()
+                    .entry((trust.issuing.version(), *shard))
+                    .and_modify(|old| old.due = self.clock.now());
+            }
+            outcome = outcome.and(signed);
         }
-        Ok(())
+        outcome
     }
 
     fn shards(&self, trust: &Trust) -> Result<std::ops::Range<u32>, CrlPublishFault> {

@@ -2,19 +2,20 @@
 
 use crate::commit::Commits;
 use crate::entropy::random;
+use crate::feed::{Feeds, supersession};
 use crate::hierarchy::{Hierarchy, Trust};
 use crate::keyed_lock::KeyedLocks;
 use crate::sha256;
 use std::sync::Arc;
 use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};
 use touchmark_enrol::{EnrolmentRequest, PresentedCredential};
-use touchmark_identity::{Actor, Name, TokenId};
+use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name};
 use touchmark_inventory::{
-    CertificateRow, CertificateState, Command, Conflict, Precondition, StoreFault, TokenRow,
+    CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, StoreFault, TokenRow,
 };
-use touchmark_journal::{BurnCause, Draft, Envelope, IdentityKind, Salt};
+use touchmark_journal::{BurnCause, Draft, Envelope, Event, IdentityKind, Salt};
 use touchmark_listen::Clock;
-use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit, burn};
+use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit, burn, take_place};
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
 
@@ -60,14 +61,16 @@ pub(crate) struct Enrolled {
 pub(crate) struct Enrolments {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
+    feeds: Arc<Feeds>,
     clock: Clock,
-    in_flight: KeyedLocks<(TokenId, Name)>,
+    /// One enrolment at a time per identity, whatever tokens it has.
+    in_flight: KeyedLocks<(EnvironmentName, IdentityKind, Name)>,
 }
 
 impl Enrolments {
     /// Wires it.
-    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, clock: Clock) -> Self {
-        Self { commits, hierarchy, clock, in_flight: KeyedLocks::default() }
+    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, feeds: Arc<Feeds>, clock: Clock) -> Self {
+        Self { commits, hierarchy, feeds, clock, in_flight: KeyedLocks::default() }
     }
 
     /// Enrols by token. The same token with the same request gets the same certificate until it is
@@ -88,17 +91,38 @@ impl Enrolments {
         let PresentedCredential::Token { username, password } = request.credential() else {
             return Err(EnrolmentFault::NoCredential);
         };
-        let store = self.commits.store();
-        let token = store.token_by_secret(&sha256(password.expose().as_bytes()))?.ok_or(Refusal::Token)?;
-        let _turn = self.in_flight.lock((token.token, username.clone())).await;
-        if let Some(again) = self.answer_again(request, &token, username, &trust).await? {
+        let secret = sha256(password.expose().as_bytes());
+        let token = self.commits.store().token_by_secret(&secret)?.ok_or(Refusal::Token)?;
+        let identity = (trust.environment.name.clone(), token.kind, username.clone());
+        let _turn = self.in_flight.lock(identity).await;
+        match self.enrol_in_turn(request, &secret, username, &trust, cause).await {
+            // Something moved between reading and committing: a revocation, or the commit of a request whose
+            // caller went away. What it is for good is seen by reading once more.
+            Err(EnrolmentFault::Store(StoreFault::Conflict(_))) => {
+                self.enrol_in_turn(request, &secret, username, &trust, cause).await.map_err(refused_by_commit)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn enrol_in_turn(
+        &self,
+        request: &EnrolmentRequest,
+        secret: &[u8; 32],
+        username: &Name,
+        trust: &Trust,
+        cause: &'static str,
+    ) -> Result<Enrolled, EnrolmentFault> {
+        let token = || -> Result<TokenRow, EnrolmentFault> {
+            Ok(self.commits.store().token_by_secret(secret)?.ok_or(Refusal::Token)?)
+        };
+        if let Some(again) = self.answer_again(request, &token()?, username, trust).await? {
             return Ok(again);
         }
-        let Some(token) = store.token_by_secret(&sha256(password.expose().as_bytes()))? else {
-            return Err(Refusal::Token.into());
-        };
-        let admitted = self.admit(request, &token, username, &trust, cause)?;
-        let logged = self.issue(admitted, &trust, token.kind).await?;
+        // Read again: a burn gave a use back.
+        let token = token()?;
+        let admitted = self.admit(request, &token, username, trust, cause)?;
+        let logged = self.issue(admitted, trust, token.kind).await?;
         let chain = [trust.issuing.certificate().clone(), trust.root.clone()];
         Ok(Enrolled { certificate: logged.certificate().clone(), chain })
     }
@@ -112,20 +136,19 @@ impl Enrolments {
         username: &Name,
         trust: &Trust,
     ) -> Result<Option<Enrolled>, EnrolmentFault> {
-        let same = |row: &&CertificateRow| {
-            row.csr_sha256 == Some(request.csr().digest())
-                && row.identity.as_ref().is_some_and(|identity| identity.name == *username)
+        let same = |row: &CertificateRow| {
+            row.identity.as_ref().is_some_and(|identity| identity.name == *username)
                 && row.scope.environment.as_ref() == Some(&trust.environment.name)
         };
-        let rows = self.commits.store().certificates_of_token(token.token)?;
-        let Some(row) = rows.iter().find(same) else { return Ok(None) };
+        let row = self.commits.store().certificate_of_request(token.token, &request.csr().digest())?;
+        let Some(row) = row.filter(same) else { return Ok(None) };
         match (row.state, &row.der) {
             (CertificateState::Issued, Some(der)) => Ok(Some(Enrolled {
                 certificate: Certificate::from_der(der)?,
                 chain: [trust.issuing.certificate().clone(), trust.root.clone()],
             })),
             (CertificateState::Intended, _) => {
-                let command = burn(recovery_actor(), row, BurnCause::Crash, self.clock.now());
+                let command = burn(recovery_actor(), &row, BurnCause::Crash, self.clock.now());
                 self.commits.commit(command).await?;
                 Ok(None)
             }
@@ -147,9 +170,9 @@ impl Enrolments {
             IdentityKind::Service | IdentityKind::Operator => None,
         };
         let certificates = match (&device, token.kind) {
-            (Some(device), _) => store.certificates_of_device(device.device)?,
-            (None, IdentityKind::Service | IdentityKind::Operator) => {
-                store.certificates_of_party(token.kind, username)?
+            (Some(device), _) => self.certificates_of(&Holder::Device(device.device))?,
+            (None, kind @ (IdentityKind::Service | IdentityKind::Operator)) => {
+                self.certificates_of(&Holder::Party { kind, name: username.clone() })?
             }
             (None, IdentityKind::Operational) => Vec::new(),
         };
@@ -165,6 +188,13 @@ impl Enrolments {
         Ok(admit(request, &facts, cause, self.clock.now(), random())?)
     }
 
+    fn certificates_of(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
+        match holder {
+            Holder::Device(device) => self.commits.store().certificates_of_device(*device),
+            Holder::Party { kind, name } => self.commits.store().certificates_of_party(*kind, name),
+        }
+    }
+
     /// Plan, record, sign, record, hand out.
     async fn issue(
         &self,
@@ -174,6 +204,10 @@ impl Enrolments {
     ) -> Result<LoggedCertificate, EnrolmentFault> {
         let profile = trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
         let Admitted { order, mut preconditions, mut entries, envelope } = admitted;
+        let holder = match order.parts().device {
+            Some(device) => Holder::Device(device),
+            None => Holder::Party { kind, name: order.parts().identity.name.clone() },
+        };
         let planned = plan(
             order,
             &profile.profile,
@@ -187,12 +221,12 @@ impl Enrolments {
         let (event, private) = planned.intent(sha256);
         entries.push(Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) });
         // A crash before this commit leaves nothing; after it, an open intent that recovery burns.
-        self.commits.commit(Command { preconditions, entries }).await.map_err(refused_by_commit)?;
+        self.commits.commit(Command { preconditions, entries }).await?;
         let certificate = planned.certificate();
         let recorded = Recorded::assert_recorded(planned);
         match issue(recorded, &*trust.signer) {
             // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
-            Ok(issued) => self.log(issued, envelope).await,
+            Ok(issued) => self.log(issued, envelope, &holder, &trust.environment.name).await,
             Err(fault) => {
                 self.burn_now(certificate, BurnCause::SigningFault).await;
                 Err(fault.into())
@@ -200,25 +234,59 @@ impl Enrolments {
         }
     }
 
+    /// Makes the certificate durable, in the place of what the identity never proved.
     async fn log(
         &self,
         issued: IssuedCertificate,
         envelope: Envelope,
+        holder: &Holder,
+        environment: &EnvironmentName,
     ) -> Result<LoggedCertificate, EnrolmentFault> {
-        let (event, private) = issued.event();
-        let draft = Draft { envelope, event, private: Some((Salt(random()), private)) };
-        // Refused when the device was revoked meanwhile: the certificate is dead and is not handed out.
-        let alive =
-            Precondition::CertificateInState { certificate: issued.id(), state: CertificateState::Intended };
-        let receipt = self
-            .commits
-            .commit(Command { preconditions: vec![alive], entries: vec![draft] })
-            .await
-            .map_err(refused_by_commit)?;
-        Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq))
+        let mine = issued.id();
+        loop {
+            let (event, private) = issued.event();
+            let draft = Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) };
+            // Refused when the device was revoked meanwhile: the certificate is dead and is not handed out.
+            let alive =
+                Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
+            let mut command = Command { preconditions: vec![alive], entries: vec![draft] };
+            let siblings = self.certificates_of(holder)?;
+            take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
+            let replaced = superseded_by(&command);
+            match self.commits.commit(command).await {
+                Ok(receipt) => {
+                    self.announce(environment, &replaced);
+                    return Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq));
+                }
+                // A sibling was confirmed or revoked meanwhile, which happens once to each.
+                Err(StoreFault::Conflict(Conflict {
+                    failed: Precondition::CertificateInState { certificate, .. },
+                })) if certificate != mine => {}
+                Err(StoreFault::Conflict(_)) => return Err(Refusal::TokenVoid.into()),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
     }
 
-    async fn burn_now(&self, certificate: touchmark_identity::CertificateId, cause: BurnCause) {
+    /// Tells gateways what is refused from now on. Recorded already: a fault here takes nothing back.
+    fn announce(&self, environment: &EnvironmentName, replaced: &[CertificateId]) {
+        if replaced.is_empty() {
+            return;
+        }
+        let read = || {
+            let mut changes = Vec::with_capacity(replaced.len());
+            for certificate in replaced {
+                changes
+                    .extend(self.commits.store().certificate(*certificate)?.as_ref().and_then(supersession));
+            }
+            Ok(changes)
+        };
+        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
+            tracing::error!(%fault, "a supersession is recorded but not in the feed");
+        }
+    }
+
+    async fn burn_now(&self, certificate: CertificateId, cause: BurnCause) {
         let Ok(Some(row)) = self.commits.store().certificate(certificate) else { return };
         let command = burn(recovery_actor(), &row, cause, self.clock.now());
         if let Err(fault) = self.commits.commit(command).await {
@@ -232,19 +300,24 @@ pub(crate) fn recovery_actor() -> Actor {
     Actor::automation("recovery".parse().expect("the word is a name"))
 }
 
-/// What changed between reading and committing, as the refusal that reading would have given.
-fn refused_by_commit(fault: StoreFault) -> EnrolmentFault {
-    match fault {
-        StoreFault::Conflict(Conflict { failed: Precondition::TokenUsable { .. } }) => {
-            Refusal::TokenUsed.into()
-        }
-        StoreFault::Conflict(Conflict { failed: Precondition::KeyUsable { .. } }) => Refusal::Key.into(),
-        StoreFault::Conflict(Conflict { failed: Precondition::DeviceNameFree { name, .. } }) => {
-            Refusal::DeviceExists { name }.into()
-        }
-        StoreFault::Conflict(Conflict { failed: Precondition::CertificateInState { .. } }) => {
-            Refusal::TokenVoid.into()
-        }
-        other => other.into(),
+fn superseded_by(command: &Command) -> Vec<CertificateId> {
+    let superseded = |draft: &Draft| match &draft.event {
+        Event::CertificateSuperseded(superseded) => Some(superseded.certificate),
+        _ => None,
+    };
+    command.entries.iter().filter_map(superseded).collect()
+}
+
+/// What the commit of an intent found, and reading again did not show, as the refusal that it means.
+fn refused_by_commit(fault: EnrolmentFault) -> EnrolmentFault {
+    let EnrolmentFault::Store(StoreFault::Conflict(Conflict { failed })) = fault else { return fault };
+    match failed {
+        Precondition::TokenUsable { .. } => Refusal::TokenUsed.into(),
+        Precondition::KeyUsable { .. } => Refusal::Key.into(),
+        Precondition::DeviceNameFree { name, .. } => Refusal::DeviceExists { name }.into(),
+        failed => StoreFault::from(Conflict { failed }).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,16 +4,18 @@
 use crate::commit::Commits;
 use crate::entropy::random;
 use crate::feed::{Feeds, PublishFault};
-use crate::hierarchy::{Hierarchy, HierarchyFault};
+use crate::hierarchy::{Hierarchy, HierarchyFault, Trust, authority_key};
 use crate::keys::{KeyVault, VaultFault};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{AuthorityFault, create_issuing, create_root};
+use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_atomic};
 use touchmark_identity::{
     Actor, AuthorityVersionId, EnvironmentName, Incarnation, Name, OrganisationName, ProfileVersionId,
     Timestamp, TrustDomain,
 };
-use touchmark_inventory::{AuthorityRow, Command, Precondition, StoreFault};
+use touchmark_inventory::{AuthorityRow, Command, Conflict, Precondition, StoreFault};
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
     PolicyActivated, ProfileActivated, Scope,
@@ -99,6 +101,10 @@ pub(crate) struct Environments {
     pub incarnation: Incarnation,
     /// The clock.
     pub clock: Clock,
+    /// Where each environment's trust anchors are written for people.
+    pub anchors: PathBuf,
+    /// One creation at a time: what was free when the key was made is still free at the commit.
+    pub creating: tokio::sync::Mutex<()>,
 }
 
 impl Environments {
@@ -108,12 +114,12 @@ impl Environments {
     /// [`EnvironmentFault`].
     pub(crate) async fn ensure_root(&self) -> Result<(AuthorityRow, Arc<dyn Signer>), EnvironmentFault> {
         if let Some(row) = self.root()? {
-            let signer = self.vault.open_or_create(&row.authority_version.to_string(), KeyAlgorithm::P256)?;
+            let signer = authority_key(&row, &self.vault)?;
             return Ok((row, Arc::new(signer)));
         }
         let now = self.clock.now();
         let version = AuthorityVersionId::draw(now, random());
-        let signer = self.vault.open_or_create(&version.to_string(), KeyAlgorithm::P256)?;
+        let signer = self.vault.create(&version.to_string(), KeyAlgorithm::P256)?;
         let name = format!("{} root", self.organisation);
         let certificate = create_root(&name, &signer, self.incarnation, now, random())?;
         let event = Event::AuthorityCreated(AuthorityCreated {
@@ -152,10 +158,12 @@ impl Environments {
         if !(DEVICE_LIFETIME_MIN..=DEVICE_LIFETIME_MAX).contains(&plan.device_lifetime) {
             return Err(EnvironmentFault::Lifetime);
         }
+        let _one = self.creating.lock().await;
+        self.check_free(plan)?;
         let (root, root_signer) = self.ensure_root().await?;
         let now = self.clock.now();
         let version = AuthorityVersionId::draw(now, random());
-        let signer = self.vault.open_or_create(&version.to_string(), KeyAlgorithm::P256)?;
+        let signer = self.vault.create(&version.to_string(), KeyAlgorithm::P256)?;
         let common_name = format!("{} issuing", plan.name);
         let issuing = create_issuing(
             &common_name,
@@ -199,6 +207,22 @@ impl Environments {
         }
     }
 
+    /// Before a key is made for it.
+    fn check_free(&self, plan: &EnvironmentPlan) -> Result<(), EnvironmentFault> {
+        let rows = self.commits.store().environments()?;
+        if rows.iter().any(|row| row.name == plan.name) {
+            return Err(EnvironmentFault::Exists(plan.name.clone()));
+        }
+        // The route refuses a taken trust domain in words; here only those arrive that were created meanwhile.
+        match rows.into_iter().find(|row| row.trust_domain == plan.trust_domain) {
+            Some(row) => {
+                Err(StoreFault::from(Conflict { failed: Precondition::EnvironmentFree { name: row.name } })
+                    .into())
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Makes a created environment issue and feed.
     ///
     /// # Errors
@@ -212,8 +236,27 @@ impl Environments {
         let store = self.commits.store();
         hierarchy.reload(&**store, &self.vault)?;
         let trust = hierarchy.trust_of(name).ok_or(EnvironmentFault::NoRoot)?;
-        Ok(feeds.open(&trust, &**store, self.clock.now())?)
+        feeds.open(&trust, &**store, self.clock.now())?;
+        if let Err(fault) = write_anchors(&self.anchors, &trust) {
+            tracing::error!(%fault, "the environment's anchors are not in a file yet; the next start writes them");
+        }
+        Ok(())
     }
+}
+
+/// The file with an environment's trust anchors.
+pub(crate) fn anchors_file(directory: &Path, environment: &EnvironmentName) -> PathBuf {
+    directory.join(format!("{environment}.pem"))
+}
+
+/// Writes what people give to devices and tools: issuing certificate and root.
+///
+/// # Errors
+/// [`WriteFault`].
+pub(crate) fn write_anchors(directory: &Path, trust: &Trust) -> Result<(), WriteFault> {
+    create_dir_durable(directory, Mode::Public0644)?;
+    let pem: String = trust.chain().iter().map(|certificate| certificate.to_pem()).collect();
+    write_atomic(&anchors_file(directory, &trust.environment.name), pem.as_bytes(), Mode::Public0644)
 }
 
 /// The product itself, before there is an operator.

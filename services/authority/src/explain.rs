@@ -13,7 +13,7 @@ use touchmark_identity::{
     ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, SerialNumber, SpiffeId,
     SpkiHash, Timestamp,
 };
-use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, StoreFault};
+use touchmark_inventory::{CertificateRow, DeviceRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorVerb;
@@ -234,12 +234,14 @@ impl Explain {
         rows: &[CertificateRow],
         environment: Option<&EnvironmentName>,
     ) -> Result<Answer<Vec<Revoker>>, ExplainFault> {
-        let (Some(_), Some(environment)) = (device, environment) else { return Ok(Answer::no_data()) };
-        let revocable = rows.iter().any(|row| row.state.is_live() || row.state == CertificateState::Intended);
-        if !revocable {
-            return Ok(Answer::Known(Vec::new()));
-        }
-        let able = self.operators.who_can(OperatorVerb::DeviceRevoke, environment)?;
+        let Some(environment) = environment else { return Ok(Answer::no_data()) };
+        // A device is revoked whole, tokens included; of an operator or service, its live certificates are.
+        let verb = match device {
+            Some(_) => OperatorVerb::DeviceRevoke,
+            None if rows.iter().any(|row| row.state.is_live()) => OperatorVerb::OperatorEnrol,
+            None => return Ok(Answer::Known(Vec::new())),
+        };
+        let able = self.operators.who_can(verb, environment)?;
         let revokers = able.into_iter().map(|(party, rule)| Revoker {
             kind: match party.kind {
                 IdentityKind::Operator => ActorKind::Person.as_str(),

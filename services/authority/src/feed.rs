@@ -36,6 +36,8 @@ pub enum PublishFault {
 struct Feed {
     writer: FeedWriter,
     deltas: VecDeque<(u64, Vec<u8>)>,
+    /// A publication failed after its event was durable.
+    behind: bool,
 }
 
 /// What a gateway said it has in force.
@@ -95,7 +97,7 @@ impl Feeds {
         writer.publish(state_of(trust, store, now)?, now, &self.signer)?;
         let (news, _) = watch::channel(writer.position());
         let feed = EnvironmentFeed {
-            inner: Mutex::new(Feed { writer, deltas: VecDeque::new() }),
+            inner: Mutex::new(Feed { writer, deltas: VecDeque::new(), behind: false }),
             news,
             applied: watch::channel(BTreeMap::new()).0,
             seen: Mutex::default(),
@@ -112,19 +114,25 @@ impl Feeds {
         lock(&self.feeds).get(environment).cloned().ok_or_else(|| PublishFault::Unknown(environment.clone()))
     }
 
-    /// Signs and pushes changes that are already durable; gives the feed position that carries them.
+    /// Signs and pushes what rows say now; gives the feed position that carries it.
+    ///
+    /// `read` runs while the feed is held, so that whatever is published last was also read last: two acts on
+    /// one device cannot overtake each other between rows and feed.
     ///
     /// # Errors
-    /// [`PublishFault`] when a reader would refuse them.
+    /// [`PublishFault`]; the feed is marked, and [`Feeds::repair`] makes it good from the rows.
     pub(crate) fn publish(
         &self,
         environment: &EnvironmentName,
-        changes: Vec<Change>,
         now: Timestamp,
+        read: impl FnOnce() -> Result<Vec<Change>, StoreFault>,
     ) -> Result<Position, PublishFault> {
         let feed = self.of(environment)?;
         let mut inner = lock(&feed.inner);
+        inner.behind = true;
+        let changes = read()?;
         let wire = inner.writer.publish(changes, now, &self.signer)?;
+        inner.behind = false;
         let position = inner.writer.position();
         inner.deltas.push_back((position.seq, wire));
         if inner.deltas.len() > DELTAS_MAX {
@@ -133,6 +141,26 @@ impl Feeds {
         drop(inner);
         feed.news.send_replace(position);
         Ok(position)
+    }
+
+    /// Publishes the whole state of each feed that missed something.
+    ///
+    /// # Errors
+    /// [`PublishFault`] of the first that failed.
+    pub(crate) fn repair(
+        &self,
+        hierarchy: &Hierarchy,
+        store: &dyn Store,
+        now: Timestamp,
+    ) -> Result<(), PublishFault> {
+        for trust in hierarchy.all() {
+            let name = &trust.environment.name;
+            let behind = lock(&self.of(name)?.inner).behind;
+            if behind {
+                self.publish(name, now, || state_of(&trust, store, now))?;
+            }
+        }
+        Ok(())
     }
 
     /// What a gateway that holds `held` needs next: deltas, else a heartbeat; a snapshot if it cannot go on.
@@ -164,6 +192,12 @@ impl Feeds {
         Ok(body)
     }
 
+    /// Drops entries about certificates that ended before `now`; gives how many.
+    pub(crate) fn prune(&self, now: Timestamp) -> usize {
+        let feeds: Vec<_> = lock(&self.feeds).values().cloned().collect();
+        feeds.iter().map(|feed| lock(&feed.inner).writer.prune(now)).sum()
+    }
+
     /// The verifier that gateways are given.
     pub(crate) fn signer(&self) -> &FeedSigner {
         &self.signer
@@ -184,29 +218,33 @@ impl EnvironmentFeed {
         lock(&self.seen).insert(gateway.clone(), now);
     }
 
-    /// Gateways that polled at or after `since`.
-    pub(crate) fn seen_since(&self, since: Timestamp) -> Vec<Name> {
-        lock(&self.seen).iter().filter(|(_, at)| **at >= since).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// When each gateway last polled.
+    /// The gateways that polled in this epoch, and when last.
     pub(crate) fn seen(&self) -> Vec<(Name, Timestamp)> {
         lock(&self.seen).iter().map(|(name, at)| (name.clone(), *at)).collect()
     }
 
-    /// Keeps a gateway's report; sessions closed add up.
+    /// Keeps a gateway's report; sessions closed add up. Says whether it was news: a position that rises.
+    /// `None` for a position that this feed never had.
     pub(crate) fn acknowledge(
         &self,
         gateway: &Name,
         position: Position,
         at: Timestamp,
         sessions_closed: u64,
-    ) {
+    ) -> Option<bool> {
+        if position > *self.news.borrow() {
+            return None;
+        }
+        let mut news = false;
         self.applied.send_modify(|all| {
-            let before = all.get(gateway).map_or(0, |applied| applied.sessions_closed_total);
-            let sessions_closed_total = before.saturating_add(sessions_closed);
+            let before = all.get(gateway).copied();
+            news = before.is_none_or(|applied| applied.position < position);
+            let sessions_closed_total =
+                before.map_or(0, |applied| applied.sessions_closed_total).saturating_add(sessions_closed);
+            let position = before.map_or(position, |applied| applied.position.max(position));
             all.insert(gateway.clone(), Applied { position, at, sessions_closed_total });
         });
+        Some(news)
     }
 
     /// What the gateways have in force now.

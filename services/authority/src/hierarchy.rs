@@ -2,14 +2,14 @@
 
 use crate::keys::{KeyVault, VaultFault};
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use touchmark_ca::{AuthorityFault, IssuingAuthority, Profile};
 use touchmark_identity::{AuthorityVersionId, EnvironmentName, Incarnation, Name, ProfileVersionId};
 use touchmark_inventory::{AuthorityRow, EnvironmentRow, ProfileRow, Store, StoreFault};
 use touchmark_journal::{AuthorityKind, IdentityKind};
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::{Certificate, KeyAlgorithm, Signer};
+use touchmark_x509::{Certificate, Signer, SoftwareKey};
 
 /// Why the hierarchy cannot be read. An operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +74,20 @@ pub(crate) struct Hierarchy {
     profile_names: RwLock<HashMap<ProfileVersionId, Name>>,
     incarnation: Incarnation,
     crl_url_base: String,
+    /// Held from reading rows to putting them in force: a slow reader must not undo what a quick one read later.
+    reloading: Mutex<()>,
+}
+
+/// The key of an authority, held against its certificate.
+///
+/// # Errors
+/// [`HierarchyFault`] when the key is missing or not the certificate's: it is never made here.
+pub(crate) fn authority_key(row: &AuthorityRow, vault: &KeyVault) -> Result<SoftwareKey, HierarchyFault> {
+    let key = vault.open(&row.authority_version.to_string())?;
+    if key.public_key().spki_hash() != Certificate::from_der(&row.certificate)?.spki_hash() {
+        return Err(HierarchyFault::KeyMismatch(row.authority_version));
+    }
+    Ok(key)
 }
 
 impl Hierarchy {
@@ -87,8 +101,13 @@ impl Hierarchy {
         incarnation: Incarnation,
         crl_url_base: String,
     ) -> Result<Self, HierarchyFault> {
-        let hierarchy =
-            Self { by_name: RwLock::default(), profile_names: RwLock::default(), incarnation, crl_url_base };
+        let hierarchy = Self {
+            by_name: RwLock::default(),
+            profile_names: RwLock::default(),
+            incarnation,
+            crl_url_base,
+            reloading: Mutex::default(),
+        };
         hierarchy.reload(store, vault)?;
         Ok(hierarchy)
     }
@@ -98,6 +117,7 @@ impl Hierarchy {
     /// # Errors
     /// As [`Hierarchy::load`]; what was in force stays in force.
     pub(crate) fn reload(&self, store: &dyn Store, vault: &KeyVault) -> Result<(), HierarchyFault> {
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let authorities = store.authorities()?;
         let profiles = store.profiles()?;
         let mut fresh = HashMap::new();
@@ -130,11 +150,7 @@ impl Hierarchy {
     ) -> Result<Trust, HierarchyFault> {
         let version = issuing.authority_version;
         let certificate = Certificate::from_der(&issuing.certificate)?;
-        let signer: Arc<dyn Signer> =
-            Arc::new(vault.open_or_create(&version.to_string(), KeyAlgorithm::P256)?);
-        if signer.public_key().spki_hash() != certificate.spki_hash() {
-            return Err(HierarchyFault::KeyMismatch(version));
-        }
+        let signer: Arc<dyn Signer> = Arc::new(authority_key(issuing, vault)?);
         let mut authority = IssuingAuthority::new(
             version,
             certificate,

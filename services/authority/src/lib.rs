@@ -37,6 +37,7 @@ mod upkeep;
 mod views;
 
 pub use config::AuthorityConfig;
+pub use keys::VaultFault;
 pub use start::{Authority, StartFault, start};
 pub use store::SqliteStore;
 

@@ -120,6 +120,20 @@ impl Operators {
     ) -> Result<Permitted, CallerFault> {
         let denied = || CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone() };
         let act = act_of(verb).ok_or_else(denied)?;
+        self.mandate_for(caller, verb, act, environment)
+    }
+
+    /// Asks the policy for a mandate for `act`, under the permission `verb`.
+    ///
+    /// # Errors
+    /// [`CallerFault::Denied`].
+    pub(crate) fn mandate_for(
+        &self,
+        caller: &Caller,
+        verb: OperatorVerb,
+        act: Act,
+        environment: &EnvironmentName,
+    ) -> Result<Permitted, CallerFault> {
         let rule = self.permits(caller, verb, environment)?;
         let actor = match caller.kind {
             IdentityKind::Operator => Actor::person(caller.name.clone()),

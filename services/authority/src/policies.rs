@@ -10,12 +10,21 @@ use touchmark_listen::Clock;
 use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
 use touchmark_ra::{Act, Mandate};
 
+/// A policy stands whole in one journal leaf of at most 65,535 octets, envelope and version included.
+const BUNDLE_OCTETS_MAX: usize = 60_000;
+
 /// Why a policy is not in force.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PolicyActivationFault {
     /// Every fault of the bundle.
     #[error(transparent)]
     Policy(#[from] PolicyFaults),
+    /// It would not fit into one journal leaf.
+    #[error("a policy bundle has at most {BUNDLE_OCTETS_MAX} octets, this one has {octets}")]
+    TooLarge {
+        /// As given.
+        octets: usize,
+    },
     /// The mandate is for something else.
     #[error("the operator was permitted another act")]
     Mandate,
@@ -50,7 +59,11 @@ impl Policies {
     ///
     /// # Errors
     /// Every fault at once.
-    pub(crate) fn check(bundle: &PolicyBundle) -> Result<([u8; 32], Vec<String>), PolicyFaults> {
+    pub(crate) fn check(bundle: &PolicyBundle) -> Result<([u8; 32], Vec<String>), PolicyActivationFault> {
+        let octets = bundle.to_canonical_bytes().len();
+        if octets > BUNDLE_OCTETS_MAX {
+            return Err(PolicyActivationFault::TooLarge { octets });
+        }
         let compiled = CompiledPolicy::compile(bundle)?;
         Ok((compiled.version().0, compiled.rule_ids().map(ToString::to_string).collect()))
     }
@@ -73,14 +86,15 @@ impl Policies {
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(environment.clone()) };
         let envelope =
             Envelope { scope, actor: mandate.actor().clone(), cause: "api/policy".into(), at: now };
-        let event = Event::PolicyActivated(PolicyActivated {
-            version,
-            files: bundle.files.clone(),
-            topics: bundle.topics.clone(),
-        });
+        let event =
+            Event::PolicyActivated(PolicyActivated { version, files: bundle.files, topics: bundle.topics });
         let entries = vec![Draft { envelope, event, private: None }];
         self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
-        self.feeds.publish(environment, vec![policy_change(version, bundle.files, bundle.topics)], now)?;
+        let read = || {
+            let row = self.commits.store().policy(environment)?;
+            Ok(row.map(|row| policy_change(row.version, row.files, row.topics)).into_iter().collect())
+        };
+        self.feeds.publish(environment, now, read)?;
         Ok((version, rules))
     }
 }

@@ -1,15 +1,20 @@
 //! What decision logs say about certificates: where they were used, and that their keys were proven.
+//!
+//! Frames are kept first and counted after, under one lock per gateway: what a fault or a crash leaves between
+//! the two is counted from the archive the next time.
 
-use crate::archive::{Accepted, ArchiveFault, Archives};
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::archive::{Accepted, Archive, ArchiveFault, Archives};
 use crate::commit::Commits;
-use crate::confirmation::Confirmations;
+use crate::confirmation::{Confirmations, Proven};
 use crate::operators::Caller;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use touchmark_decisions::{Decision, Proof, Verdict};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name, OrganisationName};
-use touchmark_inventory::{SightingRow, StoreFault};
-use touchmark_journal::Scope;
+use tokio::runtime::Handle;
+use touchmark_identity::{EnvironmentName, Name, OrganisationName};
+use touchmark_inventory::StoreFault;
+use touchmark_journal::{IdentityKind, Scope};
 
 /// Why an upload was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +25,6 @@ pub enum UploadFault {
     /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
-}
-
-/// Decisions of one gateway that were archived and not counted.
-#[derive(Default)]
-struct Late {
-    environment: Option<EnvironmentName>,
-    decisions: Vec<Decision>,
-    position: (u32, u64),
 }
 
 /// The use case.
@@ -43,111 +40,107 @@ pub(crate) struct DecisionIntake {
 }
 
 impl DecisionIntake {
-    /// Archives frames, then counts what they say. Counting is repeated after a crash in between only for
-    /// decisions at or after the stored position, so nothing counts twice.
+    /// Remembers a gateway's log key, for ever.
     ///
     /// # Errors
     /// [`UploadFault`].
+    pub(crate) async fn register(self: &Arc<Self>, gateway: &Name, vkey: &str) -> Result<(), UploadFault> {
+        let (intake, gateway, vkey) = (Arc::clone(self), gateway.clone(), vkey.to_owned());
+        aside(move || Ok(intake.archives.register(&gateway, &vkey)?)).await
+    }
+
+    /// Archives frames, then counts what they say, and what earlier ones said that is not counted yet.
+    ///
+    /// # Errors
+    /// [`UploadFault`]; frames that were kept are on disk and will be counted.
     pub(crate) async fn take(
-        &self,
+        self: &Arc<Self>,
         gateway: &Caller,
         first_leaf: u64,
         frames: &[Vec<u8>],
         checkpoint: Option<&str>,
     ) -> Result<Accepted, UploadFault> {
-        let accepted = self.archives.accept(&gateway.name, first_leaf, frames, checkpoint)?;
-        self.count(&gateway.name, &gateway.environment, &accepted.decisions, accepted.position).await?;
-        Ok(accepted)
+        let (intake, gateway) = (Arc::clone(self), gateway.clone());
+        let (frames, checkpoint) = (frames.to_vec(), checkpoint.map(ToOwned::to_owned));
+        aside(move || {
+            intake.archives.with(&gateway.name, |archive| {
+                let accepted =
+                    archive.accept(&gateway.environment, first_leaf, &frames, checkpoint.as_deref());
+                let counted = intake.count(archive, &gateway.name, &gateway.environment);
+                if let (Err(_), Err(fault)) = (&accepted, &counted) {
+                    tracing::error!(gateway = %gateway.name, %fault, "decisions are kept but not counted yet");
+                }
+                let accepted = accepted?;
+                counted.map(|()| accepted)
+            })?
+        })
+        .await
     }
 
-    /// Counts what a crash left archived but uncounted.
+    /// Counts what a crash left archived but uncounted. An archive that is not in order is left aside.
     ///
     /// # Errors
-    /// [`UploadFault`].
-    pub(crate) async fn catch_up(&self) -> Result<(), UploadFault> {
-        let mut late: BTreeMap<Name, Late> = BTreeMap::new();
-        let store = self.commits.store();
-        let mut counted: BTreeMap<Name, (u32, u64)> = BTreeMap::new();
-        for (gateway, _) in self.archives.positions()? {
-            let position = store.sightings_position(&gateway)?.unwrap_or((0, 0));
-            counted.insert(gateway, position);
-        }
-        self.archives.visit(|decision| {
-            let position = counted.get(&decision.id.gateway).copied().unwrap_or((0, 0));
-            if (decision.id.epoch, decision.id.sequence) < position {
-                return;
+    /// [`UploadFault`]: the rows, or the directory of the archives.
+    pub(crate) async fn catch_up(self: &Arc<Self>) -> Result<(), UploadFault> {
+        let intake = Arc::clone(self);
+        aside(move || {
+            let parties = intake.commits.store().parties()?;
+            for gateway in intake.archives.gateways()? {
+                let party =
+                    parties.iter().find(|party| party.kind == IdentityKind::Service && party.name == gateway);
+                let Some(home) = party.and_then(|party| party.scope.environment.as_ref()) else {
+                    tracing::error!(%gateway, "there is a decision archive of a gateway that nobody registered");
+                    continue;
+                };
+                match intake.archives.with(&gateway, |archive| intake.count(archive, &gateway, home)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(UploadFault::Store(fault))) => return Err(fault.into()),
+                    Err(fault) | Ok(Err(UploadFault::Archive(fault))) => {
+                        tracing::error!(%gateway, %fault, "the authority starts without a decision archive");
+                    }
+                }
             }
-            let late = late.entry(decision.id.gateway.clone()).or_default();
-            if let Some(session) = &decision.session {
-                late.environment = Some(session.environment.clone());
-            }
-            late.position = (decision.id.epoch, decision.id.sequence + 1);
-            late.decisions.push(decision);
-        })?;
-        for (gateway, late) in late {
-            if let Some(environment) = late.environment {
-                self.count(&gateway, &environment, &late.decisions, late.position).await?;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
-    async fn count(
+    /// Brings rows and certificates up to what the archive holds. Only forwards: rows that are ahead of the
+    /// archive stay as they are, and the audit says so. For a thread that may block.
+    fn count(
         &self,
+        archive: &mut Archive,
         gateway: &Name,
         environment: &EnvironmentName,
-        decisions: &[Decision],
-        position: (u32, u64),
     ) -> Result<(), UploadFault> {
-        if decisions.is_empty() {
-            return Ok(());
-        }
         let store = self.commits.store();
         let counted = store.sightings_position(gateway)?.unwrap_or((0, 0));
-        let fresh = decisions.iter().filter(|decision| (decision.id.epoch, decision.id.sequence) >= counted);
+        let Some((tally, reached)) = archive.uncounted(counted)? else { return Ok(()) };
+        // Proofs first: the position says that they were told, too.
+        for witnessed in tally.proven() {
+            let proven = Proven::AtGateway { environment, witnessed };
+            Handle::current().block_on(self.confirmations.proven(
+                &witnessed.fingerprint,
+                proven,
+                "gateway",
+            ))?;
+        }
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(environment.clone()) };
-        let mut rows: BTreeMap<(Fingerprint, &'static str, String), SightingRow> = BTreeMap::new();
-        let mut proven = BTreeSet::new();
-        for decision in fresh {
-            let Some(fingerprint) = decision.certificate() else { continue };
-            if decision.proof() == Some(Proof::Mtls) {
-                proven.insert(fingerprint);
-            }
-            add(&mut rows, &scope, gateway, fingerprint, decision);
-        }
-        let rows: Vec<SightingRow> = rows.into_values().collect();
-        store.add_sightings(gateway, position, &rows)?;
-        for fingerprint in proven {
-            self.confirmations.proven(&fingerprint, "gateway").await?;
-        }
+        store.add_sightings(gateway, reached, &tally.rows(&scope, gateway))?;
+        archive.counted(reached);
         Ok(())
     }
 }
 
-fn add(
-    rows: &mut BTreeMap<(Fingerprint, &'static str, String), SightingRow>,
-    scope: &Scope,
-    gateway: &Name,
-    fingerprint: Fingerprint,
-    decision: &Decision,
-) {
-    let action = decision.action.as_str();
-    let resource = decision.resource.as_ref().map(|r| r.as_str().to_owned()).unwrap_or_default();
-    let row = rows.entry((fingerprint, action, resource.clone())).or_insert_with(|| SightingRow {
-        scope: scope.clone(),
-        fingerprint,
-        relying_party: gateway.clone(),
-        action: action.to_owned(),
-        resource,
-        first: decision.at,
-        last: decision.at,
-        allowed: 0,
-        denied: 0,
-    });
-    row.first = row.first.min(decision.at);
-    row.last = row.last.max(decision.at);
-    match decision.verdict {
-        Verdict::Allow => row.allowed += u64::from(decision.count),
-        Verdict::Deny(_) => row.denied += u64::from(decision.count),
+/// Runs work that waits for disks on a thread of its own.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UploadFault> + Send + 'static,
+) -> Result<T, UploadFault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(StoreFault::Storage("the authority stops".into()).into()),
+        },
     }
 }

@@ -1,42 +1,112 @@
-//! What must happen by itself: heads over new leaves, counted refusals, CRLs before they grow old, quarantines
-//! that end.
+//! What must happen by itself: heads over new leaves, counted refusals, feeds and CRLs made good, quarantines that
+//! end, our own certificate before it expires, memory that nobody needs any more.
 
 use crate::http::Shell;
-use crate::journal_log::JournalLogFault;
+use crate::journal_log::{JournalLog, JournalLogFault};
+use crate::start::ServerCertificate;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use touchmark_listen::Stop;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// Ended certificates leave the feeds so often.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
+const RENEWAL_RETRY: Duration = Duration::from_secs(600);
+/// First and longest pause before the log is tried again.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Integrates and signs heads until stopped. A log that cannot advance ends the process: issuing on without
-/// it would break the promise that everything acknowledged is provable.
-pub(crate) async fn advance_log(shell: Shell, mut stop: Stop) {
+/// Integrates and signs heads until stopped.
+///
+/// Want of descriptors, space or time passes: the log is tried again, and enrolment ends meanwhile. Damage ends the
+/// process: issuing on beside it would break the promise that everything acknowledged is provable.
+pub(crate) async fn advance_log(log: Arc<JournalLog>, mut stop: Stop) {
+    let mut standstill = Standstill::default();
     loop {
+        let due = async {
+            match standstill.pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => log.woken().await,
+            }
+        };
         tokio::select! {
             () = stop.stopped() => break,
-            () = shell.log.woken() => {}
+            () = due => {}
         }
-        if let Err(fault) = integrate(&shell).await {
-            tracing::error!(%fault, "the journal's log cannot advance; the authority stops");
-            std::process::abort();
+        match integrate(&log).await {
+            Ok(_) => {
+                log.note(true);
+                if standstill.ended() {
+                    tracing::info!("the journal's log advances again");
+                }
+            }
+            Err(fault) if fault.may_pass() => {
+                log.note(false);
+                if standstill.goes_on(with_causes(&fault)) {
+                    tracing::error!(fault = %with_causes(&fault), "the journal's log cannot advance now; it is tried again");
+                }
+            }
+            Err(fault) => {
+                tracing::error!(fault = %with_causes(&fault), "the journal's log is damaged; the authority stops");
+                std::process::abort();
+            }
         }
     }
-    if let Err(fault) = integrate(&shell).await {
+    if let Err(fault) = integrate(&log).await {
         tracing::error!(%fault, "the last journal entries are not in the log yet; the next start integrates them");
     }
 }
 
-async fn integrate(shell: &Shell) -> Result<u64, JournalLogFault> {
-    let log = shell.log.clone();
+/// A row of failed turns.
+#[derive(Default)]
+struct Standstill {
+    says: String,
+    pause: Option<Duration>,
+}
+
+impl Standstill {
+    /// Makes the next pause longer; says whether the cause is another than last time.
+    fn goes_on(&mut self, says: String) -> bool {
+        self.pause = Some(self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX)));
+        let news = self.says != says;
+        self.says = says;
+        news
+    }
+
+    /// Says whether there was one.
+    fn ended(&mut self) -> bool {
+        std::mem::take(self).pause.is_some()
+    }
+}
+
+fn with_causes(fault: &dyn std::error::Error) -> String {
+    let mut says = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(next) = cause {
+        says = format!("{says}: {next}");
+        cause = next.source();
+    }
+    says
+}
+
+async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
+    let log = log.clone();
     match tokio::task::spawn_blocking(move || log.integrate()).await {
         Ok(outcome) => outcome,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        Err(panic) => {
+            // A log that nobody advances any more is worse than an authority that is down.
+            tracing::error!(%panic, "the journal's log failed in an unforeseen way; the authority stops");
+            std::process::abort();
+        }
     }
 }
 
 /// The slow turns, each second.
-pub(crate) async fn tick(shell: Shell, mut stop: Stop) {
+pub(crate) async fn tick(shell: Shell, server: ServerCertificate, mut stop: Stop) {
     let mut turn = tokio::time::interval(EVERY);
+    let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -46,14 +116,55 @@ pub(crate) async fn tick(shell: Shell, mut stop: Stop) {
         if let Err(fault) = shell.refusals.flush().await {
             tracing::error!(%fault, "refusals are counted but not recorded yet");
         }
+        if let Err(fault) = shell.feeds.repair(&shell.hierarchy, &*shell.store, shell.clock.now()) {
+            tracing::error!(%fault, "a feed still misses what is recorded");
+        }
         if let Err(fault) = shell.crls.refresh_all().await {
             tracing::error!(%fault, "a CRL could not be renewed");
         }
         if let Err(fault) = shell.containments.end_due_quarantines().await {
             tracing::error!(%fault, "a quarantine that is over could not be ended");
         }
+        if Instant::now() >= renew_at {
+            match server.renew_if_due().await {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("the authority's own server certificate was renewed"),
+                Err(fault) => {
+                    renew_at = Instant::now() + RENEWAL_RETRY;
+                    tracing::error!(%fault, "the authority's own server certificate could not be renewed");
+                }
+            }
+        }
+        if Instant::now() >= prune_at {
+            prune_at = Instant::now() + PRUNE_EVERY;
+            let dropped = shell.feeds.prune(shell.clock.now());
+            tracing::debug!(dropped, "ended certificates left the feeds");
+        }
     }
     if let Err(fault) = shell.refusals.flush().await {
         tracing::error!(%fault, "the last refusals are not recorded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standstill_is_told_once_per_cause_and_its_pauses_double_up_to_a_limit() {
+        let mut standstill = Standstill::default();
+        assert!(!standstill.ended());
+        let mut pauses = Vec::new();
+        let mut told = 0;
+        for says in ["no space", "no space", "no space", "no files", "no files", "no files", "no files"] {
+            told += usize::from(standstill.goes_on(says.into()));
+            pauses.push(standstill.pause.unwrap().as_millis());
+        }
+        assert_eq!(told, 2);
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000]);
+        assert!(standstill.ended());
+        assert!(!standstill.ended());
+        assert!(standstill.goes_on("no space".into()), "a new standstill is news");
+        assert_eq!(standstill.pause, Some(PAUSE_MIN));
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Opened {
     log: Arc<DecisionLog>,
     clock: Clock,
     cause: CloseCause,
+    /// Its opening stands in the log, or will.
+    told: bool,
 }
 
 impl Opened {
@@ -77,6 +79,9 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
+        if !self.told {
+            return;
+        }
         let (session, at, why) = (self.session().id(), self.clock.now(), self.cause);
         self.log.note_end(Record::SessionClosed(SessionClosed { session, at, why }));
     }
@@ -143,15 +148,21 @@ impl Door {
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
         };
         let record = self.opening(&session, arrival, wish, verdict, rule, &grounds);
-        let recorded = self.log.durable(Record::SessionOpened(record)).await;
-        let (entered, permit) = decided?;
-        recorded.map_err(|_| Denial::because(DenyReason::LogUnavailable))?;
-        let opened = Opened {
-            entered,
-            log: Arc::clone(&self.log),
-            clock: self.clock.clone(),
-            cause: CloseCause::Lost,
+        let on_its_way = self.log.begin_durable(Record::SessionOpened(record)).await;
+        // From here on whoever stops waiting leaves an end behind: the opening will stand in the log.
+        let decided = decided.map(|(entered, permit)| {
+            let (log, clock) = (Arc::clone(&self.log), self.clock.clone());
+            (Opened { entered, log, clock, cause: CloseCause::Lost, told: on_its_way.is_ok() }, permit)
+        });
+        let recorded = match on_its_way {
+            Ok(on_its_way) => on_its_way.wait().await,
+            Err(unavailable) => Err(unavailable),
         };
+        let (mut opened, permit) = decided?;
+        if recorded.is_err() {
+            opened.told = false;
+            return Err(Denial::because(DenyReason::LogUnavailable));
+        }
         // The record stands: what comes now is a session's end, not a refusal to open.
         if let Some(client_id) = wish.client_id {
             opened.entered.claim(client_id);

@@ -383,7 +383,10 @@ impl Running {
     /// What the feed client does with a message, without the network; gives how many sessions it ended.
     pub(crate) async fn fold(&self, lab: &Lab, wire: &[u8]) -> usize {
         let effects = self.trust.fold(wire, None, lab.now()).unwrap();
-        let ended = self.reviewer.apply(&effects);
+        let mut ended = self.reviewer.cut(&effects);
+        if Reviewer::concern_all(&effects) {
+            ended.extend(self.reviewer.renew());
+        }
         let count = ended.len();
         self.reviewer.wait_until_left(ended).await;
         count

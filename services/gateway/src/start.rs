@@ -1,5 +1,8 @@
 //! Putting a gateway together: every part once, in the order in which they need each other, and its end.
 
+mod descriptors;
+
+use self::descriptors::connections_max;
 use crate::config::{GatewayConfig, PreferredPorts};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity, ship};
@@ -20,7 +23,6 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
-use touchmark_identity::Timestamp;
 use touchmark_listen::{
     Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_plain,
     serve_tls,
@@ -88,7 +90,8 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     let verifier = feed_key(&config.feed_key)?;
     let trust = Arc::new(Trust::new(config.environment.clone(), verifier, config.staleness));
     let mut file = FeedFile::new(&config.data);
-    load_feed(&mut file, &trust, clock.now());
+    load_feed(&mut file, &trust);
+    let clock = trust.clock(clock);
 
     let identity = LogIdentity {
         gateway: config.name.clone(),
@@ -155,8 +158,8 @@ fn feed_key(path: &Path) -> Result<FeedVerifier, GatewayFault> {
 }
 
 /// What is stored is used if it verifies. If not, there is no feed, and the authority is asked for one.
-fn load_feed(file: &mut FeedFile, trust: &Trust, now: Timestamp) {
-    match file.load(trust.verifier(), trust.environment(), now) {
+fn load_feed(file: &mut FeedFile, trust: &Trust) {
+    match file.load(trust.verifier(), trust.environment()) {
         Ok(Some(set)) => {
             tracing::info!(position = %set.position(), issued_at = %set.issued_at(), "the stored status feed is in force");
             trust.begin(set);
@@ -266,6 +269,7 @@ impl Listeners {
         let Ports { mqtt, http, sink } = ports;
         let FarEnds { broker, service, sink: store, uplink } = far;
 
+        let with_upstream = broker.is_some() || service.is_some();
         let mqtt_far = match (&broker, &store) {
             (Some(address), _) => FarEnd::Broker { address: address.clone(), uplink: Arc::clone(&uplink) },
             (None, Some(store)) => FarEnd::Sink(Arc::clone(store)),
@@ -282,6 +286,7 @@ impl Listeners {
             None => UpdateRoad::Directory(config.data.join(UPDATES_DIRECTORY)),
         };
 
+        let limits = Limits { connections_max: connections_max(with_upstream), ..Limits::default() };
         let mut listening = JoinSet::new();
         let mqtt_port = Arc::new(MqttPort { door: Arc::clone(&door), far: mqtt_far });
         let http_port = Arc::new(HttpPort { door: Arc::clone(&door), publish, updates });
@@ -289,7 +294,7 @@ impl Listeners {
         let serving = serve_tls(
             mqtt,
             tls.clone(),
-            Limits::default(),
+            limits,
             stop.clone(),
             // Boxed, so that the memory of the handshake's task does not hold both.
             move |accepted, stop| Box::pin(Arc::clone(&mqtt_port).serve(accepted, stop)),
@@ -301,7 +306,7 @@ impl Listeners {
         let serving = serve_tls(
             http,
             tls,
-            Limits::default(),
+            limits,
             stop.clone(),
             move |accepted, stop| Box::pin(Arc::clone(&http_port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),

@@ -5,7 +5,7 @@ use touchmark_identity::{
     OrganisationName, PathKind, ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash,
     Timestamp, TokenId, Validity,
 };
-use touchmark_inventory::{Command, Precondition};
+use touchmark_inventory::{Command, Holder, Precondition};
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, BurnCause, CertificateBody, CertificateBurned, CertificateConfirmed,
     CertificateIntended, CertificateIssued, CertificateSuperseded, CertificatesRevoked, CrlPublished,
@@ -67,6 +67,14 @@ impl Intent {
     /// The same with another key.
     pub fn with_key(self, spki: SpkiHash) -> Self {
         Self { spki, ..self }
+    }
+
+    /// Who holds its key.
+    pub fn holder(&self) -> Holder {
+        match self.device {
+            Some(device) => Holder::Device(device),
+            None => Holder::Party { kind: self.kind, name: self.handle.clone() },
+        }
     }
 
     /// The same on a token.

@@ -5,7 +5,7 @@
 
 use crate::scribe::{Intent, Scribe, command, name};
 use touchmark_identity::{AuthorityVersionId, DeviceId, Fingerprint, TokenId};
-use touchmark_inventory::{CertificateState, Command, Precondition};
+use touchmark_inventory::{CertificateState, Command, Holder, Precondition};
 use touchmark_journal::{Draft, IdentityKind, Standing, TokenSubject};
 
 /// One step: what to do, and with which of the things made before.
@@ -106,8 +106,15 @@ impl Walk {
         }
         let mut preconditions = vec![
             Precondition::SerialFree { authority_version: authority, serial: intent.serial },
-            Precondition::KeyUsable { spki: intent.spki, device },
+            Precondition::KeyUsable { spki: intent.spki, holder: intent.holder() },
         ];
+        if c & 0xc0 == 0xc0 {
+            let count = u64::from(b % 3);
+            preconditions.push(match intent.holder() {
+                Holder::Device(device) => Precondition::DeviceCertificates { device, count },
+                Holder::Party { kind, name } => Precondition::PartyCertificates { kind, name, count },
+            });
+        }
         let now = self.scribe.now();
         preconditions.extend(intent.token.map(|token| Precondition::TokenUsable { token, now }));
         let mut entries = vec![self.scribe.intended(&intent)];

@@ -9,7 +9,7 @@ use crate::home;
 use core::time::Duration;
 use std::io::Read as _;
 use std::path::Path;
-use touchmark_dial::{ClientTls, DialFault, HttpClient, Request, StatusCode};
+use touchmark_dial::{ClientTls, DialFault, HttpClient, Request, StatusCode, TlsReason};
 use touchmark_enrol::est;
 use touchmark_identity::{EnvironmentName, Name, Secret};
 use touchmark_x509::Certificate;
@@ -134,7 +134,13 @@ impl Enrolment<'_> {
                     let refused = answer.ok().err().map(refusal);
                     return Err(refused.unwrap_or_else(|| Failure::internal("no certificate in the answer")));
                 }
-                Err(fault @ (DialFault::Unreachable { .. } | DialFault::Timeout { .. })) => Some(fault),
+                // A server that dies breaks connections in every state; asking again is safe.
+                Err(
+                    fault @ (DialFault::Unreachable { .. }
+                    | DialFault::Timeout { .. }
+                    | DialFault::Protocol { .. }
+                    | DialFault::Tls { reason: TlsReason::Protocol(_), .. }),
+                ) => Some(fault),
                 Err(fault) => return Err(fault.into()),
             };
             match again {

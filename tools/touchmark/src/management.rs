@@ -89,17 +89,31 @@ impl Management {
         verb: &str,
         order: &Containment,
     ) -> Result<ContainmentOutcome, Failure> {
-        let wait = Duration::from_millis(order.wait_ms.unwrap_or_default());
-        let request =
-            Request::new(touchmark_dial::Method::POST, format!("/v1/devices/{}/{verb}", segment(device)));
-        let request = request.json(order)?.timeout(wait.saturating_add(PATIENCE));
-        let outcome = self
-            .client
-            .send(request)
-            .await
-            .map_err(Failure::from)
-            .and_then(|answer| answer.json().map_err(Failure::from));
+        let path = format!("/v1/devices/{}/{verb}", segment(device));
+        let outcome = self.post_containment(path, order).await;
         outcome.map_err(|failure| failure.what(format!("{verb} device {device}")))
+    }
+
+    pub(crate) async fn revoke_certificate(
+        &mut self,
+        id: &str,
+        order: &Containment,
+    ) -> Result<ContainmentOutcome, Failure> {
+        let path = format!("/v1/certificates/{}/revoke", segment(id));
+        let outcome = self.post_containment(path, order).await;
+        outcome.map_err(|failure| failure.what(format!("revoke certificate {id}")))
+    }
+
+    async fn post_containment(
+        &mut self,
+        path: String,
+        order: &Containment,
+    ) -> Result<ContainmentOutcome, Failure> {
+        let wait = Duration::from_millis(order.wait_ms.unwrap_or_default());
+        let request = Request::new(touchmark_dial::Method::POST, path);
+        let request = request.json(order)?.timeout(wait.saturating_add(PATIENCE));
+        let answer = self.client.send(request).await?;
+        Ok(answer.json()?)
     }
 
     pub(crate) async fn explain(&mut self, id: &str) -> Result<Explanation, Failure> {

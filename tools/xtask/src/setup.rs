@@ -32,7 +32,7 @@ const PACKAGES: &[Package] = &[
         program: "strace",
         purpose: "shows that data is on the disk before the answer",
     },
-    Package { name: "iproute2", program: "ip", purpose: "cuts networks in tests" },
+    Package { name: "g++", program: "g++", purpose: "builds libFuzzer for the fuzz targets" },
 ];
 
 /// Both the system's programs and cargo-deny.

@@ -40,7 +40,9 @@ async fn answer(
     match run(&shell, peer, request, &mut label).await {
         Ok(body) => written(body),
         Err(Refused { fault, code }) => {
-            shell.refusals.count(label.as_ref(), cause, code, None);
+            // An invented label must not become a row of its own.
+            let known = label.filter(|name| shell.hierarchy.trust_of(name).is_some());
+            shell.refusals.count(known.as_ref(), cause, code, None);
             refused(&fault)
         }
     }

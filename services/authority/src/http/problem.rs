@@ -185,6 +185,10 @@ impl From<PolicyActivationFault> for Refuse {
     fn from(fault: PolicyActivationFault) -> Self {
         match fault {
             PolicyActivationFault::Policy(faults) => faults.into(),
+            PolicyActivationFault::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "policy-too-large", fault.to_string())
+                    .fix("say more with groups and fewer rules")
+            }
             PolicyActivationFault::Mandate => {
                 Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
             }
@@ -216,6 +220,10 @@ impl From<ArchiveFault> for Refuse {
     fn from(fault: ArchiveFault) -> Self {
         let (status, code) = match &fault {
             ArchiveFault::Write(_) | ArchiveFault::Read { .. } => return Self::internal(&fault),
+            ArchiveFault::Damaged { .. } => {
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-archive-damaged", fault.to_string())
+                    .fix("an operator must look: touchmark audit verify");
+            }
             ArchiveFault::NotRegistered => (StatusCode::CONFLICT, "log-not-registered"),
             ArchiveFault::OtherKey => (StatusCode::CONFLICT, "log-other-key"),
             ArchiveFault::OutOfOrder { .. } => (StatusCode::CONFLICT, "log-out-of-order"),

@@ -2,4 +2,5 @@
 
 mod vault;
 
-pub(crate) use vault::{KeyVault, VaultFault};
+pub(crate) use vault::KeyVault;
+pub use vault::VaultFault;

@@ -142,8 +142,12 @@ impl Store for SqliteStore {
         self.readers.rows(queries::CERTIFICATES_OF_PARTY, [kind.write(), name.write()])
     }
 
-    fn certificates_of_token(&self, token: TokenId) -> Result<Vec<CertificateRow>, StoreFault> {
-        self.readers.rows(queries::CERTIFICATES_OF_TOKEN, [token.write()])
+    fn certificate_of_request(
+        &self,
+        token: TokenId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        self.readers.row(queries::CERTIFICATE_OF_REQUEST, [token.write(), csr_sha256.write()])
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {

@@ -5,7 +5,7 @@ use super::fault::Failure;
 use super::queries;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
-use touchmark_inventory::{Precondition, StoreFault};
+use touchmark_inventory::{Holder, Precondition, StoreFault};
 
 pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Result<bool, Failure> {
     match precondition {
@@ -21,14 +21,20 @@ pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::SerialFree { authority_version, serial } => {
             yes(connection, queries::SERIAL_FREE, [authority_version.write(), serial.write()])
         }
-        Precondition::KeyUsable { spki, device } => {
-            yes(connection, queries::KEY_USABLE, [spki.write(), device.write()])
+        Precondition::KeyUsable { spki, holder: Holder::Device(device) } => {
+            yes(connection, queries::KEY_USABLE_BY_DEVICE, [spki.write(), device.write()])
+        }
+        Precondition::KeyUsable { spki, holder: Holder::Party { kind, name } } => {
+            yes(connection, queries::KEY_USABLE_BY_PARTY, [spki.write(), kind.write(), name.write()])
         }
         Precondition::CertificateInState { certificate, state } => {
             yes(connection, queries::CERTIFICATE_IN_STATE, [certificate.write(), state.write()])
         }
         Precondition::DeviceCertificates { device, count } => {
             yes(connection, queries::DEVICE_CERTIFICATES, [device.write(), count.write()])
+        }
+        Precondition::PartyCertificates { kind, name, count } => {
+            yes(connection, queries::PARTY_CERTIFICATES, [kind.write(), name.write(), count.write()])
         }
         Precondition::PartyHome { kind, name, environment } => {
             yes(connection, queries::PARTY_HOME, [kind.write(), name.write(), environment.write()])

@@ -53,7 +53,8 @@ queries! {
     CERTIFICATES_BY_KEY = select!(certificate, "WHERE spki = ?1 ORDER BY certificate DESC");
     CERTIFICATES_OF_DEVICE = select!(certificate, "WHERE device = ?1 ORDER BY certificate DESC");
     CERTIFICATES_OF_PARTY = select!(certificate, "WHERE party = ?2 AND kind = ?1 ORDER BY certificate DESC");
-    CERTIFICATES_OF_TOKEN = select!(certificate, "WHERE token = ?1 ORDER BY certificate DESC");
+    CERTIFICATE_OF_REQUEST = select!(certificate,
+        "WHERE token = ?1 AND csr_sha256 = ?2 AND state <> 'burned' ORDER BY certificate DESC LIMIT 1");
     OPEN_INTENTS = select!(certificate, "WHERE state = 'intended' ORDER BY certificate DESC");
     REVOKED = select!(certificate,
         "WHERE authority_version = ?1 AND crl_shard = ?2 AND revoked_at_ms IS NOT NULL AND not_after_s >= ?3 \
@@ -73,10 +74,14 @@ queries! {
     DEVICE_NAME_FREE = "SELECT NOT EXISTS (SELECT 1 FROM device WHERE environment = ?1 AND name = ?2)";
     DEVICE_STANDING = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND standing = ?2)";
     DEVICE_CERTIFICATES = "SELECT count(*) = ?2 FROM certificate WHERE device = ?1";
+    PARTY_CERTIFICATES = "SELECT count(*) = ?3 FROM certificate WHERE party = ?2 AND kind = ?1";
     PARTY_HOME = "SELECT NOT EXISTS (SELECT 1 FROM party WHERE kind = ?1 AND name = ?2 AND environment IS NOT ?3)";
     SERIAL_FREE = "SELECT NOT EXISTS (SELECT 1 FROM certificate WHERE serial = ?2 AND authority_version = ?1)";
-    KEY_USABLE = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \
-        AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND (?2 IS NULL OR device IS NOT ?2))";
+    KEY_USABLE_BY_DEVICE = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \
+        AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND state <> 'burned' AND device IS NOT ?2)";
+    KEY_USABLE_BY_PARTY = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \
+        AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND state <> 'burned' \
+            AND (kind <> ?2 OR party IS NOT ?3))";
     CERTIFICATE_IN_STATE = "SELECT EXISTS (SELECT 1 FROM certificate WHERE certificate = ?1 AND state = ?2)";
     ENVIRONMENT_FREE = "SELECT NOT EXISTS (SELECT 1 FROM environment WHERE name = ?1)";
     CRL_NUMBER = "SELECT number FROM crl WHERE authority_version = ?1 AND shard = ?2";

@@ -4,6 +4,7 @@
 //! update wait until their record is durable; a publish waits for a place in the queue only, and is on disk within
 //! 50 ms. A full queue holds back the session that asks, in the order of asking. Strangers are counted beside it.
 
+mod denials;
 mod open;
 mod ship;
 mod strangers;
@@ -12,6 +13,7 @@ mod tests;
 mod wal;
 mod writer;
 
+pub(crate) use denials::{Denials, Refusals, denied_resource};
 pub(crate) use ship::ship;
 pub(crate) use strangers::Strangers;
 
@@ -96,10 +98,21 @@ pub(crate) struct DecisionLog {
     room: Arc<Semaphore>,
     healthy: Arc<AtomicBool>,
     strangers: Arc<Strangers>,
+    refusals: Refusals,
     next_session: AtomicU64,
     published: watch::Receiver<Published>,
     directory: PathBuf,
     verifier_key: String,
+}
+
+/// A record that has its place in the queue.
+pub(crate) struct OnItsWay(oneshot::Receiver<Result<Option<u64>, LogUnavailable>>);
+
+impl OnItsWay {
+    /// Returns when it is on disk, with its sequence number.
+    pub(crate) async fn wait(self) -> Result<Option<u64>, LogUnavailable> {
+        self.0.await.map_err(|_| LogUnavailable)?
+    }
 }
 
 /// Who writes, and where.
@@ -143,7 +156,17 @@ impl DecisionLog {
             .spawn(move || writer.run(&inbox))
             .map_err(|_| LogFault::System("thread"))?;
         let next_session = AtomicU64::new(1);
-        Ok(Self { orders, room, healthy, strangers, next_session, published, directory, verifier_key })
+        Ok(Self {
+            orders,
+            room,
+            healthy,
+            strangers,
+            refusals: Refusals::default(),
+            next_session,
+            published,
+            directory,
+            verifier_key,
+        })
     }
 
     /// Names a connection of this epoch.
@@ -153,9 +176,14 @@ impl DecisionLog {
 
     /// Returns when the record is on disk, with its sequence number.
     pub(crate) async fn durable(&self, record: Record) -> Result<Option<u64>, LogUnavailable> {
+        self.begin_durable(record).await?.wait().await
+    }
+
+    /// As [`Self::durable`] in two steps: after the first the record has its place, whoever waits for it or not.
+    pub(crate) async fn begin_durable(&self, record: Record) -> Result<OnItsWay, LogUnavailable> {
         let (done, answer) = oneshot::channel();
         self.send(record, Some(done)).await?;
-        answer.await.map_err(|_| LogUnavailable)?
+        Ok(OnItsWay(answer))
     }
 
     /// As [`Self::durable`], for records of one moment: they share one fsync.
@@ -218,6 +246,11 @@ impl DecisionLog {
     /// Counts a peer that proved nothing.
     pub(crate) fn count_stranger(&self, reason: touchmark_policy::DenyReason, now: Timestamp) {
         self.strangers.count(reason, now);
+    }
+
+    /// Allowances of devices whose sessions were refused.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     async fn send(&self, record: Record, done: Option<Done>) -> Result<(), LogUnavailable> {

@@ -58,6 +58,10 @@ pub(super) struct Writer {
     /// When the oldest frame became durable that no head covers.
     unpublished_since: Option<Instant>,
     unpublished_octets: usize,
+    /// Durable frames that the tree does not hold yet, in order.
+    backlog: Vec<Vec<u8>>,
+    /// The last head could not be signed and stored.
+    publish_fails: bool,
     retry_at: Option<Instant>,
     shared: Shared,
     clock: Clock,
@@ -78,6 +82,8 @@ impl Writer {
             since: None,
             unpublished_since: None,
             unpublished_octets: 0,
+            backlog: Vec::new(),
+            publish_fails: false,
             retry_at: None,
             shared,
             clock,
@@ -108,8 +114,12 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
-            for refused in self.shared.strangers.take_past(self.clock.now()) {
-                self.note(Record::Refused(refused));
+            // While the disk refuses they stay counters, which are bounded.
+            let tries = |at| self.pending.is_empty() && Instant::now() >= at;
+            if self.retry_at.is_none_or(tries) {
+                for refused in self.shared.strangers.take_past(self.clock.now()) {
+                    self.note(Record::Refused(refused));
+                }
             }
             if self.flush_is_due() {
                 self.flush();
@@ -196,21 +206,37 @@ impl Writer {
         if self.unpublished_octets > UNPUBLISHED_OCTETS_MAX {
             return Err(LogFault::System("space for signed heads"));
         }
+        // Frames that wait for the tree come first, in it and in the write-ahead file.
+        self.plant()?;
         let (frames, sequences, next_sequence) = self.frames()?;
         let first = self.log.size();
         let kept: Vec<Kept> =
             frames.into_iter().zip(first..).map(|(frame, leaf)| Kept { leaf, frame }).collect();
         self.wal.write(&kept)?;
         self.next_sequence = next_sequence;
+        self.unpublished_octets += kept.iter().map(|kept| kept.frame.len()).sum::<usize>();
+        self.unpublished_since.get_or_insert_with(Instant::now);
+        self.backlog.extend(kept.into_iter().map(|kept| kept.frame));
+        // They are durable: a tree that has no room yet takes them after its next head.
+        let planted = self.plant();
         for (pending, sequence) in self.pending.drain(..).zip(sequences) {
             if let Some(done) = pending.done {
                 let _ = done.send(Ok(sequence));
             }
         }
         self.since = None;
-        self.unpublished_octets += kept.iter().map(|kept| kept.frame.len()).sum::<usize>();
-        self.unpublished_since.get_or_insert_with(Instant::now);
-        self.log.append(&kept.iter().map(|kept| kept.frame.as_slice()).collect::<Vec<_>>())?;
+        if let Err(error) = planted {
+            tracing::warn!(%error, "durable frames of the decision log wait for a head");
+        }
+        Ok(())
+    }
+
+    /// Makes leaves of the frames that wait: all of them, or none.
+    fn plant(&mut self) -> Result<(), LogFault> {
+        if !self.backlog.is_empty() {
+            self.log.append(&self.backlog)?;
+            self.backlog.clear();
+        }
         Ok(())
     }
 
@@ -239,6 +265,10 @@ impl Writer {
     /// places: their index tells.
     fn publish(&mut self) -> Result<(), LogFault> {
         self.log.publish()?;
+        if !self.backlog.is_empty() {
+            self.plant()?;
+            self.log.publish()?;
+        }
         self.unpublished_since = None;
         self.unpublished_octets = 0;
         let published =
@@ -249,10 +279,20 @@ impl Writer {
     }
 
     fn publish_or_say(&mut self) {
-        if let Err(error) = self.publish() {
-            tracing::error!(%error, "the decision log's head cannot be signed and stored; trying again");
-            // The frames are durable; the next try is one period away.
-            self.unpublished_since = Some(Instant::now());
+        match self.publish() {
+            Ok(()) if self.publish_fails => {
+                self.publish_fails = false;
+                tracing::info!("the decision log's head can be signed and stored again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !self.publish_fails {
+                    tracing::error!(%error, "the decision log's head cannot be signed and stored; trying again");
+                    self.publish_fails = true;
+                }
+                // The frames are durable; the next try is one period away.
+                self.unpublished_since = Some(Instant::now());
+            }
         }
     }
 

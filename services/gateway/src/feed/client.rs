@@ -1,19 +1,23 @@
-//! Following the feed: long poll, verify, store, cut, report.
+//! Following the feed: long poll, verify, into force, end sessions; then store, review, report.
 //!
-//! Order after news: into force for whoever comes next, onto the disk, sessions ended, floor raised, authority told.
-//! So a revocation is durable here before a session is cut for it, and what is reported has happened.
+//! Four stages, each in its own time: the poll never waits for a report, for a session that is slow to leave, or for
+//! a new policy. An end is ordered before the disk is asked, since a slow disk must not keep a revoked device in.
+//! What is reported has happened: it is stored, and the sessions have left.
 
 use super::file::{FeedFile, StoringFault, messages};
+use super::report::{Applied, report};
 use crate::session::Reviewer;
 use crate::trust::Trust;
 use crate::uplink::{Backoff, Caller, Uplink};
 use core::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use touchmark_api::FeedAcknowledgement;
+use tokio::sync::{mpsc, watch};
 use touchmark_decisions::SessionId;
-use touchmark_dial::{DialFault, Method, Request};
+use touchmark_dial::{DialFault, Request};
 use touchmark_identity::Timestamp;
 use touchmark_listen::{Clock, Stop};
+use touchmark_policy::PolicyVersion;
 use touchmark_status::{Effect, FeedFault, MESSAGE_OCTETS_MAX, Position};
 
 /// How long the authority may hold a poll without news.
@@ -21,7 +25,8 @@ const POLL_WAIT_MS: u64 = 10_000;
 const POLL_TIMEOUT: Duration = Duration::from_secs(20);
 /// A snapshot of millions of entries takes a while.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(120);
-const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Answers in force that wait for the disk. A disk that is slower than this many is waited for.
+const STORING_MAX: usize = 64;
 
 /// Why a round of the feed brought nothing.
 #[derive(Debug, thiserror::Error)]
@@ -43,35 +48,69 @@ pub(crate) struct FeedClient {
     pub(crate) clock: Clock,
 }
 
-/// What a round changed.
+/// What an answer changed.
+#[derive(Default)]
 pub(super) struct News {
     pub(super) effects: Vec<Effect>,
     pub(super) ended: Vec<SessionId>,
+    /// In force, and not stored yet.
+    pub(super) to_store: Vec<ToStore>,
     /// The rest of the answer was refused; what came before it is in force.
     pub(super) fault: Option<FeedFault>,
-    /// Only a snapshot helps, or one should take the place of a long file.
+    /// Only a snapshot helps.
     pub(super) wants_snapshot: bool,
+}
+
+/// A message for the disk; their order counts.
+pub(super) enum ToStore {
+    Snapshot(Vec<u8>),
+    Delta(Vec<u8>),
+    Heartbeat(Vec<u8>),
+}
+
+/// What is in force and waits for the disk.
+struct Unstored {
+    to_store: Vec<ToStore>,
+    settle: Unsettled,
+}
+
+/// What is stored and waits for the sessions that it concerns.
+struct Unsettled {
+    position: Option<Position>,
+    ended: Vec<SessionId>,
+    concerns_all: bool,
 }
 
 impl FeedClient {
     /// Follows the feed until the gateway stops.
-    pub(crate) async fn follow(self, mut stop: Stop) {
+    pub(crate) async fn follow(self, stop: Stop) {
+        let (to_store, storing) = mpsc::channel(STORING_MAX);
+        // Short entries, and what they wait for is bounded in time.
+        let (to_settle, settling) = mpsc::unbounded_channel();
+        let begin = Applied { position: self.trust.position(), at: self.clock.now(), ended: 0 };
+        let (applied, reporting) = watch::channel(begin);
+        let noted = self.trust.policy_version();
+        let long = AtomicBool::new(false);
+        tokio::join!(
+            self.poll(to_store, &long, stop.clone()),
+            self.store(storing, to_settle, &long),
+            self.settle(settling, applied, noted),
+            report(self.uplink.caller(), reporting, stop),
+        );
+    }
+
+    async fn poll(&self, to_store: mpsc::Sender<Unstored>, long: &AtomicBool, mut stop: Stop) {
         let mut backoff = Backoff::new();
-        let (mut caller, mut reporter) = (self.uplink.caller(), self.uplink.caller());
-        let mut report = Report::default();
+        let mut caller = self.uplink.caller();
         let mut told = String::new();
         let mut whole = false;
         loop {
-            let round = async {
-                // What could not be reported before does not wait for the next news.
-                report.send(&mut reporter, self.trust.position(), &self.clock).await?;
-                self.round(&mut caller, &mut whole, &mut report).await?;
-                report.send(&mut reporter, self.trust.position(), &self.clock).await
-            };
             let outcome = tokio::select! {
                 () = stop.stopped() => return,
-                outcome = round => outcome,
+                outcome = self.round(&mut caller, &mut whole, &to_store) => outcome,
             };
+            // Once for each time that it was found long: a snapshot may be on its way to the disk.
+            whole |= long.swap(false, Ordering::Relaxed);
             match outcome {
                 Ok(()) => {
                     backoff.reset();
@@ -96,9 +135,14 @@ impl FeedClient {
         &self,
         caller: &mut Caller,
         whole: &mut bool,
-        report: &mut Report,
+        to_store: &mpsc::Sender<Unstored>,
     ) -> Result<(), FollowFault> {
         let held = self.trust.position().filter(|_| !*whole);
+        // Counts without a set only, and does not rise before there is one.
+        let floor = match self.trust.position() {
+            Some(_) => None,
+            None => self.file.lock().unwrap_or_else(PoisonError::into_inner).floor(),
+        };
         let request = match held {
             Some(Position { epoch, seq }) => {
                 Request::get(format!("/v1/feed?epoch={epoch}&after={seq}&wait_ms={POLL_WAIT_MS}"))
@@ -107,113 +151,131 @@ impl FeedClient {
             None => Request::get("/v1/feed").timeout(SNAPSHOT_TIMEOUT),
         };
         let answer = caller.ask(request.response_octets_max(MESSAGE_OCTETS_MAX + 4096)).await?;
-        let policy_before = self.trust.policy_version();
-        let (trust, file, reviewer) =
-            (Arc::clone(&self.trust), Arc::clone(&self.file), Arc::clone(&self.reviewer));
-        let now = self.clock.now();
-        let taken = tokio::task::spawn_blocking(move || take(&answer.body, &trust, &file, &reviewer, now));
-        let News { effects, ended, fault, wants_snapshot } = taken.await.map_err(|_| FollowFault::Task)??;
-        if !effects.is_empty() {
-            self.reviewer.note_policy(policy_before).await;
-            report.ended += ended.len() as u64;
-            self.reviewer.wait_until_left(ended).await;
+        let (trust, reviewer, now) = (Arc::clone(&self.trust), Arc::clone(&self.reviewer), self.clock.now());
+        let taken = tokio::task::spawn_blocking(move || take(&answer.body, &trust, floor, &reviewer, now));
+        let News { effects, ended, to_store: messages, fault, wants_snapshot } =
+            taken.await.map_err(|_| FollowFault::Task)??;
+        if !messages.is_empty() {
+            let concerns_all = Reviewer::concern_all(&effects);
+            let settle = Unsettled { position: self.trust.position(), ended, concerns_all };
+            // The other end outlives this one.
+            let _ = to_store.send(Unstored { to_store: messages, settle }).await;
         }
-        self.raise_floor().await;
         *whole = wants_snapshot;
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
-    async fn raise_floor(&self) {
-        let Some(position) = self.trust.position() else { return };
-        let file = Arc::clone(&self.file);
-        let raised = tokio::task::spawn_blocking(move || {
-            file.lock().unwrap_or_else(PoisonError::into_inner).raise_floor(position)
-        });
-        if let Ok(Err(error)) = raised.await {
-            tracing::error!(%error, "the feed's position cannot be stored; a copy of an older feed would be accepted");
+    /// Stores what is in force, in its order; then raises the floor.
+    async fn store(
+        &self,
+        mut storing: mpsc::Receiver<Unstored>,
+        to_settle: mpsc::UnboundedSender<Unsettled>,
+        long: &AtomicBool,
+    ) {
+        while let Some(Unstored { to_store, settle }) = storing.recv().await {
+            let (file, position, now) = (Arc::clone(&self.file), settle.position, self.clock.now());
+            let stored = tokio::task::spawn_blocking(move || {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                store(&mut file, &to_store, position, now);
+                file.is_long()
+            });
+            if stored.await.unwrap_or_default() {
+                long.store(true, Ordering::Relaxed);
+            }
+            // The other end outlives this one.
+            let _ = to_settle.send(settle);
+        }
+    }
+
+    /// Lets a new policy decide for those who are in, and waits for those who have to leave.
+    async fn settle(
+        &self,
+        mut settling: mpsc::UnboundedReceiver<Unsettled>,
+        applied: watch::Sender<Applied>,
+        mut noted: Option<PolicyVersion>,
+    ) {
+        while let Some(Unsettled { position, mut ended, concerns_all }) = settling.recv().await {
+            if concerns_all {
+                // Noted first: what is decided by the new tables stands behind this in the log.
+                self.reviewer.note_policy(&mut noted).await;
+                let reviewer = Arc::clone(&self.reviewer);
+                match tokio::task::spawn_blocking(move || reviewer.renew()).await {
+                    Ok(renewed) => ended.extend(renewed),
+                    Err(error) => {
+                        tracing::error!(%error, "live sessions were not all judged by the new policy")
+                    }
+                }
+            }
+            let count = ended.len() as u64;
+            self.reviewer.wait_until_left(ended).await;
+            let at = self.clock.now();
+            applied.send_modify(|applied| {
+                *applied = Applied { position, at, ended: applied.ended + count };
+            });
         }
     }
 }
 
-/// Verifies, puts into force, stores, and orders ends. Blocking.
+/// Verifies, puts into force, and orders ends, message by message. Blocking.
 pub(super) fn take(
     answer: &[u8],
     trust: &Trust,
-    file: &Mutex<FeedFile>,
+    floor: Option<Position>,
     reviewer: &Reviewer,
     now: Timestamp,
 ) -> Result<News, FeedFault> {
-    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut news = News { effects: Vec::new(), ended: Vec::new(), fault: None, wants_snapshot: false };
-    let mut to_append = Vec::new();
-    let mut stored = Ok(());
+    let mut news = News::default();
     for wire in messages(answer)? {
         let before = trust.position();
-        match trust.fold(wire, file.floor(), now) {
-            Ok(effects) if effects.contains(&Effect::Replaced) => {
-                to_append.clear();
-                stored = file.replace(wire);
-                news.effects.extend(effects);
-            }
-            Ok(effects) if trust.position() == before => {
-                stored = stored.and_then(|()| file.keep_heartbeat(wire, now));
-                news.effects.extend(effects);
-            }
+        match trust.fold(wire, floor, now) {
             Ok(effects) => {
-                to_append.push(wire);
+                news.ended.extend(reviewer.cut(&effects));
+                if effects.contains(&Effect::Replaced) {
+                    news.to_store.clear();
+                    news.to_store.push(ToStore::Snapshot(wire.to_vec()));
+                } else if trust.position() == before {
+                    news.to_store.push(ToStore::Heartbeat(wire.to_vec()));
+                } else {
+                    news.to_store.push(ToStore::Delta(wire.to_vec()));
+                }
                 news.effects.extend(effects);
             }
             Err(fault) => {
+                news.wants_snapshot = matches!(fault, FeedFault::Gap { .. } | FeedFault::BrokenChain { .. });
                 news.fault = Some(fault);
                 break;
             }
         }
     }
-    if !to_append.is_empty() {
-        stored = stored.and_then(|()| file.append(&to_append));
-    }
-    if let Err(error) = stored {
-        say_not_stored(&error);
-    }
-    news.wants_snapshot =
-        file.is_long() || matches!(news.fault, Some(FeedFault::Gap { .. } | FeedFault::BrokenChain { .. }));
-    news.ended = reviewer.apply(&news.effects);
     Ok(news)
 }
 
-/// In force all the same: refusing to cut a session because a disk is full would be the wrong way round.
-fn say_not_stored(error: &StoringFault) {
-    tracing::error!(%error, "the feed is in force but not stored; a restart without the authority would refuse everyone");
-}
-
-/// What the authority was not told yet.
-#[derive(Default)]
-struct Report {
-    told: Option<Position>,
-    ended: u64,
-}
-
-impl Report {
-    async fn send(
-        &mut self,
-        caller: &mut Caller,
-        position: Option<Position>,
-        clock: &Clock,
-    ) -> Result<(), FollowFault> {
-        let Some(position) = position.filter(|position| self.told != Some(*position) || self.ended > 0)
-        else {
-            return Ok(());
-        };
-        let acknowledgement = FeedAcknowledgement {
-            epoch: position.epoch,
-            seq: position.seq,
-            applied_at: clock.now().to_string(),
-            sessions_closed: self.ended,
-        };
-        let request = Request::new(Method::POST, "/v1/feed/acknowledgement").json(&acknowledgement)?;
-        caller.ask(request.timeout(REPORT_TIMEOUT)).await?;
-        self.told = Some(position);
-        self.ended = 0;
-        Ok(())
+/// Stores messages in their order, and the position behind them. Blocking.
+pub(super) fn store(file: &mut FeedFile, to_store: &[ToStore], position: Option<Position>, now: Timestamp) {
+    if let Err(error) = store_messages(file, to_store, now) {
+        // In force all the same: refusing to cut a session because a disk is full would be the wrong way round.
+        tracing::error!(%error, "the feed is in force but not stored; a restart without the authority would refuse everyone");
     }
+    if let Some(Err(error)) = position.map(|position| file.raise_floor(position)) {
+        tracing::error!(%error, "the feed's position cannot be stored; a copy of an older feed would be accepted");
+    }
+}
+
+fn store_messages(file: &mut FeedFile, to_store: &[ToStore], now: Timestamp) -> Result<(), StoringFault> {
+    let mut deltas: Vec<&[u8]> = Vec::new();
+    for message in to_store {
+        if let ToStore::Delta(wire) = message {
+            deltas.push(wire);
+            continue;
+        }
+        if !deltas.is_empty() {
+            file.append(&std::mem::take(&mut deltas))?;
+        }
+        match message {
+            ToStore::Snapshot(wire) => file.replace(wire)?,
+            ToStore::Heartbeat(wire) => file.keep_heartbeat(wire, now)?,
+            ToStore::Delta(_) => {}
+        }
+    }
+    if deltas.is_empty() { Ok(()) } else { file.append(&deltas) }
 }

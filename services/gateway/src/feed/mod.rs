@@ -2,6 +2,7 @@
 
 mod client;
 mod file;
+mod report;
 #[cfg(test)]
 mod tests;
 

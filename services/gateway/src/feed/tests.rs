@@ -1,12 +1,18 @@
 //! The feed on disk and from the authority: what is used, what is refused, and what a refusal leaves.
 
-use super::client::take;
+use super::FeedClient;
+use super::client::{store, take};
 use super::file::{FeedFile, StoredFeedFault};
-use crate::lab::{CAP, Lab, until};
+use crate::credential::Credential;
+use crate::lab::{CAP, Lab, Running, until};
 use crate::start::start;
-use std::sync::Mutex;
-use tokio::io::AsyncReadExt;
+use crate::trust::DevicePaths;
+use crate::uplink::Uplink;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchmark_decisions::Verdict;
+use touchmark_listen::{Accepted, Limits, PortPolicy, ServerTls, Stop, StopSwitch, bind, serve_tls};
 use touchmark_policy::DenyReason;
 use touchmark_status::{
     Change, Effect, FeedFault, FeedSigner, FeedVerifier, FeedWriter, Position, Standing, StatusSet,
@@ -18,7 +24,7 @@ fn load(lab: &Lab) -> Result<Option<StatusSet>, StoredFeedFault> {
 }
 
 fn load_with(lab: &Lab, verifier: &FeedVerifier) -> Result<Option<StatusSet>, StoredFeedFault> {
-    FeedFile::new(&lab.data()).load(verifier, &"lab".parse().unwrap(), lab.now())
+    FeedFile::new(&lab.data()).load(verifier, &"lab".parse().unwrap())
 }
 
 fn standing(lab: &Lab, name: &str) -> Vec<u8> {
@@ -47,6 +53,9 @@ fn what_was_stored_reads_back_at_its_position_and_age() {
     assert_eq!(set.position(), Position { epoch: 1, seq: 4 });
     assert_eq!(set.state().standing(&"c".parse().unwrap()), Some(Standing::Quarantined));
     assert!(set.age(lab.now()).as_secs() < 5);
+    lab.pass(core::time::Duration::from_secs(30 * 86_400));
+    file.replace(&lab.snapshot()).unwrap();
+    assert!(load(&lab).unwrap().is_some(), "stored by a clock that was set back a month since");
 }
 
 #[test]
@@ -127,7 +136,11 @@ async fn an_answer_of_the_authority_is_taken_as_far_as_it_verifies() {
     let answer = |messages: &[&[u8]]| -> Vec<u8> {
         messages.iter().flat_map(|wire| feed_file_entry(wire).unwrap()).collect()
     };
-    let feed = |answer: &[u8]| take(answer, &running.trust, &file, &running.reviewer, lab.now());
+    let feed = |answer: &[u8]| -> Result<_, FeedFault> {
+        let news = take(answer, &running.trust, None, &running.reviewer, lab.now())?;
+        store(&mut file.lock().unwrap(), &news.to_store, running.trust.position(), lab.now());
+        Ok(news)
+    };
     let seq = || running.trust.position().unwrap().seq;
 
     let news = feed(&answer(&[&lab.snapshot()])).unwrap();
@@ -144,7 +157,9 @@ async fn an_answer_of_the_authority_is_taken_as_far_as_it_verifies() {
     assert!(news.fault.is_some() && news.effects.is_empty() && news.ended.is_empty());
     assert!(feed(&answer(&[&four])[..10]).is_err(), "cut off");
     assert_eq!(seq(), 3, "nothing of it is in force");
-    let news = feed(&answer(&[&four, &five])).unwrap();
+    lab.pass(core::time::Duration::from_secs(61));
+    let beat = lab.heartbeat();
+    let news = feed(&answer(&[&four, &five, &beat])).unwrap();
     assert_eq!((news.fault, seq()), (None, 5));
     assert!(matches!(feed(&answer(&[&two])).unwrap().fault, Some(FeedFault::Older { .. })), "a replay");
     let stored = load(&lab).unwrap().unwrap();
@@ -171,4 +186,74 @@ async fn a_large_message_is_verified_beside_the_set_in_use() {
     assert_eq!(effects, [Effect::Replaced]);
     assert_eq!(running.trust.position().unwrap().seq, 3);
     until(|| running.trust.policy_version()).await;
+}
+
+/// An authority that gives out these deltas after position 1, one for each poll, and answers nothing else.
+fn silent_authority(
+    lab: &Lab,
+    credential: &Credential,
+    running: &Running,
+    deltas: Vec<Vec<u8>>,
+) -> (String, StopSwitch) {
+    let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
+    let tls = ServerTls::new(PortPolicy::Device, &credential.server().unwrap(), paths, lab.clock()).unwrap();
+    let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
+    let url = format!("https://{}", bound.address());
+    let (switch, stop) = StopSwitch::new();
+    let deltas = Arc::new(deltas);
+    let serve = move |mut accepted: Accepted, mut stop: Stop| {
+        let deltas = Arc::clone(&deltas);
+        Box::pin(async move {
+            let mut asked = Vec::new();
+            while let Ok(octet) = accepted.stream.read_u8().await {
+                asked.push(octet);
+                if !asked.ends_with(b"\r\n\r\n") {
+                    continue;
+                }
+                let text = String::from_utf8(std::mem::take(&mut asked)).unwrap();
+                let after = text.split_once("&after=").and_then(|(_, rest)| rest.split('&').next());
+                let after: Option<usize> = after.and_then(|after| after.parse().ok());
+                let Some(wire) = after.and_then(|after| deltas.get(after - 1)) else {
+                    return stop.stopped().await;
+                };
+                let entry = feed_file_entry(wire).unwrap();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", entry.len());
+                accepted.stream.write_all(&[head.as_bytes(), &entry].concat()).await.unwrap();
+                accepted.stream.flush().await.unwrap();
+            }
+        })
+    };
+    tokio::spawn(serve_tls(bound, tls, Limits::default(), stop, serve, |_, _| {}));
+    (url, switch)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_takes_no_reports_still_cuts_sessions() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let mut config = lab.config();
+    let credential = Credential::read(&config.credential).unwrap();
+    let mut file = FeedFile::new(&lab.data());
+    file.replace(&lab.snapshot()).unwrap();
+    let deltas = vec![standing(&lab, "a"), standing(&lab, "b"), standing(&lab, "c")];
+    let (url, authority) = silent_authority(&lab, &credential, &running, deltas);
+    config.authority_api = url;
+    let client = FeedClient {
+        trust: Arc::clone(&running.trust),
+        file: Arc::new(Mutex::new(file)),
+        reviewer: Arc::clone(&running.reviewer),
+        uplink: Arc::new(Uplink::new(&config, &credential).unwrap()),
+        clock: lab.clock(),
+    };
+    let (switch, stop) = StopSwitch::new();
+    let since = std::time::Instant::now();
+    let following = tokio::spawn(client.follow(stop));
+    until(|| running.trust.position().filter(|position| position.seq == 4)).await;
+    assert!(since.elapsed().as_secs() < 4, "no report was waited for: {:?}", since.elapsed());
+    let floor = lab.data().join("feed.floor");
+    until(|| std::fs::read_to_string(&floor).ok().filter(|floor| floor == "1 4\n")).await;
+    switch.stop();
+    tokio::time::timeout(CAP, following).await.unwrap().unwrap();
+    authority.stop();
+    running.switch.stop();
 }

@@ -1,6 +1,7 @@
 //! Where permitted HTTP requests go: an HTTP service, a broker, the sink, or a file of the gateway's.
 
-use super::answer::{Answer, no_content, problem, whole};
+use super::answer::{Answer, no_content, problem};
+use super::held::{Held, HeldOctets};
 use crate::door::Arrival;
 use crate::mqtt::{BrokerAddress, is_loopback, publish_once};
 use crate::sink::{Message, Sink};
@@ -19,7 +20,8 @@ use touchmark_policy::Permit;
 
 /// The one identity header, made here; a client's own never gets past.
 const IDENTITY_HEADER: &str = "touchmark-identity";
-/// Longest update that is fetched from an HTTP service: it is held in memory once per request.
+/// Longest update that is fetched from an HTTP service: it is held in memory once per request, and all of them
+/// within [`HeldOctets`].
 const FETCHED_OCTETS_MAX: usize = 64 * 1024 * 1024;
 /// Octets of a file that are read at once, and pieces that wait for a slow client.
 const PIECE_OCTETS: usize = 64 * 1024;
@@ -29,6 +31,7 @@ const PIECES_WAITING: usize = 2;
 pub(crate) struct HttpService {
     base: BaseUrl,
     uplink: Arc<Uplink>,
+    held: HeldOctets,
 }
 
 impl HttpService {
@@ -38,7 +41,7 @@ impl HttpService {
         if !base.is_https() && !is_loopback(base.host()) {
             return Err(format!("`{url}` is not on this machine: use https://"));
         }
-        Ok(Self { base, uplink })
+        Ok(Self { base, uplink, held: HeldOctets::default() })
     }
 
     pub(crate) fn is_protected(&self) -> bool {
@@ -124,12 +127,16 @@ impl UpdateRoad {
         drop(permit);
         match self {
             Self::Service(service) => {
+                let Some(mut room) = service.held.reserve(FETCHED_OCTETS_MAX).await else {
+                    return busy();
+                };
                 let request = Request::get(format!("/updates/{}/{}", encoded(model), encoded(file)))
                     .response_octets_max(FETCHED_OCTETS_MAX);
                 match service.ask(request, arrival).await {
                     Ok(answer) if answer.status.is_success() => {
                         let kind = answer.headers.get(CONTENT_TYPE).cloned();
-                        let mut fetched = whole(StatusCode::OK, answer.body.to_vec());
+                        room.shrink_to(answer.body.len());
+                        let mut fetched = Response::new(Held::new(answer.body.into(), room).boxed());
                         let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                         fetched.headers_mut().insert(CONTENT_TYPE, kind);
                         fetched
@@ -182,6 +189,15 @@ fn streamed(file: std::fs::File, octets: u64) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(octets));
     answer
+}
+
+fn busy() -> Answer {
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "updates-busy",
+        "the gateway holds as many updates in memory as it may",
+        "try again later; put large updates into the gateway's data directory to have them streamed",
+    )
 }
 
 fn no_file() -> Answer {

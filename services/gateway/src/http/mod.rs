@@ -6,6 +6,8 @@
 
 pub(crate) mod answer;
 mod far;
+mod held;
+mod paced;
 pub(crate) mod path;
 mod request;
 #[cfg(test)]
@@ -22,11 +24,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use paced::Paced;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
 use touchmark_listen::{Accepted, Stop};
-use touchmark_policy::Denial;
+use touchmark_policy::{Denial, DenyReason};
 
 /// Time for the head of a request, and so for the idleness of a kept-alive connection.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
@@ -45,7 +48,7 @@ pub(crate) struct HttpPort {
 pub(crate) struct Connection {
     port: Arc<HttpPort>,
     arrival: Arrival,
-    opened: Mutex<Option<Result<Opened, Denial>>>,
+    opened: Mutex<Option<Opened>>,
     /// Whoever waits for an ordered end gets the session once it is open.
     session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
 }
@@ -54,8 +57,18 @@ impl HttpPort {
     /// Serves one connection to its end.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
         let Some(arrival) = self.door.arrival(&accepted) else { return };
+        let now = self.door.clock.now();
+        if !self.door.log.refusals().has_room(arrival.handle(), now) {
+            // Counted and not asked: it was refused so often within a second that its words are known.
+            return self.door.log.count_stranger(DenyReason::TooManySessions, now);
+        }
         let (session, mut watched) = tokio::sync::watch::channel(None);
-        let connection = Arc::new(Connection { port: self, arrival, opened: Mutex::new(None), session });
+        let connection = Arc::new(Connection {
+            port: self,
+            arrival,
+            opened: Mutex::new(None),
+            session,
+        });
         let handler = Arc::clone(&connection);
         let service = service_fn(move |request: ::http::Request<Incoming>| {
             let connection = Arc::clone(&handler);
@@ -66,7 +79,7 @@ impl HttpPort {
             .header_read_timeout(HEAD_WAIT)
             .max_buf_size(HEAD_OCTETS_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(accepted.stream), service);
+            .serve_connection(TokioIo::new(Paced::new(accepted.stream)), service);
         let cut = async {
             match watched.wait_for(Option::is_some).await.map(|session| session.clone()) {
                 Ok(Some(session)) => session.ended().await,
@@ -79,32 +92,33 @@ impl HttpPort {
             () = stop.stopped() => CloseCause::Shutdown,
             served = serving => if served.is_ok() { CloseCause::Peer } else { CloseCause::Lost },
         };
-        if let Some(Ok(opened)) = connection.opened.lock().await.as_mut() {
+        if let Some(opened) = connection.opened.lock().await.as_mut() {
             opened.ends_by(cause);
         }
     }
 }
 
 impl Connection {
-    /// The session, opened with the first request. A denial stays one for the connection: the next may differ.
+    /// The session, opened with the first request that may. Each refusal is decided and recorded by itself.
     async fn open(&self, path: &str) -> Result<Arc<Session>, Denial> {
         let mut opened = self.opened.lock().await;
-        if opened.is_none() {
-            let wish = Wish { resource: path, fault: None, will_topic: None, client_id: None };
-            let decided = self.port.door.open(&self.arrival, &wish).await.map(|(opened, permit)| {
+        if let Some(opened) = opened.as_ref() {
+            return Ok(Arc::clone(opened.session()));
+        }
+        let door = &self.port.door;
+        let wish = Wish { resource: path, fault: None, will_topic: None, client_id: None };
+        match door.open(&self.arrival, &wish).await {
+            Ok((begun, permit)) => {
                 // Used up by the session that it opens.
                 drop(permit);
-                opened
-            });
-            *opened = Some(decided);
-        }
-        match opened.as_ref() {
-            Some(Ok(opened)) => {
-                self.session.send_replace(Some(Arc::clone(opened.session())));
-                Ok(Arc::clone(opened.session()))
+                let session = Arc::clone(opened.insert(begun).session());
+                self.session.send_replace(Some(Arc::clone(&session)));
+                Ok(session)
             }
-            Some(Err(denial)) => Err(denial.clone()),
-            None => Err(Denial::because(touchmark_policy::DenyReason::LogUnavailable)),
+            Err(denial) => {
+                door.log.refusals().count(self.arrival.handle(), door.clock.now());
+                Err(denial)
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::{Answer, closing, denied, problem};
 use super::path::Asked;
 use super::{Connection, HttpPort};
+use crate::decision_log::denied_resource;
 use crate::session::{Judge, Session};
 use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderValue, Method, Request, StatusCode};
@@ -26,12 +27,17 @@ impl Connection {
             Ok(session) => session,
             Err(denial) => return closing(denied(&denial)),
         };
-        let door = &self.port.door;
+        let asked = Asked::read(&path);
         // The connection is no reason to trust: each request asks again.
-        if let Err(denial) = session.judge(&door.trust, Judge::Review, door.clock.now()) {
-            return closing(denied(&denial));
+        if let Err(denial) = self.port.judge(&session) {
+            let (action, on) = match &asked {
+                Asked::Publish(topic) => (Action::Publish, topic.clone()),
+                Asked::Update { model, file } => (Action::RequestUpdate, format!("{model}/{file}")),
+                Asked::Nothing => (Action::Call, path),
+            };
+            return self.refuse(&session, action, &on, denial).await;
         }
-        match (request.method().clone(), Asked::read(&path)) {
+        match (request.method().clone(), asked) {
             (Method::POST, Asked::Publish(topic)) => self.publish(&session, request, &topic).await,
             (Method::GET, Asked::Update { model, file }) => self.update(&session, &model, &file).await,
             (_, Asked::Publish(_)) => wrong_method("POST"),
@@ -44,25 +50,27 @@ impl Connection {
     }
 
     async fn publish(&self, session: &Session, request: Request<Incoming>, topic: &str) -> Answer {
-        let decision = |table: &DecisionTable| match Topic::new(topic) {
-            Ok(topic) => table.publish(&topic),
-            Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
+        let decide = || {
+            self.port.decide(session, |table: &DecisionTable| match Topic::new(topic) {
+                Ok(topic) => table.publish(&topic),
+                Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
+            })
         };
-        // Decided before the body is read: a refused one costs nothing.
-        let (decided, record) = self.port.decide(session, Action::Publish, topic, decision);
-        let permit = match decided {
-            Ok(permit) => permit,
-            Err(denial) => {
-                // Refused either way.
-                let _ = self.port.door.log.queued(record).await;
-                return closing(denied(&denial));
-            }
-        };
+        // Before the body is read: a refused one costs nothing.
+        if let Err(denial) = decide() {
+            return self.refuse(session, Action::Publish, topic, denial).await;
+        }
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
         let payload = match body(request).await {
             Ok(payload) => payload,
             Err(answer) => return answer,
         };
+        // A body may take long: what counts is who may send it now that it is here.
+        let permit = match self.port.judge(session).and_then(|()| decide()) {
+            Ok(permit) => permit,
+            Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
+        };
+        let record = self.port.record(session, Action::Publish, topic, Ok(&permit));
         if self.port.door.log.queued(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
         }
@@ -72,43 +80,69 @@ impl Connection {
 
     async fn update(&self, session: &Session, model: &str, file: &str) -> Answer {
         let resource = format!("{model}/{file}");
-        let decision = |table: &DecisionTable| table.request_update(model, file);
-        let (decided, record) = self.port.decide(session, Action::RequestUpdate, &resource, decision);
-        let recorded = self.port.door.log.durable(record).await;
-        match (decided, recorded) {
-            (Err(denial), _) => denied(&denial),
-            (Ok(_), Err(_)) => denied(&Denial::because(DenyReason::LogUnavailable)),
-            (Ok(permit), Ok(_)) => self.port.updates.fetch(permit, &self.arrival, model, file).await,
+        let decided = self.port.decide(session, |table: &DecisionTable| table.request_update(model, file));
+        let permit = match decided {
+            Ok(permit) => permit,
+            Err(denial) => return self.refuse(session, Action::RequestUpdate, &resource, denial).await,
+        };
+        let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(&permit));
+        match self.port.door.log.durable(record).await {
+            Err(_) => denied(&Denial::because(DenyReason::LogUnavailable)),
+            Ok(_) => self.port.updates.fetch(permit, &self.arrival, model, file).await,
         }
+    }
+
+    /// Records a denial and tells it; beyond the device's allowance it is told only. The connection ends with it.
+    async fn refuse(&self, session: &Session, action: Action, on: &str, denial: Denial) -> Answer {
+        let (refusals, now) = (self.port.door.log.refusals(), self.port.door.clock.now());
+        if !refusals.has_room(self.arrival.handle(), now) {
+            return closing(problem(
+                StatusCode::TOO_MANY_REQUESTS,
+                denial.reason.code(),
+                "too many requests of this device were denied",
+                denial.reason.next_step(),
+            ));
+        }
+        refusals.count(self.arrival.handle(), now);
+        let record = self.port.record(session, action, on, Err(&denial));
+        // Refused either way.
+        let _ = self.port.door.log.queued(record).await;
+        closing(denied(&denial))
     }
 }
 
 impl HttpPort {
+    fn judge(&self, session: &Session) -> Result<(), Denial> {
+        if let Some(reason) = session.end_ordered() {
+            return Err(Denial::because(reason));
+        }
+        session.judge(&self.door.trust, Judge::Review, self.door.clock.now()).map(drop)
+    }
+
     fn decide(
+        &self,
+        session: &Session,
+        decision: impl FnOnce(&DecisionTable) -> Decision,
+    ) -> Result<Permit, Denial> {
+        match session.table() {
+            Some(table) => decision(&table).permitted(),
+            None => Err(Denial::because(DenyReason::PolicyMissing)),
+        }
+    }
+
+    fn record(
         &self,
         session: &Session,
         action: Action,
         on: &str,
-        decision: impl FnOnce(&DecisionTable) -> Decision,
-    ) -> (Result<Permit, Denial>, Record) {
-        let decided = match session.table() {
-            Some(table) => decision(&table),
-            None => Decision::Deny(Denial::because(DenyReason::PolicyMissing)),
+        decided: Result<&Permit, &Denial>,
+    ) -> Record {
+        let (verdict, rule, resource) = match decided {
+            Ok(permit) => (Verdict::Allow, Some(permit.rule().clone()), Resource::from(on)),
+            Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone(), denied_resource(on)),
         };
-        let record = |verdict, rule| {
-            let (session, at, resource) = (session.id(), self.door.clock.now(), Resource::from(on));
-            Record::Act(Act { session, at, action, resource, verdict, rule })
-        };
-        match decided {
-            Decision::Permit(permit) => {
-                let record = record(Verdict::Allow, Some(permit.rule().clone()));
-                (Ok(permit), record)
-            }
-            Decision::Deny(denial) => {
-                let record = record(Verdict::Deny(denial.reason), denial.rule.clone());
-                (Err(denial), record)
-            }
-        }
+        let (session, at) = (session.id(), self.door.clock.now());
+        Record::Act(Act { session, at, action, resource, verdict, rule })
     }
 }
 

@@ -189,3 +189,27 @@ async fn a_kept_alive_connection_keeps_no_right_alive() {
     let rest = String::from_utf8_lossy(&rest).into_owned();
     assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 403"), "{rest}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_late_is_decided_when_it_is_there() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let short = lab.holder("spiffe://lab.touchmark.internal/d/pump-01", &[], 3600);
+    let address = gateway.ready().http.strip_prefix("https://").unwrap().to_owned();
+    let mut stream = lab.client_tls(Some(&short)).connect(&address, "127.0.0.1", CAP).await.unwrap();
+    stream
+        .write_all(b"POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")
+        .await
+        .unwrap();
+    // The session is there, so its request was permitted and waits for its body.
+    lab.logged(|d| d.action == Action::Connect && d.verdict == Verdict::Allow).await;
+    lab.pass(core::time::Duration::from_secs(4000));
+    let _ = stream.write_all(b"x").await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let mut sink = plain(gateway.ready().sink.as_ref().unwrap());
+    let all = sink.request(Method::GET, "/messages?after=0", &[], "").await.unwrap();
+    assert!(all.body.is_empty(), "nothing went on");
+}

@@ -5,10 +5,11 @@
 
 use super::merge::{Merged, Merges};
 use super::refusal::encoded;
+use crate::decision_log::denied_resource;
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::sync::Arc;
-use touchmark_decisions::{Act, Resource, SessionId, Verdict};
+use touchmark_decisions::{Act, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
     Acknowledgement, Delivery, Disconnect, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion,
@@ -102,7 +103,7 @@ impl BrokerSide {
             session: self.session,
             at: now,
             action: Action::Subscribe,
-            resource: Resource::from(topic.as_str()),
+            resource: denied_resource(topic.as_str()),
             verdict: Verdict::Deny(denial.reason),
             rule: denial.rule,
         };

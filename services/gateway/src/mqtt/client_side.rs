@@ -5,6 +5,7 @@
 
 use super::merge::Merges;
 use super::refusal::{Ending, encoded, reason_text};
+use crate::decision_log::{Denials, denied_resource};
 use bytes::Bytes;
 use std::sync::Arc;
 use touchmark_decisions::{Act, Resource, SessionId, Verdict};
@@ -30,6 +31,8 @@ pub(crate) enum Step {
     Refused { acts: Vec<Act>, answer: Option<Bytes>, ending: Option<Ending> },
     /// DISCONNECT: it goes on, and nothing after it.
     Goodbye(Frame),
+    /// DISCONNECT that asks for the will: it goes on after the will, see [`ClientSide::farewell`].
+    GoodbyeWithWill,
     /// The protocol is broken.
     Broken(Fault),
 }
@@ -44,6 +47,10 @@ pub(crate) struct ClientSide {
     /// Largest packet that the client takes.
     packet_octets_max: usize,
     merges: Arc<Merges>,
+    /// A DISCONNECT that waits for the will.
+    farewell: Option<Bytes>,
+    /// From the first denial on.
+    denials: Option<Denials>,
 }
 
 impl ClientSide {
@@ -55,11 +62,33 @@ impl ClientSide {
         packet_octets_max: usize,
         merges: Arc<Merges>,
     ) -> Self {
-        Self { version, session, order, explains, packet_octets_max, merges }
+        Self { version, session, order, explains, packet_octets_max, merges, farewell: None, denials: None }
+    }
+
+    /// What the broker gets after the will.
+    pub(crate) fn farewell(&self) -> Option<&Bytes> {
+        self.farewell.as_ref()
     }
 
     /// Takes the next packet.
     pub(crate) fn take(&mut self, frame: Frame, table: &DecisionTable, now: Timestamp) -> Step {
+        let step = self.decide(frame, table, now);
+        let (Step::Refused { acts, .. } | Step::Subscribe { acts, .. }) = &step else { return step };
+        let denied = acts.iter().filter_map(|act| match act.verdict {
+            Verdict::Deny(reason) => Some((act, reason)),
+            Verdict::Allow => None,
+        });
+        let count = denied.clone().count();
+        let Some((first, reason)) = denied.clone().next() else { return step };
+        if self.denials.get_or_insert_with(|| Denials::new(now)).spend(count, now) {
+            return step;
+        }
+        // One record stands for all of this packet: nothing of it goes on.
+        let (acts, ending) = (vec![first.clone()], Some(Ending::DeniedTooOften(reason)));
+        Step::Refused { acts, answer: None, ending }
+    }
+
+    fn decide(&mut self, frame: Frame, table: &DecisionTable, now: Timestamp) -> Step {
         let packet = match frame.parse(self.version) {
             Ok(packet) => packet,
             Err(fault) => return Step::Broken(fault),
@@ -76,6 +105,10 @@ impl ClientSide {
                 Subscribed::Whole { permits, acts } => Step::Subscribe { permits, acts, frame },
                 Subscribed::Other(step) => step,
             },
+            Packet::Disconnect(goodbye) if goodbye.reason == ReasonCode::DisconnectWithWill => {
+                self.farewell = Some(frame.octets().clone());
+                Step::GoodbyeWithWill
+            }
             Packet::Disconnect(_) => Step::Goodbye(frame),
             Packet::Puback(_)
             | Packet::Pubrec(_)
@@ -236,7 +269,11 @@ impl ClientSide {
     }
 
     fn act(&self, at: Timestamp, action: Action, on: &str, verdict: Verdict, rule: Option<RuleId>) -> Act {
-        Act { session: self.session, at, action, resource: Resource::from(on), verdict, rule }
+        let resource = match verdict {
+            Verdict::Allow => Resource::from(on),
+            Verdict::Deny(_) => denied_resource(on),
+        };
+        Act { session: self.session, at, action, resource, verdict, rule }
     }
 }
 

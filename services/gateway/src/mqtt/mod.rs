@@ -13,12 +13,14 @@ mod relay;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upstream;
+mod will;
 mod wire;
 
 pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};
 
+use crate::decision_log::denied_resource;
 use crate::door::{Arrival, Door, Opened, Wish};
 use crate::sink::{Sink, SinkSession};
 use crate::uplink::Uplink;
@@ -34,7 +36,8 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use touchmark_listen::{Accepted, Stop};
 use touchmark_mqtt::{Frame, Packet, PacketOrder, ProtocolVersion, ReasonCode};
-use touchmark_policy::{DenyReason, Permit, Topic};
+use touchmark_policy::{DenyReason, Permit};
+use will::KeptWill;
 use wire::{CONNECT_OCTETS_MAX, Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, Stream};
 
 /// Time for CONNECT after the handshake, and for the broker's answer to ours.
@@ -64,14 +67,15 @@ impl MqttPort {
     /// What is needed only to open or to end a session is boxed: the memory of an idle one is its `Live` alone.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
         let Some(live) = Box::pin(self.enter(accepted, &mut stop)).await else { return };
-        let Live { mut opened, talk, mut client, mut far, mut inbound, version, will_topic } = live;
+        let Live { mut opened, talk, mut client, mut far, mut inbound, version, will } = live;
         let ending = talk.run(&mut client, &mut inbound, &mut far, &mut stop).await;
         Box::pin(async move {
-            let will = will_topic.as_deref().filter(|_| ending.leaves_will());
-            let may_will = will.is_some_and(|topic| still_permitted(&opened, topic));
             let mut outbound = talk.into_outbound();
             say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
-            far.end(version, &ending, may_will).await;
+            if let Some(will) = &will {
+                self.say_will(will, &ending, opened.session(), &mut far).await;
+            }
+            far.end(client.farewell()).await;
             opened.ends_by(ending.cause());
             drop(opened);
             linger(inbound).await;
@@ -82,6 +86,11 @@ impl MqttPort {
     /// From an accepted connection to a session that was welcomed; anyone else has been answered.
     async fn enter(&self, accepted: Accepted, stop: &mut Stop) -> Option<Live> {
         let arrival = self.door.arrival(&accepted)?;
+        if !self.door.log.refusals().has_room(arrival.handle(), self.door.clock.now()) {
+            // Counted and not asked: it was refused so often within a second that its words are known.
+            self.door.log.count_stranger(DenyReason::TooManySessions, self.door.clock.now());
+            return None;
+        }
         let stream: Stream = Box::new(accepted.stream);
         let (read, write) = tokio::io::split(stream);
         let mut inbound = Inbound::new(read, CONNECT_OCTETS_MAX);
@@ -139,20 +148,28 @@ impl MqttPort {
             let says = "the certificate authenticates here; leave extended authentication out";
             return Err(connack(connect.version, ReasonCode::BadAuthenticationMethod, says));
         }
+        // Longer ones are no device's, and are refused.
+        let client_id = denied_resource(connect.client_id.as_str());
         let wish = Wish {
-            resource: connect.client_id.as_str(),
+            resource: client_id.as_str(),
             fault: (!greeting.acceptable).then_some(DenyReason::ClientIdMismatch),
             will_topic: connect.will.as_ref().map(|will| will.topic.as_str()),
             client_id: Some(&greeting.client_id),
         };
         match self.door.open(arrival, &wish).await {
             Ok((opened, permit)) => Ok(Admitted { opened, permit, greeting }),
-            Err(denial) => Err(refusing_connack(connect.version, &denial)),
+            Err(denial) => {
+                self.door.log.refusals().count(arrival.handle(), self.door.clock.now());
+                Err(refusing_connack(connect.version, &denial))
+            }
         }
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
-        let wish = Wish { resource, fault: Some(reason), will_topic: None, client_id: None };
+        self.door.log.refusals().count(arrival.handle(), self.door.clock.now());
+        let resource = denied_resource(resource);
+        let wish =
+            Wish { resource: resource.as_str(), fault: Some(reason), will_topic: None, client_id: None };
         // With a fault the door never opens; what it says stands in the log.
         drop(self.door.open(arrival, &wish).await);
     }
@@ -209,8 +226,8 @@ impl MqttPort {
         let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
         let talk = Talk::new(session, &self.door, outbound, keep_alive);
         talk.say(&welcome.octets).await;
-        let will_topic = connect.will.as_ref().map(|will| will.topic.as_str().into());
-        Some(Live { opened, talk, client, far, inbound, version, will_topic })
+        let will = KeptWill::of(&connect);
+        Some(Live { opened, talk, client, far, inbound, version, will })
     }
 
     /// Reaches the far end for a permitted session.
@@ -251,10 +268,9 @@ impl MqttPort {
                 };
                 let welcome =
                     connack_for_client(&link.connack, connect, greeting).ok_or(Ending::UpstreamGone)?;
-                Ok((
-                    FarSide::broker(link, connect.version, opened.session().id(), Arc::clone(merges)),
-                    welcome,
-                ))
+                let (id, keep_alive_s) = (opened.session().id(), welcome.keep_alive_s);
+                let far = FarSide::broker(link, connect.version, id, Arc::clone(merges), keep_alive_s);
+                Ok((far, welcome))
             }
         }
     }
@@ -275,7 +291,7 @@ struct Live {
     far: FarSide,
     inbound: Inbound,
     version: ProtocolVersion,
-    will_topic: Option<Box<str>>,
+    will: Option<KeptWill>,
 }
 
 /// The answer to CONNECT.
@@ -283,14 +299,6 @@ pub(crate) struct Welcome {
     octets: Bytes,
     accepted: bool,
     keep_alive_s: u16,
-}
-
-/// A will fires as the device's own message: the right to it must still be there.
-fn still_permitted(opened: &Opened, topic: &str) -> bool {
-    match (opened.session().table(), Topic::new(topic)) {
-        (Some(table), Ok(topic)) => table.will(&topic).permitted().is_ok(),
-        _ => false,
-    }
 }
 
 async fn say_last(outbound: &mut Outbound, last: &[u8]) {

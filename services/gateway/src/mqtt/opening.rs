@@ -1,6 +1,7 @@
 //! CONNECT and CONNACK on their way through: whose client id, what the broker is told, what the client is told.
 
 use super::Welcome;
+use super::publish_once;
 use super::refusal::encoded;
 use super::wire::PACKET_OCTETS_MAX;
 use core::num::NonZeroU32;
@@ -43,12 +44,14 @@ fn belongs_to(client_id: &str, handle: &Name) -> bool {
         None => rest.is_empty(),
         Some(suffix) => {
             (1..=SUFFIX_OCTETS_MAX).contains(&suffix.len())
+                && !suffix.starts_with(publish_once::SUFFIX)
                 && suffix.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
         }
     }
 }
 
-/// Our own CONNECT for the broker: the proven client id, no user name, password or user properties of the client's.
+/// Our own CONNECT for the broker: the proven client id, no will, user name, password or user properties of the
+/// client's. A will stays here, where it is judged when it is said.
 pub(crate) fn connect_for_upstream<'a>(connect: &Connect<'a>, client_id: &'a str) -> Connect<'a> {
     let theirs = &connect.properties;
     let ours = NonZeroU32::new(PACKET_OCTETS_MAX as u32);
@@ -73,7 +76,7 @@ pub(crate) fn connect_for_upstream<'a>(connect: &Connect<'a>, client_id: &'a str
         keep_alive_s: connect.keep_alive_s,
         // A name and a suffix: always a text.
         client_id: Text::new(client_id).unwrap_or_default(),
-        will: connect.will.clone(),
+        will: None,
         user_name: None,
         password: None,
         properties,
@@ -130,6 +133,7 @@ mod tests {
             ("climbing reads as a part", "pump-01/..", true),
             ("another case", "PUMP-01", false),
             ("a space", "pump-01 ", false),
+            ("a gateway's own suffix", "pump-01/http-1", false),
             ("too long", &format!("pump-01/{}", "a".repeat(65)), false),
         ];
         for (name, client_id, expected) in rows {
@@ -145,6 +149,13 @@ mod tests {
         let mut connect = Connect::new(ProtocolVersion::V5, Text::default());
         connect.user_name = Some(Text::new("admin").unwrap());
         connect.password = Some(Binary::new(b"secret").unwrap());
+        connect.will = Some(touchmark_mqtt::Will {
+            topic: touchmark_mqtt::TopicName::new("plant/pump-01/gone").unwrap(),
+            payload: Default::default(),
+            qos: touchmark_mqtt::QoS::AtMostOnce,
+            retain: false,
+            properties: Default::default(),
+        });
         connect.properties.topic_alias_maximum = Some(10);
         connect.properties.session_expiry_interval = Some(3600);
         connect.properties.user_properties =
@@ -152,6 +163,7 @@ mod tests {
         let ours = connect_for_upstream(&connect, "pump-01");
         assert_eq!(ours.client_id.as_str(), "pump-01");
         assert_eq!((ours.user_name, ours.password), (None, None));
+        assert!(ours.will.is_none(), "no broker can say it later than it was judged");
         assert_eq!(ours.properties.topic_alias_maximum, None);
         assert_eq!(ours.properties.session_expiry_interval, Some(3600));
         assert_eq!(ours.properties.maximum_packet_size.map(NonZeroU32::get), Some(PACKET_OCTETS_MAX as u32));

@@ -39,6 +39,8 @@ pub(crate) fn connack(version: ProtocolVersion, reason: ReasonCode, says: &str) 
 pub(crate) enum Ending {
     /// The client sent DISCONNECT.
     Goodbye,
+    /// The client sent DISCONNECT and asked for its will (0x04).
+    GoodbyeWithWill,
     /// The client's connection broke.
     Lost,
     /// Nothing came for one and a half keep-alive times.
@@ -51,6 +53,8 @@ pub(crate) enum Ending {
     UpstreamGoodbye,
     /// An act was denied that can only be answered by an end, or the session may not go on.
     Denied(Denial),
+    /// More acts were denied in a second than are written down one by one.
+    DeniedTooOften(DenyReason),
     /// The client broke the protocol.
     Broken(Fault),
     /// The client used more than it may.
@@ -65,37 +69,44 @@ impl Ending {
     /// For the record.
     pub(crate) fn cause(&self) -> CloseCause {
         match self {
-            Self::Goodbye => CloseCause::Peer,
+            Self::Goodbye | Self::GoodbyeWithWill => CloseCause::Peer,
             Self::Lost | Self::UpstreamGone | Self::UpstreamGoodbye => CloseCause::Lost,
             Self::Idle => CloseCause::Idle,
             Self::Shutdown => CloseCause::Shutdown,
             Self::Denied(denial) => CloseCause::Cut(denial.reason),
+            Self::DeniedTooOften(reason) => CloseCause::Cut(*reason),
             Self::Broken(Fault::PacketTooLarge { .. }) => CloseCause::Cut(DenyReason::PacketTooLarge),
             Self::Broken(_) | Self::Exceeded(_) => CloseCause::Cut(DenyReason::MalformedPacket),
         }
     }
 
-    /// Whether the broker may publish the client's will for it: not for a device that is no longer trusted.
-    pub(crate) fn leaves_will(&self) -> bool {
+    /// Why the client's will may not be said: not for a device that is no longer trusted.
+    pub(crate) fn forbids_will(&self) -> Option<DenyReason> {
         match self {
-            // After DISCONNECT the broker acts on the packet itself.
             Self::Goodbye
+            | Self::GoodbyeWithWill
             | Self::Lost
             | Self::Idle
             | Self::Shutdown
             | Self::UpstreamGone
             | Self::UpstreamGoodbye
+            | Self::DeniedTooOften(_)
             | Self::Broken(_)
-            | Self::Exceeded(_) => true,
-            Self::Denied(denial) => matches!(
-                denial.reason,
+            | Self::Exceeded(_) => None,
+            Self::Denied(denial) => match denial.reason {
                 DenyReason::SessionTakenOver
-                    | DenyReason::NoRule
-                    | DenyReason::ForbiddenByRule
-                    | DenyReason::ReservedTopic
-                    | DenyReason::TopicInvalid
-            ),
+                | DenyReason::NoRule
+                | DenyReason::ForbiddenByRule
+                | DenyReason::ReservedTopic
+                | DenyReason::TopicInvalid => None,
+                reason => Some(reason),
+            },
         }
+    }
+
+    /// Whether the connection to the broker is of no use any more.
+    pub(crate) fn lost_the_broker(&self) -> bool {
+        matches!(self, Self::UpstreamGone | Self::UpstreamGoodbye)
     }
 
     /// The server's DISCONNECT; 3.1.1 has none.
@@ -104,7 +115,7 @@ impl Ending {
             return None;
         }
         let (reason, says) = match self {
-            Self::Goodbye | Self::Lost | Self::UpstreamGoodbye => return None,
+            Self::Goodbye | Self::GoodbyeWithWill | Self::Lost | Self::UpstreamGoodbye => return None,
             Self::Idle => {
                 (ReasonCode::KeepAliveTimeout, "nothing came for one and a half keep-alive times".to_owned())
             }
@@ -116,6 +127,10 @@ impl Ending {
                 "the broker behind the gateway is gone; connect again soon".to_owned(),
             ),
             Self::Denied(denial) => (disconnect_reason(denial.reason), reason_text(denial)),
+            Self::DeniedTooOften(reason) => (
+                ReasonCode::QuotaExceeded,
+                format!("too many denials in a second; the last: {}: {}", reason.code(), reason.next_step()),
+            ),
             Self::Broken(fault) => (fault.reason_code(), fault.to_string()),
             Self::Exceeded(reason) => (*reason, "more than this session may use".to_owned()),
         };

@@ -6,26 +6,29 @@
 use super::broker_side::{BrokerSide, Delivered};
 use super::client_side::{ClientSide, Step};
 use super::merge::Merges;
-use super::refusal::{Ending, encoded};
+use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
 use crate::decision_log::{DecisionLog, LogUnavailable};
 use crate::door::Door;
 use crate::session::Session;
 use crate::sink::SinkSession;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::Mutex;
 use touchmark_decisions::{Record, SessionId};
 use touchmark_listen::{Clock, Stop};
-use touchmark_mqtt::{Disconnect, Frame, ProtocolVersion};
+use touchmark_mqtt::{Frame, PacketType, ProtocolVersion};
 use touchmark_policy::{DecisionTable, DenyReason, Permit};
 
 /// Octets gathered before they are written although more packets are there.
 const BATCH_OCTETS: usize = 64 * 1024;
 /// Time for the broker to take a last packet.
 const FAREWELL: Duration = Duration::from_millis(250);
+/// MQTT 5.0 §3.12.
+const PINGREQ: [u8; 2] = [0xc0, 0];
 
 /// The client's side of a session, as both directions use it.
 pub(crate) struct Talk {
@@ -34,11 +37,15 @@ pub(crate) struct Talk {
     clock: Clock,
     down: Mutex<Outbound>,
     keep_alive: Option<Duration>,
+    /// Something went to the broker since it was last looked at.
+    went_up: AtomicBool,
+    /// PINGRESPs to come that answer pings of ours.
+    our_pings: AtomicU32,
 }
 
 /// The other side.
 pub(crate) enum FarSide {
-    Broker { inbound: Inbound, outbound: Mutex<Outbound>, side: BrokerSide },
+    Broker { inbound: Inbound, outbound: Mutex<Outbound>, side: BrokerSide, pulse: Option<Duration> },
     Sink(SinkSession),
 }
 
@@ -61,27 +68,26 @@ impl FarSide {
         version: ProtocolVersion,
         session: SessionId,
         merges: Arc<Merges>,
+        keep_alive_s: u16,
     ) -> Self {
         let BrokerLink { inbound, outbound, order, connack: _ } = link;
         let side = BrokerSide::new(version, session, order, merges);
-        Self::Broker { inbound, outbound: Mutex::new(outbound), side }
+        let pulse = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 500));
+        Self::Broker { inbound, outbound: Mutex::new(outbound), side, pulse }
     }
 
-    /// Ends the far side. A will that may not fire is called off by a DISCONNECT.
-    pub(crate) async fn end(self, version: ProtocolVersion, ending: &Ending, may_will: bool) {
-        match self {
-            Self::Sink(session) => session.end(*ending == Ending::Goodbye, may_will),
-            Self::Broker { outbound, .. } => {
-                let mut outbound = outbound.into_inner();
-                let farewell = async {
-                    if !may_will && *ending != Ending::Goodbye {
-                        outbound.write(&encoded(version, &Disconnect::default().into())).await?;
-                    }
-                    outbound.shutdown().await
-                };
-                // The connection is dropped either way.
-                let _ = tokio::time::timeout(FAREWELL, farewell).await;
-            }
+    /// Ends the far side, with the client's DISCONNECT where that waited for the will.
+    pub(crate) async fn end(self, farewell: Option<&Bytes>) {
+        if let Self::Broker { outbound, .. } = self {
+            let mut outbound = outbound.into_inner();
+            let farewell = async {
+                if let Some(octets) = farewell {
+                    outbound.write(octets).await?;
+                }
+                outbound.shutdown().await
+            };
+            // The connection is dropped either way.
+            let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
     }
 }
@@ -94,7 +100,15 @@ impl Talk {
         keep_alive: Option<Duration>,
     ) -> Self {
         let (log, clock) = (Arc::clone(&door.log), door.clock.clone());
-        Self { session, log, clock, down: Mutex::new(down), keep_alive }
+        Self {
+            session,
+            log,
+            clock,
+            down: Mutex::new(down),
+            keep_alive,
+            went_up: AtomicBool::new(false),
+            our_pings: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn into_outbound(self) -> Outbound {
@@ -124,16 +138,39 @@ impl Talk {
                     ending = self.upward(client, inbound, FarWriter::Sink(sink)) => ending,
                 }
             }
-            FarSide::Broker { inbound: from_broker, outbound, side } => {
+            FarSide::Broker { inbound: from_broker, outbound, side, pulse } => {
                 tokio::select! {
                     biased;
                     reason = self.session.ended() => Ending::cut(reason),
                     () = stop.stopped() => Ending::Shutdown,
                     ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
                     ending = self.downward(from_broker, outbound, side) => ending,
+                    ending = self.keep_up(outbound, *pulse) => ending,
                 }
             }
         }
+    }
+
+    /// Keeps the session at the broker alive: what a client sends may all be denied, and none of it goes up then.
+    async fn keep_up(&self, to_broker: &Mutex<Outbound>, pulse: Option<Duration>) -> Ending {
+        let Some(pulse) = pulse else { return core::future::pending().await };
+        loop {
+            tokio::time::sleep(pulse).await;
+            if self.went_up.swap(false, Ordering::Relaxed) {
+                continue;
+            }
+            self.our_pings.fetch_add(1, Ordering::Relaxed);
+            if to_broker.lock().await.write(&PINGREQ).await.is_err() {
+                return Ending::UpstreamGone;
+            }
+        }
+    }
+
+    /// Whether a PINGRESP answers one of our pings. All are alike: as many reach the client as it asked for.
+    fn is_our_pong(&self, frame: &Frame) -> bool {
+        let taken = |pings: u32| pings.checked_sub(1);
+        frame.packet_type() == PacketType::Pingresp
+            && self.our_pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 
     /// From the client. Returns with everything written that was permitted before the end.
@@ -203,6 +240,7 @@ impl Talk {
                 far.pass(&frame, batch)?;
                 Err(Ending::Goodbye)
             }
+            Step::GoodbyeWithWill => Err(Ending::GoodbyeWithWill),
             Step::Broken(fault) => Err(Ending::Broken(fault)),
         }
     }
@@ -250,6 +288,9 @@ impl Talk {
             Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
             Incoming::Fault(fault) => return Err(broker_broke(fault)),
         };
+        if self.is_our_pong(&frame) {
+            return Ok(());
+        }
         match side.take(frame, &*self.table()?, self.clock.now()) {
             Delivered::Pass(octets) => batch.back.extend_from_slice(&octets),
             Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
@@ -290,6 +331,7 @@ impl Talk {
         {
             outbound.lock().await.write(&batch.up).await.map_err(|_| Ending::UpstreamGone)?;
             batch.up = BytesMut::new();
+            self.went_up.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

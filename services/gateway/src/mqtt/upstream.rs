@@ -73,6 +73,8 @@ pub(crate) enum BrokerFault {
     Protocol { address: String, fault: Fault },
     #[error("the broker {address} refused: {says}")]
     Refused { address: String, says: String },
+    #[error("the system gave no random octets")]
+    NoRandomness,
     #[error("our own packet cannot be written: {0}")]
     Unencodable(#[from] Unencodable),
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use touchmark_decisions::{PolicyChanged, Record, SessionId};
 use touchmark_identity::Timestamp;
 use touchmark_listen::{Clock, Stop};
-use touchmark_policy::{Decision, DenyReason};
+use touchmark_policy::{Decision, DenyReason, PolicyVersion};
 use touchmark_status::{Effect, Freshness};
 
 /// How long the report on a change waits for the sessions that it ended: far longer than an end takes.
 const LEAVING_MAX: Duration = Duration::from_secs(2);
+/// Sessions judged anew before other threads get their turn.
+const RENEWED_AT_ONCE: usize = 64;
 /// How often the ends of certificates and the age of the feed are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// Entries of ended certificates are dropped so often.
@@ -27,46 +29,85 @@ pub(crate) struct Reviewer {
 }
 
 impl Reviewer {
-    /// Orders the end of everyone whom these effects concern and who may not stay; gives who that is.
+    /// Orders the end of everyone whom these effects take away what they stand on; gives who that is.
     ///
-    /// Computes for each session concerned: called on a thread that may.
-    pub(crate) fn apply(&self, effects: &[Effect]) -> Vec<SessionId> {
+    /// What a device may do under another policy is [`Self::renew`]'s work, which takes longer: ends do not wait for
+    /// it. Computes for each session concerned: called on a thread that may.
+    pub(crate) fn cut(&self, effects: &[Effect]) -> Vec<SessionId> {
         let now = self.clock.now();
         let mut ended = Vec::new();
         for effect in effects {
-            let concerned = match effect {
-                Effect::Replaced | Effect::AnchorsChanged | Effect::PoliciesChanged => self.sessions.all(),
+            match effect {
+                Effect::Replaced | Effect::AnchorsChanged => {
+                    ended.extend(self.sessions.all().iter().filter_map(|session| self.check(session, now)));
+                }
                 Effect::Revoked { authority_version, serial }
                 | Effect::Superseded { authority_version, serial, .. } => {
-                    self.sessions.of_certificate(*authority_version, *serial)
+                    let concerned = self.sessions.of_certificate(*authority_version, *serial);
+                    ended.extend(concerned.iter().filter_map(|session| self.check(session, now)));
                 }
-                Effect::KeyDenied(spki) => self.sessions.of_key(*spki),
-                Effect::StandingChanged { handle, standing: Some(_) } | Effect::ScopeChanged(handle) => {
-                    self.sessions.of_handle(handle)
+                Effect::KeyDenied(spki) => {
+                    let concerned = self.sessions.of_key(*spki);
+                    ended.extend(concerned.iter().filter_map(|session| self.check(session, now)));
+                }
+                Effect::StandingChanged { handle, standing: Some(_) } => {
+                    let concerned = self.sessions.of_handle(handle);
+                    ended.extend(concerned.iter().filter_map(|session| self.check(session, now)));
+                }
+                Effect::ScopeChanged(handle) => {
+                    let concerned = self.sessions.of_handle(handle);
+                    ended.extend(concerned.iter().filter_map(|session| self.look_at(session, now)));
                 }
                 // These widen only: nobody who is in may do less.
-                Effect::KeyAllowed(_) | Effect::StandingChanged { standing: None, .. } => Vec::new(),
-            };
-            for session in concerned {
-                ended.extend(self.look_at(&session, now));
+                Effect::KeyAllowed(_) | Effect::StandingChanged { standing: None, .. } => {}
+                Effect::PoliciesChanged => {}
             }
         }
-        ended.sort_unstable();
-        ended.dedup();
         ended
+    }
+
+    /// Whether these effects ask for [`Self::renew`].
+    pub(crate) fn concern_all(effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| {
+            matches!(effect, Effect::Replaced | Effect::AnchorsChanged | Effect::PoliciesChanged)
+        })
+    }
+
+    /// Decides anew what every session may do; gives whose end was ordered by that.
+    ///
+    /// Long with many sessions: called on a thread of its own, beside the one that reads the feed. It holds no lock
+    /// for longer than one session takes.
+    pub(crate) fn renew(&self) -> Vec<SessionId> {
+        let now = self.clock.now();
+        let mut ended = Vec::new();
+        for chunk in self.sessions.all().chunks(RENEWED_AT_ONCE) {
+            ended.extend(chunk.iter().filter_map(|session| self.look_at(session, now)));
+            std::thread::yield_now();
+        }
+        ended
+    }
+
+    /// Asks for one session whether it may stay, without asking the policy: that is short.
+    fn check(&self, session: &Session, now: Timestamp) -> Option<SessionId> {
+        match self.trust.review(session.identity(), now) {
+            Ok(peer) => {
+                self.sessions.look_again_at(session.id(), peer.good_until());
+                None
+            }
+            Err(reason) => session.order_end(reason).then(|| session.id()),
+        }
     }
 
     /// Judges one session. Gives its id if its end was ordered now.
     fn look_at(&self, session: &Session, now: Timestamp) -> Option<SessionId> {
-        let before = session.table().map(|table| table.version());
         let reason = match session.judge(&self.trust, Judge::Review, now) {
             Err(denial) => denial.reason,
             Ok(peer) => {
                 self.sessions.look_again_at(session.id(), peer.good_until());
                 let decision = session.table().map(|table| table.connect());
                 match decision {
-                    // Not judged yet: it is on its way in and asks itself.
-                    _ if before.is_none() => return None,
+                    // Also for one on its way in: it may have asked the table before this one, and looks at this
+                    // order last.
                     Some(Decision::Permit(_)) => return None,
                     Some(Decision::Deny(_)) | None => DenyReason::PolicyChanged,
                 }
@@ -83,14 +124,15 @@ impl Reviewer {
         }
     }
 
-    /// Tells the log that another policy decides from here on.
-    pub(crate) async fn note_policy(&self, before: Option<touchmark_policy::PolicyVersion>) {
+    /// Tells the log that another policy decides from here on, if it is another one than noted last.
+    pub(crate) async fn note_policy(&self, noted: &mut Option<PolicyVersion>) {
         let policy = self.trust.policy_version();
-        if let Some(policy) = policy.filter(|policy| Some(*policy) != before) {
+        if let Some(policy) = policy.filter(|policy| Some(*policy) != *noted) {
             let changed = PolicyChanged { at: self.clock.now(), policy };
             // A log that cannot be written denies everything by itself.
             let _ = self.log.queued(Record::PolicyChanged(changed)).await;
         }
+        *noted = policy;
     }
 
     /// Ends sessions at the end of their certificates and of an overlap, and all of them when the feed is too old.

@@ -1,7 +1,7 @@
 //! The index: each change finds its sessions, and nobody else's.
 
-use super::{Session, Sessions};
-use crate::lab::{Lab, version};
+use super::{Reviewer, Session, Sessions};
+use crate::lab::{Lab, policy, version};
 use core::time::Duration;
 use std::sync::Arc;
 use touchmark_decisions::SessionId;
@@ -57,4 +57,30 @@ async fn a_session_is_found_by_what_it_is_until_it_leaves() {
         0
     );
     assert!(sessions.all().is_empty() && of_handle("pump-01").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_ends_sessions_that_are_on_their_way_in_and_a_revocation_does_not_wait_for_it() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let holders = [lab.device("pump-01"), lab.device("pump-02")];
+    let entered: Vec<_> = holders
+        .iter()
+        .zip(1000..)
+        .map(|(holder, id)| {
+            let identity = running.trust.identity_of(holder.certificate.der(), lab.now()).unwrap();
+            // Not judged yet: as between its entry and its answer.
+            running.sessions.enter(Arc::new(Session::new(SessionId(id), identity))).unwrap()
+        })
+        .collect();
+    let mut bundle = touchmark_policy_cedar::PolicyBundle::starter();
+    bundle.files[0].1 += "\n@id(\"shut\") forbid (principal, action == Action::\"connect\", resource);";
+    let changes = vec![policy(&bundle), lab.revoke(&holders[0])];
+    let effects = running.trust.fold(&lab.publish(changes), None, lab.now()).unwrap();
+    assert_eq!(running.reviewer.cut(&effects), [SessionId(1000)], "before any table is made anew");
+    assert_eq!(entered[0].session().end_ordered(), Some(DenyReason::Revoked));
+    assert!(Reviewer::concern_all(&effects));
+    assert_eq!(running.reviewer.renew(), [SessionId(1001)]);
+    assert_eq!(entered[1].session().end_ordered(), Some(DenyReason::PolicyChanged));
+    running.switch.stop();
 }

@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use core::num::NonZeroU32;
 use std::collections::HashSet;
 use std::sync::Arc;
-use touchmark_identity::Timestamp;
 use touchmark_listen::Clock;
 use touchmark_mqtt::{
     Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, QoS,
@@ -27,8 +26,6 @@ pub(crate) struct SinkSession {
     version: ProtocolVersion,
     explains: bool,
     device: Arc<str>,
-    will: Option<Message>,
-    will_at_goodbye: bool,
     unreleased: HashSet<PacketId>,
 }
 
@@ -42,26 +39,8 @@ impl SinkSession {
         identity: &PathIdentity,
     ) -> Self {
         let device: Arc<str> = identity.id().name.as_str().into();
-        let will = connect.will.as_ref().map(|will| Message {
-            n: 0,
-            at: Timestamp::from_unix_ms(0),
-            device: Arc::clone(&device),
-            topic: will.topic.as_str().into(),
-            qos: will.qos.bits(),
-            retain: will.retain,
-            payload: Bytes::copy_from_slice(will.payload.as_bytes()),
-        });
         let explains = connect.properties.request_problem_information.unwrap_or(true);
-        Self {
-            sink,
-            clock,
-            version: connect.version,
-            explains,
-            device,
-            will,
-            will_at_goodbye: false,
-            unreleased: HashSet::new(),
-        }
+        Self { sink, clock, version: connect.version, explains, device, unreleased: HashSet::new() }
     }
 
     /// The CONNACK.
@@ -146,10 +125,6 @@ impl SinkSession {
                 };
                 self.answer(Packet::Pubcomp(Acknowledgement::new(release.packet_id, reason)), back);
             }
-            Packet::Disconnect(goodbye) if goodbye.reason == ReasonCode::DisconnectWithWill => {
-                // Told so by the device itself: the end of the session stores it.
-                self.will_at_goodbye = true;
-            }
             // Nothing is delivered from here, so nothing can be acknowledged.
             Packet::Puback(_) | Packet::Pubrec(_) | Packet::Pubcomp(_) => {
                 return Err(Ending::Broken(Fault::ProtocolError { what: "acknowledgement of nothing" }));
@@ -159,14 +134,12 @@ impl SinkSession {
         Ok(())
     }
 
-    /// The session is over; its will is stored if it may be, unless the client took its leave without it.
-    pub(crate) fn end(mut self, goodbye: bool, may_will: bool) {
-        let fires = may_will && (!goodbye || self.will_at_goodbye);
-        if let Some(will) = self.will.take().filter(|_| fires) {
-            let stored = self.sink.store(Message { at: self.clock.now(), ..will });
-            if let Err(error) = stored {
-                tracing::error!(%error, "the sink cannot store a will");
-            }
+    /// Stores a permitted will.
+    pub(crate) fn store_will(&mut self, permit: Permit, frame: &Frame) {
+        // Not a message of the client's packets: whatever waits for its release is over with the session.
+        self.unreleased.clear();
+        if self.store(permit, frame, &mut BytesMut::new()).is_err() {
+            tracing::error!("the sink cannot store a will");
         }
     }
 

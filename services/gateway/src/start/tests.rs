@@ -120,6 +120,22 @@ async fn until_started(config: GatewayConfig, lab: &Lab) -> Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_whose_clock_was_set_back_judges_by_the_time_of_its_feed() {
+    let lab = Lab::new();
+    lab.store_feed();
+    let behind = || Clock::system().now().unix_ms() - 40 * 86_400_000;
+    let clock = Clock::new(move || touchmark_identity::Timestamp::from_unix_ms(behind()));
+    let mut gateway = start(lab.config(), clock).await.unwrap();
+    // Not valid yet by the machine's clock.
+    let mut given = arguments(&lab, "pump-01", &lab.device("pump-01"), &gateway);
+    given.extend(["-V", "5", "-q", "1", "-t", "plant/pump-01/t", "-m", "on"].map(str::to_owned));
+    let output = mosquitto("mosquitto_pub", given).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    gateway.stop();
+    tokio::time::timeout(CAP, gateway.stopped()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_tells_sessions_and_records_their_ends() {
     let lab = Lab::new();
     lab.store_feed();
@@ -217,4 +233,30 @@ fn the_witness_keeps_the_largest_head_and_no_other_history() {
     let bent = LogHead { checkpoint: two.checkpoint.replace("\n2\n", "\n3\n"), ..two.clone() };
     assert!(matches!(keep(data, &bent), Err(WitnessFault::Note(_))));
     assert_eq!(std::fs::read_to_string(data.join("authority-head")).unwrap(), two.checkpoint);
+
+    let all = std::fs::read_to_string(data.join("authority-heads")).unwrap();
+    let all: Vec<String> = all.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert_eq!(all, [one.checkpoint.clone(), two.checkpoint.clone()], "every head that was taken over");
+
+    let three = log("three", 1, &["a", "b", "c"]);
+    let (head, key) = (data.join("authority-head"), data.join("authority-log.vkey"));
+    let good = (std::fs::read(&head).unwrap(), std::fs::read(&key).unwrap());
+    let refused = || {
+        let fault = keep(data, &three).unwrap_err();
+        assert!(keep(data, &three).is_err(), "also the second time");
+        fault
+    };
+    std::fs::write(&head, "damaged").unwrap();
+    assert!(matches!(refused(), WitnessFault::Damaged { .. }));
+    std::fs::write(&head, [0xff]).unwrap();
+    assert!(matches!(refused(), WitnessFault::Read { .. }));
+    std::fs::write(&head, &good.0).unwrap();
+    std::fs::write(&key, [0xff]).unwrap();
+    assert!(matches!(refused(), WitnessFault::Read { .. }), "no trust on first use again");
+    std::fs::write(&key, "").unwrap();
+    assert!(matches!(refused(), WitnessFault::Damaged { .. }));
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(refused(), WitnessFault::KeyMissing { .. }));
+    std::fs::write(&key, &good.1).unwrap();
+    keep(data, &three).unwrap();
 }

@@ -9,6 +9,7 @@ mod path_check;
 mod peer;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub(crate) use ground::Ground;
 pub(crate) use path_check::{DevicePaths, PathIdentity};
@@ -17,8 +18,11 @@ pub(crate) use peer::TrustedPeer;
 use arc_swap::ArcSwapOption;
 use cache::PathCache;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+use time::FeedTime;
 use touchmark_decisions::FeedPosition;
 use touchmark_identity::{EnvironmentName, Timestamp};
+use touchmark_listen::Clock;
 use touchmark_policy::PolicyVersion;
 use touchmark_status::{Effect, FeedFault, FeedVerifier, Freshness, Position, StalenessClass, StatusSet};
 
@@ -35,6 +39,7 @@ pub(crate) struct Trust {
     /// Changes with anchors and policy only.
     ground: ArcSwapOption<Ground>,
     paths: PathCache,
+    time: FeedTime,
 }
 
 impl Trust {
@@ -50,6 +55,7 @@ impl Trust {
             status: RwLock::new(None),
             ground: ArcSwapOption::empty(),
             paths: PathCache::default(),
+            time: FeedTime::default(),
         }
     }
 
@@ -59,6 +65,12 @@ impl Trust {
 
     pub(crate) fn verifier(&self) -> &FeedVerifier {
         &self.verifier
+    }
+
+    /// The machine's clock, held at what the feed says about the time. Everything is judged by this one.
+    pub(crate) fn clock(self: &Arc<Self>, machine: Clock) -> Clock {
+        let trust = Arc::clone(self);
+        Clock::new(move || trust.time.correct(machine.now(), Instant::now()))
     }
 
     /// Where the feed stands; `None` without one.
@@ -84,6 +96,7 @@ impl Trust {
     /// Starts from a set that was verified: the stored feed.
     pub(crate) fn begin(&self, set: StatusSet) {
         let ground = Ground::of(&set, None);
+        self.time.hear(set.issued_at(), Instant::now());
         *self.write() = Some(set);
         self.ground.store(Some(Arc::new(ground)));
     }
@@ -93,6 +106,20 @@ impl Trust {
     /// # Errors
     /// [`FeedFault`]; without a set only a snapshot that is not below `floor` begins one.
     pub(crate) fn fold(
+        &self,
+        wire: &[u8],
+        floor: Option<Position>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, FeedFault> {
+        let came = Instant::now();
+        let effects = self.fold_in(wire, floor, now)?;
+        if let Some(issued_at) = self.read().as_ref().map(StatusSet::issued_at) {
+            self.time.hear(issued_at, came);
+        }
+        Ok(effects)
+    }
+
+    fn fold_in(
         &self,
         wire: &[u8],
         floor: Option<Position>,

@@ -4,6 +4,7 @@ use super::{PathIdentity, Trust};
 use crate::lab::{Holder, Lab, policy, version};
 use core::time::Duration;
 use std::sync::Arc;
+use touchmark_listen::Clock;
 use touchmark_policy::{DenyReason, Topic};
 use touchmark_policy_cedar::PolicyBundle;
 use touchmark_status::{Anchor, AnchorRole, Change, StalenessClass, Standing, Supersession};
@@ -29,6 +30,28 @@ fn a_cached_path_is_still_held_against_status_time_and_anchors() {
     lab.pass(Duration::from_secs(31 * 86_400));
     assert_eq!(trust.identity_of(other.certificate.der(), lab.now()).err(), Some(DenyReason::Expired));
     assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::Expired));
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_neither_revocations_nor_the_ends_of_certificates() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Strict);
+    let machine = lab.now();
+    let clock = trust.clock(Clock::new(move || machine));
+    let (holder, brief) =
+        (lab.device("pump-01"), lab.holder("spiffe://lab.touchmark.internal/d/b", &[], 3600));
+    let (found, brief) = (identity(&lab, &trust, &holder), identity(&lab, &trust, &brief));
+    assert!(trust.admit(&brief, clock.now()).is_ok());
+    // The authority is two hours on, the clock here is not: as after a step back.
+    lab.pass(Duration::from_secs(2 * 3600));
+    trust.fold(&lab.publish(vec![lab.revoke(&holder)]), None, clock.now()).unwrap();
+    assert_eq!(trust.admit(&found, clock.now()).err(), Some(DenyReason::Revoked));
+    assert_eq!(trust.admit(&brief, clock.now()).err(), Some(DenyReason::Expired));
+    assert!(clock.now().since(machine) >= Duration::from_secs(7199), "{}", clock.now());
+    // A day later once more: each message is weighed against the time of the one before.
+    lab.pass(Duration::from_secs(23 * 3600));
+    trust.fold(&lab.heartbeat(), None, clock.now()).unwrap();
+    assert!(clock.now().since(machine) >= Duration::from_secs(25 * 3600 - 1));
 }
 
 #[test]

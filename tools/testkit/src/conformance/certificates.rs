@@ -10,7 +10,11 @@ use touchmark_journal::{Draft, IdentityKind, Private};
 pub(super) const CLAIMS: &[Claim] = &[
     ("a certificate's row says what each step of its life said", life),
     ("a burned intent keeps its serial and is listed without a reason", burned),
-    ("a certificate is found by fingerprint, serial, key, device, party and token", found),
+    ("a certificate is found by fingerprint, serial, key, device and party", found),
+    (
+        "a request finds the newest certificate that it was given on its token, burned intents aside",
+        of_request,
+    ),
     ("lists of certificates are newest first", newest_first),
     ("an open intent is listed until it is issued, burned or revoked", open_intents),
     ("a CRL shard lists its revoked and burned certificates until they expire", revoked),
@@ -77,6 +81,36 @@ fn life(case: &mut Case<'_>) {
     assert!(row.der.is_some() && row.confirmed_at.is_some(), "evidence survives");
 }
 
+fn of_request(case: &mut Case<'_>) {
+    let (token, other) = (case.scribe.token_id(), case.scribe.token_id());
+    let mut given = Vec::new();
+    // The scribe draws a new request for each intent: the second repeats the first's.
+    let (mine, again) = ([1; 32], [2; 32]);
+    for (on, csr_sha256) in [(token, mine), (token, mine), (token, again), (other, mine)] {
+        let intent = case.scribe.intent(None, case.authority).on(on);
+        let mut draft = case.scribe.intended(&intent);
+        let Some((_, Private::Intent(private))) = &mut draft.private else { panic!("an intent is private") };
+        private.csr_sha256 = csr_sha256;
+        case.accept([draft]);
+        given.push(intent.certificate);
+    }
+    let [first, newest, of_again, of_other] = given[..] else { panic!("four were made") };
+    let burned_newest = case.scribe.burned(newest, Some(token));
+    let burned_first = case.scribe.burned(first, Some(token));
+    let asked = |token, csr: [u8; 32]| {
+        let row = case.store.certificate_of_request(token, &csr).expect("rows can be read");
+        row.map(|row| row.certificate)
+    };
+    assert_eq!(asked(token, mine), Some(newest));
+    assert_eq!(asked(token, again), Some(of_again));
+    assert_eq!(asked(other, mine), Some(of_other));
+    assert_eq!(asked(other, again), None);
+    case.accept([burned_newest]);
+    assert_eq!(asked(token, mine), Some(first), "a burned intent gave nothing");
+    case.accept([burned_first]);
+    assert_eq!(asked(token, mine), None);
+}
+
 fn burned(case: &mut Case<'_>) {
     let intent = case.intended(None);
     let draft = case.scribe.burned(intent.certificate, None);
@@ -112,7 +146,6 @@ fn found(case: &mut Case<'_>) {
     assert_eq!(ids(store.certificates_by_serial(&mine.serial)), [namesake.certificate, mine.certificate]);
     assert_eq!(ids(store.certificates_by_key(&mine.spki)), [renewed.certificate, mine.certificate]);
     assert_eq!(ids(store.certificates_of_device(device)), [renewed.certificate, mine.certificate]);
-    assert_eq!(ids(store.certificates_of_token(token)), [mine.certificate]);
     let gateway = name("gateway");
     assert_eq!(ids(store.certificates_of_party(IdentityKind::Service, &gateway)), [party.certificate]);
     assert_eq!(ids(store.certificates_of_party(IdentityKind::Operator, &gateway)), [operator.certificate]);

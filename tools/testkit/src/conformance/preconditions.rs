@@ -1,9 +1,9 @@
 //! Each precondition, where it holds and where it does not.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::scribe::{Intent, name};
 use std::time::Duration;
-use touchmark_inventory::{CertificateState, Precondition};
+use touchmark_inventory::{CertificateState, Holder, Precondition};
 use touchmark_journal::{IdentityKind, Standing, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -11,9 +11,11 @@ pub(super) const CLAIMS: &[Claim] = &[
     ("a device's name is free in each environment by itself", device_name_free),
     ("a device's standing is asked exactly", device_standing),
     ("a device's certificates are counted exactly, intents included", device_certificates),
+    ("a party's certificates are counted exactly, intents included", party_certificates),
     ("a party's name belongs to one environment", party_home),
     ("a serial is free under each authority version by itself", serial_free),
-    ("a key is usable by the one device that holds it, and by nobody once it is denied", key_usable),
+    ("a key is usable by the one device or party that holds it, and by nobody once it is denied", key_usable),
+    ("a burned intent holds no key, for whoever asks", burned_key),
     ("a certificate's state is asked exactly", certificate_in_state),
     ("an environment's name is free until it is taken", environment_free),
     ("a CRL number must rise in its shard", crl_number_above),
@@ -89,6 +91,24 @@ fn device_certificates(case: &mut Case<'_>) {
     assert!(case.holds(counted(1)));
 }
 
+fn party_certificates(case: &mut Case<'_>) {
+    let counted = |kind, count| Precondition::PartyCertificates { kind, name: name("gateway-01"), count };
+    assert!(case.holds(counted(IdentityKind::Service, 0)), "none yet");
+    let intent = Intent { handle: name("gateway-01"), ..case.scribe.intent(None, case.authority) };
+    case.record(&intent);
+    assert!(!case.holds(counted(IdentityKind::Service, 0)), "one came meanwhile");
+    assert!(case.holds(counted(IdentityKind::Service, 1)));
+    assert!(case.holds(counted(IdentityKind::Operator, 0)), "an operator is another kind");
+    let device = case.device("gateway-01");
+    let namesake = Intent { handle: name("gateway-01"), ..case.scribe.intent(Some(device), case.authority) };
+    case.record(&namesake);
+    assert!(case.holds(counted(IdentityKind::Service, 1)), "a device is no party");
+    assert!(case.holds(counted(IdentityKind::Operational, 0)), "a device is no party");
+    let entry = case.scribe.burned(intent.certificate, None);
+    case.accept([entry]);
+    assert!(case.holds(counted(IdentityKind::Service, 1)), "a burned one counts");
+}
+
 fn party_home(case: &mut Case<'_>) {
     let home = |kind, environment: &str| Precondition::PartyHome {
         kind,
@@ -117,31 +137,60 @@ fn serial_free(case: &mut Case<'_>) {
 }
 
 fn key_usable(case: &mut Case<'_>) {
-    let owner = case.device("pump-01");
-    let other = case.device("pump-02");
-    let intent = case.scribe.intent(Some(owner), case.authority);
-    let usable = |device| Precondition::KeyUsable { spki: intent.spki, device };
-    for device in [None, Some(owner), Some(other)] {
-        assert!(case.holds(usable(device)), "a new key, {device:?}");
+    let owner = Holder::Device(case.device("pump-01"));
+    let other_device = case.device("pump-02");
+    let other = Holder::Device(other_device);
+    let named = |kind, party: &str| Holder::Party { kind, name: name(party) };
+    let party = named(IdentityKind::Service, "pump-01");
+    let Holder::Device(owner_device) = owner else { panic!("a device") };
+    let intent = case.scribe.intent(Some(owner_device), case.authority);
+    let usable = |holder: &Holder| Precondition::KeyUsable { spki: intent.spki, holder: holder.clone() };
+    for holder in [&party, &owner, &other] {
+        assert!(case.holds(usable(holder)), "a new key, {holder:?}");
     }
     case.record(&intent);
-    assert!(case.holds(usable(Some(owner))), "its device's");
-    assert!(!case.holds(usable(Some(other))), "another device's");
-    assert!(!case.holds(usable(None)), "a device's, asked for a party");
+    assert!(case.holds(usable(&owner)), "its device's");
+    assert!(!case.holds(usable(&other)), "another device's");
+    assert!(!case.holds(usable(&party)), "a device's, asked for a party of its name");
+    let same_kind = named(IdentityKind::Operational, "pump-01");
+    assert!(!case.holds(usable(&same_kind)), "a device's, asked for a party of its kind and name");
     case.issue(&intent);
-    case.revoke(Some(owner), &[&intent]);
-    assert!(!case.holds(usable(Some(owner))), "denied");
+    case.revoke(Some(owner_device), &[&intent]);
+    assert!(!case.holds(usable(&owner)), "denied");
 
-    let party = case.intended(None);
-    let usable = |device| Precondition::KeyUsable { spki: party.spki, device };
-    assert!(!case.holds(usable(None)), "a party's key is not used twice");
-    assert!(!case.holds(usable(Some(owner))), "a party's, asked for a device");
+    let held = case.intended(None);
+    let usable = |holder: &Holder| Precondition::KeyUsable { spki: held.spki, holder: holder.clone() };
+    assert!(case.holds(usable(&party)), "its party's");
+    assert!(!case.holds(usable(&named(IdentityKind::Service, "pump-02"))), "another party's");
+    assert!(!case.holds(usable(&named(IdentityKind::Operator, "pump-01"))), "of another kind");
+    assert!(!case.holds(usable(&owner)), "a party's, asked for a device");
 
     case.scribe.move_to("plant");
-    let elsewhere = case.intended(Some(other));
-    case.revoke(Some(other), &[&elsewhere]);
-    let usable = Precondition::KeyUsable { spki: elsewhere.spki, device: Some(other) };
+    let elsewhere = case.intended(Some(other_device));
+    case.revoke(Some(other_device), &[&elsewhere]);
+    let usable = Precondition::KeyUsable { spki: elsewhere.spki, holder: other };
     assert!(!case.holds(usable), "denied in another environment");
+}
+
+fn burned_key(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    for mine in [Some(device), None] {
+        let intent = case.intended(mine);
+        let entry = case.scribe.burned(intent.certificate, None);
+        case.accept([entry]);
+        let another = case.scribe.device_id();
+        let party = Holder::Party { kind: IdentityKind::Operator, name: name("ada") };
+        for holder in [intent.holder(), Holder::Device(another), party] {
+            assert!(
+                case.holds(Precondition::KeyUsable { spki: intent.spki, holder: holder.clone() }),
+                "{holder:?}"
+            );
+        }
+        let live = case.scribe.intent(mine, case.authority).with_key(intent.spki);
+        case.record(&live);
+        let stranger = Precondition::KeyUsable { spki: intent.spki, holder: Holder::Device(another) };
+        assert!(!case.holds(stranger), "held by the one that lives beside the burned one");
+    }
 }
 
 fn certificate_in_state(case: &mut Case<'_>) {

@@ -1,12 +1,14 @@
 //! `touchmark cert`: one certificate, and one of the four questions about it.
 
+use crate::commands::contain;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::span;
 use clap::Subcommand;
-use touchmark_api::{Answer, Certificate, OnExpiry, Revoker, Sighting};
+use touchmark_api::{Answer, Certificate, Containment, OnExpiry, Revoker, Sighting};
+use touchmark_identity::RevocationReason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cert {
@@ -14,6 +16,17 @@ pub(crate) enum Cert {
     Get {
         /// crt_..., SHA-256 fingerprint or serial number
         id: String,
+    },
+    /// Kill this one certificate, whoever holds it: a device's, a gateway's, an operator's
+    Revoke {
+        /// crt_... or SHA-256 fingerprint
+        id: String,
+        /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+        #[arg(long, default_value = "unspecified")]
+        reason: RevocationReason,
+        /// Only say what would happen
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Where it is used
     Where {
@@ -66,6 +79,11 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
             let one: Certificate =
                 one.map_err(|failure: Failure| failure.what(format!("certificate {id}")))?;
             output.one(&one, &one.id, human)?;
+        }
+        Cert::Revoke { id, reason, dry_run } => {
+            let order = Containment { reason: Some(reason.to_string()), dry_run, ..Containment::default() };
+            let outcome = management.revoke_certificate(&id, &order).await?;
+            output.one(&outcome, &outcome.device, |outcome| contain::human("revoked", outcome))?;
         }
         Cert::Where { id } => match management.explain(&id).await?.where_used {
             Answer::Known(sightings) => output.list(&sightings)?,

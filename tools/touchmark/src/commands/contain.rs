@@ -83,7 +83,7 @@ struct Revoked {
 }
 
 pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let containment = Containment { reason: Some(order.reason.to_string()), ..of(&order.whom) };
+    let mut containment = Containment { reason: Some(order.reason.to_string()), ..of(&order.whom) };
     let mut management = Management::open(home)?;
     let name = order.whom.name.as_str();
     if !order.reconnect {
@@ -91,13 +91,25 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
         output.one(&outcome, name, |outcome| human("revoked", outcome))?;
         return Ok(Exit::Ok);
     }
+    // The watched session and the revocation must mean the same device.
     let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
     let environment = order.whom.env.clone().map_or_else(lab, Ok)?;
+    containment.environment = Some(environment.to_string());
     let target = device_connect::target(home, &environment, &order.whom.name)?;
     let before = Session::open(&target, &format!("{name}/watch"), ProtocolVersion::V5).await?.ok();
     let called = Instant::now();
+    let Some(mut session) = before else {
+        return Err(Failure::new(
+            Exit::CheckFailed,
+            "nothing-to-measure",
+            "the device could not open a session, so nothing was revoked",
+        )
+        .what(name)
+        .fix(format!(
+            "touchmark device connect {name} says why; revoke without --reconnect needs no session"
+        )));
+    };
     let watch = async {
-        let mut session = before?;
         let end = async { while session.message().await.is_ok() {} };
         tokio::time::timeout(END_AWAITED, end).await.ok().map(|()| called.elapsed())
     };
@@ -112,6 +124,8 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
     device_connect::find_decisions(home, name, since, &mut act).await;
     let [act] = act;
     let came_back = !act.is_denied();
+    // Any other refusal (a timeout, a TLS alert) shows nothing about the revocation.
+    let for_it = act.reason.starts_with("revoked") || act.reason.starts_with("key-denied");
     let session_closed_ms = ended.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let revoked = Revoked { outcome, session_closed_ms, reconnect: Some(act) };
     output.one(&revoked, name, |revoked| {
@@ -119,6 +133,11 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
         if let Some(ms) = revoked.session_closed_ms {
             let mark = output.paint(Tone::Good, "✓");
             text += &format!("{mark} its session ended {ms} ms after the call\n");
+        }
+        if revoked.session_closed_ms.is_none() {
+            let mark = output.paint(Tone::Bad, "✗");
+            text +=
+                &format!("{mark} its session was still open {} s after the call\n", END_AWAITED.as_secs());
         }
         text + &revoked.reconnect.as_ref().map(|act| act.line(output)).unwrap_or_default()
     })?;
@@ -130,6 +149,15 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
         )
         .what(name)
         .fix("touchmark audit verify, then look whether the gateway reaches the authority"));
+    }
+    if ended.is_none() || !for_it {
+        return Err(Failure::new(
+            Exit::CheckFailed,
+            "not-shown",
+            "the revocation is recorded, but its effect was not seen at the gateway",
+        )
+        .what(name)
+        .fix("look whether the gateway reaches the authority: touchmark audit decisions --device NAME"));
     }
     Ok(Exit::Ok)
 }
@@ -170,7 +198,7 @@ fn of(whom: &Whom) -> Containment {
     }
 }
 
-fn human(done: &str, outcome: &ContainmentOutcome) -> String {
+pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
     let would = if outcome.dry_run { "would be " } else { "" };
     let mut text = format!("{} {would}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
     if let (Some(seq), Some(at)) = (outcome.seq, &outcome.accepted_at) {

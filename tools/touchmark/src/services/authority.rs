@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use touchmark_authority::audit::{AuditFault, verify as audit};
-use touchmark_authority::{Authority, AuthorityConfig, StartFault};
+use touchmark_authority::{Authority, AuthorityConfig, StartFault, VaultFault};
 use touchmark_identity::EnvironmentName;
 use touchmark_listen::Clock;
 
@@ -41,6 +41,14 @@ fn no_start(home: &Home, fault: &StartFault) -> Failure {
     let (exit, code, fix) = match fault {
         StartFault::Passphrase { .. } => {
             (Exit::NotFound, "passphrase", "give --passphrase-file a readable file")
+        }
+        StartFault::InUse(_) => (
+            Exit::Conflict,
+            "in-use",
+            "stop the authority that runs on it, or give another directory with --data",
+        ),
+        StartFault::Vault(VaultFault::Missing(_)) => {
+            (Exit::NotFound, "key-missing", "put the key file back from its backup; a new key would not fit")
         }
         StartFault::Vault(_) => (
             Exit::Denied,

@@ -2,6 +2,7 @@
 
 use super::super::problem::Refuse;
 use super::super::{Peer, Shell};
+use crate::confirmation::Proven;
 use crate::operators::{Caller, CallerFault};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
@@ -24,7 +25,7 @@ impl FromRequestParts<Shell> for Called {
         let caller = shell.operators.caller(&fingerprint).inspect_err(|_| {
             shell.refusals.count(None, "api", "caller-refused", None);
         })?;
-        shell.confirmations.proven(&fingerprint, "api").await?;
+        shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
         Ok(Self(caller))
     }
 }

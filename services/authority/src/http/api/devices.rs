@@ -12,9 +12,10 @@ use serde::Deserialize;
 use std::time::Duration;
 use touchmark_api::{Candidate, Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason};
-use touchmark_inventory::{DeviceFilter, DeviceRow, StoreFault};
-use touchmark_journal::Standing;
+use touchmark_inventory::{CertificateRow, DeviceFilter, DeviceRow, StoreFault};
+use touchmark_journal::{IdentityKind, Standing};
 use touchmark_policy_cedar::OperatorVerb;
+use touchmark_ra::Act;
 
 /// A device that enrols all the time must not outrun its revocation for long.
 const TRIES: u32 = 5;
@@ -119,20 +120,58 @@ pub(super) async fn certificates(
     Ok(Json(shown.map(|row| views::certificate(row, &shell.hierarchy, now)).collect()))
 }
 
-pub(super) async fn certificate(
-    State(shell): State<Shell>,
-    called: Called,
-    Path(id): Path<String>,
-) -> Result<Json<Certificate>, Refuse> {
+fn find_certificate(shell: &Shell, id: &str) -> Result<CertificateRow, Refuse> {
     let row = match (id.parse::<CertificateId>(), id.parse::<Fingerprint>()) {
         (Ok(id), _) => shell.store.certificate(id)?,
         (_, Ok(fingerprint)) => shell.store.certificate_by_fingerprint(&fingerprint)?,
         (Err(_), Err(_)) => None,
     };
-    let row = row.ok_or_else(|| {
+    row.ok_or_else(|| {
         Refuse::new(StatusCode::NOT_FOUND, "certificate-unknown", format!("no certificate `{id}`"))
             .fix("touchmark explain also takes serial numbers and names")
-    })?;
+    })
+}
+
+/// One certificate, whoever holds it: a gateway's or an operator's takes the right to make operators.
+pub(super) async fn revoke_certificate(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(id): Path<String>,
+    Body(order): Body<Containment>,
+) -> Result<Json<ContainmentOutcome>, Refuse> {
+    let reason = reason_named(order.reason.as_deref())?;
+    let row = find_certificate(&shell, &id)?;
+    let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
+    let verb = match row.kind {
+        IdentityKind::Operational => OperatorVerb::DeviceRevoke,
+        IdentityKind::Service | IdentityKind::Operator => OperatorVerb::OperatorEnrol,
+    };
+    let permitted = shell
+        .operators
+        .mandate_for(&called.0, verb, Act::CertificateRevoke, &environment)
+        .inspect_err(|_| {
+            shell.refusals.count(Some(&environment), "api/certificate/revoke", "not-permitted", row.device);
+        })?;
+    let wait = order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX);
+    let outcome = shell
+        .containments
+        .revoke_one(permitted.mandate, permitted.rule, &row, reason, order.dry_run, wait)
+        .await?;
+    Ok(Json(outcome))
+}
+
+fn reason_named(word: Option<&str>) -> Result<RevocationReason, Refuse> {
+    word.map_or(Ok(RevocationReason::Unspecified), |word| {
+        word.parse().map_err(|why| Refuse::value("reason", why))
+    })
+}
+
+pub(super) async fn certificate(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(id): Path<String>,
+) -> Result<Json<Certificate>, Refuse> {
+    let row = find_certificate(&shell, &id)?;
     let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
     called.may(&shell, OperatorVerb::CertificateRead, &environment)?;
     Ok(Json(views::certificate_with_pem(&row, &shell.hierarchy, shell.clock.now())))
@@ -144,10 +183,7 @@ pub(super) async fn contain(
     Path((name, word)): Path<(String, String)>,
     Body(order): Body<Containment>,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
-    let reason: RevocationReason = match order.reason.as_deref() {
-        None => RevocationReason::Unspecified,
-        Some(word) => word.parse().map_err(|why| Refuse::value("reason", why))?,
-    };
+    let reason = reason_named(order.reason.as_deref())?;
     let now = shell.clock.now();
     let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl)));
     let (verb, permission) = match word.as_str() {

@@ -48,8 +48,13 @@ pub(super) async fn acknowledge(
     let applied_at = Timestamp::parse(&report.applied_at).map_err(|why| Refuse::value("applied_at", why))?;
     let position = Position { epoch: report.epoch, seq: report.seq };
     let feed = shell.feeds.of(&gateway.environment)?;
-    // Whoever waits for it is told at once; the record follows and may be lost without harm: gateways repeat.
-    feed.acknowledge(&gateway.name, position, applied_at, report.sessions_closed);
+    // Whoever waits for it is told at once; the record follows.
+    let news = feed
+        .acknowledge(&gateway.name, position, applied_at, report.sessions_closed)
+        .ok_or_else(|| Refuse::value("seq", "the feed never was there"))?;
+    if !news {
+        return Ok(StatusCode::NO_CONTENT);
+    }
     let event = Event::EnforcementReported(EnforcementReported {
         gateway: gateway.name.clone(),
         epoch: report.epoch,
@@ -79,7 +84,7 @@ pub(super) async fn register(
     Body(registration): Body<GatewayRegistration>,
 ) -> Result<StatusCode, Refuse> {
     let gateway = called.service()?;
-    shell.archives().register(&gateway.name, &registration.decision_log_vkey)?;
+    shell.intake.register(&gateway.name, &registration.decision_log_vkey).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn router(shell: Shell) -> Router {
         .route("/v1/devices/{name}/certificates", get(devices::certificates))
         .route("/v1/devices/{name}/{verb}", post(devices::contain))
         .route("/v1/certificates/{id}", get(devices::certificate))
+        .route("/v1/certificates/{id}/revoke", post(devices::revoke_certificate))
         .route("/v1/feed", get(gateways::feed))
         .route("/v1/feed/acknowledgement", post(gateways::acknowledge))
         .route("/v1/gateways/self", post(gateways::register))

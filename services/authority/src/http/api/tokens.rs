@@ -3,6 +3,7 @@
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called};
+use crate::operators::CallerFault;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +13,8 @@ use touchmark_identity::{EnvironmentName, Name};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
 use touchmark_policy_cedar::OperatorVerb;
 
+/// The authority's own service name: a token for it would let somebody stand in for EST and the API.
+const RESERVED: &str = "authority";
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
 
@@ -41,9 +44,33 @@ pub(super) async fn create(
             return Err(Refuse::value("device", "give either a device or a prefix"));
         }
     };
-    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(|_| {
+    let known = match (&subject, kind) {
+        (TokenSubject::Named(name), IdentityKind::Service | IdentityKind::Operator) => {
+            if name.as_str() == RESERVED {
+                return Err(Refuse::new(
+                    StatusCode::CONFLICT,
+                    "name-reserved",
+                    "that is the authority's own name",
+                )
+                .fix("choose another name"));
+            }
+            shell.store.parties()?.into_iter().find(|row| row.kind == kind && row.name == *name)
+        }
+        _ => None,
+    };
+    let refused = |_: &CallerFault| {
         shell.refusals.count(Some(&environment), "api/tokens", "not-permitted", None);
-    })?;
+    };
+    // Whoever can replace a known service or operator can become it: that takes the right to make operators.
+    if known.is_some() {
+        shell.operators.permits(&called.0, OperatorVerb::OperatorEnrol, &environment).inspect_err(refused)?;
+    }
+    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(refused)?;
+    // A new credential for somebody known changes no role unless roles are given.
+    let roles = match known {
+        Some(row) if order.roles.is_empty() => row.roles,
+        _ => order.roles,
+    };
     let model = order.model.as_deref().map(|model| name(model, "model")).transpose()?;
     let scope = Scope {
         organisation: trust.environment.scope.organisation.clone(),
@@ -58,7 +85,7 @@ pub(super) async fn create(
         model,
         hosts: order.hosts,
     };
-    let made = shell.tokens.create(permitted.mandate, order_of_ra, order.roles).await?;
+    let made = shell.tokens.create(permitted.mandate, order_of_ra, roles).await?;
     shell.log.wake();
     let token = Token {
         token: made.token.to_string(),

@@ -156,7 +156,7 @@ CREATE INDEX certificate_fingerprint ON certificate (fingerprint) WHERE fingerpr
 CREATE INDEX certificate_spki ON certificate (spki, device) WHERE spki IS NOT NULL;
 CREATE INDEX certificate_device ON certificate (device, certificate) WHERE device IS NOT NULL;
 CREATE INDEX certificate_party ON certificate (party, kind, certificate) WHERE party IS NOT NULL;
-CREATE INDEX certificate_token ON certificate (token, certificate) WHERE token IS NOT NULL;
+CREATE INDEX certificate_request ON certificate (token, csr_sha256, certificate) WHERE token IS NOT NULL;
 CREATE INDEX certificate_intended ON certificate (certificate) WHERE state = 'intended';
 CREATE INDEX certificate_revoked ON certificate (authority_version, crl_shard, not_after_s)
     WHERE revoked_at_ms IS NOT NULL;

@@ -61,3 +61,42 @@ fn a_full_disk_denies_keeps_and_loses_no_number() {
         .collect();
     assert_eq!(counts, [2, 4]);
 }
+
+#[test]
+fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
+    let lab = Lab::new();
+    let opened = open::open(&lab.log_identity()).unwrap();
+    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
+    let shared = Shared {
+        room: Arc::new(Semaphore::new(10)),
+        healthy: Arc::new(AtomicBool::new(true)),
+        strangers: Arc::default(),
+        publish,
+    };
+    let mut writer = Writer::new(opened, shared, lab.clock());
+    writer.open_epoch(None).unwrap();
+    // As if the tree had refused them when they became durable.
+    writer.note(counter(1));
+    let (frames, _, next) = writer.frames().unwrap();
+    let kept: Vec<Kept> =
+        frames.iter().zip(writer.log.size()..).map(|(frame, leaf)| Kept { leaf, frame: frame.clone() }).collect();
+    writer.wal.write(&kept).unwrap();
+    writer.pending.clear();
+    writer.next_sequence = next;
+    writer.backlog = frames;
+
+    writer.note(counter(2));
+    writer.flush();
+    assert!(writer.retry_at.is_none() && writer.backlog.is_empty());
+    writer.publish().unwrap();
+    let counts: Vec<u32> = lab
+        .frames()
+        .iter()
+        .flat_map(|frame: &Frame| frame.records.clone())
+        .filter_map(|record| match record {
+            Record::Refused(refused) => Some(refused.count),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(counts, [1, 2]);
+}

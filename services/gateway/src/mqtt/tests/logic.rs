@@ -53,6 +53,7 @@ fn each_packet_of_a_client_leads_to_one_step() {
             format!("refused {} answer {} end {}", acts.len(), answer.is_some(), ending.is_some())
         }
         Step::Goodbye(_) => "goodbye".to_owned(),
+        Step::GoodbyeWithWill => "goodbye with will".to_owned(),
         Step::Broken(fault) => format!("broken {:#04x}", fault.reason_code().octet()),
     };
     let subscribe = |filters: &[&'static str]| -> Packet<'static> {
@@ -95,6 +96,12 @@ fn each_packet_of_a_client_leads_to_one_step() {
         ("all denied", V5, subscribe(&["#", "+/+"]), "refused 2 answer true end false"),
         ("ping", V5, Packet::Pingreq, "pass"),
         ("goodbye", V5, touchmark_mqtt::Disconnect::default().into(), "goodbye"),
+        (
+            "goodbye with will",
+            V5,
+            touchmark_mqtt::Disconnect::because(ReasonCode::DisconnectWithWill, None).into(),
+            "goodbye with will",
+        ),
         ("a server's packet", V5, Packet::Pingresp, "broken 0x82"),
     ];
     for (name, version, packet, expected) in rows {

@@ -163,3 +163,45 @@ async fn a_broker_that_is_away_is_no_reason_to_hang() {
     assert!(client.next().await.is_none());
     running.live(0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_beyond_the_allowance_end_the_session_and_fill_no_disk() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let device = lab.device("pump-01");
+    let long = format!("x/{}", "y".repeat(900));
+    let mut client = Client::welcome(&lab, &device, &running, &connect(V5, "pump-01")).await;
+    let mut answered = 0;
+    let goodbye = loop {
+        let message = super::client::message(&long, touchmark_mqtt::QoS::AtLeastOnce, 1, "");
+        let frame = client.ask(message.into()).await.unwrap();
+        match frame.packet_type() {
+            touchmark_mqtt::PacketType::Puback => answered += 1,
+            _ => break frame,
+        }
+        assert!(answered < 5_000, "it never ends");
+    };
+    assert_eq!((goodbye.packet_type(), goodbye.body()[0]), (touchmark_mqtt::PacketType::Disconnect, 0x97));
+    assert!(answered >= 50, "{answered}");
+    assert!(client.next().await.is_none());
+    running.live(0).await;
+    running.log.close().await;
+    let denied: Vec<_> =
+        lab.decisions().into_iter().filter(|d| d.verdict == Verdict::Deny(DenyReason::NoRule)).collect();
+    assert_eq!(denied.len(), answered + 1);
+    assert!(denied.iter().all(|d| d.resource.as_ref().unwrap().as_str().len() <= 128));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_refused_all_the_time_is_counted_in_place_of_recorded() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let device = lab.device("pump-01");
+    for _ in 0..60 {
+        running.log.refusals().count(&"pump-01".parse().unwrap(), lab.now());
+    }
+    let mut client = Client::dial(&lab, &device, running.address, V5).await;
+    assert!(client.next().await.is_none(), "closed without a word");
+    lab.pass(core::time::Duration::from_secs(2));
+    Client::welcome(&lab, &device, &running, &connect(V5, "pump-01")).await;
+}

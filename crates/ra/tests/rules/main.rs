@@ -1,0 +1,8 @@
+//! The RA's rules through its public functions: rows in, order or refusal or command out.
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod containment;
+mod rows;
+mod succession;
+mod token;

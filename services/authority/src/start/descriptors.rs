@@ -1,0 +1,55 @@
+//! File descriptors: as many as the system allows, shared out so that no port can take those of the others, of the
+//! store or of the log.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Kept for the store, the log, archives and everything that opens a file for a moment.
+const SPARE: u64 = 256;
+/// Three ports here take half; a gateway in the same process has the other half.
+const SHARES: u64 = 6;
+/// More connections than this on one port are a flood.
+const CONNECTIONS_MAX: u64 = 4096;
+/// Below this nobody could work; a system with so few descriptors is warned about.
+const CONNECTIONS_MIN: u64 = 8;
+
+/// Raises the soft limit to the hard one; gives the connections that each port may hold.
+pub(super) fn connections_max() -> usize {
+    let before = getrlimit(Resource::Nofile);
+    if before.current != before.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before })
+    {
+        tracing::warn!(%error, limit = before.current, "the limit of open files stays as it is");
+    }
+    let limit = getrlimit(Resource::Nofile).current;
+    let share = share(limit);
+    if limit.is_some_and(|limit| limit < SPARE + SHARES * 64) {
+        tracing::warn!(limit, connections = share, "few open files are allowed: raise the limit (ulimit -n)");
+    }
+    share
+}
+
+/// No limit is given as `None`.
+fn share(limit: Option<u64>) -> usize {
+    let share = limit.map_or(CONNECTIONS_MAX, |limit| limit.saturating_sub(SPARE) / SHARES);
+    usize::try_from(share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_ports_and_a_gateway_never_take_the_spare_descriptors() {
+        for (limit, expected) in [
+            (None, 4096),
+            (Some(1_048_576), 4096),
+            (Some(20_000), 3290),
+            (Some(4096), 640),
+            (Some(1024), 128),
+            (Some(256), 8),
+            (Some(0), 8),
+        ] {
+            assert_eq!(share(limit), expected, "with a limit of {limit:?}");
+        }
+    }
+}

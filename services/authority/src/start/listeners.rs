@@ -1,0 +1,144 @@
+//! The ports: their TLS, what each serves, and the tasks beside them.
+
+use super::StartFault;
+use super::server_certificate::ServerCertificate;
+use crate::hierarchy::Hierarchy;
+use crate::http::{Shell, api_router, est_router, public_router, serve_http, serve_http_plain};
+use crate::journal_log::JournalLog;
+use crate::ports::Ports;
+use crate::upkeep;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use touchmark_enrol::est::EstFault;
+use touchmark_identity::Timestamp;
+use touchmark_listen::{
+    Clock, Limits, PathCheck, PathRefusal, PortPolicy, ServerTls, StopSwitch, serve_plain, serve_tls,
+};
+use touchmark_x509::Certificate;
+use touchmark_x509::path::{Purpose, validate};
+
+/// When a device comes back that was refused while the log stood still.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Any certificate of any of our environments has a path; what it may do is asked on every request.
+struct OwnPaths(Arc<Hierarchy>);
+
+impl PathCheck for OwnPaths {
+    fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
+        let malformed = |_| PathRefusal { code: "path-malformed" };
+        let leaf = Certificate::from_der(leaf).map_err(malformed)?;
+        let mut presented = Vec::with_capacity(intermediates.len());
+        for intermediate in intermediates {
+            presented.push(Certificate::from_der(intermediate).map_err(malformed)?);
+        }
+        let mut outcome = Err(PathRefusal { code: "path-unknown-issuer" });
+        for trust in self.0.all() {
+            let anchors = [trust.issuing.certificate().clone(), trust.root.clone()];
+            match validate(&leaf, &presented, &anchors, now, Purpose::Client) {
+                Ok(_) => return Ok(()),
+                Err(fault) => outcome = Err(PathRefusal { code: fault.code() }),
+            }
+        }
+        outcome
+    }
+}
+
+/// Nothing new is enrolled while it could not be proven; what contains harm (the API) and what is public goes on.
+async fn while_provable(State(log): State<Arc<JournalLog>>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST || !log.is_behind() {
+        return next.run(request).await;
+    }
+    let refusal = EstFault::Unavailable { retry_after: RETRY }.to_refusal();
+    let mut response = Response::new(Body::from(refusal.body));
+    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    for (name, value) in refusal.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// Opens the doors.
+///
+/// # Errors
+/// [`StartFault::Tls`]; nothing is served.
+pub(super) fn serve(
+    shell: Shell,
+    ports: Ports,
+    server: ServerCertificate,
+    connections_max: usize,
+    clock: Clock,
+) -> Result<(StopSwitch, JoinSet<()>), StartFault> {
+    let paths: Arc<dyn PathCheck> = Arc::new(OwnPaths(shell.hierarchy.clone()));
+    let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), paths.clone(), clock.clone())?;
+    let api_tls = ServerTls::new(PortPolicy::Api, server.identity(), paths, clock)?;
+    let limits = Limits { connections_max, ..Limits::default() };
+    let (switch, stop) = StopSwitch::new();
+    let mut tasks = JoinSet::new();
+    let est = est_router(shell.clone()).layer(from_fn_with_state(shell.log.clone(), while_provable));
+    for (bound, tls, router, cause) in [
+        (ports.est, est_tls, est, "est/handshake"),
+        (ports.api, api_tls, api_router(shell.clone()), "api/handshake"),
+    ] {
+        let refusals = shell.refusals.clone();
+        let on_fault = move |_, fault: &touchmark_listen::AcceptFault| {
+            refusals.count(None, cause, fault.code(), None);
+        };
+        let on_connection = move |accepted, stop| serve_http(accepted, stop, router.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            serve_tls(bound, tls, limits, stop, on_connection, on_fault).await;
+        });
+    }
+    let router = public_router(shell.clone());
+    let on_connection = move |stream, _, stop| serve_http_plain(stream, stop, router.clone());
+    let public_stop = stop.clone();
+    tasks.spawn(async move {
+        serve_plain(ports.public, limits, public_stop, on_connection).await;
+    });
+    tasks.spawn(upkeep::advance_log(shell.log.clone(), stop.clone()));
+    tasks.spawn(upkeep::tick(shell, server, stop));
+    Ok((switch, tasks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use touchmark_inventory::MemoryStore;
+    use touchmark_tilelog::NoteSigner;
+
+    #[tokio::test]
+    async fn while_the_log_stands_still_est_gives_anchors_and_no_certificates() {
+        let home = tempfile::tempdir().unwrap();
+        let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
+        let log = Arc::new(JournalLog::open(home.path(), signer, Arc::new(MemoryStore::new())).unwrap());
+        let router = Router::new()
+            .fallback(|| async { "served" })
+            .layer(from_fn_with_state(log.clone(), while_provable));
+        let service = TowerToHyperService::new(router);
+        for (method, behind, status, retry) in [
+            (Method::POST, false, 200, None),
+            (Method::GET, true, 200, None),
+            (Method::POST, true, 503, Some("30")),
+        ] {
+            if behind {
+                log.pretend_long_standstill();
+            }
+            let request = Request::builder().method(&method).uri("/").body(Body::empty()).unwrap();
+            let response = service.call(request).await.unwrap();
+            assert_eq!(response.status(), status, "{method}, behind: {behind}");
+            let header = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
+            assert_eq!(header, retry, "{method}, behind: {behind}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Everything that may refuse a start, before anything is recorded: rows, keys, the log, the ports.
+//!
+//! What the rows know is only opened: a key that is gone is a fault, never a new key. New keys are made only for an
+//! authority whose journal is empty.
+
+use super::StartFault;
+use crate::config::AuthorityConfig;
+use crate::entropy::random;
+use crate::hierarchy::authority_key;
+use crate::journal_log::JournalLog;
+use crate::keys::{KeyVault, VaultFault};
+use crate::ports::Ports;
+use crate::store::SqliteStore;
+use std::sync::Arc;
+use touchmark_durable::{Mode, create_dir_durable, write_atomic};
+use touchmark_identity::{Incarnation, OrganisationName, Secret};
+use touchmark_inventory::Store;
+use touchmark_status::FeedSigner;
+use touchmark_tilelog::NoteSigner;
+
+/// All of it, open.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) vault: Arc<KeyVault>,
+    pub(super) feed_signer: FeedSigner,
+    pub(super) log: Arc<JournalLog>,
+    pub(super) log_origin: String,
+    pub(super) ports: Ports,
+    pub(super) incarnation: Incarnation,
+    /// Of this start.
+    pub(super) epoch: u64,
+}
+
+impl Opened {
+    /// # Errors
+    /// [`StartFault`]; nothing was recorded.
+    pub(super) fn open(
+        config: &AuthorityConfig,
+        organisation: &OrganisationName,
+    ) -> Result<Self, StartFault> {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.database())?);
+        let known = store.journal_len()? > 0;
+        let passphrase = passphrase(config, known)?;
+        let vault = if known {
+            KeyVault::open_vault(&config.keys(), &passphrase)?
+        } else {
+            KeyVault::open_or_found_vault(&config.keys(), &passphrase, random())?
+        };
+        for authority in store.authorities()? {
+            authority_key(&authority, &vault)?;
+        }
+        let feed_signer = FeedSigner::from_seed(seed(&vault, "feed", known)?.expose())?;
+        let log_origin = format!("{organisation}.touchmark.internal/journal");
+        let log_signer = NoteSigner::from_seed(&log_origin, seed(&vault, "journal-log", known)?.expose())?;
+        // Before the first entry of this start: a database older than its log must not grow until it seems younger.
+        let log = Arc::new(JournalLog::open(&config.log(), log_signer, store.clone())?);
+        let ports = Ports::bind(config)?;
+        let (last_epoch, octet) = store.started()?;
+        let incarnation = Incarnation::try_from(octet).map_err(|()| StartFault::Incarnation(octet))?;
+        let vault = Arc::new(vault);
+        Ok(Self { store, vault, feed_signer, log, log_origin, ports, incarnation, epoch: last_epoch + 1 })
+    }
+}
+
+fn seed(vault: &KeyVault, name: &str, known: bool) -> Result<Secret<[u8; 32]>, VaultFault> {
+    match vault.open_seed(name) {
+        Err(VaultFault::Missing(_)) if !known => vault.create_seed(name, random()),
+        outcome => outcome,
+    }
+}
+
+fn passphrase(config: &AuthorityConfig, known: bool) -> Result<Secret<Vec<u8>>, StartFault> {
+    let path = match &config.passphrase_file {
+        Some(path) => path.clone(),
+        None => {
+            let path = config.keys().join("passphrase");
+            if !known && !path.exists() {
+                create_dir_durable(&config.keys(), Mode::Private0600)?;
+                let fresh = Secret::new(hex::encode(random::<32>()));
+                write_atomic(&path, fresh.expose().as_bytes(), Mode::Private0600)?;
+            }
+            path
+        }
+    };
+    let mut bytes = std::fs::read(&path).map_err(|source| StartFault::Passphrase { path, source })?;
+    while bytes.last().is_some_and(u8::is_ascii_whitespace) {
+        bytes.pop();
+    }
+    Ok(Secret::new(bytes))
+}

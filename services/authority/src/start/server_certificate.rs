@@ -1,0 +1,106 @@
+//! The authority's own server certificate: fresh at every start, renewed while it runs, so that one that expired
+//! repairs itself and one that never restarts never expires.
+
+use super::StartFault;
+use crate::bootstrap::{OwnIdentity, own_identity};
+use crate::config::AuthorityConfig;
+use crate::confirmation::{Confirmations, Proven};
+use crate::enrolment::Enrolments;
+use crate::http::Shell;
+use crate::tokens::Tokens;
+use std::sync::Arc;
+use touchmark_identity::{Timestamp, Validity};
+use touchmark_inventory::EnvironmentRow;
+use touchmark_journal::IdentityKind;
+use touchmark_listen::{Clock, ServerIdentity};
+use touchmark_x509::Certificate;
+
+/// What EST and API show, and how it is made.
+pub(crate) struct ServerCertificate {
+    identity: ServerIdentity,
+    road: Road,
+}
+
+/// The same for every certificate: token, request, admission, plan, record, sign, record.
+struct Road {
+    tokens: Arc<Tokens>,
+    enrolments: Arc<Enrolments>,
+    confirmations: Arc<Confirmations>,
+    environment: EnvironmentRow,
+    hosts: Vec<String>,
+    clock: Clock,
+}
+
+impl Road {
+    async fn go(&self) -> Result<OwnIdentity, StartFault> {
+        let name = "authority".parse().expect("the word is a name");
+        let own = own_identity(
+            &self.tokens,
+            &self.enrolments,
+            &self.environment,
+            IdentityKind::Service,
+            &name,
+            self.hosts.clone(),
+            Vec::new(),
+        )
+        .await?;
+        // We hold its key: that is the proof.
+        self.confirmations.proven(&own.enrolled.certificate.fingerprint(), Proven::Here, "bootstrap").await?;
+        Ok(own)
+    }
+}
+
+impl ServerCertificate {
+    /// A fresh one.
+    ///
+    /// # Errors
+    /// [`StartFault`] when the road is closed.
+    pub(super) async fn obtain(
+        shell: &Shell,
+        environment: &EnvironmentRow,
+        config: &AuthorityConfig,
+    ) -> Result<Self, StartFault> {
+        let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        if !config.listen.is_loopback() && !config.listen.is_unspecified() {
+            hosts.push(config.listen.to_string());
+        }
+        let road = Road {
+            tokens: shell.tokens.clone(),
+            enrolments: shell.enrolments.clone(),
+            confirmations: shell.confirmations.clone(),
+            environment: environment.clone(),
+            hosts,
+            clock: shell.clock.clone(),
+        };
+        let own = road.go().await?;
+        Ok(Self { identity: ServerIdentity::new(chain(&own), own.key.to_pkcs8())?, road })
+    }
+
+    /// For the ports; a renewal is seen by all.
+    pub(super) fn identity(&self) -> &ServerIdentity {
+        &self.identity
+    }
+
+    /// Renews it in the last third of its life; says whether it did.
+    ///
+    /// # Errors
+    /// [`StartFault`]; the old one is shown further.
+    pub(crate) async fn renew_if_due(&self) -> Result<bool, StartFault> {
+        let shown = Certificate::from_der(&self.identity.leaf_der())?;
+        if !is_due(shown.validity(), self.road.clock.now()) {
+            return Ok(false);
+        }
+        let own = self.road.go().await?;
+        self.identity.swap(chain(&own), own.key.to_pkcs8())?;
+        Ok(true)
+    }
+}
+
+fn chain(own: &OwnIdentity) -> Vec<Vec<u8>> {
+    let [issuing, _] = &own.enrolled.chain;
+    vec![own.enrolled.certificate.der().to_vec(), issuing.der().to_vec()]
+}
+
+fn is_due(validity: Validity, now: Timestamp) -> bool {
+    validity.not_after().since(now) < validity.lifetime() / 3
+}

@@ -1,0 +1,219 @@
+use super::*;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use touchmark_identity::EnvironmentName;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn config(data: &Path) -> AuthorityConfig {
+    AuthorityConfig {
+        data: data.to_owned(),
+        listen: [127, 0, 0, 1].into(),
+        est_port: 0,
+        api_port: 0,
+        public_port: 0,
+        passphrase_file: None,
+        default_environment: "lab".parse().unwrap(),
+        device_lifetime: 30 * DAY,
+    }
+}
+
+async fn run_once(data: &Path) {
+    let authority = start(config(data), Clock::system()).await.unwrap();
+    authority.stop();
+    authority.stopped().await;
+}
+
+/// All files but the database's, whose pages may move without a word being said.
+fn files(below: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut directories = vec![below.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if !path.file_name().unwrap().to_string_lossy().starts_with("authority.db") {
+                all.insert(path.clone(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+fn journal_len(data: &Path) -> u64 {
+    crate::SqliteStore::open(&crate::config::database(data)).unwrap().journal_len().unwrap()
+}
+
+fn issued(data: &Path) -> usize {
+    let store = crate::SqliteStore::open(&crate::config::database(data)).unwrap();
+    let entries = store.journal_from(0, 1000).unwrap();
+    entries.iter().filter(|stored| matches!(stored.entry.event, Event::CertificateIssued(_))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_use_is_refused_before_anything_in_it_changes() {
+    let home = tempfile::tempdir().unwrap();
+    let first = start(config(home.path()), Clock::system()).await.unwrap();
+    // The first head is signed half a second after the start.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = files(home.path());
+    let second = start(config(home.path()), Clock::system()).await;
+    assert!(matches!(second, Err(StartFault::InUse(ref path)) if path == home.path()));
+    assert_eq!(files(home.path()), before);
+    first.stop();
+    first.stopped().await;
+    run_once(home.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_stops_the_start_and_is_never_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    run_once(home.path()).await;
+    let (entries, keys) = (journal_len(home.path()), files(&home.path().join("keys")));
+    // The vault itself, its passphrase, feed, log, root and issuing authority.
+    assert_eq!(keys.len(), 6);
+    for (key, bytes) in &keys {
+        std::fs::remove_file(key).unwrap();
+        let before = files(home.path());
+        match start(config(home.path()), Clock::system()).await.map(drop) {
+            Err(StartFault::Vault(VaultFault::Missing(path))) => assert_eq!(path, *key),
+            Err(StartFault::Passphrase { path, .. }) if path.ends_with("passphrase") => {
+                assert_eq!(path, *key)
+            }
+            other => panic!("without {}: {other:?}", key.display()),
+        }
+        assert_eq!(files(home.path()), before, "without {}", key.display());
+        assert_eq!(journal_len(home.path()), entries, "without {}", key.display());
+        std::fs::write(key, bytes).unwrap();
+    }
+    run_once(home.path()).await;
+    assert_eq!(files(&home.path().join("keys")), keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_leaves_no_trace_of_a_start() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = AuthorityConfig { api_port: taken.local_addr().unwrap().port(), ..config(home.path()) };
+    assert!(matches!(start(config, Clock::system()).await.map(drop), Err(StartFault::Ports(_))));
+    assert_eq!(journal_len(home.path()), 0);
+    assert!(!home.path().join("ports.json").exists());
+    assert!(!log_vkey(home.path()).exists());
+    run_once(home.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_older_than_its_log_does_not_grow_by_being_refused() {
+    let home = tempfile::tempdir().unwrap();
+    run_once(home.path()).await;
+    for file in ["authority.db", "authority.db-wal", "authority.db-shm"] {
+        let _ = std::fs::remove_file(home.path().join(file));
+    }
+    for _ in 0..3 {
+        let refused = start(config(home.path()), Clock::system()).await.map(drop);
+        assert!(matches!(refused, Err(StartFault::Log(JournalLogFault::DatabaseBehind { rows: 0, .. }))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_own_certificate_is_renewed_in_its_last_third() {
+    let home = tempfile::tempdir().unwrap();
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = {
+        let ahead = ahead.clone();
+        Clock::new(move || {
+            Clock::system().now().plus(DAY * u32::try_from(ahead.load(Ordering::Relaxed)).unwrap())
+        })
+    };
+    let authority = start(config(home.path()), clock).await.unwrap();
+    // The service profile's 90 days: one day before the last third nothing happens, in it one renewal.
+    for (days, certificates) in [(59, 2), (61, 3)] {
+        ahead.store(days, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        assert_eq!(issued(home.path()), certificates, "after {days} days");
+    }
+    authority.stop();
+    authority.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys() {
+    let home = tempfile::tempdir().unwrap();
+    run_once(home.path()).await;
+    let config = config(home.path());
+    let opened = Opened::open(&config, &"touchmark".parse().unwrap()).unwrap();
+    let base = "http://127.0.0.1/crl".to_owned();
+    let (store, vault) = (opened.store.clone(), opened.vault.clone());
+    let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, opened.incarnation, base.clone()).unwrap());
+    let now = Clock::system().now();
+    let feeds = Arc::new(Feeds::load(opened.feed_signer, opened.epoch, &hierarchy, &*store, now).unwrap());
+    let environments = Arc::new(Environments {
+        commits: Commits::new(store.clone()),
+        vault,
+        crl_url_base: base,
+        organisation: "touchmark".parse().unwrap(),
+        incarnation: opened.incarnation,
+        clock: Clock::system(),
+        anchors: config.anchors(),
+        creating: tokio::sync::Mutex::default(),
+    });
+    let mut tasks = JoinSet::new();
+    for number in 0..16 {
+        // Each name twice.
+        let name: EnvironmentName = format!("plant-{}", number / 2).parse().unwrap();
+        let trust_domain = format!("{name}.example.org").parse().unwrap();
+        let plan =
+            EnvironmentPlan { name: name.clone(), trust_domain, device_lifetime: 30 * DAY, default: false };
+        let (environments, hierarchy, feeds) = (environments.clone(), hierarchy.clone(), feeds.clone());
+        tasks.spawn(async move {
+            let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
+            match environments.create(mandate, &plan).await {
+                Ok(()) => environments.open(&name, &hierarchy, &feeds).map(|()| true).unwrap(),
+                Err(EnvironmentFault::Exists(_)) => false,
+                Err(other) => panic!("{other}"),
+            }
+        });
+    }
+    let created = tasks.join_all().await.into_iter().filter(|created| *created).count();
+    assert_eq!(created, 8);
+    assert_eq!(hierarchy.all().len(), 9);
+    for trust in hierarchy.all() {
+        assert!(anchors_file(&config.anchors(), &trust.environment.name).exists());
+    }
+    // Root, nine issuing authorities, feed, log, passphrase, vault.
+    let before = files(&config.keys()).len();
+    assert_eq!(before, 14);
+    let taken = EnvironmentPlan {
+        name: "other".parse().unwrap(),
+        trust_domain: "plant-0.example.org".parse().unwrap(),
+        device_lifetime: 30 * DAY,
+        default: false,
+    };
+    let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
+    assert!(matches!(environments.create(mandate, &taken).await, Err(EnvironmentFault::Store(_))));
+    assert_eq!(files(&config.keys()).len(), before);
+}
+
+#[test]
+fn only_what_can_pass_is_tried_again() {
+    use touchmark_tilelog::TileLogFault;
+    let no_files = std::io::Error::from_raw_os_error(24);
+    let read = TileLogFault::Read { file: "tile/0/000".into(), source: no_files };
+    let damaged = TileLogFault::Damaged { file: "checkpoint".into(), says: "it is not ours" };
+    for (name, fault, passes) in [
+        ("no descriptors", read.into(), true),
+        ("a busy store", StoreFault::Busy.into(), true),
+        ("a store without space", StoreFault::Storage("disk full".into()).into(), true),
+        ("a damaged tile", damaged.into(), false),
+        ("a fork", TileLogFault::ForkedFromFloor { floor: 9 }.into(), false),
+        ("an old copy", TileLogFault::BehindFloor { disk: 1, floor: 9 }.into(), false),
+        ("damaged rows", StoreFault::Damaged("head".into()).into(), false),
+        ("an old database", JournalLogFault::DatabaseBehind { log: 2, rows: 1 }, false),
+    ] {
+        let fault: JournalLogFault = fault;
+        assert_eq!(fault.may_pass(), passes, "{name}");
+    }
+}

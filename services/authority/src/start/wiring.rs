@@ -1,0 +1,97 @@
+//! The use cases, wired once and visibly.
+
+use super::StartFault;
+use crate::archive::Archives;
+use crate::commit::Commits;
+use crate::config::AuthorityConfig;
+use crate::confirmation::Confirmations;
+use crate::containment::Containments;
+use crate::crls::{Crls, RootCrl};
+use crate::enrolment::Enrolments;
+use crate::environments::Environments;
+use crate::explain::Explain;
+use crate::feed::Feeds;
+use crate::hierarchy::Hierarchy;
+use crate::http::Shell;
+use crate::journal_log::JournalLog;
+use crate::operators::Operators;
+use crate::policies::Policies;
+use crate::refusals::Refusals;
+use crate::sightings::DecisionIntake;
+use crate::tokens::Tokens;
+use std::sync::Arc;
+use touchmark_identity::OrganisationName;
+use touchmark_listen::Clock;
+use touchmark_policy_cedar::OperatorPolicy;
+
+/// What stands before the use cases: rows, hierarchy, feeds, log, the root.
+pub(super) struct Founded {
+    pub(super) commits: Commits,
+    pub(super) environments: Arc<Environments>,
+    pub(super) hierarchy: Arc<Hierarchy>,
+    pub(super) feeds: Arc<Feeds>,
+    pub(super) roots: Vec<RootCrl>,
+    pub(super) log: Arc<JournalLog>,
+    pub(super) log_origin: String,
+    pub(super) organisation: OrganisationName,
+}
+
+/// # Errors
+/// [`StartFault::OperatorPolicy`].
+pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
+    let Founded { commits, environments, hierarchy, feeds, roots, log, log_origin, organisation } = founded;
+    let store = commits.store().clone();
+    let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, clock.clone()));
+    let confirmations =
+        Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
+    let operator_policy = Arc::new(OperatorPolicy::compile(OperatorPolicy::starter_text())?);
+    let operators = Arc::new(Operators::new(commits.clone(), operator_policy, clock.clone()));
+    Ok(Shell {
+        clock: clock.clone(),
+        organisation: organisation.clone(),
+        store: store.clone(),
+        hierarchy: hierarchy.clone(),
+        enrolments: Arc::new(Enrolments::new(
+            commits.clone(),
+            hierarchy.clone(),
+            feeds.clone(),
+            clock.clone(),
+        )),
+        confirmations: confirmations.clone(),
+        containments: Arc::new(Containments {
+            commits: commits.clone(),
+            hierarchy: hierarchy.clone(),
+            feeds: feeds.clone(),
+            crls: crls.clone(),
+            log: log.clone(),
+            clock: clock.clone(),
+        }),
+        environments,
+        policies: Arc::new(Policies::new(
+            commits.clone(),
+            feeds.clone(),
+            organisation.clone(),
+            clock.clone(),
+        )),
+        tokens: Arc::new(Tokens::new(commits.clone(), clock.clone())),
+        operators: operators.clone(),
+        explain: Arc::new(Explain {
+            commits: commits.clone(),
+            hierarchy: hierarchy.clone(),
+            operators,
+            clock: clock.clone(),
+        }),
+        feeds,
+        crls,
+        log,
+        intake: Arc::new(DecisionIntake {
+            archives: Archives::new(config.decisions()),
+            commits: commits.clone(),
+            confirmations,
+            organisation: organisation.clone(),
+        }),
+        refusals: Arc::new(Refusals::new(commits, organisation, clock.clone())),
+        log_directory: config.log(),
+        log_origin,
+    })
+}

@@ -1,0 +1,167 @@
+//! Wills stay at the gateway: the broker never hears of them, so nothing behind can say one for a device that has
+//! lost its right to it, however late that is found out.
+//!
+//! In: the will of a CONNECT. Out: one message at the end of the session, judged and recorded at that moment.
+//! Will Delay Interval counts as 0 (MQTT 5.0 §3.1.3.2.2 lets a server wait less): a right is judged when it is used,
+//! and nothing is left to fire after the session.
+
+use super::publish_once::{Undelivered, deliver, publish_alone};
+use super::refusal::{Ending, encoded};
+use super::relay::FarSide;
+use super::{FarEnd, MqttPort};
+use crate::decision_log::denied_resource;
+use crate::session::{Judge, Session};
+use bytes::Bytes;
+use core::time::Duration;
+use tokio::time::timeout;
+use touchmark_decisions::{Act, Record, Resource, Verdict};
+use touchmark_mqtt::{
+    Connect, Delivery, Frame, Packet, PacketId, ProtocolVersion, Publish, PublishProperties, QoS,
+};
+use touchmark_policy::{Action, Denial, DenyReason, Permit, Topic};
+
+/// The last packet identifier: clients count from 1, and nothing of theirs is sent after the will.
+const PACKET_ID: PacketId = PacketId(core::num::NonZeroU16::MAX);
+/// Time for the broker to take a will. The session holds its place so long.
+const WILL_WAIT: Duration = Duration::from_secs(5);
+
+/// The will of one session, as the PUBLISH that it becomes.
+pub(crate) struct KeptWill {
+    version: ProtocolVersion,
+    topic: Box<str>,
+    frame: Frame,
+}
+
+impl KeptWill {
+    /// Takes the will out of a CONNECT.
+    pub(crate) fn of(connect: &Connect<'_>) -> Option<Self> {
+        let will = connect.will.as_ref()?;
+        let delivery = match will.qos {
+            QoS::AtMostOnce => Delivery::AtMostOnce,
+            QoS::AtLeastOnce => Delivery::AtLeastOnce { packet_id: PACKET_ID, duplicate: false },
+            QoS::ExactlyOnce => Delivery::ExactlyOnce { packet_id: PACKET_ID, duplicate: false },
+        };
+        let mut message = Publish::new(delivery, will.topic, will.payload.as_bytes());
+        message.retain = will.retain;
+        message.properties = PublishProperties {
+            payload_format_indicator: will.properties.payload_format_indicator,
+            message_expiry_interval: will.properties.message_expiry_interval,
+            content_type: will.properties.content_type,
+            response_topic: will.properties.response_topic,
+            correlation_data: will.properties.correlation_data,
+            user_properties: will.properties.user_properties.clone(),
+            ..PublishProperties::default()
+        };
+        let frame = Frame::from_octets(encoded(connect.version, &message.into())).ok()?;
+        Some(Self { version: connect.version, topic: will.topic.as_str().into(), frame })
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.version
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    pub(crate) fn octets(&self) -> &Bytes {
+        self.frame.octets()
+    }
+
+    pub(crate) fn delivery(&self) -> Delivery {
+        match self.frame.parse(self.version) {
+            Ok(Packet::Publish(message)) => message.delivery,
+            // It was written here as a PUBLISH.
+            _ => Delivery::AtMostOnce,
+        }
+    }
+}
+
+impl MqttPort {
+    /// Says the will of a session that ended without a DISCONNECT that calls it off, if it still may be said.
+    pub(super) async fn say_will(
+        &self,
+        will: &KeptWill,
+        ending: &Ending,
+        session: &Session,
+        far: &mut FarSide,
+    ) {
+        if *ending == Ending::Goodbye {
+            return;
+        }
+        let decided = self.will_decision(will, ending, session);
+        let (verdict, rule) = match &decided {
+            Ok(permit) => (Verdict::Allow, Some(permit.rule().clone())),
+            Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
+        };
+        let act = Act {
+            session: session.id(),
+            at: self.door.clock.now(),
+            action: Action::Publish,
+            resource: match verdict {
+                Verdict::Allow => Resource::from(&*will.topic),
+                Verdict::Deny(_) => denied_resource(&will.topic),
+            },
+            verdict,
+            rule,
+        };
+        let recorded = self.door.log.queued(Record::Act(act)).await;
+        if decided.is_err() || recorded.is_err() {
+            return;
+        }
+        if timeout(WILL_WAIT, self.deliver_will(will, ending, session, far)).await.is_err() {
+            tracing::warn!("the broker did not take a will in time");
+        }
+    }
+
+    async fn deliver_will(&self, will: &KeptWill, ending: &Ending, session: &Session, far: &mut FarSide) {
+        // The record may have waited for its place: asked again right before each way out.
+        let Ok(permit) = self.will_decision(will, ending, session) else { return };
+        let outcome = match far {
+            FarSide::Sink(sink) => return sink.store_will(permit, will.frame()),
+            FarSide::Broker { inbound, outbound, .. } if !ending.lost_the_broker() => {
+                drop(permit);
+                deliver(inbound, outbound.get_mut(), will.version(), will.octets(), will.delivery()).await
+            }
+            FarSide::Broker { .. } => Err(Undelivered::Gone),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Undelivered::Fault(fault)) => tracing::warn!(%fault, "the broker did not take a will"),
+            // The session's own connection cannot carry it any more.
+            Err(Undelivered::Gone) => {
+                let FarEnd::Broker { address, uplink } = &self.far else { return };
+                let Ok(permit) = self.will_decision(will, ending, session) else { return };
+                let handle = session.identity().id().name.as_str();
+                let said = publish_alone(
+                    permit,
+                    address,
+                    uplink,
+                    handle,
+                    will.version(),
+                    will.octets(),
+                    will.delivery(),
+                );
+                if let Err(error) = said.await {
+                    tracing::warn!(%error, "the broker did not take a will");
+                }
+            }
+        }
+    }
+
+    /// May it be said now? Trust and policy are asked anew, whatever the session was told before.
+    fn will_decision(&self, will: &KeptWill, ending: &Ending, session: &Session) -> Result<Permit, Denial> {
+        if let Some(reason) = ending.forbids_will() {
+            return Err(Denial::because(reason));
+        }
+        // The first order stands, so a session that was taken over cannot be told of a revocation: judged below.
+        if let Some(reason) = session.end_ordered().filter(|reason| *reason != DenyReason::SessionTakenOver) {
+            return Err(Denial::because(reason));
+        }
+        session.judge(&self.door.trust, Judge::Review, self.door.clock.now())?;
+        let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
+        drop(table.connect().permitted()?);
+        let topic = Topic::new(&will.topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
+        table.will(&topic).permitted()
+    }
+}

@@ -1,0 +1,69 @@
+//! File descriptors: one limit of the process, shared out so that neither port can take those of the other, of the
+//! log or of the feed.
+
+use touchmark_listen::Limits;
+
+/// Kept for the log, the feed, the sink's page and everything that opens a file for a moment.
+const SPARE: u64 = 512;
+/// MQTT and HTTP.
+const PORTS: u64 = 2;
+/// Below this nobody could work; a system with so few descriptors is warned about.
+const CONNECTIONS_MIN: u64 = 8;
+
+/// The connections that each port may hold. With a broker or a service behind, each takes two descriptors.
+pub(super) fn connections_max(with_upstream: bool) -> usize {
+    let limit = std::fs::read_to_string("/proc/self/limits").ok().and_then(|text| soft_limit(&text));
+    let share = share(limit, with_upstream);
+    tracing::info!(connections = share, limit, "connections that each port may hold");
+    if limit.is_some_and(|limit| limit < SPARE * 2) {
+        tracing::warn!(limit, "few open files are allowed: raise the limit (ulimit -n)");
+    }
+    share
+}
+
+/// The soft limit of open files. `None` when there is none, or when the system does not say.
+fn soft_limit(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn share(limit: Option<u64>, with_upstream: bool) -> usize {
+    let most = Limits::default().connections_max;
+    let each = if with_upstream { 2 } else { 1 };
+    let share = limit.map(|limit| (limit.saturating_sub(SPARE) / each / PORTS).max(CONNECTIONS_MIN));
+    share.and_then(|share| usize::try_from(share).ok()).map_or(most, |share| share.min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_full_ports_never_take_the_spare_descriptors() {
+        for (limit, with_upstream, expected) in [
+            (None, true, 18_000),
+            (Some(1_048_576), true, 18_000),
+            (Some(20_000), true, 4872),
+            (Some(20_000), false, 9744),
+            (Some(72_512), true, 18_000),
+            (Some(1024), true, 128),
+            (Some(512), false, 8),
+            (Some(0), true, 8),
+        ] {
+            assert_eq!(share(limit, with_upstream), expected, "with a limit of {limit:?}");
+        }
+    }
+
+    #[test]
+    fn the_soft_limit_is_read_from_the_systems_table() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                     Max processes             95                   96                   processes \n\
+                     Max open files            1024                 524288               files     \n";
+        assert_eq!(soft_limit(table), Some(1024));
+        assert_eq!(soft_limit(&table.replace("1024  ", "unlimited")), None);
+        assert_eq!(soft_limit(""), None);
+        assert!(
+            soft_limit(&std::fs::read_to_string("/proc/self/limits").unwrap()).is_some_and(|limit| limit > 0)
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! The management API: who gets in, what each role may do, and that the answer to "who can revoke" is exact.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use touchmark_api::{Answer, Containment, EnvironmentOrder, PolicyDocument};
+use touchmark_dial::{DialFault, Method, Request};
+use touchmark_tests::{Device, Lab, Operator, device_token, operator_token, refusal_is_recorded};
+
+/// A token for an operator, enrolled like anybody else.
+fn enrol_operator(lab: &Lab, admin: &mut Operator, name: &str, roles: &[&str]) -> Operator {
+    let token = admin.token(&operator_token(name, roles));
+    let (key, chain) = Device::new(lab).enrol(None, &token);
+    Operator::with_key(lab, &key, &chain)
+}
+
+/// One request for every route.
+fn every_route() -> Vec<Request> {
+    let json = |method, path: &str, body: &str| {
+        Request::new(method, path).body(body.to_owned()).header("content-type", "application/json").unwrap()
+    };
+    let mut requests: Vec<Request> = [
+        "/v1/status",
+        "/v1/log",
+        "/v1/decisions",
+        "/v1/explain/pump-01",
+        "/v1/environments",
+        "/v1/environments/lab",
+        "/v1/environments/lab/policy",
+        "/v1/devices",
+        "/v1/devices/pump-01",
+        "/v1/devices/pump-01/certificates",
+        "/v1/feed",
+    ]
+    .map(Request::get)
+    .into();
+    for verb in ["revoke", "quarantine", "release", "ban"] {
+        requests.push(json(Method::POST, &format!("/v1/devices/pump-01/{verb}"), "{}"));
+    }
+    requests.push(json(Method::POST, "/v1/tokens", r#"{"environment":"lab","device":"pump-09","ttl_s":60}"#));
+    requests.push(json(Method::POST, "/v1/environments", r#"{"name":"mine"}"#));
+    requests.push(json(Method::PUT, "/v1/environments/lab/policy", r#"{"files":[],"topics":""}"#));
+    let acknowledgement = r#"{"epoch":1,"seq":1,"applied_at":"2026-01-01T00:00:00Z","sessions_closed":0}"#;
+    requests.push(json(Method::POST, "/v1/feed/acknowledgement", acknowledgement));
+    requests.push(json(Method::POST, "/v1/decisions", r#"{"first_leaf":0,"frames":[]}"#));
+    requests.push(json(Method::POST, "/v1/gateways/self", r#"{"decision_log_vkey":"x"}"#));
+    requests
+}
+
+/// R30, R47, R108: without an operator's certificate of this authority, no route gives anything.
+#[test]
+fn only_operators_and_services_of_this_authority_get_in() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let (key, chain) = Device::new(&lab).enrol(None, &admin.token(&device_token("lab", "pump-01")));
+    let mut device = Operator::with_key(&lab, &key, &chain);
+    for request in every_route() {
+        let answer = device.send(request.clone()).unwrap();
+        let says = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 403, "{request:?}: {says}");
+        assert!(says.contains("caller-unknown"), "{request:?}: {says}");
+    }
+    refusal_is_recorded(&lab, "api", "caller-refused");
+
+    let elsewhere = Lab::start();
+    let files = elsewhere.data().join("operator");
+    let mut foreign = Operator::with_files(&lab, &files.join("operator.pem"), &files.join("operator.key"));
+    let mut nobody = Operator::nobody(&lab);
+    for request in every_route() {
+        let refused = foreign.send(request.clone());
+        assert!(matches!(refused, Err(DialFault::Tls { .. })), "foreign: {refused:?}");
+        let refused = nobody.send(request);
+        assert!(matches!(refused, Err(DialFault::Tls { .. })), "without certificate: {refused:?}");
+    }
+    refusal_is_recorded(&lab, "api/handshake", "no-certificate");
+    refusal_is_recorded(&lab, "api/handshake", "path-unknown-issuer");
+
+    let known = admin.explain("pump-01").unwrap();
+    assert_eq!(known.device.unwrap().standing, "active", "nothing happened to it");
+}
+
+/// R108: each role does what its rules say and nothing else; a refusal is recorded.
+#[test]
+fn each_role_may_do_exactly_its_own() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    Device::new(&lab).enrol(None, &admin.token(&device_token("lab", "pump-01")));
+    let mut callers = [
+        ("admin", enrol_operator(&lab, &mut admin, "anna", &["admin"])),
+        ("fleet", enrol_operator(&lab, &mut admin, "frank", &["fleet"])),
+        ("auditor", enrol_operator(&lab, &mut admin, "ada", &["auditor"])),
+        ("none", enrol_operator(&lab, &mut admin, "nora", &[])),
+    ];
+    let dry = serde_json::to_string(&Containment { dry_run: true, ..Containment::default() }).unwrap();
+    let policy = PolicyDocument { files: Vec::new(), topics: String::new(), dry_run: true };
+    let environment =
+        |n: usize| EnvironmentOrder { name: format!("env-{n}"), trust_domain: None, device_lifetime_s: None };
+    let post = |path: &str, body: String| Request::post(path, "application/json", body).unwrap();
+    type Act<'a> = &'a dyn Fn(usize) -> Request;
+    let rows: &[(&str, Act, [bool; 4])] = &[
+        ("read", &|_| Request::get("/v1/devices"), [true, true, true, false]),
+        ("audit", &|_| Request::get("/v1/decisions"), [true, true, true, false]),
+        ("revoke", &|_| post("/v1/devices/pump-01/revoke", dry.clone()), [true, true, false, false]),
+        ("quarantine", &|_| post("/v1/devices/pump-01/quarantine", dry.clone()), [true, true, false, false]),
+        ("ban", &|_| post("/v1/devices/pump-01/ban", dry.clone()), [true, false, false, false]),
+        (
+            "device token",
+            &|n| {
+                post("/v1/tokens", serde_json::to_string(&device_token("lab", &format!("new-{n}"))).unwrap())
+            },
+            [true, true, false, false],
+        ),
+        (
+            "operator token",
+            &|n| {
+                post(
+                    "/v1/tokens",
+                    serde_json::to_string(&operator_token(&format!("op-{n}"), &["admin"])).unwrap(),
+                )
+            },
+            [true, false, false, false],
+        ),
+        (
+            "environment",
+            &|n| post("/v1/environments", serde_json::to_string(&environment(n)).unwrap()),
+            [true, false, false, false],
+        ),
+        (
+            "policy",
+            &|_| {
+                let path = "/v1/environments/lab/policy";
+                Request::new(Method::PUT, path).json(&policy).unwrap()
+            },
+            [true, false, false, false],
+        ),
+    ];
+    for (act, request, expected) in rows {
+        for (n, ((role, caller), may)) in callers.iter_mut().zip(expected).enumerate() {
+            let answer = caller.send(request(n)).unwrap();
+            let says = String::from_utf8_lossy(&answer.body).into_owned();
+            let denied = answer.status == 403 && says.contains("not-permitted");
+            assert_eq!(denied, !may, "{role}: {act}: {} {says}", answer.status);
+        }
+    }
+    refusal_is_recorded(&lab, "api/contain", "not-permitted");
+    refusal_is_recorded(&lab, "api/tokens", "not-permitted");
+}
+
+/// R50: who is listed as able to revoke is exactly who succeeds in a dry run, whatever changes.
+#[test]
+fn those_who_can_revoke_are_exactly_those_whose_dry_run_succeeds() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let mut device = Device::new(&lab);
+    device.enrol(None, &admin.token(&device_token("lab", "pump-01")));
+    let mut callers = vec![("operator".to_owned(), lab.operator())];
+    let roles: [(&str, &[&str]); 6] = [
+        ("anna", &["admin"]),
+        ("frank", &["fleet"]),
+        ("fred", &["auditor", "fleet"]),
+        ("ada", &["auditor"]),
+        ("nora", &[]),
+        ("zoe", &["unknown-role"]),
+    ];
+    for (name, roles) in roles {
+        callers.push((name.to_owned(), enrol_operator(&lab, &mut admin, name, roles)));
+    }
+    let dry = Containment { dry_run: true, ..Containment::default() };
+    let mut compare = |after: &str| {
+        let succeed: BTreeSet<String> = callers
+            .iter_mut()
+            .filter_map(|(name, caller)| {
+                caller.contain("pump-01", "revoke", &dry).is_ok().then(|| name.clone())
+            })
+            .collect();
+        let explained = admin.explain("pump-01").unwrap();
+        let Answer::Known(listed) = explained.who_can_revoke else { panic!("{after}: no answer") };
+        let listed: BTreeSet<String> = listed.into_iter().map(|revoker| revoker.name).collect();
+        assert_eq!(listed, succeed, "{after}");
+        // With nothing left alive a revocation still voids tokens, so the same people can.
+        assert_eq!(listed, ["anna", "frank", "fred", "operator"].map(str::to_owned).into(), "{after}");
+    };
+    compare("enrolled");
+    lab.operator().revoke("pump-01");
+    compare("revoked");
+    let token = lab.operator().token(&device_token("lab", "pump-01"));
+    device.enrol(None, &token);
+    compare("enrolled again");
+    lab.operator().contain("pump-01", "ban", &Containment::default()).unwrap();
+    compare("banned");
+}

@@ -1,0 +1,13 @@
+//! Journeys of devices through the gateway, a process of its own, to a broker behind it. Verdicts are asserted at
+//! the far end, by a subscriber on the broker, and in the decision log that the authority holds.
+#![allow(clippy::unwrap_used)]
+
+mod abuse;
+mod acts;
+mod http;
+mod identities;
+mod log;
+mod outages;
+mod policy;
+mod revocation;
+mod town;
