@@ -229,3 +229,35 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Lab;
+    use touchmark_status::StalenessClass;
+
+    #[tokio::test]
+    async fn whoever_stops_waiting_for_the_record_leaves_no_session_without_an_end() {
+        let lab = Lab::new();
+        let (trust, clock) = (lab.trust(StalenessClass::Standard), lab.clock());
+        let log = Arc::new(DecisionLog::open(&lab.log_identity(), trust.feed_position(), &clock).unwrap());
+        let door = Door { trust: Arc::clone(&trust), sessions: Arc::default(), log: Arc::clone(&log), clock };
+        let arrival = Arrival {
+            identity: trust.identity_of(lab.device("pump-01").certificate.der(), lab.now()).unwrap(),
+            tls: Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 },
+            family: AddressFamily::V4,
+        };
+        let wish = Wish { resource: "/publish/x", fault: None, will_topic: None, client_id: None };
+        tokio::select! {
+            biased;
+            opened = door.open(&arrival, &wish) => drop(opened),
+            () = core::future::ready(()) => {}
+        }
+        assert!(door.sessions.all().is_empty());
+        log.close().await;
+        let records = lab.records();
+        let opened = records.iter().filter(|record| matches!(record, Record::SessionOpened(_))).count();
+        let closed = records.iter().filter(|record| matches!(record, Record::SessionClosed(_))).count();
+        assert_eq!((opened, closed), (1, 1));
+    }
+}

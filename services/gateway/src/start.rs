@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
@@ -28,6 +29,9 @@ use touchmark_listen::{
     serve_tls,
 };
 use touchmark_status::FeedVerifier;
+
+/// How long a start waits for its first feed.
+const FIRST_FEED: Duration = Duration::from_secs(2);
 
 /// Where a gateway serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     let (ship_switch, ship_stop) = StopSwitch::new();
     tasks.spawn(ship(Arc::clone(&log), Arc::clone(&uplink), ship_stop));
 
+    let first_feed = first_feed(Arc::clone(&trust));
     let listeners = Listeners { door, trust, server, clock, far };
     let listening = listeners.serve(&config, ports, &stop)?;
     let (end, ended) = watch::channel(false);
@@ -143,7 +148,22 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         tasks.join_all().await;
         end.send_replace(true);
     });
+    first_feed.await;
     Ok(Gateway { ready, switch, ended })
+}
+
+/// Returns once there is a feed, or after [`FIRST_FEED`]: whoever is told that the gateway is ready should not be
+/// refused for a feed that is still on its way. Without an authority it serves all the same, and says why not.
+async fn first_feed(trust: Arc<Trust>) {
+    let come = async {
+        let mut look = tokio::time::interval(FIRST_FEED / 100);
+        while trust.position().is_none() {
+            look.tick().await;
+        }
+    };
+    if tokio::time::timeout(FIRST_FEED, come).await.is_err() {
+        tracing::warn!("no status feed yet: everyone is refused until the authority answers");
+    }
 }
 
 fn feed_key(path: &Path) -> Result<FeedVerifier, GatewayFault> {

@@ -136,7 +136,7 @@ impl UpdateRoad {
                     Ok(answer) if answer.status.is_success() => {
                         let kind = answer.headers.get(CONTENT_TYPE).cloned();
                         room.shrink_to(answer.body.len());
-                        let mut fetched = Response::new(Held::new(answer.body.into(), room).boxed());
+                        let mut fetched = Response::new(Held::new(answer.body, room).boxed());
                         let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                         fetched.headers_mut().insert(CONTENT_TYPE, kind);
                         fetched

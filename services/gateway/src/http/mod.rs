@@ -63,12 +63,7 @@ impl HttpPort {
             return self.door.log.count_stranger(DenyReason::TooManySessions, now);
         }
         let (session, mut watched) = tokio::sync::watch::channel(None);
-        let connection = Arc::new(Connection {
-            port: self,
-            arrival,
-            opened: Mutex::new(None),
-            session,
-        });
+        let connection = Arc::new(Connection { port: self, arrival, opened: Mutex::new(None), session });
         let handler = Arc::clone(&connection);
         let service = service_fn(move |request: ::http::Request<Incoming>| {
             let connection = Arc::clone(&handler);

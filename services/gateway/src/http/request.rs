@@ -44,6 +44,10 @@ impl Connection {
             (_, Asked::Update { .. }) => wrong_method("GET"),
             (_, Asked::Nothing) => {
                 let reason = DenyReason::PathInvalid;
+                let told = self.refuse(&session, Action::Call, &path, Denial::because(reason)).await;
+                if told.status() == StatusCode::TOO_MANY_REQUESTS {
+                    return told;
+                }
                 problem(StatusCode::NOT_FOUND, reason.code(), reason.meaning(), reason.next_step())
             }
         }

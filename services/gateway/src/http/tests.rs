@@ -73,6 +73,8 @@ async fn a_message_goes_to_the_sink_and_a_denied_one_is_told_why() {
     assert_eq!(String::from_utf8_lossy(&all.body).lines().count(), 1);
     let denied = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "plant/pump-02/t")).await;
     assert_eq!((denied.action, denied.verdict), (Action::Publish, Verdict::Deny(DenyReason::NoRule)));
+    let nothing = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "/metrics")).await;
+    assert_eq!((nothing.action, nothing.verdict), (Action::Call, Verdict::Deny(DenyReason::PathInvalid)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,3 +4,4 @@ pub(crate) mod client;
 mod journeys;
 mod logic;
 mod refused;
+mod wills;

@@ -78,8 +78,11 @@ fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
     // As if the tree had refused them when they became durable.
     writer.note(counter(1));
     let (frames, _, next) = writer.frames().unwrap();
-    let kept: Vec<Kept> =
-        frames.iter().zip(writer.log.size()..).map(|(frame, leaf)| Kept { leaf, frame: frame.clone() }).collect();
+    let kept: Vec<Kept> = frames
+        .iter()
+        .zip(writer.log.size()..)
+        .map(|(frame, leaf)| Kept { leaf, frame: frame.clone() })
+        .collect();
     writer.wal.write(&kept).unwrap();
     writer.pending.clear();
     writer.next_sequence = next;
