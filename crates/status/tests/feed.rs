@@ -125,11 +125,7 @@ fn a_message_out_of_place_is_refused_with_what_to_do() {
         assert_eq!((set.state().clone(), set.head(), set.issued_at()), before, "{name}: nothing moved");
     }
     let mut set = set;
-    assert_eq!(
-        set.apply(&ahead, now().plus(Duration::from_millis(1))).map(drop),
-        Ok(()),
-        "a day is borne"
-    );
+    assert_eq!(set.apply(&ahead, now().plus(Duration::from_millis(1))).map(drop), Ok(()), "a day is borne");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn read_octets(octets: &[u8]) {
     let drawn = DeviceId::draw(Timestamp::from_unix_ms(one), input.array());
     assert_eq!(drawn.to_string().parse(), Ok(drawn));
     let Ok(validity) = Validity::new(one, other) else {
-        assert!(one >= other);
+        assert!(one >= other || other > Timestamp::MAX.unix_s());
         return;
     };
     assert!(validity.contains(validity.not_before()) && validity.contains(validity.not_after()));

@@ -8,8 +8,6 @@ mod descriptors;
 mod listeners;
 mod opening;
 mod server_certificate;
-#[cfg(test)]
-mod tests;
 mod wiring;
 
 pub(crate) use server_certificate::ServerCertificate;
@@ -252,3 +250,6 @@ async fn record_start(
     let entries = vec![Draft { envelope, event, private: None }];
     commits.commit(Command { preconditions: Vec::new(), entries }).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests;
