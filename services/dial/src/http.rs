@@ -231,7 +231,10 @@ impl HttpClient {
         let safe = request.method == Method::GET || request.method == Method::HEAD;
         let mut message = request.into_http(&self.base.authority())?;
         // Taken out while in use: a request that is given up takes its half-read connection with it.
-        let kept = self.live.take().filter(|live| live.is_fresh());
+        let kept = match self.live.take() {
+            Some(live) => live.still_open().await,
+            None => None,
+        };
         let exchange = async {
             if let Some(mut live) = kept {
                 let again = safe.then(|| message.clone());
@@ -309,8 +312,15 @@ impl Live {
         Ok(Self { sender, task: tokio::spawn(connection), used_at: Instant::now() })
     }
 
-    fn is_fresh(&self) -> bool {
-        !self.sender.is_closed() && self.used_at.elapsed() < IDLE_MAX
+    /// This connection, unless it is too old or the far end has closed it meanwhile.
+    ///
+    /// A runtime that only turns while somebody asks ([`crate::BlockingHttp`]) has not read the far end's
+    /// close yet: the first turn takes it from the operating system, the second lets the connection see it.
+    async fn still_open(self) -> Option<Self> {
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        (!self.sender.is_closed() && self.used_at.elapsed() < IDLE_MAX).then_some(self)
     }
 
     /// Whether the connection may be used again comes back beside the answer.

@@ -30,6 +30,20 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 /// What a scripted server saw: the number of the connection and the whole request.
 type Asked = Arc<Mutex<Vec<(usize, String)>>>;
 
+/// Waits until the server at `address` has closed every connection, and the client's system knows it.
+fn until_closed(address: SocketAddr) {
+    let listing = || std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X}", address.port());
+    // Of the columns the third is the far end, the fourth the state: 01 is ESTABLISHED.
+    let open = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().take(4).collect();
+        columns.len() == 4 && columns[2].ends_with(&port) && columns[3] == "01"
+    };
+    while listing().lines().any(open) {
+        std::thread::yield_now();
+    }
+}
+
 async fn scripted(turns: Vec<Turn>) -> (SocketAddr, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -258,6 +272,7 @@ fn the_blocking_client_works_without_a_runtime_of_the_caller() {
     for _ in 0..2 {
         assert_eq!(http.get_json::<u8>("/").unwrap(), 7);
     }
+    until_closed(address);
     assert_eq!(http.post_json::<_, u8>("/", &1).unwrap(), 7, "a closed connection is noticed before a POST");
     assert_eq!(connections(&asked), [0, 0, 1]);
 }
