@@ -227,6 +227,7 @@ fn journal() {
             kind: IdentityKind::Operational,
             lifetime_s: 86_400,
             overlap_s: 300,
+            renewal: None,
         }),
         Event::PartyRegistered(PartyRegistered {
             kind: IdentityKind::Operator,
@@ -249,6 +250,7 @@ fn journal() {
             replaces: None,
             generation: 1,
             crl_shard: 0,
+            renewal: None,
         }),
         Event::CertificateIssued(CertificateIssued { certificate, fingerprint: Fingerprint(sha256) }),
         Event::CertificateBurned(CertificateBurned {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use touchmark_identity::{CertificateId, DeviceId, SpiffeId, TokenId};
-use touchmark_journal::{IdentityKind, Scope};
+use touchmark_journal::{IdentityKind, RenewalFacts, Scope};
 use touchmark_x509::PublicKey;
 
 /// What the RA decided.
@@ -30,6 +30,8 @@ pub struct OrderParts {
     pub token: Option<TokenId>,
     /// The certificate it is to replace.
     pub replaces: Option<CertificateId>,
+    /// Present where the replaced certificate's holder asks for it on that certificate's word.
+    pub renewal: Option<RenewalFacts>,
     /// One more than the identity's last.
     pub generation: u64,
 }

@@ -170,6 +170,7 @@ impl IssuancePlan {
             replaces: self.parts.replaces,
             generation: self.parts.generation,
             crl_shard: self.crl_shard,
+            renewal: self.parts.renewal,
         });
         let private = Private::Intent(IntentPrivate {
             identity: self.parts.identity.clone(),

@@ -84,6 +84,10 @@ prefixed_id!(
     /// One enrolment token.
     TokenId, "tok_"
 );
+prefixed_id!(
+    /// One maker of devices, as one environment trusts it.
+    MakerId, "mkr_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ mod validity;
 
 pub use actor::{Actor, ActorKind};
 pub use hash::{BadHash, Fingerprint, SpkiHash};
-pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, ProfileVersionId, TokenId};
+pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, MakerId, ProfileVersionId, TokenId};
 pub use name::{BadName, EnvironmentName, Name, OrganisationName, TrustDomain};
 pub use reason::{RevocationReason, UnknownReason};
 pub use secret::Secret;

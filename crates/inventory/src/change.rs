@@ -5,10 +5,10 @@
 
 use crate::rows::*;
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
-    RevocationReason, SerialNumber, Timestamp, TokenId, TrustDomain,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name,
+    ProfileVersionId, RevocationReason, SerialNumber, Timestamp, TokenId, TrustDomain,
 };
-use touchmark_journal::{Scope, Standing};
+use touchmark_journal::{RenewalManner, Scope, Standing};
 
 /// One change to the rows. Applying it cannot fail but for a broken store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Change {
     CountTokenUse(TokenId),
     /// Gives one use of a token back.
     RefundTokenUse(TokenId),
+    /// Voids one token.
+    VoidToken(TokenId),
     /// Voids every token that names the device. A token made afterwards lets it come back.
     VoidTokensOfDevice {
         /// Environment of the device.
@@ -103,6 +105,54 @@ pub enum Change {
         /// How many.
         count: u64,
     },
+    /// Counts a successor that a device was granted.
+    CountRenewal {
+        /// Whose.
+        scope: Scope,
+        /// Which device.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
+        /// Seconds of life left.
+        lead_s: i64,
+        /// Who set it going.
+        manner: RenewalManner,
+    },
+    /// Counts refused renewals of a device.
+    CountRenewalRefusals {
+        /// Whose.
+        scope: Scope,
+        /// Which device.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
+        /// Reason code.
+        code: String,
+        /// How many.
+        count: u64,
+    },
+    /// Counts a suspected clone.
+    CountCloneAlarm {
+        /// Whose.
+        scope: Scope,
+        /// Which device.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Adds a maker.
+    AddMaker(MakerRow),
+    /// Ends a maker; a second end keeps the first.
+    EndMaker {
+        /// Which.
+        maker: MakerId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Adds or renews the expectation of a piece of hardware.
+    PutHardware(HardwareRow),
+    /// Voids what is expected to become the device. Registered again afterwards, it lets it come back.
+    VoidHardwareOfDevice(DeviceId),
     /// Records a start: the epoch and incarnation in force.
     SetStarted {
         /// Feed epoch.
@@ -125,6 +175,8 @@ pub enum UniqueKey {
     Profile(ProfileVersionId),
     /// Of a token.
     Token(TokenId),
+    /// Of a maker.
+    Maker(MakerId),
     /// Of a device.
     Device(DeviceId),
     /// Of a device, until it is erased.
@@ -151,6 +203,7 @@ impl Change {
             }
             Self::AddProfile(row) => vec![UniqueKey::Profile(row.profile_version)],
             Self::AddToken(row) => vec![UniqueKey::Token(row.token)],
+            Self::AddMaker(row) => vec![UniqueKey::Maker(row.maker)],
             Self::AddDevice(row) => {
                 let mut keys = vec![UniqueKey::Device(row.device)];
                 if let (Some(environment), Some(name)) = (&row.scope.environment, &row.name) {
@@ -165,6 +218,7 @@ impl Change {
             Self::PutParty(_)
             | Self::CountTokenUse(_)
             | Self::RefundTokenUse(_)
+            | Self::VoidToken(_)
             | Self::VoidTokensOfDevice { .. }
             | Self::SetStanding { .. }
             | Self::SetIssued { .. }
@@ -177,6 +231,12 @@ impl Change {
             | Self::PutCrl(_)
             | Self::PutEnforcement(_)
             | Self::CountRefusals { .. }
+            | Self::CountRenewal { .. }
+            | Self::CountRenewalRefusals { .. }
+            | Self::CountCloneAlarm { .. }
+            | Self::EndMaker { .. }
+            | Self::PutHardware(_)
+            | Self::VoidHardwareOfDevice(_)
             | Self::SetStarted { .. } => Vec::new(),
         }
     }

@@ -17,7 +17,8 @@ pub use memory::{Fault, MemoryStore};
 pub use project::{Unprojectable, concerned_device, project};
 pub use rows::{
     AuthorityRow, CertificateRow, CertificateState, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow,
-    EnvironmentRow, PartyRow, PolicyRow, ProfileRow, SightingRow, TokenRow,
+    EnvironmentRow, HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow,
+    TokenRow,
 };
 pub use store::{
     Command, CommitDone, Conflict, DeviceFilter, Holder, LogHead, Precondition, Receipt, Store, StoreFault,

@@ -10,8 +10,8 @@ use crate::tables::{Tables, in_environment, is_of_party};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
-    Timestamp, TokenId,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber,
+    SpkiHash, Timestamp, TokenId,
 };
 use touchmark_journal::{IdentityKind, Private, Salt};
 
@@ -176,6 +176,23 @@ impl Store for MemoryStore {
             .cloned())
     }
 
+    fn token(&self, token: TokenId) -> Result<Option<TokenRow>, StoreFault> {
+        Ok(self.lock().tables.tokens.get(&token).cloned())
+    }
+
+    fn tokens(
+        &self,
+        environment: &EnvironmentName,
+        before: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Vec<TokenRow>, StoreFault> {
+        let inner = self.lock();
+        let wanted = |row: &&TokenRow| {
+            in_environment(&row.scope, environment) && before.is_none_or(|before| row.token < before)
+        };
+        Ok(inner.tables.tokens.values().rev().filter(wanted).take(limit).cloned().collect())
+    }
+
     fn device_by_name(
         &self,
         environment: &EnvironmentName,
@@ -272,6 +289,21 @@ impl Store for MemoryStore {
         Ok(inner.tables.certificates.values().rev().find(same).cloned())
     }
 
+    fn certificate_of_renewal(
+        &self,
+        replaces: CertificateId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let inner = self.lock();
+        let same = |row: &&CertificateRow| {
+            row.replaces == Some(replaces)
+                && row.token.is_none()
+                && row.csr_sha256.as_ref() == Some(csr_sha256)
+                && row.state != CertificateState::Burned
+        };
+        Ok(inner.tables.certificates.values().rev().find(same).cloned())
+    }
+
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {
         Ok(self.newest_first(|row| row.state == CertificateState::Intended))
     }
@@ -311,6 +343,37 @@ impl Store for MemoryStore {
             .filter(|r| in_environment(&r.scope, environment))
             .cloned()
             .collect())
+    }
+
+    fn renewals_of(&self, device: DeviceId) -> Result<Option<RenewalRow>, StoreFault> {
+        Ok(self.lock().tables.renewals.get(&device).cloned())
+    }
+
+    fn makers(&self, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
+        let inner = self.lock();
+        let mut rows: Vec<MakerRow> = inner
+            .tables
+            .makers
+            .values()
+            .filter(|row| in_environment(&row.scope, environment))
+            .cloned()
+            .collect();
+        rows.sort_by(|a, b| (&a.name, a.maker).cmp(&(&b.name, b.maker)));
+        Ok(rows)
+    }
+
+    fn hardware(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+    ) -> Result<Option<HardwareRow>, StoreFault> {
+        Ok(self.lock().tables.hardware_row(environment, maker, hardware_id).cloned())
+    }
+
+    fn hardware_of_device(&self, device: DeviceId) -> Result<Vec<HardwareRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner.tables.hardware.values().filter(|row| row.device == device).cloned().collect())
     }
 
     fn crls(&self) -> Result<Vec<CrlRow>, StoreFault> {

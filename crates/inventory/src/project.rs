@@ -6,7 +6,7 @@
 use crate::change::Change;
 use crate::rows::*;
 use touchmark_identity::{CertificateId, DeviceId};
-use touchmark_journal::{Entry, Event, IdentityKind, Private, Scope, Standing};
+use touchmark_journal::{CloneResponse, Entry, Event, IdentityKind, Private, Scope, Standing};
 
 /// An entry that cannot be turned into rows: it was not written by this program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,9 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             kind: e.kind,
             lifetime_s: e.lifetime_s,
             overlap_s: e.overlap_s,
+            grace_s: e.renewal.map_or(e.lifetime_s / 3, |rules| rules.grace_s),
+            on_clone: e.renewal.map_or(CloneResponse::Alarm, |rules| rules.on_clone),
+            revoke_superseded: e.renewal.is_some_and(|rules| rules.revoke_superseded),
             activated_at: at,
         })],
         Event::PartyRegistered(e) => vec![Change::PutParty(PartyRow {
@@ -145,6 +148,13 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             };
             let mut changes = vec![Change::AddCertificate(Box::new(row))];
             changes.extend(e.token.map(Change::CountTokenUse));
+            changes.extend(e.device.zip(e.renewal).map(|(device, facts)| Change::CountRenewal {
+                scope: scope(),
+                device,
+                at,
+                lead_s: facts.lead_s,
+                manner: facts.manner,
+            }));
             changes
         }
         Event::CertificateIssued(e) => {
@@ -177,6 +187,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             if let Some(device) = e.device {
                 let environment = scope().environment.ok_or(Unprojectable::NoEnvironment { seq })?;
                 changes.push(Change::VoidTokensOfDevice { environment, device });
+                changes.push(Change::VoidHardwareOfDevice(device));
             }
             changes
         }
@@ -210,6 +221,39 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             vec![Change::CountRefusals { scope: scope(), code: e.code.clone(), count: e.count }]
         }
         Event::Started(e) => vec![Change::SetStarted { epoch: e.epoch, incarnation: e.incarnation }],
+        Event::RenewalRefused(e) => vec![Change::CountRenewalRefusals {
+            scope: scope(),
+            device: e.device,
+            at,
+            code: e.code.clone(),
+            count: e.count,
+        }],
+        Event::CloneSuspected(e) => {
+            vec![Change::CountCloneAlarm { scope: scope(), device: e.device, at }]
+        }
+        Event::MakerRegistered(e) => vec![Change::AddMaker(MakerRow {
+            maker: e.maker,
+            scope: scope(),
+            name: e.name.clone(),
+            certificate: e.certificate.clone(),
+            registered_at: at,
+            withdrawn_at: None,
+        })],
+        Event::TokenVoided(e) => vec![Change::VoidToken(e.token)],
+        Event::MakerWithdrawn(e) => vec![Change::EndMaker { maker: e.maker, at }],
+        Event::HardwareRegistered(e) => match &entry.private {
+            // Erased: nobody knows any more which piece it was.
+            None => Vec::new(),
+            Some(Private::Hardware(private)) => vec![Change::PutHardware(HardwareRow {
+                scope: scope(),
+                maker: private.maker,
+                hardware_id: private.hardware_id.clone(),
+                device: e.device,
+                registered_at: at,
+                void: false,
+            })],
+            Some(_) => return Err(foreign()),
+        },
     })
 }
 
@@ -228,6 +272,9 @@ pub fn concerned_device(
         Event::CertificatesRevoked(e) => e.device,
         Event::StandingChanged(e) => Some(e.device),
         Event::Refused(e) => e.device,
+        Event::RenewalRefused(e) => Some(e.device),
+        Event::CloneSuspected(e) => Some(e.device),
+        Event::HardwareRegistered(e) => Some(e.device),
         Event::AuthorityCreated(_)
         | Event::EnvironmentCreated(_)
         | Event::ProfileActivated(_)
@@ -236,6 +283,9 @@ pub fn concerned_device(
         | Event::PolicyActivated(_)
         | Event::CrlPublished(_)
         | Event::EnforcementReported(_)
+        | Event::TokenVoided(_)
+        | Event::MakerRegistered(_)
+        | Event::MakerWithdrawn(_)
         | Event::Started(_) => None,
     }
 }

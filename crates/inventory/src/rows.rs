@@ -1,10 +1,13 @@
 //! The rows. Every one carries its organisation and environment; nothing is deleted, only closed.
 
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
-    RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, TrustDomain, Validity,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name,
+    ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, TrustDomain,
+    Validity,
 };
-use touchmark_journal::{AuthorityKind, IdentityKind, Scope, Standing, TokenSubject};
+use touchmark_journal::{
+    AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Scope, Standing, TokenSubject,
+};
 
 /// A key and certificate of an authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,12 @@ pub struct ProfileRow {
     pub lifetime_s: u64,
     /// Seconds of overlap after a successor is confirmed.
     pub overlap_s: u64,
+    /// Seconds past not-after during which a device may still renew.
+    pub grace_s: u64,
+    /// What a suspected clone leads to.
+    pub on_clone: CloneResponse,
+    /// Whether what is superseded is revoked once its overlap is over.
+    pub revoke_superseded: bool,
     /// Since when.
     pub activated_at: Timestamp,
 }
@@ -267,6 +276,114 @@ pub struct CrlRow {
     pub sha256: [u8; 32],
     /// When it was signed.
     pub published_at: Timestamp,
+}
+
+/// How a device's renewals went: what posture and people ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalRow {
+    /// Whose.
+    pub scope: Scope,
+    /// The device: key of the row.
+    pub device: DeviceId,
+    /// Successors that were planned for it.
+    pub renewals: u64,
+    /// Attempts that were refused.
+    pub refused: u64,
+    /// Refused attempts since the last successor.
+    pub refused_since: u64,
+    /// Last attempt of either kind.
+    pub last_at: Timestamp,
+    /// Code of the last refusal; `None` when the last attempt succeeded.
+    pub last_refusal: Option<String>,
+    /// Seconds of life left at the last successor; negative past the end.
+    pub last_lead_s: Option<i64>,
+    /// The least of all.
+    pub least_lead_s: Option<i64>,
+    /// Who set the last one going.
+    pub last_manner: Option<RenewalManner>,
+    /// Times that a clone was suspected.
+    pub clone_alarms: u64,
+    /// The last time.
+    pub clone_alarm_at: Option<Timestamp>,
+}
+
+impl RenewalRow {
+    /// Before anything was counted.
+    pub fn new(scope: Scope, device: DeviceId, at: Timestamp) -> Self {
+        Self {
+            scope,
+            device,
+            renewals: 0,
+            refused: 0,
+            refused_since: 0,
+            last_at: at,
+            last_refusal: None,
+            last_lead_s: None,
+            least_lead_s: None,
+            last_manner: None,
+            clone_alarms: 0,
+            clone_alarm_at: None,
+        }
+    }
+
+    /// Takes in a granted successor.
+    pub fn granted(&mut self, at: Timestamp, lead_s: i64, manner: RenewalManner) {
+        self.last_at = at;
+        self.renewals = self.renewals.saturating_add(1);
+        self.refused_since = 0;
+        self.last_refusal = None;
+        self.last_lead_s = Some(lead_s);
+        self.least_lead_s = Some(self.least_lead_s.map_or(lead_s, |least| least.min(lead_s)));
+        self.last_manner = Some(manner);
+    }
+
+    /// Takes in refused attempts.
+    pub fn refused(&mut self, at: Timestamp, code: &str, count: u64) {
+        self.last_at = at;
+        self.refused = self.refused.saturating_add(count);
+        self.refused_since = self.refused_since.saturating_add(count);
+        self.last_refusal = Some(code.to_owned());
+    }
+
+    /// Takes in a suspected clone, which is no attempt of the device itself.
+    pub fn clone_suspected(&mut self, at: Timestamp) {
+        self.clone_alarms = self.clone_alarms.saturating_add(1);
+        self.clone_alarm_at = Some(at);
+    }
+}
+
+/// A maker whose initial certificates open enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MakerRow {
+    /// Key of the row.
+    pub maker: MakerId,
+    /// Whose.
+    pub scope: Scope,
+    /// For people.
+    pub name: Name,
+    /// Trust anchor of its initial certificates, DER.
+    pub certificate: Vec<u8>,
+    /// Since when.
+    pub registered_at: Timestamp,
+    /// Until when, once it is over.
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+/// A piece of hardware that is expected, and the device that it is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwareRow {
+    /// Whose.
+    pub scope: Scope,
+    /// Who made it: key of the row with the environment and the identifier.
+    pub maker: MakerId,
+    /// Its identifier, as the maker's certificate states it.
+    pub hardware_id: String,
+    /// The device.
+    pub device: DeviceId,
+    /// Since when, or since when again.
+    pub registered_at: Timestamp,
+    /// Whether a revocation or ban made it void; registering it again lets the device come back.
+    pub void: bool,
 }
 
 /// What a gateway last said it had in force.

@@ -5,8 +5,8 @@
 
 use crate::rows::*;
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
-    Timestamp, TokenId,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber,
+    SpkiHash, Timestamp, TokenId,
 };
 use touchmark_journal::{Draft, Entry, IdentityKind, Standing};
 
@@ -95,6 +95,35 @@ pub enum Precondition {
         name: Name,
         /// Where it may be known already.
         environment: EnvironmentName,
+    },
+    /// This piece of hardware is not expected to become another device.
+    HardwareFree {
+        /// Where.
+        environment: EnvironmentName,
+        /// Who made it.
+        maker: MakerId,
+        /// Its identifier.
+        hardware_id: String,
+        /// What it may be expected to become already.
+        device: DeviceId,
+    },
+    /// This piece of hardware is expected to become this device, its maker is in force, and nothing made it void.
+    HardwareUsable {
+        /// Where.
+        environment: EnvironmentName,
+        /// Who made it.
+        maker: MakerId,
+        /// Its identifier.
+        hardware_id: String,
+        /// The device.
+        device: DeviceId,
+    },
+    /// No maker in force has this name.
+    MakerFree {
+        /// Where.
+        environment: EnvironmentName,
+        /// Which.
+        name: Name,
     },
     /// No environment has this name. (A trust domain that is taken is refused as a key: `UniqueKey`.)
     EnvironmentFree {
@@ -238,6 +267,15 @@ pub trait Store: Send + Sync {
 
     /// The token with this password hash.
     fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Result<Option<TokenRow>, StoreFault>;
+    /// The token with this identifier.
+    fn token(&self, token: TokenId) -> Result<Option<TokenRow>, StoreFault>;
+    /// Tokens of an environment that were made before `before`, newest first, at most `limit` (keyset paging).
+    fn tokens(
+        &self,
+        environment: &EnvironmentName,
+        before: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Vec<TokenRow>, StoreFault>;
     /// The device with this name.
     fn device_by_name(
         &self,
@@ -279,6 +317,13 @@ pub trait Store: Send + Sync {
         token: TokenId,
         csr_sha256: &[u8; 32],
     ) -> Result<Option<CertificateRow>, StoreFault>;
+    /// The newest certificate, open intents included, that a request (by the hash of its CSR) was given on the
+    /// word of the certificate it replaces. Burned intents gave it nothing.
+    fn certificate_of_renewal(
+        &self,
+        replaces: CertificateId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault>;
     /// Intents that were neither issued nor burned.
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Revoked and burned certificates of a CRL shard that had not expired at `now`.
@@ -296,6 +341,20 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Denied keys of an environment.
     fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault>;
+
+    /// How a device's renewals went; `None` before the first.
+    fn renewals_of(&self, device: DeviceId) -> Result<Option<RenewalRow>, StoreFault>;
+    /// All makers of an environment, by name and then by age, withdrawn ones too.
+    fn makers(&self, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault>;
+    /// A piece of hardware that is expected.
+    fn hardware(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+    ) -> Result<Option<HardwareRow>, StoreFault>;
+    /// What is expected to become a device.
+    fn hardware_of_device(&self, device: DeviceId) -> Result<Vec<HardwareRow>, StoreFault>;
 
     /// The newest CRL of each shard.
     fn crls(&self) -> Result<Vec<CrlRow>, StoreFault>;

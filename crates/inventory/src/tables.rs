@@ -6,8 +6,8 @@ use crate::rows::*;
 use crate::store::{Holder, Precondition};
 use std::collections::{BTreeMap, HashMap};
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Name, ProfileVersionId, SerialNumber,
-    SpkiHash, TokenId,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, MakerId, Name, ProfileVersionId,
+    SerialNumber, SpkiHash, Timestamp, TokenId,
 };
 use touchmark_journal::{IdentityKind, Scope, Standing, TokenSubject};
 
@@ -29,6 +29,9 @@ pub struct Tables {
     pub(crate) crls: BTreeMap<(AuthorityVersionId, u32), CrlRow>,
     pub(crate) enforcements: BTreeMap<(Option<EnvironmentName>, Name), EnforcementRow>,
     pub(crate) refusals: BTreeMap<(Option<EnvironmentName>, String), u64>,
+    pub(crate) renewals: BTreeMap<DeviceId, RenewalRow>,
+    pub(crate) makers: BTreeMap<MakerId, MakerRow>,
+    pub(crate) hardware: BTreeMap<(Option<EnvironmentName>, MakerId, String), HardwareRow>,
     pub(crate) started: Option<(u64, u8)>,
 }
 
@@ -52,6 +55,11 @@ impl Tables {
             Change::RefundTokenUse(token) => {
                 if let Some(row) = self.tokens.get_mut(&token) {
                     row.uses = row.uses.saturating_sub(1);
+                }
+            }
+            Change::VoidToken(token) => {
+                if let Some(row) = self.tokens.get_mut(&token) {
+                    row.void = true;
                 }
             }
             Change::VoidTokensOfDevice { environment, device } => self.void_tokens(&environment, device),
@@ -102,8 +110,46 @@ impl Tables {
                 let sum = self.refusals.entry((scope.environment, code)).or_default();
                 *sum = sum.saturating_add(count);
             }
+            Change::CountRenewal { scope, device, at, lead_s, manner } => {
+                self.renewals_of(scope, device, at).granted(at, lead_s, manner);
+            }
+            Change::CountRenewalRefusals { scope, device, at, code, count } => {
+                self.renewals_of(scope, device, at).refused(at, &code, count);
+            }
+            Change::CountCloneAlarm { scope, device, at } => {
+                self.renewals_of(scope, device, at).clone_suspected(at);
+            }
+            Change::AddMaker(row) => drop(self.makers.insert(row.maker, row)),
+            Change::EndMaker { maker, at } => {
+                if let Some(row) = self.makers.get_mut(&maker) {
+                    row.withdrawn_at.get_or_insert(at);
+                }
+            }
+            Change::PutHardware(row) => {
+                let key = (row.scope.environment.clone(), row.maker, row.hardware_id.clone());
+                self.hardware.insert(key, row);
+            }
+            Change::VoidHardwareOfDevice(device) => {
+                for row in self.hardware.values_mut().filter(|row| row.device == device) {
+                    row.void = true;
+                }
+            }
             Change::SetStarted { epoch, incarnation } => self.started = Some((epoch, incarnation)),
         }
+    }
+
+    fn renewals_of(&mut self, scope: Scope, device: DeviceId, at: Timestamp) -> &mut RenewalRow {
+        self.renewals.entry(device).or_insert_with(|| RenewalRow::new(scope, device, at))
+    }
+
+    /// A piece of hardware that is expected.
+    pub(crate) fn hardware_row(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+    ) -> Option<&HardwareRow> {
+        self.hardware.get(&(Some(environment.clone()), maker, hardware_id.to_owned()))
     }
 
     fn with_certificate(&mut self, certificate: CertificateId, change: impl FnOnce(&mut CertificateRow)) {
@@ -147,6 +193,7 @@ impl Tables {
             }
             UniqueKey::Profile(id) => self.profiles.contains_key(id),
             UniqueKey::Token(id) => self.tokens.contains_key(id),
+            UniqueKey::Maker(id) => self.makers.contains_key(id),
             UniqueKey::Device(id) => self.devices.contains_key(id),
             UniqueKey::DeviceName(environment, name) => {
                 self.device_names.contains_key(&(environment.clone(), name.clone()))
@@ -200,6 +247,18 @@ impl Tables {
                 .parties
                 .get(&(*kind, name.to_string()))
                 .is_none_or(|row| in_environment(&row.scope, environment)),
+            Precondition::HardwareFree { environment, maker, hardware_id, device } => {
+                self.hardware_row(environment, *maker, hardware_id).is_none_or(|row| row.device == *device)
+            }
+            Precondition::HardwareUsable { environment, maker, hardware_id, device } => {
+                let expected = self.hardware_row(environment, *maker, hardware_id);
+                let in_force = |row: &MakerRow| row.withdrawn_at.is_none();
+                expected.is_some_and(|row| row.device == *device && !row.void)
+                    && self.makers.get(maker).is_some_and(in_force)
+            }
+            Precondition::MakerFree { environment, name } => !self.makers.values().any(|row| {
+                row.name == *name && row.withdrawn_at.is_none() && in_environment(&row.scope, environment)
+            }),
             Precondition::EnvironmentFree { name } => !self.environments.contains_key(name),
             Precondition::CrlNumberAbove { authority_version, shard, number } => {
                 self.crls.get(&(*authority_version, *shard)).is_none_or(|row| row.number < *number)
@@ -222,6 +281,9 @@ impl Tables {
         lines.extend(self.crls.values().map(|row| format!("{row:?}")));
         lines.extend(self.enforcements.values().map(|row| format!("{row:?}")));
         lines.extend(self.refusals.iter().map(|row| format!("Refusals {row:?}")));
+        lines.extend(self.renewals.values().map(|row| format!("{row:?}")));
+        lines.extend(self.makers.values().map(|row| format!("{row:?}")));
+        lines.extend(self.hardware.values().map(|row| format!("{row:?}")));
         lines.extend(self.started.iter().map(|row| format!("Started {row:?}")));
         lines.sort();
         lines

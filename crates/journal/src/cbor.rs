@@ -69,6 +69,7 @@ pub(crate) mod octets {
         identity::AuthorityVersionId,
         identity::ProfileVersionId,
         identity::TokenId,
+        identity::MakerId,
         identity::Fingerprint,
         identity::SpkiHash
     );

@@ -4,6 +4,8 @@
 //! operators, who are accountable. Device names, keys and certificates are in [`crate::Private`].
 
 use crate::cbor::{moment, octets, opt_moment, opt_octets, opt_text, span, text};
+use crate::maker::{HardwareRegistered, MakerRegistered, MakerWithdrawn};
+use crate::renewal::{CloneSuspected, RenewalFacts, RenewalRefused, RenewalRules};
 use minicbor::{Decode, Encode};
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
@@ -67,6 +69,24 @@ pub enum Event {
     /// The authority started.
     #[n(18)]
     Started(#[n(0)] Started),
+    /// A device proved itself, asked for a successor, and was refused.
+    #[n(19)]
+    RenewalRefused(#[n(0)] RenewalRefused),
+    /// A certificate was used after its successor had taken over: somebody else may hold its key.
+    #[n(20)]
+    CloneSuspected(#[n(0)] CloneSuspected),
+    /// A maker's initial certificates open enrolment from now on.
+    #[n(21)]
+    MakerRegistered(#[n(0)] MakerRegistered),
+    /// They do not any more.
+    #[n(22)]
+    MakerWithdrawn(#[n(0)] MakerWithdrawn),
+    /// A piece of hardware is expected, and which device it is to become.
+    #[n(23)]
+    HardwareRegistered(#[n(0)] HardwareRegistered),
+    /// An operator took a token back.
+    #[n(24)]
+    TokenVoided(#[n(0)] TokenVoided),
 }
 
 impl Event {
@@ -91,6 +111,12 @@ impl Event {
             Self::EnforcementReported(_) => "enforcement-reported",
             Self::Refused(_) => "refused",
             Self::Started(_) => "started",
+            Self::RenewalRefused(_) => "renewal-refused",
+            Self::CloneSuspected(_) => "clone-suspected",
+            Self::MakerRegistered(_) => "maker-registered",
+            Self::MakerWithdrawn(_) => "maker-withdrawn",
+            Self::HardwareRegistered(_) => "hardware-registered",
+            Self::TokenVoided(_) => "token-voided",
         }
     }
 }
@@ -115,6 +141,8 @@ macro_rules! word_enum {
         }
     };
 }
+
+pub(crate) use word_enum;
 
 word_enum!(
     /// Where an authority stands in its hierarchy.
@@ -215,6 +243,9 @@ pub struct ProfileActivated {
     /// Seconds that an old certificate still serves after its successor is confirmed.
     #[n(4)]
     pub overlap_s: u64,
+    /// What holds for successors; absent in the first profiles.
+    #[n(5)]
+    pub renewal: Option<RenewalRules>,
 }
 
 /// See [`Event::PartyRegistered`].
@@ -249,6 +280,14 @@ pub struct TokenCreated {
     /// Last moment of use.
     #[cbor(n(3), with = "moment")]
     pub expires_at: Timestamp,
+}
+
+/// See [`Event::TokenVoided`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TokenVoided {
+    /// Which.
+    #[cbor(n(0), with = "octets")]
+    pub token: TokenId,
 }
 
 /// See [`Event::DeviceRegistered`].
@@ -298,6 +337,9 @@ pub struct CertificateIntended {
     /// Shard of the authority's CRL that would list it.
     #[n(11)]
     pub crl_shard: u32,
+    /// Present where a device asked for it on the word of the one that it replaces.
+    #[n(12)]
+    pub renewal: Option<RenewalFacts>,
 }
 
 /// See [`Event::CertificateIssued`].

@@ -8,7 +8,9 @@
 mod cbor;
 mod entry;
 mod event;
+mod maker;
 mod private;
+mod renewal;
 
 pub use entry::{BadEntry, Draft, Entry, Envelope, LEAF_OCTETS_MAX, Salt, Scope};
 pub use event::{
@@ -16,5 +18,8 @@ pub use event::{
     CertificateIssued, CertificateSuperseded, CertificatesRevoked, CrlPublished, DeviceRegistered,
     EnforcementReported, EnvironmentCreated, Event, IdentityKind, PartyRegistered, PolicyActivated,
     ProfileActivated, Refused, RevokedCertificate, Standing, StandingChanged, Started, TokenCreated,
+    TokenVoided,
 };
+pub use maker::{HardwarePrivate, HardwareRegistered, MakerRegistered, MakerWithdrawn};
 pub use private::{CertificateBody, DevicePrivate, IntentPrivate, Private, TokenPrivate, TokenSubject};
+pub use renewal::{CloneResponse, CloneSuspected, RenewalFacts, RenewalManner, RenewalRefused, RenewalRules};

@@ -1,6 +1,7 @@
 //! The erasable part of an entry: what names or describes one device. The leaf keeps only its salted hash.
 
 use crate::cbor::{octets, opt_text, text};
+use crate::maker::HardwarePrivate;
 use minicbor::{Decode, Encode};
 use touchmark_identity::{Name, SpiffeId, SpkiHash};
 
@@ -19,6 +20,9 @@ pub enum Private {
     /// With `CertificateIssued`.
     #[n(4)]
     Certificate(#[n(0)] CertificateBody),
+    /// With `HardwareRegistered`.
+    #[n(5)]
+    Hardware(#[n(0)] HardwarePrivate),
 }
 
 /// Whom a token enrols.

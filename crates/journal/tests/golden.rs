@@ -78,7 +78,13 @@ fn there_is_a_sample_of_everything_and_no_file_without_one() {
         | Event::CrlPublished(_)
         | Event::EnforcementReported(_)
         | Event::Refused(_)
-        | Event::Started(_) => 18,
+        | Event::Started(_)
+        | Event::RenewalRefused(_)
+        | Event::CloneSuspected(_)
+        | Event::MakerRegistered(_)
+        | Event::MakerWithdrawn(_)
+        | Event::HardwareRegistered(_)
+        | Event::TokenVoided(_) => 24,
     };
     assert!(samples.iter().all(|(_, draft)| variants(&draft.event) == words.len()));
     let parts: BTreeSet<u8> = samples
@@ -89,9 +95,10 @@ fn there_is_a_sample_of_everything_and_no_file_without_one() {
             Private::Device(_) => 2,
             Private::Intent(_) => 3,
             Private::Certificate(_) => 4,
+            Private::Hardware(_) => 5,
         })
         .collect();
-    assert_eq!(parts.len(), 4);
+    assert_eq!(parts.len(), 5);
     for (name, draft) in &samples {
         assert!(name.starts_with(draft.event.word()), "{name}");
     }

@@ -107,6 +107,7 @@ pub fn admit(
         ips,
         token: Some(token.token),
         replaces: facts.certificates.iter().find(|row| row.state.is_live()).map(|row| row.certificate),
+        renewal: None,
         generation: newest.map_or(1, |generation| generation.saturating_add(1)),
     });
     let envelope =

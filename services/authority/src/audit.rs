@@ -237,7 +237,8 @@ fn has_private_part(event: &Event) -> bool {
         Event::TokenCreated(_)
         | Event::DeviceRegistered(_)
         | Event::CertificateIntended(_)
-        | Event::CertificateIssued(_) => true,
+        | Event::CertificateIssued(_)
+        | Event::HardwareRegistered(_) => true,
         Event::AuthorityCreated(_)
         | Event::EnvironmentCreated(_)
         | Event::ProfileActivated(_)
@@ -251,6 +252,11 @@ fn has_private_part(event: &Event) -> bool {
         | Event::CrlPublished(_)
         | Event::EnforcementReported(_)
         | Event::Refused(_)
+        | Event::TokenVoided(_)
+        | Event::RenewalRefused(_)
+        | Event::CloneSuspected(_)
+        | Event::MakerRegistered(_)
+        | Event::MakerWithdrawn(_)
         | Event::Started(_) => false,
     }
 }

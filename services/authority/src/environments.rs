@@ -17,8 +17,8 @@ use touchmark_identity::{
 };
 use touchmark_inventory::{AuthorityRow, Command, Conflict, Precondition, StoreFault};
 use touchmark_journal::{
-    AuthorityCreated, AuthorityKind, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
-    PolicyActivated, ProfileActivated, Scope,
+    AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
+    PolicyActivated, ProfileActivated, RenewalRules, Scope,
 };
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
@@ -273,6 +273,11 @@ fn profiles(device_lifetime: Duration, now: Timestamp) -> [Event; 3] {
             kind,
             lifetime_s: lifetime.as_secs(),
             overlap_s: (lifetime / 10).max(OVERLAP_MIN).as_secs(),
+            renewal: Some(RenewalRules {
+                grace_s: (lifetime / 3).as_secs(),
+                on_clone: CloneResponse::Alarm,
+                revoke_superseded: false,
+            }),
         })
     };
     [

@@ -74,6 +74,7 @@ impl Bench {
             ips: Vec::new(),
             token: None,
             replaces: None,
+            renewal: None,
             generation: 1,
         });
         plan(order, &self.profile, &self.authority, Incarnation::FIRST, self.now, [6; 26])

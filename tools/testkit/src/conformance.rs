@@ -7,6 +7,7 @@ mod commits;
 mod journal;
 mod lists;
 mod preconditions;
+mod renewals;
 mod sightings;
 mod tokens;
 
@@ -24,6 +25,7 @@ const CLAIMS: &[&[Claim]] = &[
     preconditions::CLAIMS,
     commits::CLAIMS,
     tokens::CLAIMS,
+    renewals::CLAIMS,
     certificates::CLAIMS,
     lists::CLAIMS,
     journal::CLAIMS,

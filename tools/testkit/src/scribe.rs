@@ -1,5 +1,7 @@
 //! Writes entries for tests: every identifier, key and moment is drawn from one counter, so a run repeats itself.
 
+mod renewals;
+
 use touchmark_identity::{
     Actor, AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Incarnation, Name,
     OrganisationName, PathKind, ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash,
@@ -229,6 +231,7 @@ impl Scribe {
             kind: IdentityKind::Operational,
             lifetime_s: 86_400,
             overlap_s: 8_640,
+            renewal: None,
         };
         self.draft(Event::ProfileActivated(event), None)
     }
@@ -295,6 +298,7 @@ impl Scribe {
             replaces: intent.replaces,
             generation: 1,
             crl_shard: intent.crl_shard,
+            renewal: None,
         };
         let kind = match intent.kind {
             IdentityKind::Operational => PathKind::Device,

@@ -6,7 +6,7 @@
 use crate::scribe::{Intent, Scribe, command, name};
 use touchmark_identity::{AuthorityVersionId, DeviceId, Fingerprint, TokenId};
 use touchmark_inventory::{CertificateState, Command, Holder, Precondition};
-use touchmark_journal::{Draft, IdentityKind, Standing, TokenSubject};
+use touchmark_journal::{Draft, Event, IdentityKind, RenewalFacts, RenewalManner, Standing, TokenSubject};
 
 /// One step: what to do, and with which of the things made before.
 pub type Step = [u8; 4];
@@ -117,7 +117,12 @@ impl Walk {
         }
         let now = self.scribe.now();
         preconditions.extend(intent.token.map(|token| Precondition::TokenUsable { token, now }));
-        let mut entries = vec![self.scribe.intended(&intent)];
+        let mut intended = self.scribe.intended(&intent);
+        if let (Event::CertificateIntended(event), true) = (&mut intended.event, c & 0x0c == 0x0c) {
+            let lead_s = i64::from(b) - 100;
+            event.renewal = Some(RenewalFacts { lead_s, manner: RenewalManner::Automatic });
+        }
+        let mut entries = vec![intended];
         if c & 0x30 == 0x30 {
             entries.push(self.scribe.issued(intent.certificate, Fingerprint([a; 32])));
         }
@@ -182,7 +187,7 @@ impl Walk {
 
     fn other(&mut self, a: u8, b: u8) -> (Vec<Precondition>, Vec<Draft>) {
         let authority = pick(&self.authorities, b);
-        let entry = match a % 8 {
+        let entry = match a % 12 {
             0 => self.scribe.policy_activated(),
             1 => self.scribe.party_registered(IdentityKind::Operator, "ada", &["reader"]),
             2 => self.scribe.enforcement_reported("gw-1", 1, u64::from(b)),
@@ -190,6 +195,20 @@ impl Walk {
             4 => self.scribe.started(u64::from(b), 1),
             5 => self.scribe.profile_activated(),
             6 => self.scribe.root_created(),
+            7 => match pick(&self.devices, b) {
+                Some(device) => self.scribe.renewal_refused(device, "renewal-late", u64::from(b)),
+                None => self.scribe.root_created(),
+            },
+            8 => match pick(&self.tokens, b) {
+                Some(token) => self.scribe.token_voided(token),
+                None => self.scribe.root_created(),
+            },
+            9 => match (pick(&self.devices, b), pick(&self.intents, b)) {
+                (Some(device), Some(old)) => {
+                    self.scribe.clone_suspected(device, old.certificate, old.certificate)
+                }
+                _ => self.scribe.root_created(),
+            },
             _ => match authority {
                 Some(authority) => self.scribe.authority_created(authority),
                 None => self.scribe.root_created(),

@@ -1,7 +1,7 @@
 //! One draft of every kind of event, and more where a field may be absent.
 
 use touchmark_identity::{
-    Actor, AuthorityVersionId, CertificateId, DeviceId, Fingerprint, Incarnation, ProfileVersionId,
+    Actor, AuthorityVersionId, CertificateId, DeviceId, Fingerprint, Incarnation, MakerId, ProfileVersionId,
     RevocationReason, SerialNumber, SpkiHash, Timestamp, TokenId, Validity,
 };
 use touchmark_journal::*;
@@ -85,6 +85,15 @@ fn definitions() -> Vec<(&'static str, Draft)> {
         kind: IdentityKind::Operational,
         lifetime_s: 86_400,
         overlap_s: 8_640,
+        renewal: None,
+    };
+    let renewing = ProfileActivated {
+        renewal: Some(RenewalRules {
+            grace_s: 28_800,
+            on_clone: CloneResponse::Quarantine,
+            revoke_superseded: true,
+        }),
+        ..activated.clone()
     };
     let party = PartyRegistered {
         kind: IdentityKind::Operator,
@@ -102,6 +111,7 @@ fn definitions() -> Vec<(&'static str, Draft)> {
     vec![
         ("environment-created", draft(Event::EnvironmentCreated(environment), None)),
         ("profile-activated", draft(Event::ProfileActivated(activated), None)),
+        ("profile-activated-with-renewal-rules", draft(Event::ProfileActivated(renewing), None)),
         ("party-registered", draft(Event::PartyRegistered(party), None)),
         ("party-registered-without-owner", draft(Event::PartyRegistered(ownerless), None)),
         ("policy-activated", draft(Event::PolicyActivated(policy), None)),
@@ -129,6 +139,12 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
         replaces: Some(certificate(0)),
         generation: 2,
         crl_shard: 7,
+        renewal: None,
+    };
+    let late = CertificateIntended {
+        token: None,
+        renewal: Some(RenewalFacts { lead_s: -60, manner: RenewalManner::Automatic }),
+        ..intended.clone()
     };
     let party = CertificateIntended {
         device: None,
@@ -151,12 +167,20 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
     vec![
         ("token-created-named", draft(created(IdentityKind::Operational), Some(named))),
         ("token-created-prefix", draft(created(IdentityKind::Service), Some(prefix))),
+        ("token-voided", draft(Event::TokenVoided(TokenVoided { token: token() }), None)),
         ("device-registered", draft(registered.clone(), Some(Private::Device(private)))),
         ("device-registered-without-model", draft(registered, Some(Private::Device(modelless)))),
         (
             "certificate-intended-device",
             draft(
                 Event::CertificateIntended(intended),
+                Some(intent("spiffe://lab.touchmark.internal/d/pump-01")),
+            ),
+        ),
+        (
+            "certificate-intended-renewal",
+            draft(
+                Event::CertificateIntended(late),
                 Some(intent("spiffe://lab.touchmark.internal/d/pump-01")),
             ),
         ),
@@ -228,7 +252,34 @@ fn reports() -> Vec<(&'static str, Draft)> {
     ]
 }
 
+fn renewals() -> Vec<(&'static str, Draft)> {
+    let refused = RenewalRefused { device: device(), code: "renewal-late".into(), count: 3 };
+    let suspected = CloneSuspected {
+        device: device(),
+        older: certificate(0),
+        newer: certificate(1),
+        seen_by: name("gw-1"),
+    };
+    vec![
+        ("renewal-refused", draft(Event::RenewalRefused(refused), None)),
+        ("clone-suspected", draft(Event::CloneSuspected(suspected), None)),
+    ]
+}
+
+fn makers() -> Vec<(&'static str, Draft)> {
+    let maker = MakerId::draw(at(6), [6; 10]);
+    let registered =
+        MakerRegistered { maker, name: name("acme"), certificate: vec![0x30, 0x03, 0x02, 0x01, 0x01] };
+    let hardware = HardwareRegistered { device: device() };
+    let private = Private::Hardware(HardwarePrivate { maker, hardware_id: "SN-0017".into() });
+    vec![
+        ("maker-registered", draft(Event::MakerRegistered(registered), None)),
+        ("maker-withdrawn", draft(Event::MakerWithdrawn(MakerWithdrawn { maker }), None)),
+        ("hardware-registered", draft(Event::HardwareRegistered(hardware), Some(private))),
+    ]
+}
+
 /// Every sample with its name, which begins with its event's word.
 pub(crate) fn all() -> Vec<(&'static str, Draft)> {
-    [authorities(), definitions(), enrolments(), lives(), reports()].concat()
+    [authorities(), definitions(), enrolments(), lives(), renewals(), makers(), reports()].concat()
 }

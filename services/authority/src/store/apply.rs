@@ -4,11 +4,12 @@ use super::column::Column;
 use super::fault::Failure;
 use super::precondition::one;
 use super::queries;
+use super::readers::rows;
 use super::record::{Bound, columns, environment};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, params_from_iter};
-use touchmark_identity::{RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateState, Change};
+use touchmark_identity::{DeviceId, RevocationReason, Timestamp};
+use touchmark_inventory::{CertificateState, Change, RenewalRow};
 use touchmark_journal::Scope;
 
 macro_rules! insert {
@@ -22,7 +23,7 @@ macro_rules! insert {
 
 const ADD_AUTHORITY: &str = insert!(authority, "?, ?, ?, ?, ?, ?, ?, ?, ?");
 const ADD_ENVIRONMENT: &str = insert!(environment, "?, ?, ?, ?, ?, ?");
-const ADD_PROFILE: &str = insert!(profile, "?, ?, ?, ?, ?, ?, ?, ?");
+const ADD_PROFILE: &str = insert!(profile, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const PUT_PARTY: &str = insert!(
     party,
     "?, ?, ?, ?, ?, ?, ?",
@@ -32,6 +33,7 @@ const PUT_PARTY: &str = insert!(
 const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const COUNT_TOKEN_USE: &str = "UPDATE token SET uses = min(uses + 1, 4294967295) WHERE token = ?";
 const REFUND_TOKEN_USE: &str = "UPDATE token SET uses = max(uses - 1, 0) WHERE token = ?";
+const VOID_TOKEN: &str = "UPDATE token SET void = 1 WHERE token = ?";
 const VOID_TOKENS_OF_DEVICE: &str = "UPDATE token SET void = 1 WHERE environment = ?1 \
     AND subject_kind = 'named' AND subject = (SELECT name FROM device WHERE device = ?2)";
 const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?");
@@ -69,6 +71,24 @@ const PUT_ENFORCEMENT: &str = insert!(
 );
 const PUT_REFUSALS: &str = "INSERT INTO refusal (environment, code, count) VALUES (?, ?, ?) \
     ON CONFLICT (environment, code) DO UPDATE SET count = excluded.count";
+const PUT_RENEWAL: &str = insert!(
+    renewal,
+    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?",
+    "(device) DO UPDATE SET renewals = excluded.renewals, refused = excluded.refused, \
+     refused_since = excluded.refused_since, last_at_ms = excluded.last_at_ms, \
+     last_refusal = excluded.last_refusal, last_lead_s = excluded.last_lead_s, \
+     least_lead_s = excluded.least_lead_s, last_manner = excluded.last_manner, \
+     clone_alarms = excluded.clone_alarms, clone_alarm_at_ms = excluded.clone_alarm_at_ms"
+);
+const ADD_MAKER: &str = insert!(maker, "?, ?, ?, ?, ?, ?, ?");
+const END_MAKER: &str = "UPDATE maker SET withdrawn_at_ms = ?2 WHERE maker = ?1 AND withdrawn_at_ms IS NULL";
+const PUT_HARDWARE: &str = insert!(
+    hardware,
+    "?, ?, ?, ?, ?, ?, ?",
+    "(environment, maker, hardware_id) DO UPDATE SET organisation = excluded.organisation, \
+     device = excluded.device, registered_at_ms = excluded.registered_at_ms, void = excluded.void"
+);
+const VOID_HARDWARE: &str = "UPDATE hardware SET void = 1 WHERE device = ?1";
 const SET_STARTED: &str = "INSERT INTO started (one, epoch, incarnation) VALUES (1, ?, ?) \
     ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, incarnation = excluded.incarnation";
 
@@ -83,6 +103,7 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
         Change::AddToken(row) => add(ADD_TOKEN, row),
         Change::CountTokenUse(token) => execute(connection, COUNT_TOKEN_USE, [token.write()]),
         Change::RefundTokenUse(token) => execute(connection, REFUND_TOKEN_USE, [token.write()]),
+        Change::VoidToken(token) => execute(connection, VOID_TOKEN, [token.write()]),
         Change::VoidTokensOfDevice { environment, device } => {
             execute(connection, VOID_TOKENS_OF_DEVICE, [environment.write(), device.write()])
         }
@@ -118,6 +139,19 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
         Change::PutCrl(row) => add(PUT_CRL, row),
         Change::PutEnforcement(row) => add(PUT_ENFORCEMENT, row),
         Change::CountRefusals { scope, code, count } => count_refusals(connection, scope, code, *count),
+        Change::CountRenewal { scope, device, at, lead_s, manner } => {
+            count_renewal(connection, scope, *device, *at, |row| row.granted(*at, *lead_s, *manner))
+        }
+        Change::CountRenewalRefusals { scope, device, at, code, count } => {
+            count_renewal(connection, scope, *device, *at, |row| row.refused(*at, code, *count))
+        }
+        Change::CountCloneAlarm { scope, device, at } => {
+            count_renewal(connection, scope, *device, *at, |row| row.clone_suspected(*at))
+        }
+        Change::AddMaker(row) => add(ADD_MAKER, row),
+        Change::EndMaker { maker, at } => execute(connection, END_MAKER, [maker.write(), at.write()]),
+        Change::PutHardware(row) => add(PUT_HARDWARE, row),
+        Change::VoidHardwareOfDevice(device) => execute(connection, VOID_HARDWARE, [device.write()]),
         Change::SetStarted { epoch, incarnation } => {
             execute(connection, SET_STARTED, [epoch.write(), incarnation.write()])
         }
@@ -132,6 +166,20 @@ fn end(
     reason: RevocationReason,
 ) -> Result<(), Failure> {
     execute(connection, SET_REVOKED, [certificate.write(), state.write(), at.write(), reason.write()])
+}
+
+/// Counted by the row itself, as in `Tables::apply`.
+fn count_renewal(
+    connection: &Connection,
+    scope: &Scope,
+    device: DeviceId,
+    at: Timestamp,
+    count: impl FnOnce(&mut RenewalRow),
+) -> Result<(), Failure> {
+    let mut before: Vec<RenewalRow> = rows(connection, queries::RENEWALS_OF, [device.write()])?;
+    let mut row = before.pop().unwrap_or_else(|| RenewalRow::new(scope.clone(), device, at));
+    count(&mut row);
+    execute(connection, PUT_RENEWAL, row.bound())
 }
 
 /// Added here and not in SQL, where a sum past 63 bits would turn into a fraction.

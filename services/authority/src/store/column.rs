@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use touchmark_identity as identity;
 use touchmark_identity::{RevocationReason, SerialNumber, SpiffeId, Timestamp};
 use touchmark_inventory::{CertificateState, StoreFault};
-use touchmark_journal::{AuthorityKind, IdentityKind, Standing};
+use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Standing};
 
 /// A value of one column.
 pub(super) trait Column: Sized {
@@ -49,7 +49,7 @@ macro_rules! words {
         }
     })* };
 }
-words!(AuthorityKind, IdentityKind, Standing, CertificateState);
+words!(AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Standing, CertificateState);
 
 macro_rules! octets {
     ($($name:ty),*) => { $(impl Column for $name {
@@ -62,7 +62,7 @@ macro_rules! octets {
     })* };
 }
 octets!(identity::DeviceId, identity::CertificateId, identity::AuthorityVersionId);
-octets!(identity::ProfileVersionId, identity::TokenId, identity::Fingerprint, identity::SpkiHash);
+octets!(identity::MakerId, identity::ProfileVersionId, identity::TokenId, identity::Fingerprint, identity::SpkiHash);
 
 impl Column for SerialNumber {
     fn write(&self) -> ToSqlOutput<'_> {
@@ -129,7 +129,7 @@ macro_rules! small_numbers {
         }
     })* };
 }
-small_numbers!(u8, u32);
+small_numbers!(u8, u32, i64);
 
 impl Column for bool {
     fn write(&self) -> ToSqlOutput<'_> {

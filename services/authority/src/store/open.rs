@@ -14,7 +14,10 @@ use touchmark_inventory::StoreFault;
 const APPLICATION_ID: i64 = 0x544d_4b31;
 
 /// Never edited once released: a change is a new file.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_journal_and_rows.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_journal_and_rows.sql"),
+    include_str!("migrations/0002_renewal_and_makers.sql"),
+];
 
 /// Nobody else writes; this covers a recovery of the log while readers open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,13 +12,13 @@ use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, Value};
 use std::fmt::Debug;
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, SerialNumber, SpkiHash,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber, SpkiHash,
     Timestamp, TokenId,
 };
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, LogHead, PartyRow, PolicyRow, ProfileRow, SightingRow, Store, StoreFault,
-    StoredEntry, TokenRow,
+    EnforcementRow, EnvironmentRow, HardwareRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow,
+    SightingRow, Store, StoreFault, StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -87,6 +87,24 @@ impl Store for SqliteStore {
         self.readers.row(queries::TOKEN_BY_SECRET, [secret_sha256.write()])
     }
 
+    fn token(&self, token: TokenId) -> Result<Option<TokenRow>, StoreFault> {
+        self.readers.row(queries::TOKEN, [token.write()])
+    }
+
+    fn tokens(
+        &self,
+        environment: &EnvironmentName,
+        before: Option<TokenId>,
+        limit: usize,
+    ) -> Result<Vec<TokenRow>, StoreFault> {
+        match before {
+            None => self.readers.rows(queries::TOKENS_NEWEST, [environment.write(), limit_column(limit)]),
+            Some(before) => self
+                .readers
+                .rows(queries::TOKENS_BEFORE, [environment.write(), limit_column(limit), before.write()]),
+        }
+    }
+
     fn device_by_name(
         &self,
         environment: &EnvironmentName,
@@ -150,6 +168,14 @@ impl Store for SqliteStore {
         self.readers.row(queries::CERTIFICATE_OF_REQUEST, [token.write(), csr_sha256.write()])
     }
 
+    fn certificate_of_renewal(
+        &self,
+        replaces: CertificateId,
+        csr_sha256: &[u8; 32],
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        self.readers.row(queries::CERTIFICATE_OF_RENEWAL, [replaces.write(), csr_sha256.write()])
+    }
+
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {
         self.readers.rows(queries::OPEN_INTENTS, [])
     }
@@ -173,6 +199,28 @@ impl Store for SqliteStore {
 
     fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault> {
         self.readers.rows(queries::DENIED_KEYS, [environment.write()])
+    }
+
+    fn renewals_of(&self, device: DeviceId) -> Result<Option<RenewalRow>, StoreFault> {
+        self.readers.row(queries::RENEWALS_OF, [device.write()])
+    }
+
+    fn makers(&self, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
+        self.readers.rows(queries::MAKERS, [environment.write()])
+    }
+
+    fn hardware(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+    ) -> Result<Option<HardwareRow>, StoreFault> {
+        let hardware_id = ToSqlOutput::from(hardware_id);
+        self.readers.row(queries::HARDWARE, [environment.write(), maker.write(), hardware_id])
+    }
+
+    fn hardware_of_device(&self, device: DeviceId) -> Result<Vec<HardwareRow>, StoreFault> {
+        self.readers.rows(queries::HARDWARE_OF_DEVICE, [device.write()])
     }
 
     fn crls(&self) -> Result<Vec<CrlRow>, StoreFault> {
@@ -261,6 +309,9 @@ fn dump(connection: &Connection) -> Result<Vec<String>, StoreFault> {
     lines.extend(debug::<DeniedKeyRow>(connection, whole::DENIED_KEYS)?);
     lines.extend(debug::<CrlRow>(connection, whole::CRLS)?);
     lines.extend(debug::<EnforcementRow>(connection, whole::ENFORCEMENTS)?);
+    lines.extend(debug::<RenewalRow>(connection, whole::RENEWALS)?);
+    lines.extend(debug::<MakerRow>(connection, whole::MAKERS)?);
+    lines.extend(debug::<HardwareRow>(connection, whole::HARDWARE)?);
     for Three(environment, code, count) in
         rows::<Three<String, String, u64>, 0>(connection, whole::REFUSALS, [])?
     {

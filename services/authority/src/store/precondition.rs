@@ -39,6 +39,17 @@ pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::PartyHome { kind, name, environment } => {
             yes(connection, queries::PARTY_HOME, [kind.write(), name.write(), environment.write()])
         }
+        Precondition::HardwareFree { environment, maker, hardware_id, device } => {
+            let parameters = [environment.write(), maker.write(), hardware_id.write(), device.write()];
+            yes(connection, queries::HARDWARE_FREE, parameters)
+        }
+        Precondition::HardwareUsable { environment, maker, hardware_id, device } => {
+            let parameters = [environment.write(), maker.write(), hardware_id.write(), device.write()];
+            yes(connection, queries::HARDWARE_USABLE, parameters)
+        }
+        Precondition::MakerFree { environment, name } => {
+            yes(connection, queries::MAKER_FREE, [environment.write(), name.write()])
+        }
         Precondition::EnvironmentFree { name } => yes(connection, queries::ENVIRONMENT_FREE, [name.write()]),
         Precondition::CrlNumberAbove { authority_version, shard, number } => {
             let newest =

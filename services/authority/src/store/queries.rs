@@ -30,6 +30,9 @@ queries! {
 
     POLICY = select!(policy, "WHERE environment = ?1");
     TOKEN_BY_SECRET = select!(token, "WHERE secret_sha256 = ?1 ORDER BY token LIMIT 1");
+    TOKEN = select!(token, "WHERE token = ?1");
+    TOKENS_NEWEST = select!(token, "WHERE environment = ?1 ORDER BY token DESC LIMIT ?2");
+    TOKENS_BEFORE = select!(token, "WHERE environment = ?1 AND token < ?3 ORDER BY token DESC LIMIT ?2");
 
     DEVICE = select!(device, "WHERE device = ?1");
     DEVICE_BY_NAME = select!(device, "WHERE environment = ?1 AND name = ?2");
@@ -55,6 +58,9 @@ queries! {
     CERTIFICATES_OF_PARTY = select!(certificate, "WHERE party = ?2 AND kind = ?1 ORDER BY certificate DESC");
     CERTIFICATE_OF_REQUEST = select!(certificate,
         "WHERE token = ?1 AND csr_sha256 = ?2 AND state <> 'burned' ORDER BY certificate DESC LIMIT 1");
+    CERTIFICATE_OF_RENEWAL = select!(certificate,
+        "WHERE replaces = ?1 AND token IS NULL AND csr_sha256 = ?2 AND state <> 'burned' \
+         ORDER BY certificate DESC LIMIT 1");
     OPEN_INTENTS = select!(certificate, "WHERE state = 'intended' ORDER BY certificate DESC");
     REVOKED = select!(certificate,
         "WHERE authority_version = ?1 AND crl_shard = ?2 AND revoked_at_ms IS NOT NULL AND not_after_s >= ?3 \
@@ -62,6 +68,11 @@ queries! {
     SUPERSEDED = select!(certificate,
         "WHERE environment = ?1 AND state = 'superseded' AND not_after_s >= ?2 ORDER BY certificate DESC");
     DENIED_KEYS = select!(denied_key, "WHERE environment = ?1 ORDER BY spki");
+
+    RENEWALS_OF = select!(renewal, "WHERE device = ?1");
+    MAKERS = select!(maker, "WHERE environment = ?1 ORDER BY name, maker");
+    HARDWARE = select!(hardware, "WHERE environment = ?1 AND maker = ?2 AND hardware_id = ?3");
+    HARDWARE_OF_DEVICE = select!(hardware, "WHERE device = ?1 ORDER BY maker, hardware_id");
 
     SIGHTINGS_POSITION = "SELECT epoch, seq FROM sighting_position WHERE gateway = ?1";
     SIGHTINGS_OF =
@@ -83,6 +94,13 @@ queries! {
         AND NOT EXISTS (SELECT 1 FROM certificate WHERE spki = ?1 AND state <> 'burned' \
             AND (kind <> ?2 OR party IS NOT ?3))";
     CERTIFICATE_IN_STATE = "SELECT EXISTS (SELECT 1 FROM certificate WHERE certificate = ?1 AND state = ?2)";
+    HARDWARE_FREE = "SELECT NOT EXISTS (SELECT 1 FROM hardware \
+        WHERE environment = ?1 AND maker = ?2 AND hardware_id = ?3 AND device IS NOT ?4)";
+    HARDWARE_USABLE = "SELECT EXISTS (SELECT 1 FROM hardware \
+        WHERE environment = ?1 AND maker = ?2 AND hardware_id = ?3 AND device = ?4 AND void = 0) \
+        AND EXISTS (SELECT 1 FROM maker WHERE maker = ?2 AND withdrawn_at_ms IS NULL)";
+    MAKER_FREE = "SELECT NOT EXISTS (SELECT 1 FROM maker \
+        WHERE environment = ?1 AND name = ?2 AND withdrawn_at_ms IS NULL)";
     ENVIRONMENT_FREE = "SELECT NOT EXISTS (SELECT 1 FROM environment WHERE name = ?1)";
     CRL_NUMBER = "SELECT number FROM crl WHERE authority_version = ?1 AND shard = ?2";
     DEVICE_OF_CERTIFICATE = "SELECT device FROM certificate WHERE certificate = ?1";
@@ -103,5 +121,8 @@ pub(super) mod whole {
     pub(in crate::store) const DEVICES: &str = select!(device, "");
     pub(in crate::store) const CERTIFICATES: &str = select!(certificate, "");
     pub(in crate::store) const DENIED_KEYS: &str = select!(denied_key, "");
+    pub(in crate::store) const RENEWALS: &str = select!(renewal, "");
+    pub(in crate::store) const MAKERS: &str = select!(maker, "");
+    pub(in crate::store) const HARDWARE: &str = select!(hardware, "");
     pub(in crate::store) const REFUSALS: &str = "SELECT environment, code, count FROM refusal";
 }

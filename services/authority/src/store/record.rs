@@ -4,8 +4,8 @@ use super::column::{Column, Columns};
 use rusqlite::types::{ToSqlOutput, Value};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, Validity};
 use touchmark_inventory::{
-    AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow, PartyRow,
-    PolicyRow, ProfileRow, SightingRow, StoreFault, TokenRow,
+    AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow, HardwareRow,
+    MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault, TokenRow,
 };
 use touchmark_journal::{Scope, TokenSubject};
 
@@ -18,7 +18,8 @@ macro_rules! columns {
         "organisation, environment, name, trust_domain, is_default, created_at_ms"
     };
     (profile) => {
-        "profile_version, organisation, environment, name, kind, lifetime_s, overlap_s, activated_at_ms"
+        "profile_version, organisation, environment, name, kind, lifetime_s, overlap_s, grace_s, on_clone, \
+         revoke_superseded, activated_at_ms"
     };
     (party) => {
         "organisation, environment, kind, name, roles, owner, registered_at_ms"
@@ -46,6 +47,16 @@ macro_rules! columns {
     };
     (enforcement) => {
         "organisation, environment, gateway, epoch, seq, applied_at_ms, sessions_closed"
+    };
+    (renewal) => {
+        "organisation, environment, device, renewals, refused, refused_since, last_at_ms, last_refusal, last_lead_s, \
+         least_lead_s, last_manner, clone_alarms, clone_alarm_at_ms"
+    };
+    (maker) => {
+        "maker, organisation, environment, name, certificate, registered_at_ms, withdrawn_at_ms"
+    };
+    (hardware) => {
+        "organisation, environment, maker, hardware_id, device, registered_at_ms, void"
     };
     (sighting) => {
         "organisation, environment, fingerprint, relying_party, action, resource, first_ms, last_ms, allowed, denied"
@@ -117,7 +128,34 @@ macro_rules! record {
 
 record!(AuthorityRow { authority_version, scope, kind, name, certificate, parent, crl_shards, created_at });
 record!(EnvironmentRow { scope, name, trust_domain, default, created_at });
-record!(ProfileRow { profile_version, scope, name, kind, lifetime_s, overlap_s, activated_at });
+record!(ProfileRow {
+    profile_version,
+    scope,
+    name,
+    kind,
+    lifetime_s,
+    overlap_s,
+    grace_s,
+    on_clone,
+    revoke_superseded,
+    activated_at,
+});
+record!(RenewalRow {
+    scope,
+    device,
+    renewals,
+    refused,
+    refused_since,
+    last_at,
+    last_refusal,
+    last_lead_s,
+    least_lead_s,
+    last_manner,
+    clone_alarms,
+    clone_alarm_at,
+});
+record!(MakerRow { maker, scope, name, certificate, registered_at, withdrawn_at });
+record!(HardwareRow { scope, maker, hardware_id, device, registered_at, void });
 record!(PartyRow { scope, kind, name, roles, owner, registered_at });
 record!(PolicyRow { scope, version, files, topics, activated_at });
 record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at });

@@ -1,0 +1,49 @@
+-- What a profile says of successors. Profiles of the first schema had no such words: the defaults are theirs.
+ALTER TABLE profile ADD COLUMN grace_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE profile ADD COLUMN on_clone TEXT NOT NULL DEFAULT 'alarm';
+ALTER TABLE profile ADD COLUMN revoke_superseded INTEGER NOT NULL DEFAULT 0;
+UPDATE profile SET grace_s = lifetime_s / 3;
+
+CREATE INDEX certificate_renewal ON certificate (replaces, csr_sha256, certificate)
+    WHERE replaces IS NOT NULL AND token IS NULL;
+
+CREATE INDEX token_environment ON token (environment, token);
+
+CREATE TABLE renewal (
+    device            BLOB PRIMARY KEY,
+    organisation      TEXT NOT NULL,
+    environment       TEXT NOT NULL,
+    renewals          INTEGER NOT NULL,
+    refused           INTEGER NOT NULL,
+    refused_since     INTEGER NOT NULL,
+    last_at_ms        INTEGER NOT NULL,
+    last_refusal      TEXT,
+    last_lead_s       INTEGER,
+    least_lead_s      INTEGER,
+    last_manner       TEXT,
+    clone_alarms      INTEGER NOT NULL,
+    clone_alarm_at_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE maker (
+    maker            BLOB PRIMARY KEY,
+    organisation     TEXT NOT NULL,
+    environment      TEXT NOT NULL,
+    name             TEXT NOT NULL,
+    certificate      BLOB NOT NULL,
+    registered_at_ms INTEGER NOT NULL,
+    withdrawn_at_ms  INTEGER
+) STRICT;
+CREATE INDEX maker_environment ON maker (environment, name, maker);
+
+CREATE TABLE hardware (
+    environment      TEXT NOT NULL,
+    maker            BLOB NOT NULL,
+    hardware_id      TEXT NOT NULL,
+    organisation     TEXT NOT NULL,
+    device           BLOB NOT NULL,
+    registered_at_ms INTEGER NOT NULL,
+    void             INTEGER NOT NULL,
+    PRIMARY KEY (environment, maker, hardware_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hardware_device ON hardware (device, maker, hardware_id);

@@ -1,0 +1,139 @@
+//! Successors: found by their request, counted per device; and tokens that an operator lists and takes back.
+
+use super::{Case, Claim};
+use crate::scribe::name;
+use touchmark_identity::{DeviceId, TokenId};
+use touchmark_inventory::{CertificateRow, Precondition, RenewalRow};
+use touchmark_journal::{Draft, Event, Private, RenewalFacts, RenewalManner, TokenSubject};
+
+pub(super) const CLAIMS: &[Claim] = &[
+    ("a successor is found by what it replaces and its request, unless it was burned", by_request),
+    ("renewals are counted per device, and a refusal is forgotten by the next success", counted),
+    ("a suspected clone is counted and is no attempt of the device", clone_alarm),
+    ("tokens are listed newest first, page by page, of one environment", listed),
+    ("a token that was taken back is void and stays listed", taken_back),
+];
+
+impl Case<'_> {
+    fn renewed(
+        &mut self,
+        device: DeviceId,
+        lead_s: i64,
+        manner: RenewalManner,
+    ) -> (CertificateRow, [u8; 32]) {
+        let before = self.intended(Some(device));
+        let mut intent = self.scribe.intent(Some(device), self.authority);
+        intent.replaces = Some(before.certificate);
+        let mut draft = self.scribe.intended(&intent);
+        if let Event::CertificateIntended(event) = &mut draft.event {
+            event.renewal = Some(RenewalFacts { lead_s, manner });
+        }
+        let csr_sha256 = request_of(&draft);
+        self.accept([draft]);
+        let row = self.store.certificate(intent.certificate).expect("rows can be read").expect("it is there");
+        (row, csr_sha256)
+    }
+
+    fn renewals(&self, device: DeviceId) -> RenewalRow {
+        self.store.renewals_of(device).expect("rows can be read").expect("something was counted")
+    }
+}
+
+fn request_of(draft: &Draft) -> [u8; 32] {
+    match &draft.private {
+        Some((_, Private::Intent(intent))) => intent.csr_sha256,
+        _ => panic!("an intent has a request"),
+    }
+}
+
+fn by_request(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let (row, csr_sha256) = case.renewed(device, 40, RenewalManner::Automatic);
+    let replaced = row.replaces.expect("it replaces one");
+    let found = |case: &Case<'_>, csr: &[u8; 32]| {
+        let found = case.store.certificate_of_renewal(replaced, csr).expect("rows can be read");
+        found.map(|row| row.certificate)
+    };
+    assert_eq!(found(case, &csr_sha256), Some(row.certificate));
+    assert_eq!(found(case, &[0; 32]), None, "another request");
+    assert_eq!(
+        case.store.certificate_of_renewal(row.certificate, &csr_sha256),
+        Ok(None),
+        "another predecessor"
+    );
+    let entry = case.scribe.burned(row.certificate, None);
+    case.accept([entry]);
+    assert_eq!(found(case, &csr_sha256), None, "burned");
+}
+
+fn counted(case: &mut Case<'_>) {
+    let (device, other) = (case.device("pump-01"), case.device("pump-02"));
+    assert_eq!(case.store.renewals_of(device), Ok(None));
+    case.renewed(device, 40, RenewalManner::Automatic);
+    let entry = case.scribe.renewal_refused(device, "renewal-late", 3);
+    case.accept([entry]);
+    let row = case.renewals(device);
+    assert_eq!((row.renewals, row.refused, row.refused_since), (1, 3, 3));
+    assert_eq!((row.last_refusal.as_deref(), row.last_lead_s), (Some("renewal-late"), Some(40)));
+    case.renewed(device, -7, RenewalManner::Manual);
+    case.renewed(device, 90, RenewalManner::Unknown);
+    let row = case.renewals(device);
+    assert_eq!((row.renewals, row.refused, row.refused_since, row.last_refusal), (3, 3, 0, None));
+    assert_eq!((row.last_lead_s, row.least_lead_s), (Some(90), Some(-7)));
+    assert_eq!(row.last_manner, Some(RenewalManner::Unknown));
+    assert_eq!(case.store.renewals_of(other), Ok(None), "of each device by itself");
+}
+
+fn clone_alarm(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let (row, _) = case.renewed(device, 40, RenewalManner::Automatic);
+    let before = case.renewals(device);
+    for alarms in 1..3 {
+        let entry =
+            case.scribe.clone_suspected(device, row.replaces.expect("it replaces one"), row.certificate);
+        let at = entry.envelope.at;
+        case.accept([entry]);
+        let expected = RenewalRow { clone_alarms: alarms, clone_alarm_at: Some(at), ..before.clone() };
+        assert_eq!(case.renewals(device), expected);
+    }
+}
+
+fn tokens(case: &mut Case<'_>, count: usize) -> Vec<TokenId> {
+    (0..count)
+        .map(|_| {
+            let token = case.scribe.token_id();
+            let draft = case.scribe.token_created(token, TokenSubject::Prefix(name("pump")), 1);
+            case.accept([draft]);
+            token
+        })
+        .collect()
+}
+
+fn listed(case: &mut Case<'_>) {
+    let mut lab = tokens(case, 5);
+    lab.reverse();
+    case.scribe.move_to("plant");
+    tokens(case, 2);
+    let mut seen = Vec::new();
+    loop {
+        let page = case.store.tokens(&name("lab"), seen.last().copied(), 2).expect("rows can be read");
+        if page.is_empty() {
+            break;
+        }
+        seen.extend(page.iter().map(|row| row.token));
+    }
+    assert_eq!(seen, lab);
+}
+
+fn taken_back(case: &mut Case<'_>) {
+    let made = tokens(case, 2);
+    let entry = case.scribe.token_voided(made[0]);
+    case.accept([entry]);
+    let now = case.scribe.now();
+    let usable = |case: &mut Case<'_>, token| case.holds(Precondition::TokenUsable { token, now });
+    assert_eq!((usable(case, made[0]), usable(case, made[1])), (false, true));
+    let row = case.store.token(made[0]).expect("rows can be read").expect("it stays");
+    assert!(row.void);
+    let unknown = case.scribe.token_id();
+    assert_eq!(case.store.token(unknown), Ok(None));
+}
