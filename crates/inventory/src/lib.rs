@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod change;
+mod indexes;
 mod memory;
 mod project;
 mod rows;

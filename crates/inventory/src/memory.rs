@@ -167,13 +167,8 @@ impl Store for MemoryStore {
     }
 
     fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Result<Option<TokenRow>, StoreFault> {
-        let inner = self.lock();
-        Ok(inner
-            .tables
-            .tokens
-            .values()
-            .find(|row| row.secret_sha256.as_ref() == Some(secret_sha256))
-            .cloned())
+        let tables = &self.lock().tables;
+        Ok(tables.indexes.by_secret.of(secret_sha256).find_map(|id| tables.tokens.get(&id)).cloned())
     }
 
     fn token(&self, token: TokenId) -> Result<Option<TokenRow>, StoreFault> {
@@ -246,13 +241,9 @@ impl Store for MemoryStore {
         &self,
         fingerprint: &Fingerprint,
     ) -> Result<Option<CertificateRow>, StoreFault> {
-        let inner = self.lock();
-        Ok(inner
-            .tables
-            .certificates
-            .values()
-            .find(|row| row.fingerprint.as_ref() == Some(fingerprint))
-            .cloned())
+        let tables = &self.lock().tables;
+        let first = tables.indexes.by_fingerprint.of(fingerprint).next();
+        Ok(first.and_then(|id| tables.certificates.get(&id)).cloned())
     }
 
     fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -260,11 +251,13 @@ impl Store for MemoryStore {
     }
 
     fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.newest_first(|row| row.spki.as_ref() == Some(spki)))
+        let tables = &self.lock().tables;
+        Ok(tables.certificates_in(tables.indexes.by_key.of(spki).rev()).cloned().collect())
     }
 
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.newest_first(|row| row.device == Some(device)))
+        let tables = &self.lock().tables;
+        Ok(tables.certificates_in(tables.indexes.of_device.of(&device).rev()).cloned().collect())
     }
 
     fn certificates_of_party(
@@ -280,13 +273,10 @@ impl Store for MemoryStore {
         token: TokenId,
         csr_sha256: &[u8; 32],
     ) -> Result<Option<CertificateRow>, StoreFault> {
-        let inner = self.lock();
-        let same = |row: &&CertificateRow| {
-            row.token == Some(token)
-                && row.csr_sha256.as_ref() == Some(csr_sha256)
-                && row.state != CertificateState::Burned
-        };
-        Ok(inner.tables.certificates.values().rev().find(same).cloned())
+        let tables = &self.lock().tables;
+        let same = |row: &&CertificateRow| row.token == Some(token) && row.state != CertificateState::Burned;
+        let of_request = tables.indexes.by_request.of(csr_sha256).rev();
+        Ok(tables.certificates_in(of_request).find(same).cloned())
     }
 
     fn certificate_of_renewal(
@@ -294,14 +284,12 @@ impl Store for MemoryStore {
         replaces: CertificateId,
         csr_sha256: &[u8; 32],
     ) -> Result<Option<CertificateRow>, StoreFault> {
-        let inner = self.lock();
+        let tables = &self.lock().tables;
         let same = |row: &&CertificateRow| {
-            row.replaces == Some(replaces)
-                && row.token.is_none()
-                && row.csr_sha256.as_ref() == Some(csr_sha256)
-                && row.state != CertificateState::Burned
+            row.replaces == Some(replaces) && row.token.is_none() && row.state != CertificateState::Burned
         };
-        Ok(inner.tables.certificates.values().rev().find(same).cloned())
+        let of_request = tables.indexes.by_request.of(csr_sha256).rev();
+        Ok(tables.certificates_in(of_request).find(same).cloned())
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {

@@ -1,6 +1,7 @@
 //! The rows in memory: the reference that every back end is held against, and the other side of replay.
 
 use crate::change::{Change, UniqueKey};
+use crate::indexes::Indexes;
 use crate::project::party_key;
 use crate::rows::*;
 use crate::store::{Holder, Precondition};
@@ -24,7 +25,7 @@ pub struct Tables {
     pub(crate) device_names: HashMap<(EnvironmentName, Name), DeviceId>,
     pub(crate) certificates: BTreeMap<CertificateId, CertificateRow>,
     pub(crate) serials: HashMap<(AuthorityVersionId, SerialNumber), CertificateId>,
-    pub(crate) keys: HashMap<SpkiHash, Vec<CertificateId>>,
+    pub(crate) indexes: Indexes,
     pub(crate) denied_keys: BTreeMap<(Option<EnvironmentName>, SpkiHash), DeniedKeyRow>,
     pub(crate) crls: BTreeMap<(AuthorityVersionId, u32), CrlRow>,
     pub(crate) enforcements: BTreeMap<(Option<EnvironmentName>, Name), EnforcementRow>,
@@ -46,7 +47,10 @@ impl Tables {
                 let (_, kind, name) = party_key(&row.scope, row.kind, row.name.as_str());
                 self.parties.insert((kind, name), row);
             }
-            Change::AddToken(row) => drop(self.tokens.insert(row.token, row)),
+            Change::AddToken(row) => {
+                self.indexes.token_added(&row);
+                self.tokens.insert(row.token, row);
+            }
             Change::CountTokenUse(token) => {
                 if let Some(row) = self.tokens.get_mut(&token) {
                     row.uses = row.uses.saturating_add(1);
@@ -72,11 +76,12 @@ impl Tables {
             }
             Change::AddCertificate(row) => self.add_certificate(*row),
             Change::SetIssued { certificate, fingerprint, der } => {
-                self.with_certificate(certificate, |row| {
+                if let Some(row) = self.certificates.get_mut(&certificate) {
+                    self.indexes.fingerprint_set(certificate, row.fingerprint, fingerprint);
                     row.state = CertificateState::Issued;
                     row.fingerprint = Some(fingerprint);
                     row.der = der;
-                });
+                }
             }
             Change::SetConfirmed { certificate, at } => self.with_certificate(certificate, |row| {
                 row.state = CertificateState::Confirmed;
@@ -99,6 +104,7 @@ impl Tables {
                 row.revocation_reason = Some(Change::BURNED);
             }),
             Change::DenyKey(row) => {
+                self.indexes.denied.insert(row.spki);
                 self.denied_keys.entry((row.scope.environment.clone(), row.spki)).or_insert(row);
             }
             Change::PutPolicy(row) => drop(self.policies.insert(row.scope.environment.clone(), row)),
@@ -152,6 +158,14 @@ impl Tables {
         self.hardware.get(&(Some(environment.clone()), maker, hardware_id.to_owned()))
     }
 
+    /// The rows of these certificates, in their order.
+    pub(crate) fn certificates_in(
+        &self,
+        ids: impl Iterator<Item = CertificateId>,
+    ) -> impl Iterator<Item = &CertificateRow> {
+        ids.filter_map(|id| self.certificates.get(&id))
+    }
+
     fn with_certificate(&mut self, certificate: CertificateId, change: impl FnOnce(&mut CertificateRow)) {
         if let Some(row) = self.certificates.get_mut(&certificate) {
             change(row);
@@ -167,9 +181,7 @@ impl Tables {
 
     fn add_certificate(&mut self, row: CertificateRow) {
         self.serials.insert((row.authority_version, row.serial), row.certificate);
-        if let Some(spki) = row.spki {
-            self.keys.entry(spki).or_default().push(row.certificate);
-        }
+        self.indexes.certificate_added(&row);
         self.certificates.insert(row.certificate, row);
     }
 
@@ -222,13 +234,12 @@ impl Tables {
                 !self.serials.contains_key(&(*authority_version, *serial))
             }
             Precondition::KeyUsable { spki, holder } => {
-                let denied = self.denied_keys.keys().any(|(_, denied)| denied == spki);
+                let denied = self.indexes.denied.contains(spki);
                 let foreign = self
-                    .keys
-                    .get(spki)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|id| self.certificates.get(id))
+                    .indexes
+                    .by_key
+                    .of(spki)
+                    .filter_map(|id| self.certificates.get(&id))
                     .any(|row| row.state != CertificateState::Burned && !is_of(row, holder));
                 !denied && !foreign
             }
@@ -236,8 +247,7 @@ impl Tables {
                 self.certificates.get(certificate).is_some_and(|row| row.state == *state)
             }
             Precondition::DeviceCertificates { device, count } => {
-                let of_device = self.certificates.values().filter(|row| row.device == Some(*device));
-                of_device.count() as u64 == *count
+                self.indexes.of_device.of(device).count() as u64 == *count
             }
             Precondition::PartyCertificates { kind, name, count } => {
                 let of_party = self.certificates.values().filter(|row| is_of_party(row, *kind, name));
