@@ -25,8 +25,8 @@ const LINGER_OCTETS_MAX: u64 = 64 * 1024;
 /// A connection whose handshake is done.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The protected stream.
-    pub stream: TlsStream<TcpStream>,
+    /// The protected stream; boxed, since it is large and each future that it passes through would hold a copy.
+    pub stream: Box<TlsStream<TcpStream>>,
     /// The other end's address.
     pub remote: SocketAddr,
     /// The client's chain, if it showed one: possession proven, path accepted by the check.
@@ -131,7 +131,7 @@ pub(crate) async fn handshake(
         stream.set_nodelay(true).map_err(|_| Refused::at_once(AcceptFault::Closed))?;
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
         match acceptor.accept(stream).into_fallible().await {
-            Ok(stream) => Ok((stream, remote)),
+            Ok(stream) => Ok((Box::new(stream), remote)),
             Err((error, stream)) => {
                 Err(Box::new(Refused { fault: AcceptFault::from_handshake(&error), stream: Some(stream) }))
             }

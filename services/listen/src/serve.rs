@@ -4,10 +4,12 @@ use crate::accept::{concerns_one_connection, handshake};
 use crate::{AcceptFault, Accepted, Bound, HANDSHAKE_TIMEOUT, ServerTls, Stop};
 use core::time::Duration;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep};
 
 /// First and longest pause after `accept(2)` failed for want of descriptors or memory.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -71,15 +73,15 @@ where
         async move {
             let shaken = tokio::select! {
                 biased;
-                () = stop.stopped() => return,
-                // Boxed: its state is large and dead weight once the connection is up.
-                shaken = Box::pin(handshake(&tls, stream, limits.handshake_timeout, Some(&slots))) => shaken,
+                () = stop.stopped() => return None,
+                shaken = handshake(&tls, stream, limits.handshake_timeout, Some(&slots)) => shaken,
             };
             match shaken {
-                Ok(accepted) => on_connection(accepted, stop).await,
+                Ok(accepted) => Some(Box::pin(on_connection(accepted, stop)) as Rest),
                 Err(refused) => {
                     on_fault(remote, &refused.fault);
                     refused.linger().await;
+                    None
                 }
             }
         }
@@ -93,57 +95,91 @@ where
     C: Fn(TcpStream, SocketAddr, Stop) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    accept_loop(bound, limits, stop, on_connection).await
+    let each = move |stream, remote, stop| {
+        let connection = on_connection(stream, remote, stop);
+        async move {
+            connection.await;
+            None
+        }
+    };
+    accept_loop(bound, limits, stop, each).await
 }
+
+/// What is left to do for a connection after its handshake: a task of its own, so that the handshake's state,
+/// which is large, is gone while the connection lives.
+type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn accept_loop<C, F>(bound: Bound, limits: Limits, mut stop: Stop, each: C) -> Drained
 where
     C: Fn(TcpStream, SocketAddr, Stop) -> F,
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = Option<Rest>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let mut running = JoinSet::new();
-    let mut own_stop = stop.clone();
     let mut pause = PAUSE_MIN;
+    // Set while the system has no descriptor or memory for one more; those that are here go on meanwhile.
+    let mut rests: Option<Pin<Box<Sleep>>> = None;
     loop {
         tokio::select! {
             biased;
             () = stop.stopped() => break,
-            Some(ended) = running.join_next() => {
-                if let Err(error) = ended && error.is_panic() {
+            Some(ended) = running.join_next() => match ended {
+                Ok(None) => {}
+                Ok(Some((rest, place))) => go_on(&mut running, rest, place),
+                Err(error) if error.is_panic() => {
                     tracing::error!(port = bound.address().port(), %error, "a connection's task panicked");
                 }
-            }
-            (next, place) = next_connection(&bound.listener, &places) => match next {
+                Err(_) => {}
+            },
+            () = rest(&mut rests), if rests.is_some() => rests = None,
+            (next, place) = next_connection(&bound.listener, &places), if rests.is_none() => match next {
                 Ok((stream, remote)) => {
                     pause = PAUSE_MIN;
                     let connection = each(stream, remote, stop.clone());
-                    running.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+                    running.spawn(async move { connection.await.map(|rest| (rest, place)) });
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
                     // Out of descriptors or memory: the same call would fail again at once, for ever.
                     tracing::warn!(port = bound.address().port(), %error, ?pause, "cannot accept connections");
-                    tokio::select! {
-                        () = own_stop.stopped() => break,
-                        () = tokio::time::sleep(pause) => {}
-                    }
+                    rests = Some(Box::pin(sleep(pause)));
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             },
         }
     }
     drop(bound);
-    let ended = async { while running.join_next().await.is_some() {} };
+    let ended = async {
+        while let Some(ended) = running.join_next().await {
+            // It has a stop of its own, and hears it at once.
+            if let Ok(Some((rest, place))) = ended {
+                go_on(&mut running, rest, place);
+            }
+        }
+    };
     let in_time = tokio::time::timeout(limits.drain, ended).await.is_ok();
     let cut = if in_time { 0 } else { running.len() };
     running.shutdown().await;
     Drained { cut }
 }
 
+async fn rest(rests: &mut Option<Pin<Box<Sleep>>>) {
+    if let Some(rests) = rests {
+        rests.await;
+    }
+}
+
+fn go_on(running: &mut JoinSet<Option<Continued>>, rest: Rest, place: Place) {
+    running.spawn(async move {
+        rest.await;
+        drop(place);
+        None
+    });
+}
+
+/// A connection's place among those that the port holds at once.
+type Place = Option<OwnedSemaphorePermit>;
+type Continued = (Rest, Place);
 type Arrival = std::io::Result<(TcpStream, SocketAddr)>;
 
 /// The next connection, taken only when there is a place for it. Safe to drop at any await.

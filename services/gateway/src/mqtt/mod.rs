@@ -91,7 +91,7 @@ impl MqttPort {
             self.door.log.count_stranger(DenyReason::TooManySessions, self.door.clock.now());
             return None;
         }
-        let stream: Stream = Box::new(accepted.stream);
+        let stream: Stream = accepted.stream;
         let (read, write) = tokio::io::split(stream);
         let mut inbound = Inbound::new(read, CONNECT_OCTETS_MAX);
         let mut outbound = Outbound::new(write);
