@@ -2,6 +2,8 @@
 //!
 //! In: read and write halves. Out: frames; a fault of the peer; its silence. A writer that stalls ends the session.
 
+use core::pin::Pin;
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -118,13 +120,38 @@ impl Outbound {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         self.torn = true;
-        let write = async {
-            self.half.write_all(octets).await?;
-            self.half.flush().await
-        };
-        timeout(STALL_MAX, write).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let written = core::future::poll_fn(|cx| Poll::Ready(self.write_now(cx, octets))).await?;
+        if let Some(left) = written {
+            // Boxed: a peer that is slow to take is rare, and a timer would weigh on every idle session.
+            Box::pin(self.write_patiently(left)).await?;
+        }
         self.torn = false;
         Ok(())
+    }
+
+    /// Writes what the stream takes without waiting; `None` when that was all, and it is on its way.
+    fn write_now<'a>(&mut self, cx: &mut Context<'_>, octets: &'a [u8]) -> io::Result<Option<&'a [u8]>> {
+        let mut left = octets;
+        while !left.is_empty() {
+            match Pin::new(&mut self.half).poll_write(cx, left) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(taken)) => left = left.get(taken..).unwrap_or_default(),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(Some(left)),
+            }
+        }
+        match Pin::new(&mut self.half).poll_flush(cx) {
+            Poll::Ready(flushed) => flushed.map(|()| None),
+            Poll::Pending => Ok(Some(left)),
+        }
+    }
+
+    async fn write_patiently(&mut self, left: &[u8]) -> io::Result<()> {
+        let write = async {
+            self.half.write_all(left).await?;
+            self.half.flush().await
+        };
+        timeout(STALL_MAX, write).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     /// Ends the stream from this side.
