@@ -133,7 +133,6 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 validity: e.validity,
                 state: CertificateState::Intended,
                 csr_sha256: private.map(|p| p.csr_sha256),
-                tbs: private.map(|p| p.tbs.clone()),
                 der: None,
                 fingerprint: None,
                 token: e.token,

@@ -178,8 +178,6 @@ pub struct CertificateRow {
     pub state: CertificateState,
     /// SHA-256 of the request.
     pub csr_sha256: Option<[u8; 32]>,
-    /// Intended TBSCertificate, DER.
-    pub tbs: Option<Vec<u8>>,
     /// Certificate, DER, once issued.
     pub der: Option<Vec<u8>>,
     /// SHA-256 of the DER, once issued.

@@ -62,7 +62,13 @@ macro_rules! octets {
     })* };
 }
 octets!(identity::DeviceId, identity::CertificateId, identity::AuthorityVersionId);
-octets!(identity::MakerId, identity::ProfileVersionId, identity::TokenId, identity::Fingerprint, identity::SpkiHash);
+octets!(
+    identity::MakerId,
+    identity::ProfileVersionId,
+    identity::TokenId,
+    identity::Fingerprint,
+    identity::SpkiHash
+);
 
 impl Column for SerialNumber {
     fn write(&self) -> ToSqlOutput<'_> {

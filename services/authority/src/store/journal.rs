@@ -17,7 +17,8 @@ const APPEND_PRIVATE: &str = "INSERT INTO journal_private (seq, salt, bytes) VAL
 
 /// An entry with its bytes, made in the caller's thread so that the writer's does less.
 pub(super) struct Prepared {
-    draft: Draft,
+    /// Its place is known only inside the transaction.
+    entry: Entry,
     leaf: Vec<u8>,
     private: Option<(Salt, Vec<u8>)>,
 }
@@ -26,7 +27,7 @@ impl Prepared {
     pub(super) fn new(draft: Draft) -> Result<Self, StoreFault> {
         let leaf = draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string()))?;
         let private = draft.private.as_ref().map(|(salt, private)| (*salt, private.to_bytes()));
-        Ok(Self { draft, leaf, private })
+        Ok(Self { entry: draft.at(0), leaf, private })
     }
 }
 
@@ -35,19 +36,19 @@ pub(super) fn next_seq(connection: &Connection) -> Result<u64, Failure> {
     Ok(one::<u64, 0>(connection, queries::JOURNAL_LAST, [])?.map_or(0, |last| last + 1))
 }
 
-/// Appends entries and the rows that follow from them.
+/// Appends entries and the rows that follow from them. A refusal may come after some of it was written.
 pub(super) fn append(
     connection: &Connection,
     first_seq: u64,
-    entries: Vec<Prepared>,
+    entries: &mut [Prepared],
 ) -> Result<Receipt, Failure> {
     let receipt = Receipt { first_seq, entries: entries.len() as u64 };
-    for (seq, Prepared { draft, leaf, private }) in (first_seq..).zip(entries) {
-        let entry = draft.at(seq);
-        let changes = project(&entry).map_err(|e| StoreFault::Damaged(e.to_string()))?;
-        let device = device_of_entry(connection, &entry)?;
+    for (seq, Prepared { entry, leaf, private }) in (first_seq..).zip(entries) {
+        entry.seq = seq;
+        let changes = project(entry).map_err(|e| StoreFault::Damaged(e.to_string()))?;
+        let device = device_of_entry(connection, entry)?;
         execute(connection, APPEND, [seq.write(), leaf.write(), device.write()])?;
-        if let Some((salt, bytes)) = &private {
+        if let Some((salt, bytes)) = private {
             execute(connection, APPEND_PRIVATE, [seq.write(), salt.0.write(), bytes.write()])?;
         }
         changes.iter().try_for_each(|change| apply(connection, change))?;

@@ -1,6 +1,7 @@
 //! The database file: private from its first moment, durable by name, ours, and of a schema that we know.
 
 use super::fault::{end_if_promise_is_broken, storage};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::io;
@@ -71,6 +72,9 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreFault> {
 fn settle(connection: &Connection) -> Result<(), StoreFault> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(storage)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise a statement that a partial index may serve is compiled anew for each bound value: a fifth of an
+    // enrolment's whole cost. The plans that this fixes are tested.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(storage)?;
     connection.pragma_update(None, "foreign_keys", "ON").map_err(storage)
 }
 

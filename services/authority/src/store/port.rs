@@ -12,13 +12,13 @@ use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, Value};
 use std::fmt::Debug;
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber, SpkiHash,
-    Timestamp, TokenId,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber,
+    SpkiHash, Timestamp, TokenId,
 };
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, HardwareRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow,
-    SightingRow, Store, StoreFault, StoredEntry, TokenRow,
+    EnforcementRow, EnvironmentRow, HardwareRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow,
+    RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 

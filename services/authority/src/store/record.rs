@@ -4,8 +4,8 @@ use super::column::{Column, Columns};
 use rusqlite::types::{ToSqlOutput, Value};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, Validity};
 use touchmark_inventory::{
-    AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow, HardwareRow,
-    MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault, TokenRow,
+    AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow,
+    HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault, TokenRow,
 };
 use touchmark_journal::{Scope, TokenSubject};
 
@@ -36,7 +36,7 @@ macro_rules! columns {
     };
     (certificate) => {
         "certificate, organisation, environment, device, kind, identity, authority_version, serial, spki, \
-         profile_version, not_before_s, not_after_s, state, csr_sha256, tbs, der, fingerprint, token, replaces, \
+         profile_version, not_before_s, not_after_s, state, csr_sha256, der, fingerprint, token, replaces, \
          generation, crl_shard, intended_at_ms, confirmed_at_ms, refused_from_ms, revoked_at_ms, revocation_reason"
     };
     (denied_key) => {
@@ -233,7 +233,6 @@ impl Record for CertificateRow {
                 .map_err(|_| StoreFault::Damaged("validity of a certificate".into()))?,
             state: columns.take()?,
             csr_sha256: columns.take()?,
-            tbs: columns.take()?,
             der: columns.take()?,
             fingerprint: columns.take()?,
             token: columns.take()?,
@@ -258,7 +257,7 @@ impl Bound for CertificateRow {
             bound!(row; certificate, scope, device, kind, identity, authority_version, serial);
         parameters.extend(bound!(row; spki, profile_version));
         parameters.extend([seconds(row.validity.not_before()), seconds(row.validity.not_after())]);
-        parameters.extend(bound!(row; state, csr_sha256, tbs, der, fingerprint, token, replaces, generation));
+        parameters.extend(bound!(row; state, csr_sha256, der, fingerprint, token, replaces, generation));
         parameters.extend(bound!(row; crl_shard, intended_at, confirmed_at, refused_from, revoked_at));
         parameters.extend(bound!(row; revocation_reason));
         let party = row.identity.as_ref().filter(|_| row.device.is_none()).map(|identity| &identity.name);

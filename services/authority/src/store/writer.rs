@@ -36,35 +36,20 @@ pub(super) enum Job {
 impl Job {
     /// Says that nothing was written.
     pub(super) fn refuse(self, fault: StoreFault) {
-        match self {
-            Self::Command { done, .. } => Answer::Command(done, Err(fault)).tell(),
-            Self::Head { done, .. } | Self::Sightings { done, .. } => Answer::Plain(done, Err(fault)).tell(),
-        }
+        self.tell(Err(fault));
     }
-}
 
-/// An outcome that is kept back until the commit is durable.
-enum Answer {
-    Command(CommitDone, Result<Receipt, StoreFault>),
-    Plain(Told, Result<(), StoreFault>),
-}
-
-impl Answer {
-    fn tell(self) {
+    fn tell(self, outcome: Outcome) {
         match self {
-            Self::Command(done, outcome) => done(outcome),
+            Self::Command { done, .. } => done(outcome),
             // A caller that went away does not undo what is durable.
-            Self::Plain(done, outcome) => drop(done.send(outcome)),
-        }
-    }
-
-    fn or(self, fault: &StoreFault) -> Self {
-        match self {
-            Self::Command(done, _) => Self::Command(done, Err(fault.clone())),
-            Self::Plain(done, _) => Self::Plain(done, Err(fault.clone())),
+            Self::Head { done, .. } | Self::Sightings { done, .. } => drop(done.send(outcome.map(drop))),
         }
     }
 }
+
+/// What became of a job, kept back until the commit is durable: the entries it appended, which may be none.
+type Outcome = Result<Receipt, StoreFault>;
 
 /// Runs until the queue's other end is dropped.
 pub(super) fn run(connection: Connection, queue: &Receiver<Job>) {
@@ -78,11 +63,9 @@ pub(super) fn run(connection: Connection, queue: &Receiver<Job>) {
     checkpoint::last(connection);
 }
 
-fn commit(connection: &Connection, jobs: Vec<Job>) {
-    let mut answers = Vec::with_capacity(jobs.len());
-    let committed = transact(connection, jobs, &mut answers);
-    match committed {
-        Ok(()) => answers.into_iter().for_each(Answer::tell),
+fn commit(connection: &Connection, mut jobs: Vec<Job>) {
+    match transact(connection, &mut jobs) {
+        Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.tell(outcome)),
         Err(error) => {
             end_if_promise_is_broken(&error);
             if !connection.is_autocommit() {
@@ -90,88 +73,92 @@ fn commit(connection: &Connection, jobs: Vec<Job>) {
                 let _ = connection.execute_batch("ROLLBACK");
             }
             let fault = StoreFault::Storage(error.to_string());
-            answers.into_iter().for_each(|answer| answer.or(&fault).tell());
+            jobs.into_iter().for_each(|job| job.refuse(fault.clone()));
         }
     }
 }
 
-/// Every job has its answer in `answers` when this returns, whatever it returns.
-fn transact(
-    connection: &Connection,
-    jobs: Vec<Job>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), rusqlite::Error> {
-    let mut outcome = statement(connection, "BEGIN IMMEDIATE");
-    for job in jobs {
-        if outcome.is_err() {
-            answers.push(unanswered(job));
-            continue;
+/// As many outcomes as jobs, in their order, durable; or nothing was written.
+fn transact(connection: &Connection, jobs: &mut [Job]) -> Result<Vec<Outcome>, rusqlite::Error> {
+    statement(connection, "BEGIN IMMEDIATE")?;
+    let outcomes = match together(connection, jobs)? {
+        Some(outcomes) => outcomes,
+        None => {
+            statement(connection, "ROLLBACK")?;
+            statement(connection, "BEGIN IMMEDIATE")?;
+            apart(connection, jobs)?
         }
-        let (answer, broken) = carry_out(connection, job);
-        answers.push(answer);
-        outcome = broken.map_or(Ok(()), Err);
-    }
-    outcome?;
-    statement(connection, "COMMIT")
-}
-
-/// The batch has failed already: [`commit`] puts the fault in.
-fn unanswered(job: Job) -> Answer {
-    let fault = StoreFault::Storage(String::new());
-    match job {
-        Job::Command { done, .. } => Answer::Command(done, Err(fault)),
-        Job::Head { done, .. } | Job::Sightings { done, .. } => Answer::Plain(done, Err(fault)),
-    }
-}
-
-fn carry_out(connection: &Connection, job: Job) -> (Answer, Option<rusqlite::Error>) {
-    match job {
-        Job::Command { preconditions, entries, done } => {
-            let (outcome, broken) = alone(connection, || command(connection, preconditions, entries));
-            (Answer::Command(done, outcome), broken)
-        }
-        Job::Head { from, head, done } => {
-            let (outcome, broken) = alone(connection, || advance_head(connection, from, &head));
-            (Answer::Plain(done, outcome), broken)
-        }
-        Job::Sightings { gateway, position, sightings, done } => {
-            let (outcome, broken) =
-                alone(connection, || sightings::add(connection, &gateway, position, &sightings));
-            (Answer::Plain(done, outcome), broken)
-        }
-    }
-}
-
-/// Does one job so that its refusal leaves nothing of it, and everything of the others.
-fn alone<T>(
-    connection: &Connection,
-    work: impl FnOnce() -> Result<T, Failure>,
-) -> (Result<T, StoreFault>, Option<rusqlite::Error>) {
-    let inside = statement(connection, "SAVEPOINT job").map_err(Failure::Broken).and_then(|()| work());
-    let outcome = match inside {
-        Ok(value) => statement(connection, "RELEASE job").map(|()| Ok(value)),
-        Err(Failure::Refused(fault)) => statement(connection, "ROLLBACK TO job")
-            .and_then(|()| statement(connection, "RELEASE job"))
-            .map(|()| Err(fault)),
-        Err(Failure::Broken(error)) => Err(error),
     };
-    match outcome {
-        Ok(outcome) => (outcome, None),
-        Err(error) => (Err(StoreFault::Storage(error.to_string())), Some(error)),
-    }
+    statement(connection, "COMMIT")?;
+    Ok(outcomes)
 }
 
-fn command(
-    connection: &Connection,
-    preconditions: Vec<Precondition>,
-    entries: Vec<Prepared>,
-) -> Result<Receipt, Failure> {
-    for precondition in preconditions {
-        if !holds(connection, &precondition)? {
-            return Err(Conflict { failed: precondition }.into());
+/// All jobs, one after the other. Most refusals are conflicts, found before anything of the job is written.
+/// `None` when another came, perhaps in the middle of a job: then nothing of the batch may stay.
+fn together(connection: &Connection, jobs: &mut [Job]) -> Result<Option<Vec<Outcome>>, rusqlite::Error> {
+    let mut next = Next::default();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        outcomes.push(match carry_out(connection, job, &mut next) {
+            Ok(receipt) => Ok(receipt),
+            Err(Failure::Refused(fault @ StoreFault::Conflict(_))) => Err(fault),
+            Err(Failure::Refused(_)) => return Ok(None),
+            Err(Failure::Broken(error)) => return Err(error),
+        });
+    }
+    Ok(Some(outcomes))
+}
+
+/// Each job in a savepoint of its own, so that its refusal leaves nothing of it, and everything of the others.
+/// Slower: SQLite keeps a copy of every page that a savepoint touches.
+fn apart(connection: &Connection, jobs: &mut [Job]) -> Result<Vec<Outcome>, rusqlite::Error> {
+    let mut next = Next::default();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        statement(connection, "SAVEPOINT job")?;
+        let before = next.clone();
+        outcomes.push(match carry_out(connection, job, &mut next) {
+            Ok(receipt) => Ok(receipt),
+            Err(Failure::Refused(fault)) => {
+                statement(connection, "ROLLBACK TO job")?;
+                next = before;
+                Err(fault)
+            }
+            Err(Failure::Broken(error)) => return Err(error),
+        });
+        statement(connection, "RELEASE job")?;
+    }
+    Ok(outcomes)
+}
+
+/// Of a job that appends nothing to the journal.
+const NO_ENTRIES: Receipt = Receipt { first_seq: 0, entries: 0 };
+
+/// The place of the next entry: asked once in a transaction, then counted.
+#[derive(Clone, Default)]
+struct Next(Option<u64>);
+
+fn carry_out(connection: &Connection, job: &mut Job, next: &mut Next) -> Result<Receipt, Failure> {
+    match job {
+        Job::Command { preconditions, entries, .. } => {
+            for precondition in preconditions.iter() {
+                if !holds(connection, precondition)? {
+                    return Err(Conflict { failed: precondition.clone() }.into());
+                }
+            }
+            let first_seq = match next.0 {
+                Some(seq) => seq,
+                None => next_seq(connection)?,
+            };
+            let receipt = append(connection, first_seq, entries)?;
+            next.0 = Some(first_seq + receipt.entries);
+            Ok(receipt)
+        }
+        Job::Head { from, head, .. } => advance_head(connection, *from, head).map(|()| NO_ENTRIES),
+        Job::Sightings { gateway, position, sightings, .. } => {
+            sightings::add(connection, gateway, *position, sightings).map(|()| NO_ENTRIES)
         }
     }
-    append(connection, next_seq(connection)?, entries)
 }
 
 fn advance_head(connection: &Connection, from: u64, head: &LogHead) -> Result<(), Failure> {

@@ -4,6 +4,9 @@ ALTER TABLE profile ADD COLUMN on_clone TEXT NOT NULL DEFAULT 'alarm';
 ALTER TABLE profile ADD COLUMN revoke_superseded INTEGER NOT NULL DEFAULT 0;
 UPDATE profile SET grace_s = lifetime_s / 3;
 
+-- The octets to sign stand in the journal, and in the certificate once there is one.
+ALTER TABLE certificate DROP COLUMN tbs;
+
 CREATE INDEX certificate_renewal ON certificate (replaces, csr_sha256, certificate)
     WHERE replaces IS NOT NULL AND token IS NULL;
 
