@@ -4,7 +4,7 @@ use crate::operator::Operator;
 use crate::service::Service;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Once;
 use touchmark_api::Ready;
 use touchmark_x509::Certificate;
@@ -136,6 +136,12 @@ impl Lab {
     pub fn stop_gateway(&mut self) {
         let status = self.gateway.take().expect("it runs").stop();
         assert!(status.success(), "a service that is asked to end ends well: {status}");
+    }
+
+    /// Lets every service crash, and says how each ended.
+    pub fn abort_all(&mut self) -> Vec<(&'static str, ExitStatus)> {
+        let services = [("gateway", self.gateway.take()), ("authority", self.authority.take())];
+        services.into_iter().filter_map(|(who, service)| Some((who, service?.abort()))).collect()
     }
 
     /// The authority's process.

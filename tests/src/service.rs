@@ -87,6 +87,12 @@ impl Service {
         crate::until("a service to end after SIGINT", || self.child.try_wait().unwrap())
     }
 
+    /// SIGABRT, as a crash of its own would be, and waits until it is gone.
+    pub fn abort(&mut self) -> ExitStatus {
+        signal(self.pid, "ABRT");
+        crate::until("a service to end after SIGABRT", || self.child.try_wait().unwrap())
+    }
+
     /// Holds it still; it keeps its sockets and answers nothing.
     pub fn freeze(&self) {
         signal(self.pid, "STOP");

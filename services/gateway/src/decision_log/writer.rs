@@ -21,6 +21,9 @@ use touchmark_tilelog::TileLog;
 
 /// A record that nobody waits for is on disk after this long at most; 50 ms are promised.
 const FLUSH_AFTER: Duration = Duration::from_millis(25);
+/// Between two looks at the queue while nobody waits for what is pending: a thread that blocked on the queue would
+/// be woken for each record, which costs more than the record. Whoever comes to wait waits so much longer.
+const GATHER: Duration = Duration::from_millis(1);
 /// A durable frame is under a signed head after this long; the authority gets it then.
 const PUBLISH_AFTER: Duration = Duration::from_millis(100);
 /// How often counters of strangers are looked at, and a disk that refused is tried again.
@@ -53,6 +56,8 @@ pub(super) struct Writer {
     wal: Wal,
     clean_file: PathBuf,
     pending: Vec<Pending>,
+    /// How many of them somebody waits for.
+    waited_for: usize,
     /// When the oldest pending record came.
     since: Option<Instant>,
     /// When the oldest frame became durable that no head covers.
@@ -79,6 +84,7 @@ impl Writer {
             wal,
             clean_file,
             pending: Vec::new(),
+            waited_for: 0,
             since: None,
             unpublished_since: None,
             unpublished_octets: 0,
@@ -105,7 +111,7 @@ impl Writer {
             match orders.recv_timeout(self.wait()) {
                 Ok(Order::Write { record, since, done }) => {
                     self.take(record, since, done);
-                    if let Some(closing) = self.drain(orders) {
+                    if let Some(closing) = self.gather(orders) {
                         return self.close(closing);
                     }
                 }
@@ -140,8 +146,22 @@ impl Writer {
         [flush, publish].into_iter().flatten().fold(TICK, Duration::min)
     }
 
+    /// Takes what comes until it is time to write.
+    fn gather(&mut self, orders: &Receiver<Order>) -> Option<tokio::sync::oneshot::Sender<()>> {
+        loop {
+            if let Some(closing) = self.drain(orders) {
+                return Some(closing);
+            }
+            if self.flush_is_due() || self.retry_at.is_some() {
+                return None;
+            }
+            std::thread::sleep(GATHER);
+        }
+    }
+
     fn take(&mut self, record: Record, since: Instant, done: Option<Done>) {
         self.shared.room.add_permits(1);
+        self.waited_for += usize::from(done.is_some());
         self.pending.push(Pending { record, done });
         self.since.get_or_insert(since);
     }
@@ -166,9 +186,8 @@ impl Writer {
 
     fn flush_is_due(&self) -> bool {
         let Some(since) = self.since else { return false };
-        let waited_for = self.pending.iter().any(|pending| pending.done.is_some());
         let rested = self.retry_at.is_none_or(|at| Instant::now() >= at);
-        waited_for || (rested && (since.elapsed() >= FLUSH_AFTER || self.pending.len() >= GROUP_MAX))
+        self.waited_for > 0 || (rested && (since.elapsed() >= FLUSH_AFTER || self.pending.len() >= GROUP_MAX))
     }
 
     fn flush(&mut self) {
@@ -191,6 +210,7 @@ impl Writer {
                         let _ = done.send(Err(LogUnavailable));
                     }
                 }
+                self.waited_for = 0;
                 if self.pending.is_empty() {
                     self.since = None;
                 }
@@ -224,7 +244,7 @@ impl Writer {
                 let _ = done.send(Ok(sequence));
             }
         }
-        self.since = None;
+        (self.since, self.waited_for) = (None, 0);
         if let Err(error) = planted {
             tracing::warn!(%error, "durable frames of the decision log wait for a head");
         }
