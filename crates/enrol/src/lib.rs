@@ -6,6 +6,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod est;
+pub mod renewal;
+mod renewal_plan;
 mod request;
 
+pub use renewal::{RenewalHint, RenewalWindow};
+pub use renewal_plan::{Draw, RenewalPlanner};
 pub use request::{EnrolmentRequest, Intent, PresentedCredential, RequestParts, UserAgent};

@@ -172,6 +172,7 @@ fn each_refusal_has_its_status_code_and_words() {
         ),
         (EstFault::MediaType, 415, "est-media-type", vec![text.clone()]),
         (EstFault::TooLarge, 413, "est-too-large", vec![text.clone()]),
+        (EstFault::TooSlow, 408, "est-too-slow", vec![text.clone()]),
         (EstFault::Body(BadBody::Empty), 400, "est-body-empty", vec![text.clone()]),
         (EstFault::Csr(CsrFault::Ca), 400, "csr-ca", vec![text.clone()]),
         (

@@ -42,6 +42,9 @@ pub enum EstFault {
     /// The client must send less.
     #[error("the request is too long")]
     TooLarge,
+    /// The client must send faster.
+    #[error("the request did not arrive in time")]
+    TooSlow,
     /// The client must send a PKCS#10 request.
     #[error("send a PKCS#10 request in base64: {0}")]
     Body(BadBody),
@@ -103,6 +106,7 @@ impl EstFault {
             Self::Forbidden { .. } => 403,
             Self::UnknownPath | Self::NotOffered { .. } => 404,
             Self::WrongMethod { .. } => 405,
+            Self::TooSlow => 408,
             Self::TooLarge => 413,
             Self::MediaType => 415,
             Self::TooSoon { .. } => 429,
@@ -119,6 +123,7 @@ impl EstFault {
             Self::WrongMethod { .. } => "est-method",
             Self::MediaType => "est-media-type",
             Self::TooLarge => "est-too-large",
+            Self::TooSlow => "est-too-slow",
             Self::Body(BadBody::Empty) => "est-body-empty",
             Self::Body(BadBody::OtherPem) => "est-body-pem",
             Self::Body(BadBody::NeitherDerNorBase64) => "est-body-encoding",
@@ -143,6 +148,7 @@ impl EstFault {
             | Self::WrongMethod { .. }
             | Self::MediaType
             | Self::TooLarge
+            | Self::TooSlow
             | Self::Body(_)
             | Self::Csr(_)
             | Self::Unauthorised
