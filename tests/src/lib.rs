@@ -7,6 +7,7 @@
 // A test stops at the first thing that is not as it should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
 
+mod agent;
 mod broker;
 mod cost;
 mod curl;
@@ -14,6 +15,7 @@ mod der;
 mod device;
 mod dice;
 mod forged;
+mod holder;
 mod journal;
 mod lab;
 mod load;
@@ -26,15 +28,17 @@ mod raw;
 mod service;
 mod thief;
 
+pub use agent::Agent;
 pub use broker::Broker;
 pub use cost::{Cost, Meter};
 pub use curl::{Answer, Curl};
 pub use device::{Device, Enrolment, Key};
 pub use dice::Dice;
 pub use forged::{Forged, forged_requests};
-pub use journal::{leaves, refusal_is_recorded};
+pub use holder::{Holder, renewal};
+pub use journal::{leaves, refusal_is_recorded, renewal_refusal_is_recorded};
 pub use lab::{Lab, target_directory};
-pub use load::{Outcome, Shot, storm};
+pub use load::{Outcome, Shot, storm, storm_as};
 pub use mqtt::{Greeted, Mqtt};
 pub use operator::{Operator, device_token, operator_token, prefix_token};
 pub use page::{promised, same_as_promised};

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod agent;
 mod arrows;
 mod bench;
 mod cargo;
@@ -57,14 +58,11 @@ enum Task {
     Arrows,
     /// The claims of docs/requirements.md against the tests that name them.
     Requirements,
+    /// The device agent: one static file for devices, and its size.
+    Agent,
     /// Fuzz targets: every reader of outside bytes, for some seconds each.
     Fuzz(fuzz::Arguments),
-    /// Benchmarks, in release.
-    Bench {
-        /// Handed to the benchmark program as they are.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -78,8 +76,9 @@ fn main() -> ExitCode {
         Task::Golden { bless: true } => single("golden", || golden::bless(&workspace)),
         Task::Arrows => single("arrows", || arrows::run(&workspace)),
         Task::Requirements => single("requirements", || requirements::run(&workspace)),
+        Task::Agent => single("agent", || agent::run(&workspace)),
         Task::Fuzz(arguments) => fuzz::run(&workspace, &arguments),
-        Task::Bench { arguments } => single("bench", || bench::run(&workspace, &arguments)),
+        Task::Bench(arguments) => bench::run(&workspace, &arguments),
     }
 }
 

