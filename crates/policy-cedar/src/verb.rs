@@ -43,6 +43,7 @@ operator_verbs! {
     OperatorEnrol "operator-enrol" "Give an operator credentials and roles.",
     PolicyActivate "policy-activate" "Put a policy version into force.",
     EnvironmentCreate "environment-create" "Make an environment with its issuing authority.",
+    MakerRegister "maker-register" "Let the initial certificates of a maker open enrolment, or end that.",
 }
 
 impl FromStr for OperatorVerb {

@@ -7,7 +7,7 @@ use crate::canonical::{Reader, Writer};
 use crate::{FeedFault, PolicyBundle};
 use touchmark_identity::{AuthorityVersionId, Name, RevocationReason, SerialNumber, SpkiHash, Timestamp};
 
-/// Anchors of one environment: roots and issuing authorities, old and new during a rollover.
+/// Anchors of one environment: roots and issuing authorities, old and new during a rollover, and 32 makers.
 const ANCHORS_MAX: usize = 64;
 /// Octets of one authority certificate.
 const CERTIFICATE_OCTETS_MAX: usize = 64 << 10;
@@ -23,14 +23,16 @@ pub enum AnchorRole {
     Root,
     /// Issues devices' certificates, and is issued by a root.
     Issuing,
+    /// A maker's: its initial certificates are known for what they are, and permit nothing.
+    Maker,
 }
 
 /// One certificate of an authority that the environment trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// Keys the revoked certificates of this authority.
+    /// Keys the revoked certificates of this authority; for a maker, its own identifier.
     pub authority_version: AuthorityVersionId,
-    /// Root or issuing.
+    /// Root, issuing, or a maker's.
     pub role: AnchorRole,
     /// The certificate, as issued.
     pub certificate_der: Vec<u8>,
@@ -138,6 +140,7 @@ impl Anchor {
         let role = match self.role {
             AnchorRole::Root => 1,
             AnchorRole::Issuing => 2,
+            AnchorRole::Maker => 3,
         };
         out.array(3).bytes(self.authority_version.as_bytes()).uint(role).bytes(&self.certificate_der);
     }
@@ -148,6 +151,7 @@ impl Anchor {
         let role = match from.uint()? {
             1 => AnchorRole::Root,
             2 => AnchorRole::Issuing,
+            3 => AnchorRole::Maker,
             _ => return Err(FeedFault::Malformed("an unknown role of an anchor")),
         };
         let der = from.bytes()?;

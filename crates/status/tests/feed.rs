@@ -7,8 +7,8 @@ use core::time::Duration;
 use support::*;
 use touchmark_identity::{RevocationReason, SpkiHash, Timestamp};
 use touchmark_status::{
-    CLOCK_AHEAD_MAX, Change, Effect, FeedFault, FeedVerifier, FeedWriter, Head, Position, Standing, Status,
-    StatusSet, Supersession,
+    Anchor, AnchorRole, CLOCK_AHEAD_MAX, Change, Effect, FeedFault, FeedVerifier, FeedWriter, Head, Position,
+    Standing, Status, StatusSet, Supersession,
 };
 
 /// Stored bytes of each body: a change here breaks every gateway in the field.
@@ -18,6 +18,25 @@ fn each_body_has_the_stored_bytes() {
     golden("delta", &writer.publish(every_change(), now(), &signer()).unwrap());
     golden("snapshot", &writer.snapshot(now(), &signer()).unwrap());
     golden("heartbeat", &writer.heartbeat(later(1), &signer()).unwrap());
+}
+
+/// Anchors of makers came later: a feed without them keeps the bytes above.
+#[test]
+fn anchors_of_makers_have_the_stored_bytes_and_are_read_back() {
+    let anchor = |octet, role| Anchor {
+        authority_version: authority(octet),
+        role,
+        certificate_der: vec![0x30, octet],
+    };
+    let anchors =
+        vec![anchor(9, AnchorRole::Root), anchor(1, AnchorRole::Issuing), anchor(5, AnchorRole::Maker)];
+    let mut writer = writer();
+    let mut set = start(&mut writer);
+    let delta = writer.publish(vec![Change::Anchors(anchors.clone())], now(), &signer()).unwrap();
+    golden("delta-makers", &delta);
+    assert_eq!(set.apply(&delta, now()).unwrap(), [Effect::AnchorsChanged]);
+    assert_eq!(set.state().anchors(), anchors);
+    assert_eq!(start(&mut writer).state().anchors(), anchors, "from a snapshot");
 }
 
 #[test]

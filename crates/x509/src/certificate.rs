@@ -130,6 +130,7 @@ struct Parts {
     validity: Validity,
     date_forms: [DateForm; 2],
     common_names: Vec<String>,
+    subject_serial_numbers: Vec<String>,
     public_key: PublicKey,
     fingerprint: Fingerprint,
     extensions: Extensions,
@@ -266,6 +267,16 @@ impl Certificate {
     /// Addresses of the subjectAltName.
     pub fn ip_sans(&self) -> &[IpAddr] {
         &self.0.extensions.names.ips
+    }
+
+    /// serialNumber attributes of the subject: a maker's name for the hardware, never the certificate's number.
+    pub fn subject_serial_numbers(&self) -> &[String] {
+        &self.0.subject_serial_numbers
+    }
+
+    /// hwSerialNum of every hardwareModuleName in the subjectAltName.
+    pub fn hardware_serials(&self) -> &[Vec<u8>] {
+        &self.0.extensions.names.hardware_serials
     }
 
     /// Whether the subjectAltName holds a name of a sort that is not listed above.

@@ -1,4 +1,5 @@
-//! The little of a distinguished name that we read (RFC 5280 §4.1.2.4): its common names, and whether more is there.
+//! The little of a distinguished name that we read (RFC 5280 §4.1.2.4): common names, serial numbers of hardware, and
+//! whether more is there.
 //!
 //! Names are compared elsewhere, and only as raw bytes; nothing here is an identity.
 
@@ -6,6 +7,7 @@ use crate::der::{OID, SEQUENCE, SET, UTF8_STRING};
 use crate::strict::{BadShape, Element, Field};
 
 const COMMON_NAME: &str = "2.5.4.3";
+const SERIAL_NUMBER: &str = "2.5.4.5";
 const PRINTABLE_STRING: u8 = 0x13;
 const IA5_STRING: u8 = 0x16;
 /// Most attributes in one name: real ones have about 8.
@@ -16,7 +18,9 @@ const ATTRIBUTES_MAX: usize = 64;
 pub(crate) struct DistinguishedName {
     /// Common names in UTF8String, PrintableString or IA5String.
     pub(crate) common_names: Vec<String>,
-    /// An attribute of another type stands there, or a common name in a character set that we do not read.
+    /// serialNumber attributes, in the same sorts of text: a maker's name for the hardware.
+    pub(crate) serial_numbers: Vec<String>,
+    /// An attribute of another type than commonName stands there, or one in a character set that we do not read.
     pub(crate) other: bool,
 }
 
@@ -47,8 +51,13 @@ impl DistinguishedName {
             UTF8_STRING | PRINTABLE_STRING | IA5_STRING => core::str::from_utf8(value.content).ok(),
             _ => None,
         };
+        let kind = kind.oid_text()?;
         match text {
-            Some(text) if kind.oid_text()? == COMMON_NAME => self.common_names.push(text.to_owned()),
+            Some(text) if kind == COMMON_NAME => self.common_names.push(text.to_owned()),
+            Some(text) if kind == SERIAL_NUMBER => {
+                self.serial_numbers.push(text.to_owned());
+                self.other = true;
+            }
             _ => self.other = true,
         }
         Ok(())

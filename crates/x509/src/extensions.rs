@@ -23,6 +23,8 @@ pub(crate) const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
 pub(crate) const ANY_EXTENDED_KEY_USAGE: &str = "2.5.29.37.0";
 pub(crate) const SUBJECT_ALT_NAME: &str = "2.5.29.17";
 pub(crate) const SUBJECT_KEY_ID: &str = "2.5.29.14";
+/// Type of an otherName: the maker's name for a piece of hardware.
+pub(crate) const HARDWARE_MODULE_NAME: &str = "1.3.6.1.5.5.7.8.4";
 
 /// Which extension cannot be accepted, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +55,9 @@ pub(crate) struct AlternativeNames {
     pub(crate) uris: Vec<String>,
     pub(crate) dns: Vec<String>,
     pub(crate) ips: Vec<IpAddr>,
-    /// A name of another sort (mail, directory, otherName) stands there too.
+    /// hwSerialNum of every hardwareModuleName.
+    pub(crate) hardware_serials: Vec<Vec<u8>>,
+    /// A name of another sort (mail, directory, any otherName) stands there too.
     pub(crate) other: bool,
 }
 
@@ -158,14 +162,18 @@ impl Extensions {
                 self.extended_key_usages = Some(read_usages(Element::whole(value)?)?);
             }
             ParsedExtension::SubjectAlternativeName(names) => {
-                // The parser looks at tag numbers alone; a constructed text or address is not DER.
+                let mut hardware_serials = Vec::new();
                 for name in Element::whole(value)?.children() {
-                    let tag = name?.tag;
-                    if matches!(tag & 0x1f, 1 | 2 | 6 | 7 | 8) && tag & 0x20 != 0 {
+                    let name = name?;
+                    // The parser looks at tag numbers alone; a constructed text or address is not DER.
+                    if matches!(name.tag & 0x1f, 1 | 2 | 6 | 7 | 8) && name.tag & 0x20 != 0 {
                         return Err(BadShape);
                     }
+                    if let Some(serial) = hardware_serial(name)? {
+                        push(&mut hardware_serials, serial.to_vec())?;
+                    }
                 }
-                self.names = read_names(&names.general_names)?;
+                self.names = AlternativeNames { hardware_serials, ..read_names(&names.general_names)? };
             }
             ParsedExtension::SubjectKeyIdentifier(id) => {
                 Element::whole(value)?;
@@ -241,6 +249,27 @@ fn read_names(names: &[GeneralName<'_>]) -> Result<AlternativeNames, BadShape> {
         }
     }
     Ok(read)
+}
+
+/// The hwSerialNum of a GeneralName that is a hardwareModuleName (RFC 4108 §5).
+fn hardware_serial(name: Element<'_>) -> Result<Option<&[u8]>, BadShape> {
+    const OTHER_NAME: u8 = 0xa0;
+    if name.tag != OTHER_NAME {
+        return Ok(None);
+    }
+    let [Some(kind), Some(value)] = name.contents([Field::One(OID), Field::One(0xa0)])? else {
+        return Err(BadShape);
+    };
+    if kind.oid_text()? != HARDWARE_MODULE_NAME {
+        return Ok(None);
+    }
+    let [Some(module)] = value.contents([Field::One(SEQUENCE)])? else { return Err(BadShape) };
+    let [Some(hardware_type), Some(serial)] = module.fields([Field::One(OID), Field::One(OCTET_STRING)])?
+    else {
+        return Err(BadShape);
+    };
+    hardware_type.oid_text()?;
+    Ok(Some(serial.content))
 }
 
 fn address(octets: &[u8]) -> Result<IpAddr, BadShape> {

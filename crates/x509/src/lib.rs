@@ -12,6 +12,7 @@ mod distinguished_name;
 mod extensions;
 #[cfg(test)]
 mod forge;
+pub mod hardware;
 pub mod key;
 pub mod lint;
 pub mod path;

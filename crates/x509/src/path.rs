@@ -25,14 +25,27 @@ pub enum Purpose {
     Client,
     /// TLS server.
     Server,
+    /// TLS client that asks for a successor: as [`Purpose::Client`], but the leaf may be past its end. Nothing
+    /// but a renewal may rest on such a path.
+    Renewal,
+    /// TLS client with a maker's initial certificate (IDevID, IEEE 802.1AR), which opens enrolment and nothing else.
+    ///
+    /// Makers' certificates cannot be changed any more, so RFC 5280 is read as it stands where ours must say more:
+    /// an absent extKeyUsage allows every purpose (§4.2.1.12), an absent keyUsage allows signing (§6.1.4 n).
+    Initial,
 }
 
 impl Purpose {
     fn usage(self) -> ExtendedKeyUsage {
         match self {
-            Self::Client => ExtendedKeyUsage::ClientAuth,
+            Self::Client | Self::Renewal | Self::Initial => ExtendedKeyUsage::ClientAuth,
             Self::Server => ExtendedKeyUsage::ServerAuth,
         }
+    }
+
+    /// Whether what a certificate does not say about the use of its key counts as allowed.
+    fn trusts_silence(self) -> bool {
+        self == Self::Initial
     }
 }
 
@@ -203,7 +216,7 @@ impl VerifiedPath {
 
 /// Finds and checks a path from `leaf` over `presented` (any order) to one of `anchors`.
 ///
-/// Every certificate is held against `now`, the anchor included.
+/// Every certificate is held against `now`, the anchor included; the end of a leaf is not for [`Purpose::Renewal`].
 ///
 /// # Errors
 /// [`PathFault`]: of the leaf if it is at fault itself, else the first obstacle on the way up that is more telling
@@ -226,9 +239,29 @@ pub fn validate(
     Ok(VerifiedPath { leaf: leaf.clone(), issuer, anchor, chain })
 }
 
+/// Whether any path could end at `anchor`: what to ask before it is made one.
+///
+/// # Errors
+/// [`PathFault`], as [`validate`] would say it of every leaf; [`PathFault::BadSignature`] also where a certificate
+/// says that it is its own issuer, and is not.
+pub fn may_anchor(anchor: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(), PathFault> {
+    issuer::may_issue(anchor, now, purpose)?;
+    let itself = anchor.is_self_issued()
+        && anchor.authority_key_id().is_none_or(|id| anchor.subject_key_id() == Some(id));
+    if !itself {
+        return Ok(());
+    }
+    let key = anchor.public_key();
+    key.verify(anchor.signature_algorithm(), anchor.tbs_der(), anchor.signature())
+        .map_err(|_| PathFault::BadSignature { subject: Named::of(anchor) })
+}
+
 fn leaf_allows(leaf: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(), PathFault> {
     let subject = || Named::of(leaf);
-    in_time(leaf, now)?;
+    match in_time(leaf, now) {
+        Err(PathFault::Expired { .. }) if purpose == Purpose::Renewal => {}
+        judged => judged?,
+    }
     understood(leaf)?;
     if leaf.is_ca() {
         return Err(PathFault::LeafIsAuthority { subject: subject() });
@@ -236,8 +269,10 @@ fn leaf_allows(leaf: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(
     if leaf.key_usage().is_some_and(|usage| usage & DIGITAL_SIGNATURE == 0) {
         return Err(PathFault::KeyUsage { subject: subject() });
     }
-    // Absent and anyExtendedKeyUsage are too wide for a door: a leaf must name the purpose.
-    let named = leaf.extended_key_usages().is_some_and(|usages| usages.contains(&purpose.usage()));
+    // anyExtendedKeyUsage is too wide for a door, and so is silence but for a maker's: a leaf must name the purpose.
+    let named = leaf
+        .extended_key_usages()
+        .map_or(purpose.trusts_silence(), |usages| usages.contains(&purpose.usage()));
     if named { Ok(()) } else { Err(PathFault::NotAuthorised { subject: subject(), purpose }) }
 }
 

@@ -98,7 +98,7 @@ impl Door {
     /// Who is behind an accepted connection. `None` for one without an acceptable path, which is counted.
     pub(crate) fn arrival(&self, accepted: &Accepted) -> Option<Arrival> {
         let identity = match &accepted.peer {
-            Some(peer) => self.trust.identity_of(&peer.leaf, self.clock.now()),
+            Some(peer) => self.trust.known(&peer.leaf, &peer.rest, self.clock.now()),
             None => Err(DenyReason::NoCertificate),
         };
         match identity {

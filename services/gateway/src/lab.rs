@@ -110,22 +110,31 @@ impl Lab {
             ahead_ms: Arc::default(),
             next_serial: AtomicU64::new(100),
         };
-        lab.publish(vec![
-            Change::Anchors(vec![
-                Anchor {
-                    authority_version: version(9),
-                    role: AnchorRole::Root,
-                    certificate_der: lab.root.certificate.der().to_vec(),
-                },
-                Anchor {
-                    authority_version: version(1),
-                    role: AnchorRole::Issuing,
-                    certificate_der: lab.issuing.certificate.der().to_vec(),
-                },
-            ]),
-            policy(&touchmark_policy_cedar::PolicyBundle::starter()),
-        ]);
+        lab.publish(vec![lab.anchors(None), policy(&touchmark_policy_cedar::PolicyBundle::starter())]);
         lab
+    }
+
+    /// Root, issuing authority, and perhaps a maker.
+    pub(crate) fn anchors(&self, maker: Option<&Authority>) -> Change {
+        let ours = [(9, AnchorRole::Root, &self.root), (1, AnchorRole::Issuing, &self.issuing)];
+        let all = ours.into_iter().chain(maker.map(|maker| (5, AnchorRole::Maker, maker)));
+        let anchors = all.map(|(octet, role, authority)| Anchor {
+            authority_version: version(octet),
+            role,
+            certificate_der: authority.certificate.der().to_vec(),
+        });
+        Change::Anchors(anchors.collect())
+    }
+
+    /// A maker's authority, perhaps below another.
+    pub(crate) fn maker(name: &str, above: Option<&Authority>) -> Authority {
+        authority(name, above)
+    }
+
+    /// A maker's certificate for a device, that even says it were one of ours.
+    pub(crate) fn initial(&self, name: &str, maker: &Authority) -> Holder {
+        let uri = format!("spiffe://lab.touchmark.internal/d/{name}");
+        self.leaf(&uri, &["model:x200"], 300 * DAY_S, &[ExtendedKeyUsage::ClientAuth], maker)
     }
 
     pub(crate) fn clock(&self) -> Clock {

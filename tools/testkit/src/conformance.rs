@@ -6,6 +6,7 @@ mod certificates;
 mod commits;
 mod journal;
 mod lists;
+mod makers;
 mod preconditions;
 mod renewals;
 mod sightings;
@@ -26,6 +27,7 @@ const CLAIMS: &[&[Claim]] = &[
     commits::CLAIMS,
     tokens::CLAIMS,
     renewals::CLAIMS,
+    makers::CLAIMS,
     certificates::CLAIMS,
     lists::CLAIMS,
     journal::CLAIMS,

@@ -1,5 +1,6 @@
 //! Writes entries for tests: every identifier, key and moment is drawn from one counter, so a run repeats itself.
 
+mod makers;
 mod renewals;
 
 use touchmark_identity::{

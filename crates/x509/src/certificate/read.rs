@@ -67,7 +67,7 @@ pub(super) fn certificate(der: &[u8]) -> Result<Parts, BadCertificate> {
         return Err(BadCertificate::Malformed { part: "the issuer" });
     }
     DistinguishedName::read(issuer).map_err(malformed("the issuer"))?;
-    let common_names = DistinguishedName::read(subject).map_err(malformed("the subject"))?.common_names;
+    let subject_name = DistinguishedName::read(subject).map_err(malformed("the subject"))?;
     let (validity, date_forms) = validity(dates)?;
     let extensions = match extensions {
         None => Extensions::default(),
@@ -90,7 +90,8 @@ pub(super) fn certificate(der: &[u8]) -> Result<Parts, BadCertificate> {
         serial: SerialNumber::try_from(serial.content).map_err(BadCertificate::Serial)?,
         validity,
         date_forms,
-        common_names,
+        common_names: subject_name.common_names,
+        subject_serial_numbers: subject_name.serial_numbers,
         public_key: PublicKey::from_spki_der(key.raw).map_err(BadCertificate::Key)?,
         fingerprint: Fingerprint(sha256(der)),
         unknown_critical: unknown_critical.map(|present| present.oid.clone()).collect(),

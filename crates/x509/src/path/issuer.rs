@@ -78,30 +78,11 @@ impl<'a> Search<'a> {
         below: &Certificate,
         between: &[Certificate],
     ) -> Result<(), PathFault> {
-        let subject = || Named::of(issuer);
-        in_time(issuer, self.now)?;
-        understood(issuer)?;
-        if issuer.has_name_constraints() {
-            return Err(PathFault::NameConstraints { subject: subject() });
-        }
-        if !issuer.is_ca() {
-            return Err(PathFault::NotAnAuthority { subject: subject() });
-        }
-        // RFC 5280 §4.2.1.3: keyUsage must be there in an authority's certificate.
-        if issuer.key_usage().is_none_or(|usage| usage & KEY_CERT_SIGN == 0) {
-            return Err(PathFault::KeyUsage { subject: subject() });
-        }
+        may_issue(issuer, self.now, self.purpose)?;
         // RFC 5280 §6.1.4 (l): self-issued certificates, as in a key roll-over, do not count.
         let counted = between.iter().filter(|authority| !authority.is_self_issued()).count();
         if issuer.path_len().is_some_and(|most| u32::try_from(counted).unwrap_or(u32::MAX) > most) {
-            return Err(PathFault::PathLength { subject: subject() });
-        }
-        let wide_enough = issuer.extended_key_usages().is_none_or(|usages| {
-            usages.contains(&self.purpose.usage())
-                || usages.iter().any(|usage| usage.oid() == ANY_EXTENDED_KEY_USAGE)
-        });
-        if !wide_enough {
-            return Err(PathFault::NotAuthorised { subject: subject(), purpose: self.purpose });
+            return Err(PathFault::PathLength { subject: Named::of(issuer) });
         }
         self.signatures_left = self.signatures_left.checked_sub(1).ok_or(PathFault::BudgetExhausted)?;
         issuer
@@ -109,6 +90,31 @@ impl<'a> Search<'a> {
             .verify(below.signature_algorithm(), below.tbs_der(), below.signature())
             .map_err(|_| PathFault::BadSignature { subject: Named::of(below) })
     }
+}
+
+/// What an authority's own certificate must allow, wherever on a path it stands.
+pub(super) fn may_issue(issuer: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(), PathFault> {
+    let subject = || Named::of(issuer);
+    in_time(issuer, now)?;
+    understood(issuer)?;
+    if issuer.has_name_constraints() {
+        return Err(PathFault::NameConstraints { subject: subject() });
+    }
+    if !issuer.is_ca() {
+        return Err(PathFault::NotAnAuthority { subject: subject() });
+    }
+    // RFC 5280 §4.2.1.3: keyUsage must be there in an authority's certificate.
+    let may_sign = issuer.key_usage().map_or(purpose.trusts_silence(), |usage| usage & KEY_CERT_SIGN != 0);
+    if !may_sign {
+        return Err(PathFault::KeyUsage { subject: subject() });
+    }
+    let wide_enough = issuer.extended_key_usages().is_none_or(|usages| {
+        usages.contains(&purpose.usage()) || usages.iter().any(|usage| usage.oid() == ANY_EXTENDED_KEY_USAGE)
+    });
+    if !wide_enough {
+        return Err(PathFault::NotAuthorised { subject: subject(), purpose });
+    }
+    Ok(())
 }
 
 /// Names as raw bytes (case folding has fooled others), and the key identifier exactly, where one is named.

@@ -271,6 +271,111 @@ fn two_authorities_that_certify_each_other_are_no_path() {
 }
 
 #[test]
+fn an_ended_leaf_may_ask_for_a_successor_and_for_nothing_else() {
+    type Row<'a> = (&'a str, Change, Change, &'a str, &'a str);
+    let rows: &[Row<'_>] = &[
+        ("valid", same, same, "ok", "ok"),
+        ("ended", |f| f.change(|f| f.not_after = time(NOW_S - 1)), same, "path-expired", "ok"),
+        (
+            "not begun",
+            |f| f.change(|f| f.not_before = time(NOW_S + 1)),
+            same,
+            "path-not-yet-valid",
+            "path-not-yet-valid",
+        ),
+        (
+            "its issuer ended",
+            same,
+            |f| f.change(|f| f.not_after = time(NOW_S - 1)),
+            "path-expired",
+            "path-expired",
+        ),
+        ("no usage", |f| f.without(EXTENDED_KEY_USAGE), same, "path-not-authorised", "path-not-authorised"),
+    ];
+    let root = root("root");
+    for (name, leaf, issuer, client, renewal) in rows {
+        let issuing = root.authority("issuing", issuer);
+        let leaf = issuing.device("a", leaf);
+        let found = |purpose| {
+            code(validate(
+                &leaf,
+                &[],
+                &[issuing.certificate.clone(), root.certificate.clone()],
+                now(),
+                purpose,
+            ))
+        };
+        assert_eq!((found(Purpose::Client), found(Purpose::Renewal)), (*client, *renewal), "{name}");
+    }
+}
+
+#[test]
+fn a_makers_certificate_is_read_as_rfc_5280_stands() {
+    let last_second = touchmark_identity::Timestamp::MAX.unix_s();
+    let for_ever: Change = |f| f.change(|f| f.not_after = time(touchmark_identity::Timestamp::MAX.unix_s()));
+    let rows: Vec<(&str, Change, Change, &str)> = vec![
+        ("as ours", same, same, "ok"),
+        ("without an end", for_ever, same, "ok"),
+        ("no extKeyUsage", |f| f.without(EXTENDED_KEY_USAGE), same, "ok"),
+        ("no usages at all", |f| f.without(EXTENDED_KEY_USAGE).without(KEY_USAGE), same, "ok"),
+        ("no subjectAltName", |f| f.without(SUBJECT_ALT_NAME), same, "ok"),
+        (
+            "another purpose",
+            |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH])),
+            same,
+            "path-not-authorised",
+        ),
+        (
+            "any purpose",
+            |f| f.with(EXTENDED_KEY_USAGE, false, usages(&["2.5.29.37.0"])),
+            same,
+            "path-not-authorised",
+        ),
+        (
+            "for encipherment only",
+            |f| f.with(KEY_USAGE, true, key_usage(0b0010_0000)),
+            same,
+            "path-key-usage",
+        ),
+        ("ended", |f| f.change(|f| f.not_after = time(NOW_S - 1)), same, "path-expired"),
+        (
+            "an authority",
+            |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None)),
+            same,
+            "path-leaf-is-authority",
+        ),
+        ("maker without keyUsage", same, |f| f.without(KEY_USAGE), "ok"),
+        ("maker that signs CRLs only", same, |f| f.with(KEY_USAGE, true, key_usage(0b10)), "path-key-usage"),
+        ("maker without basicConstraints", same, |f| f.without(BASIC_CONSTRAINTS), "path-not-an-authority"),
+        ("maker that ended", same, |f| f.change(|f| f.not_after = time(NOW_S - 1)), "path-expired"),
+    ];
+    let root = root("maker");
+    for (name, leaf, issuer, expected) in rows {
+        let issuing = root.authority("maker's factory", issuer);
+        let leaf = issuing.device("a", leaf);
+        assert_eq!(leaf.validity().not_after().unix_s() == last_second, name == "without an end", "{name}");
+        let found = |presented: &[&Party], anchor: &Party| {
+            let presented: Vec<_> = presented.iter().map(|party| party.certificate.clone()).collect();
+            code(validate(&leaf, &presented, core::slice::from_ref(&anchor.certificate), now(), Purpose::Initial))
+        };
+        assert_eq!(found(&[&issuing], &root), expected, "presented: {name}");
+        assert_eq!(found(&[], &issuing), expected, "anchor: {name}");
+        if name.starts_with("maker") {
+            let asked_before = may_anchor(&issuing.certificate, now(), Purpose::Initial);
+            assert_eq!(
+                asked_before.map_or_else(|fault| fault.code(), |()| "ok"),
+                expected,
+                "registered: {name}"
+            );
+        }
+    }
+    assert_eq!(may_anchor(&root.certificate, now(), Purpose::Initial), Ok(()));
+    let another = Forged::root("maker", root.key.public_key()).signed_by(&key());
+    let refused = may_anchor(&another, now(), Purpose::Initial);
+    assert_eq!(refused.err().map(|fault| fault.code()), Some("path-signature"), "not its own issuer");
+}
+
+#[test]
 fn a_purpose_is_the_callers() {
     let root = root("root");
     let server = root.device("gateway", |f| f.with(EXTENDED_KEY_USAGE, false, usages(&[SERVER_AUTH])));

@@ -25,6 +25,23 @@ fn plain(url: &str) -> HttpClient {
     HttpClient::new(url.parse().unwrap(), None).unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_makers_device_is_told_that_it_must_enrol() {
+    let lab = Lab::new();
+    let maker = Lab::maker("maker", None);
+    lab.publish(vec![lab.anchors(Some(&maker))]);
+    let gateway = gateway(&lab, |_| {}).await;
+    let mut http = client(&lab, &lab.initial("pump-01", &maker), &gateway);
+    for path in ["/publish/plant/pump-01/t", "/updates/x200/fw.bin"] {
+        let method = if path.starts_with("/publish") { Method::POST } else { Method::GET };
+        let answer = http.request(method, path, &[], "21.5").await.unwrap();
+        let problem: touchmark_api::Problem = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((problem.status, problem.code.as_str()), (403, "initial-identity"), "{path}");
+    }
+    let told = lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::InitialIdentity)).await;
+    assert!(told.certificate().is_some());
+}
+
 /// Sends raw octets over TLS and reads to the end.
 async fn raw(lab: &Lab, holder: &Holder, gateway: &Gateway, request: &str) -> String {
     let address = gateway.ready().http.strip_prefix("https://").unwrap();

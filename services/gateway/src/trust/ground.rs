@@ -14,6 +14,8 @@ pub(crate) struct Ground {
     pub(crate) trust_domain: TrustDomain,
     pub(crate) roots: Vec<Certificate>,
     pub(crate) issuing: Vec<Issuing>,
+    /// Where initial certificates come from: known for what they are, so that their holders are told.
+    pub(crate) makers: Vec<Maker>,
     /// `None` when there is none, or when it does not compile: then nothing is permitted.
     pub(crate) policy: Option<Arc<CompiledPolicy>>,
     anchors: Vec<Anchor>,
@@ -21,6 +23,12 @@ pub(crate) struct Ground {
 
 /// An authority that issues certificates of this environment.
 pub(crate) struct Issuing {
+    pub(crate) version: AuthorityVersionId,
+    pub(crate) certificate: Certificate,
+}
+
+/// A maker, and the anchor of its initial certificates.
+pub(crate) struct Maker {
     pub(crate) version: AuthorityVersionId,
     pub(crate) certificate: Certificate,
 }
@@ -55,7 +63,7 @@ impl Ground {
             None => 0,
         };
         let policy = policy.and_then(|bundle| compiled(bundle, old));
-        let (mut roots, mut issuing) = (Vec::new(), Vec::new());
+        let (mut roots, mut issuing, mut makers) = (Vec::new(), Vec::new(), Vec::new());
         for anchor in &anchors {
             let certificate = match Certificate::from_der(&anchor.certificate_der) {
                 Ok(certificate) => certificate,
@@ -69,9 +77,10 @@ impl Ground {
                 AnchorRole::Issuing => {
                     issuing.push(Issuing { version: anchor.authority_version, certificate });
                 }
+                AnchorRole::Maker => makers.push(Maker { version: anchor.authority_version, certificate }),
             }
         }
-        Self { generation, trust_domain, roots, issuing, policy, anchors }
+        Self { generation, trust_domain, roots, issuing, makers, policy, anchors }
     }
 
     /// The authority that has this certificate.

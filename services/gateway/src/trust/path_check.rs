@@ -1,18 +1,19 @@
 //! The judgement inside the handshake: is there a path from this leaf to a root of the feed, now, for a client?
 //!
-//! In: the leaf as sent. Out: a [`PathIdentity`], or a refusal that becomes a TLS alert and a counter.
+//! In: the chain as sent. Out: a [`PathIdentity`], or a refusal that becomes a TLS alert and a counter. A chain to a
+//! maker's anchor is known, too, so that its holder can be told.
 //! Whether the peer is revoked, a device, or permitted is said after the handshake, in words.
 
 use super::{Ground, Trust};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::Arc;
 use touchmark_identity::{
-    AuthorityVersionId, Fingerprint, SerialNumber, SpiffeId, SpkiHash, Timestamp, Validity,
+    AuthorityVersionId, Fingerprint, PathKind, SerialNumber, SpiffeId, SpkiHash, Timestamp, Validity,
 };
 use touchmark_listen::{PathCheck, PathRefusal};
 use touchmark_policy::DenyReason;
 use touchmark_x509::Certificate;
-use touchmark_x509::path::{PathFault, Purpose, VerifiedPath, validate};
+use touchmark_x509::path::{PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate};
 
 /// What a verified path says about the one at its end. Made from a [`VerifiedPath`] only.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct PathIdentity {
     /// When every certificate of the path is valid.
     valid: (Timestamp, Timestamp),
     scope: Box<[String]>,
+    /// It is a maker's device with the certificate that it was made with, and `id` only says which one in the log.
+    initial: bool,
 }
 
 impl PathIdentity {
@@ -37,10 +40,33 @@ impl PathIdentity {
         if id.trust_domain != ground.trust_domain {
             return Err(DenyReason::WrongEnvironment);
         }
+        Ok(Self::at_the_end_of(path, issuer, authority_version, id))
+    }
+
+    /// A maker's device: nothing in its certificate is a name of ours, so it gets one that says so.
+    fn initial(path: &VerifiedPath, maker: AuthorityVersionId, ground: &Ground) -> Result<Self, DenyReason> {
+        let fingerprint = path.leaf().fingerprint().to_string();
+        let name = format!("initial-{}", fingerprint.get(..16).unwrap_or(&fingerprint));
+        let id = SpiffeId {
+            trust_domain: ground.trust_domain.clone(),
+            kind: PathKind::Device,
+            name: name.parse().map_err(|_| DenyReason::BadPath)?,
+        };
+        let identity = Self::at_the_end_of(path, path.issuer().fingerprint(), maker, id);
+        Ok(Self { initial: true, scope: Box::default(), ..identity })
+    }
+
+    fn at_the_end_of(
+        path: &VerifiedPath,
+        issuer: Fingerprint,
+        authority_version: AuthorityVersionId,
+        id: SpiffeId,
+    ) -> Self {
+        let leaf = path.leaf();
         let span = |pick: fn(Validity) -> Timestamp| path.chain().iter().map(move |c| pick(c.validity()));
         let from = span(Validity::not_before).max().unwrap_or(Timestamp::MAX);
         let until = span(Validity::not_after).min().unwrap_or(Timestamp::from_unix_ms(0));
-        Ok(Self {
+        Self {
             fingerprint: leaf.fingerprint(),
             issuer,
             authority_version,
@@ -50,7 +76,13 @@ impl PathIdentity {
             not_after: until,
             valid: (from, until),
             scope: leaf.scope().into(),
-        })
+            initial: false,
+        }
+    }
+
+    /// Whether it is a maker's device, which may enrol elsewhere and do nothing here.
+    pub(crate) fn is_initial(&self) -> bool {
+        self.initial
     }
 
     /// The certificate.
@@ -103,12 +135,41 @@ impl PathIdentity {
 pub(crate) struct DevicePaths(pub(crate) Arc<Trust>);
 
 impl PathCheck for DevicePaths {
-    fn check(&self, leaf: &[u8], _sent_along: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
-        self.0.identity_of(leaf, now).map(drop).map_err(|reason| PathRefusal { code: reason.code() })
+    fn check(&self, leaf: &[u8], sent_along: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
+        self.0.known(leaf, sent_along, now).map(drop).map_err(|reason| PathRefusal { code: reason.code() })
     }
 }
 
 impl Trust {
+    /// Who finishes a handshake: an identity of ours, or a maker's device, which is then told that it must enrol.
+    pub(crate) fn known(
+        &self,
+        leaf: &[u8],
+        sent_along: &[impl AsRef<[u8]>],
+        now: Timestamp,
+    ) -> Result<Arc<PathIdentity>, DenyReason> {
+        let refused = match self.identity_of(leaf, now) {
+            Ok(identity) => return Ok(identity),
+            Err(reason) => reason,
+        };
+        self.initial(leaf, sent_along, now).map(Arc::new).ok_or(refused)
+    }
+
+    /// Never cached: what is kept is kept for those who may come in.
+    fn initial(&self, leaf: &[u8], sent_along: &[impl AsRef<[u8]>], now: Timestamp) -> Option<PathIdentity> {
+        let ground = self.ground.load_full().filter(|ground| !ground.makers.is_empty())?;
+        let leaf = Certificate::from_der(leaf).ok()?;
+        if sent_along.len() > PRESENTED_MAX {
+            return None;
+        }
+        let presented = sent_along.iter().map(|der| Certificate::from_der(der.as_ref()));
+        let presented: Vec<_> = presented.collect::<Result<_, _>>().ok()?;
+        let anchors: Vec<_> = ground.makers.iter().map(|maker| maker.certificate.clone()).collect();
+        let path = validate(&leaf, &presented, &anchors, now, Purpose::Initial).ok()?;
+        let maker = ground.makers.iter().find(|maker| maker.certificate == *path.anchor())?;
+        PathIdentity::initial(&path, maker.version, &ground).ok()
+    }
+
     /// The identity at the end of a verified path, from the cache or from a check.
     pub(crate) fn identity_of(&self, leaf: &[u8], now: Timestamp) -> Result<Arc<PathIdentity>, DenyReason> {
         let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;

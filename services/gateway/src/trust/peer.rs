@@ -69,6 +69,9 @@ impl Trust {
         now: Timestamp,
     ) -> Result<TrustedPeer, DenyReason> {
         let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
+        if identity.is_initial() {
+            return Err(DenyReason::InitialIdentity);
+        }
         let id = identity.id();
         if id.trust_domain != ground.trust_domain {
             return Err(DenyReason::WrongEnvironment);

@@ -79,6 +79,51 @@ fn other_anchors_empty_the_cache_and_end_the_old_authoritys_paths() {
     assert_eq!(trust.cached_paths(), 1, "only the new authority's");
 }
 
+/// R6, R15: who made a device grants nothing.
+#[test]
+fn a_makers_device_is_known_for_what_it_is_and_let_in_nowhere() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::LifeSafety);
+    let maker = Lab::maker("maker", None);
+    let factory = Lab::maker("factory", Some(&maker));
+    let ours = lab.device("pump-01");
+    let (direct, below) = (lab.initial("pump-01", &maker), lab.initial("pump-01", &factory));
+    let intermediate = [factory.certificate.der()];
+    let known = |holder: &Holder, sent_along: &[&[u8]]| {
+        let found = trust.known(holder.certificate.der(), sent_along, lab.now());
+        found.map(|identity| (identity.is_initial(), identity.id().name.as_str() == "pump-01"))
+    };
+    assert_eq!(known(&direct, &[]), Err(DenyReason::UnknownIssuer), "no maker is registered");
+
+    trust.fold(&lab.publish(vec![lab.anchors(Some(&maker))]), None, lab.now()).unwrap();
+    let (operational, initial) = (Ok((false, true)), Ok((true, false)));
+    let rows: &[(&str, &Holder, &[&[u8]], _)] = &[
+        ("ours", &ours, &[], operational),
+        ("the maker's", &direct, &[], initial),
+        ("of a factory that is shown", &below, &intermediate, initial),
+        ("of a factory that is not shown", &below, &[], Err(DenyReason::UnknownIssuer)),
+    ];
+    for (name, holder, sent_along, expected) in rows {
+        assert_eq!(known(holder, sent_along), *expected, "{name}");
+    }
+    for holder in [&direct, &below] {
+        let found = trust.known(holder.certificate.der(), &intermediate, lab.now()).unwrap();
+        assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::InitialIdentity));
+        assert_eq!(trust.review(&found, lab.now()).err(), Some(DenyReason::InitialIdentity));
+        assert_eq!(
+            trust.identity_of(holder.certificate.der(), lab.now()).err(),
+            Some(DenyReason::UnknownIssuer)
+        );
+    }
+    assert_eq!(trust.cached_paths(), 1, "only ours");
+
+    let found = trust.known(direct.certificate.der(), &intermediate[..0], lab.now()).unwrap();
+    trust.fold(&lab.publish(vec![lab.anchors(None)]), None, lab.now()).unwrap();
+    assert_eq!(known(&direct, &[]), Err(DenyReason::UnknownIssuer), "withdrawn");
+    assert_eq!(trust.admit(&found, lab.now()).err(), Some(DenyReason::InitialIdentity));
+    assert_eq!(known(&ours, &[]), Ok((false, true)));
+}
+
 #[test]
 fn the_cache_is_bounded() {
     let cache = super::cache::PathCache::default();

@@ -104,6 +104,30 @@ async fn a_valid_path_that_may_not_is_told_why_and_recorded_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_makers_device_is_told_that_it_must_enrol() {
+    let lab = Lab::new();
+    let maker = Lab::maker("maker", None);
+    lab.publish(vec![lab.anchors(Some(&maker))]);
+    let running = lab.run(None);
+    let device = lab.initial("pump-01", &maker);
+    for (version, expected) in [(V5, 0x87), (V311, 0x05)] {
+        let mut client = Client::dial(&lab, &device, running.address, version).await;
+        let (code, says) = client.connack(&connect(version, "pump-01")).await;
+        assert_eq!(code, expected, "{version}");
+        assert!(version == V311 || says.starts_with("initial-identity"), "{says}");
+        assert!(client.next().await.is_none(), "closed");
+    }
+    let fingerprint = device.certificate.fingerprint();
+    let told = lab.logged(|d| d.certificate() == Some(fingerprint)).await;
+    assert_eq!(told.verdict, Verdict::Deny(DenyReason::InitialIdentity));
+    assert!(
+        told.device().is_some_and(|name| name.as_str().starts_with("initial-")),
+        "under no device's name"
+    );
+    assert!(running.sessions.all().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connect_that_is_none_is_recorded_by_name() {
     let lab = Lab::new();
     let running = lab.run(None);
