@@ -101,6 +101,9 @@ fn x509() {
     put("certificate", "issuing", lettered(b'a', issuing.der()));
     put("certificate", "leaf", lettered(b'a', leaf.der()));
     put("certificate", "leaf-p256", lettered(b'a', golden("x509/tests/golden/leaf-placeholder.hex")));
+    let initial = include_str!("../../crates/ra/tests/makers/acme-sn-1.pem");
+    let initial = Certificate::from_pem_many(initial).expect("a maker's certificate");
+    put("certificate", "initial", lettered(b'a', initial[0].der()));
     put("certificate", "pem", lettered(b'b', leaf.to_pem() + "text between\n" + &issuing.to_pem()));
     for name in ["crl-empty", "crl-seven-reasons"] {
         put("crl", name, golden(&format!("x509/tests/golden/{name}.hex")));

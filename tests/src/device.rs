@@ -3,7 +3,7 @@
 use crate::lab::Lab;
 use touchmark_api::Token;
 use touchmark_dial::{
-    BaseUrl, BlockingHttp, ClientTls, DialFault, HttpClient, Request, Response, TlsVersions,
+    BaseUrl, BlockingHttp, ClientIdentity, ClientTls, DialFault, HttpClient, Request, Response, TlsVersions,
 };
 use touchmark_enrol::est::{EstPost, choose, enrol_request, parse_certs_response};
 use touchmark_identity::{EnvironmentName, Secret};
@@ -72,6 +72,12 @@ impl Enrolment {
         Self { path, headers, body }
     }
 
+    /// Any post to EST.
+    pub(crate) fn raw(path: String, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Self {
+        let headers = headers.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+        Self { path, headers, body }
+    }
+
     /// With another body.
     pub fn body(self, body: Vec<u8>) -> Self {
         Self { body, ..self }
@@ -131,8 +137,17 @@ pub(crate) fn chain(key: &Key, body: &[u8]) -> Vec<Certificate> {
 }
 
 pub(crate) fn est_client(lab: &Lab) -> HttpClient {
+    est_client_as(lab, None)
+}
+
+/// Shows a certificate, if there is one.
+pub(crate) fn est_client_as(lab: &Lab, holder: Option<(&Key, &[Certificate])>) -> HttpClient {
     let anchors = std::fs::read(lab.anchors()).unwrap();
-    let tls = ClientTls::from_pem(&anchors, None, TlsVersions::Tls13).unwrap();
+    let identity = holder.map(|(key, chain)| {
+        let chain = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+        ClientIdentity::from_der(chain, key.pkcs8())
+    });
+    let tls = ClientTls::from_pem(&anchors, identity, TlsVersions::Tls13).unwrap();
     let base: BaseUrl = lab.est().parse().unwrap();
     HttpClient::new(base, Some(tls)).unwrap()
 }

@@ -24,12 +24,30 @@ pub fn leaves(log: &Path) -> Vec<Vec<u8>> {
 
 /// Waits until the signed log counts a refusal of this cause and code.
 pub fn refusal_is_recorded(lab: &Lab, cause: &str, code: &str) {
+    is_recorded(
+        lab,
+        cause,
+        code,
+        |event| matches!(event, Event::Refused(refused) if refused.code == code && refused.count > 0),
+    );
+}
+
+/// Waits until the signed log counts a renewal of this code that a device was refused, in its own history.
+pub fn renewal_refusal_is_recorded(lab: &Lab, code: &str) {
+    is_recorded(
+        lab,
+        "est/simplereenroll",
+        code,
+        |event| matches!(event, Event::RenewalRefused(refused) if refused.code == code && refused.count > 0),
+    );
+}
+
+fn is_recorded(lab: &Lab, cause: &str, code: &str, is_it: impl Fn(&Event) -> bool) {
     until(&format!("the journal to count `{code}` at {cause}"), || {
         let leaves = leaves(&lab.data().join("log"));
         let found = (0..).zip(&leaves).any(|(seq, leaf)| {
             let entry = Entry::read(seq, leaf, None).unwrap();
-            matches!(&entry.event, Event::Refused(refused) if refused.code == code && refused.count > 0)
-                && entry.envelope.cause == cause
+            is_it(&entry.event) && entry.envelope.cause == cause
         });
         found.then_some(())
     });

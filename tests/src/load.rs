@@ -1,10 +1,11 @@
 //! Many enrolments at once, over few connections that are kept.
 
 use crate::device::{Enrolment, est_client};
+use crate::holder::Holder;
 use crate::lab::Lab;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use touchmark_dial::DialFault;
+use touchmark_dial::{DialFault, HttpClient};
 use touchmark_enrol::est::parse_certs_response;
 use touchmark_identity::Fingerprint;
 
@@ -53,13 +54,22 @@ impl Outcome {
 
 /// Sends every enrolment once, `at_once` of them at a time. Outcomes are in the order of the shots.
 pub fn storm(lab: &Lab, shots: Vec<Shot>, at_once: usize) -> Vec<Outcome> {
+    storm_of(|| est_client(lab), shots, at_once)
+}
+
+/// The same, with a certificate.
+pub fn storm_as(lab: &Lab, holder: &Holder, shots: Vec<Shot>, at_once: usize) -> Vec<Outcome> {
+    storm_of(|| holder.client(lab), shots, at_once)
+}
+
+fn storm_of(client: impl Fn() -> HttpClient, shots: Vec<Shot>, at_once: usize) -> Vec<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let shots = Arc::new(shots);
     let next = Arc::new(AtomicUsize::new(0));
     let mut outcomes = vec![Outcome::Silence; shots.len()];
     let mut gunners = tokio::task::JoinSet::new();
     for _ in 0..at_once {
-        let (shots, next, mut client) = (Arc::clone(&shots), Arc::clone(&next), est_client(lab));
+        let (shots, next, mut client) = (Arc::clone(&shots), Arc::clone(&next), client());
         gunners.spawn_on(
             async move {
                 let mut heard = Vec::new();

@@ -66,8 +66,13 @@ impl Operator {
 
     /// Makes an environment with certificates that live so long.
     pub fn environment(&mut self, name: &str, device_lifetime_s: Option<u64>) -> Environment {
-        let order = EnvironmentOrder { name: name.into(), trust_domain: None, device_lifetime_s };
+        let order = EnvironmentOrder { name: name.into(), device_lifetime_s, ..EnvironmentOrder::default() };
         self.http.post_json("/v1/environments", &order).unwrap()
+    }
+
+    /// Makes an environment.
+    pub fn environment_like(&mut self, order: &EnvironmentOrder) -> Environment {
+        self.http.post_json("/v1/environments", order).unwrap()
     }
 
     /// `revoke`, `quarantine`, `release`, `ban`.

@@ -92,8 +92,7 @@ fn each_role_may_do_exactly_its_own() {
     ];
     let dry = serde_json::to_string(&Containment { dry_run: true, ..Containment::default() }).unwrap();
     let policy = PolicyDocument { files: Vec::new(), topics: String::new(), dry_run: true };
-    let environment =
-        |n: usize| EnvironmentOrder { name: format!("env-{n}"), trust_domain: None, device_lifetime_s: None };
+    let environment = |n: usize| EnvironmentOrder { name: format!("env-{n}"), ..EnvironmentOrder::default() };
     let post = |path: &str, body: String| Request::post(path, "application/json", body).unwrap();
     type Act<'a> = &'a dyn Fn(usize) -> Request;
     let rows: &[(&str, Act, [bool; 4])] = &[

@@ -50,6 +50,35 @@ pub struct Device {
     pub standing_until: Option<String>,
     /// Since when it is known.
     pub registered_at: String,
+    /// How its renewals went; absent in listings, and before the first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewals: Option<Renewals>,
+}
+
+/// How a device's renewals went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewals {
+    /// Successors that it was granted.
+    pub renewals: u64,
+    /// Attempts that were refused.
+    pub refused: u64,
+    /// Refused attempts since the last successor.
+    pub refused_since: u64,
+    /// The last attempt of either kind.
+    pub last_at: String,
+    /// How it ended: `renewed`, the code of the refusal, or `no data` before any attempt.
+    pub last_outcome: String,
+    /// Seconds of life that were left at the last successor; negative past the end.
+    pub last_lead_s: Option<i64>,
+    /// The least of all.
+    pub least_lead_s: Option<i64>,
+    /// Who set the last one going: `automatic`, `manual`, `unknown`, or `no data`.
+    pub last_manner: String,
+    /// Times that a clone was suspected.
+    pub clone_alarms: u64,
+    /// The last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clone_alarm_at: Option<String>,
 }
 
 /// A certificate.

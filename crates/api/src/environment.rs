@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/environments`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentOrder {
     /// Its name.
@@ -14,6 +14,15 @@ pub struct EnvironmentOrder {
     /// Seconds that a device certificate lives; 30 days by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_lifetime_s: Option<u64>,
+    /// Seconds past its end during which a device certificate may still be renewed; a third of its life by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_renewal_grace_s: Option<u64>,
+    /// What a suspected clone of a device leads to: `alarm` (default) or `quarantine`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_clone: Option<String>,
+    /// Whether a superseded device certificate is revoked, and so listed, once its overlap is over.
+    #[serde(default)]
+    pub revoke_superseded: bool,
 }
 
 /// An environment.
@@ -50,4 +59,10 @@ pub struct Profile {
     pub lifetime_s: u64,
     /// Seconds of overlap after a successor is confirmed.
     pub overlap_s: u64,
+    /// Seconds past its end during which a certificate may still be renewed.
+    pub grace_s: u64,
+    /// What a suspected clone leads to: `alarm` or `quarantine`.
+    pub on_clone: String,
+    /// Whether what is superseded is revoked once its overlap is over.
+    pub revoke_superseded: bool,
 }

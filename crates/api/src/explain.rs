@@ -1,7 +1,7 @@
 //! The four questions: which device holds which certificate, where is it used, who can revoke it, what
 //! happens when it expires.
 
-use crate::device::{Certificate, Device, History};
+use crate::device::{Certificate, Device, History, Renewals};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/explain/{id}`.
@@ -19,6 +19,9 @@ pub struct Explanation {
     pub who_can_revoke: Answer<Vec<Revoker>>,
     /// What happens when the newest live one expires, or `no data`.
     pub on_expiry: Answer<OnExpiry>,
+    /// How its renewals went, or `no data`.
+    #[serde(default = "Answer::no_data")]
+    pub renewals: Answer<Renewals>,
     /// What happened, newest first.
     pub history: Vec<History>,
     /// The decision that was asked for, if the identifier was one.
@@ -84,7 +87,7 @@ pub struct OnExpiry {
     pub chain_not_after: String,
     /// Seconds from now; negative when past.
     pub in_s: i64,
-    /// `refused`: nothing renews it by itself, connections are refused from then on.
+    /// `refused`: connections are refused from then on; whether something renews it by itself is said, too.
     pub effect: String,
     /// What the device can no longer do.
     pub actions_lost: Vec<String>,

@@ -8,6 +8,7 @@ mod device;
 mod environment;
 mod explain;
 mod feed;
+mod maker;
 mod policy;
 mod problem;
 mod ready;
@@ -16,14 +17,16 @@ mod token;
 pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
 pub use device::{
     Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, GatewayApplied, History, Page,
+    Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
 pub use explain::{Answer, Candidate, Explanation, OnExpiry, Revoker, Sighting};
 pub use feed::{FeedAcknowledgement, FeedQuery, GatewayRegistration};
+pub use maker::{HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
 pub use policy::{Policy, PolicyDocument};
 pub use problem::Problem;
 pub use ready::{LogAddress, Pids, Ready};
-pub use token::{Token, TokenOrder};
+pub use token::{Token, TokenInfo, TokenOrder, TokenQuery};
 
 /// What stands where a question has no answer.
 pub const NO_DATA: &str = "no data";

@@ -53,3 +53,45 @@ impl core::fmt::Debug for Token {
         f.debug_struct("Token").field("token", &self.token).finish_non_exhaustive()
     }
 }
+
+/// `GET /v1/tokens`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenQuery {
+    /// Where they are good.
+    pub environment: String,
+    /// Made before this one (`tok_...`, from `next`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most this many (1..=1000, 100 by default).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// A token as it stands; its password is not kept. Also the answer to `POST /v1/tokens/{id}/void`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// `tok_...`.
+    pub token: String,
+    /// Where it is good.
+    pub environment: String,
+    /// `device`, `service` or `operator`.
+    pub kind: String,
+    /// The name that it lets in, or `PREFIX*`; `no data` once erased.
+    pub subject: String,
+    /// Uses made.
+    pub uses: u32,
+    /// Uses allowed.
+    pub uses_max: u32,
+    /// `usable`, `used`, `expired` or `void`.
+    pub state: String,
+    /// Last moment of use.
+    pub expires: String,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: String,
+    /// Model that a device gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}

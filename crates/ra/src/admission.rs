@@ -3,6 +3,7 @@
 //! In: an [`EnrolmentRequest`] whose proof of possession is checked, and the rows it concerns.
 //! Out: an order for the CA with what must hold and be recorded beside it, or a [`Refusal`].
 
+use crate::holder::device_actor;
 use crate::refusal::Refusal;
 use std::net::IpAddr;
 use touchmark_ca::{IssuanceOrder, OrderParts};
@@ -253,14 +254,9 @@ fn subject(
     }
 }
 
-/// Leaves stay readable for ever, so a device acts in them under its opaque identifier, not its name.
-fn device_actor(device: DeviceId, name: &Name) -> Actor {
-    Actor::device(device.to_string().parse().unwrap_or_else(|_| name.clone()))
-}
-
 /// What the certificate carries for the gateway's policy. Every device keeps its key in software until
 /// evidence says otherwise.
-fn scope_strings(model: Option<&Name>) -> Vec<String> {
+pub(crate) fn scope_strings(model: Option<&Name>) -> Vec<String> {
     let mut strings = vec!["custody:software".to_owned()];
     strings.extend(model.map(|model| format!("model:{model}")));
     strings

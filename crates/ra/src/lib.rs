@@ -9,16 +9,29 @@ mod admission;
 mod certificate;
 mod confirmation;
 mod containment;
+mod holder;
+mod initial;
 mod mandate;
+mod pace;
 mod recovery;
 mod refusal;
+mod renewal;
+mod suspicion;
 mod token;
 
 pub use admission::{Admitted, EnrolmentFacts, admit};
 pub use certificate::revoke_certificate;
 pub use confirmation::{confirm, take_place};
 pub use containment::{ContainmentFault, ban, quarantine, release, revoke};
+pub use holder::{holder, holder_actor};
+pub use initial::{
+    HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, admit_initial,
+    register_hardware, register_maker, withdraw_maker,
+};
 pub use mandate::{Act, Mandate};
+pub use pace::{Pace, PlaceKey, Urgency};
 pub use recovery::burn;
 pub use refusal::Refusal;
-pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, create_token};
+pub use renewal::{Presented, RenewalTerms, admit_renewal};
+pub use suspicion::{revoke_superseded, suspect_clone};
+pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, create_token, void_token};

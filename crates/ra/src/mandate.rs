@@ -5,7 +5,7 @@ use touchmark_identity::Actor;
 /// What an operator may be allowed to do; the words are those of the operator policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Act {
-    /// Make a token, and so let a device, service or operator in.
+    /// Make a token, or register hardware, and so let a device, service or operator in.
     DeviceEnrol,
     /// Kill a device's certificates.
     DeviceRevoke,
@@ -19,6 +19,8 @@ pub enum Act {
     PolicyActivate,
     /// Create an environment.
     EnvironmentCreate,
+    /// Let a maker's initial certificates open enrolment, or end that.
+    MakerRegister,
 }
 
 /// Made from one permitted decision, spent on one command.

@@ -1,10 +1,12 @@
 //! Why the RA said no. Each variant names who must act, so the edge maps it without reading text.
 
-use touchmark_identity::{DeviceId, EnvironmentName, Name};
+use crate::initial::InitialRefusal;
+use core::time::Duration;
+use touchmark_identity::{CertificateId, DeviceId, EnvironmentName, Name, Timestamp};
 use touchmark_journal::Standing;
 use touchmark_x509::csr::CsrFault;
 
-/// A refused enrolment.
+/// A refused enrolment, renewal or confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The device must change its request; repeating it is pointless.
@@ -47,6 +49,49 @@ pub enum Refusal {
     /// The key is denied, or another identity holds it.
     #[error("this key cannot be used: it was revoked, or another identity holds it")]
     Key,
+    /// The certificate of the connection is none that we made.
+    #[error("this certificate is not in the inventory")]
+    CertificateUnknown,
+    /// The certificate belongs elsewhere.
+    #[error("the certificate is of environment `{certificate}`, the request is for `{asked}`")]
+    CertificateEnvironment {
+        /// Where the certificate is good.
+        certificate: EnvironmentName,
+        /// What the label named.
+        asked: EnvironmentName,
+    },
+    /// Another certificate took its place.
+    #[error("this certificate was replaced{}", if newer.is_some() { " by one whose key was proven" } else { "" })]
+    Superseded {
+        /// The proven one; with it this is a clone, or a device that fell back.
+        newer: Option<CertificateId>,
+    },
+    /// It is dead.
+    #[error("this certificate was revoked")]
+    Revoked,
+    /// Past its end.
+    #[error("this certificate ended at {not_after}")]
+    Expired {
+        /// Its last moment.
+        not_after: Timestamp,
+    },
+    /// Past its end and past the grace.
+    #[error("this certificate ended at {not_after}, and could be renewed for {} s after that", grace.as_secs())]
+    Late {
+        /// Its last moment.
+        not_after: Timestamp,
+        /// How long after it a renewal was possible.
+        grace: Duration,
+    },
+    /// The request brings a key that was in use before.
+    #[error("the request is for a key that this identity used before")]
+    SameKey,
+    /// A confirmation names another certificate than that of its connection.
+    #[error("only the certificate of this connection can be confirmed here")]
+    OtherCertificate,
+    /// A maker's certificate opened nothing.
+    #[error(transparent)]
+    Initial(#[from] InitialRefusal),
 }
 
 impl Refusal {
@@ -63,6 +108,15 @@ impl Refusal {
             Self::Standing { .. } => "device-quarantined",
             Self::DeviceExists { .. } => "device-exists",
             Self::Key => "key-not-usable",
+            Self::CertificateUnknown => "certificate-unknown",
+            Self::CertificateEnvironment { .. } => "certificate-environment",
+            Self::Superseded { .. } => "certificate-superseded",
+            Self::Revoked => "certificate-revoked",
+            Self::Expired { .. } => "certificate-expired",
+            Self::Late { .. } => "renewal-late",
+            Self::SameKey => "renewal-same-key",
+            Self::OtherCertificate => "confirm-other",
+            Self::Initial(refusal) => refusal.code(),
         }
     }
 
@@ -79,7 +133,20 @@ impl Refusal {
             Self::DeviceExists { .. } => {
                 "make a token for this device by name: touchmark token create --device NAME"
             }
-            Self::Key => "make a new key pair on the device and enrol with it",
+            Self::Key | Self::SameKey => "make a new key pair on the device and send a request for it",
+            Self::CertificateUnknown => "use the certificate that this authority issued",
+            Self::CertificateEnvironment { .. } => {
+                "leave the label out of the EST path, or name the certificate's own environment"
+            }
+            Self::Superseded { .. } => {
+                "use the newest certificate; if the device lost it: touchmark token create --device NAME"
+            }
+            Self::Revoked | Self::Late { .. } => {
+                "ask an operator for a new token: touchmark token create --device NAME"
+            }
+            Self::Expired { .. } => "renew it first: POST to simplereenroll with it",
+            Self::OtherCertificate => "connect with the certificate that is to be confirmed",
+            Self::Initial(refusal) => refusal.fix(),
         }
     }
 }

@@ -4,9 +4,10 @@ use crate::mandate::{Act, Mandate};
 use core::net::IpAddr;
 use core::time::Duration;
 use touchmark_identity::{Name, Timestamp, TokenId};
-use touchmark_inventory::{Command, Precondition};
+use touchmark_inventory::{Command, Precondition, TokenRow};
 use touchmark_journal::{
     Draft, Envelope, Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject,
+    TokenVoided,
 };
 
 /// A token that lies around is a hole: a week bounds what a forgotten one can do.
@@ -60,6 +61,30 @@ pub enum TokenFault {
     /// The mandate is for something else.
     #[error("the operator was permitted another act")]
     Mandate,
+    /// Nothing is left to take back.
+    #[error("the token is void already")]
+    Void,
+}
+
+/// The command that takes a token back. What was enrolled with it before stays.
+///
+/// # Errors
+/// [`TokenFault::Void`] when it is void already.
+pub fn void_token(mandate: Mandate, row: &TokenRow, now: Timestamp) -> Result<Command, TokenFault> {
+    if mandate.act() != Act::DeviceEnrol {
+        return Err(TokenFault::Mandate);
+    }
+    if row.void {
+        return Err(TokenFault::Void);
+    }
+    let envelope = Envelope {
+        scope: row.scope.clone(),
+        actor: mandate.actor().clone(),
+        cause: "api/tokens/void".into(),
+        at: now,
+    };
+    let event = Event::TokenVoided(TokenVoided { token: row.token });
+    Ok(Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] })
 }
 
 /// A name as TLS clients look it up (RFC 1123 §2.1, RFC 6125 §6.4.1). A last label of digits alone would be

@@ -10,6 +10,9 @@ use touchmark_api as api;
 fuzz_target!(|data: &[u8]| {
     // Orders and queries, which the authority reads.
     reads_back::<api::TokenOrder>(data);
+    reads_back::<api::MakerOrder>(data);
+    reads_back::<api::MakerWithdrawal>(data);
+    reads_back::<api::HardwareOrder>(data);
     reads_back::<api::EnvironmentOrder>(data);
     reads_back::<api::PolicyDocument>(data);
     reads_back::<api::Containment>(data);
@@ -33,6 +36,7 @@ fuzz_target!(|data: &[u8]| {
     reads_back::<api::Ready>(data);
     reads_back::<api::StatusReport>(data);
     reads_back::<api::Token>(data);
+    reads_back::<api::Maker>(data);
 });
 
 fn reads_back<T: DeserializeOwned + Serialize + PartialEq>(data: &[u8]) {

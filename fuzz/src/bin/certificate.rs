@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use touchmark_fuzz::{chosen, sha256};
 use touchmark_identity::Timestamp;
 use touchmark_x509::certificate::{CERTIFICATE_OCTETS_MAX, KEY_CERT_SIGN, PEM_CERTIFICATES_MAX};
+use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::lint::{Expectation, Kind, lint};
 use touchmark_x509::path::{Purpose, validate};
 use touchmark_x509::{Certificate, PublicKey};
@@ -32,6 +33,7 @@ fuzz_target!(|data: &[u8]| {
                 fields_are_parts_of_the_octets(&certificate, der);
                 pem_carries_it(&certificate);
                 no_path_without_a_signature(&certificate);
+                hardware_is_shown_as_it_is_registered(&certificate);
             }
         }
         (_, pem) => {
@@ -43,6 +45,14 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// What is read out of a maker's certificate is what an operator could have typed.
+fn hardware_is_shown_as_it_is_registered(certificate: &Certificate) {
+    if let Ok(id) = HardwareId::of(certificate) {
+        assert_eq!(id.as_str().parse(), Ok(id.clone()));
+        assert!(certificate.subject_serial_numbers().len() + certificate.hardware_serials().len() > 0);
+    }
+}
 
 fn holds(whole: &[u8], part: &[u8]) -> bool {
     whole.windows(part.len()).any(|window| window == part)
@@ -83,7 +93,7 @@ fn no_path_without_a_signature(certificate: &Certificate) {
     let [root, issuing, leaf] = &*LAB;
     let now = Timestamp::from_unix_s(NOW_S);
     let one = core::slice::from_ref::<Certificate>;
-    for purpose in [Purpose::Client, Purpose::Server] {
+    for purpose in [Purpose::Client, Purpose::Server, Purpose::Renewal, Purpose::Initial] {
         if let Ok(path) = validate(certificate, one(issuing), one(root), now, purpose) {
             assert_eq!(certificate.tbs_der(), leaf.tbs_der(), "a leaf that the authority never signed");
             assert_eq!((path.issuer(), path.anchor()), (issuing, root));

@@ -2,8 +2,9 @@
 //! the same road as every device: token, request, admission, plan, record, sign, record.
 
 use crate::config::AuthorityConfig;
-use crate::enrolment::{Enrolled, EnrolmentFault, Enrolments};
+use crate::enrolment::Enrolments;
 use crate::environments::bootstrap_actor;
+use crate::issuance::{Enrolled, EnrolmentFault};
 use crate::tokens::{NewTokenFault, Tokens};
 use std::time::Duration;
 use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_atomic};

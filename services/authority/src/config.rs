@@ -1,6 +1,7 @@
 //! What an operator decides about an authority, and where its files lie.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
@@ -25,6 +26,8 @@ pub struct AuthorityConfig {
     pub default_environment: EnvironmentName,
     /// Life of its device certificates.
     pub device_lifetime: Duration,
+    /// Certificates a second at most, of all environments together; sized by the cores when nothing is said.
+    pub enrolments_per_second: Option<NonZeroU32>,
 }
 
 impl AuthorityConfig {

@@ -4,19 +4,23 @@ use crate::archive::Witnessed;
 use crate::commit::Commits;
 use crate::feed::{Feeds, supersession};
 use crate::hierarchy::Hierarchy;
+use crate::issuance::{EnrolmentFault, certificates_of, recovery_actor};
+use crate::presented::{PresentedRows, Siblings};
 use std::sync::Arc;
 use std::time::Duration;
-use touchmark_identity::{Actor, EnvironmentName, Fingerprint};
-use touchmark_inventory::{CertificateRow, CertificateState, StoreFault};
+use touchmark_identity::{EnvironmentName, Fingerprint, Timestamp};
+use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_ra::confirm;
+use touchmark_ra::{confirm, holder, holder_actor};
 
 /// Before whom a key was proven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Proven<'a> {
     /// Before us: the handshake was our own.
     Here,
+    /// Before us, in a renewal that was allowed: perhaps past the certificate's end.
+    ForRenewal,
     /// Before a gateway, which wrote it down. Its word is good for devices of its own environment.
     AtGateway {
         /// The gateway's.
@@ -28,9 +32,11 @@ pub(crate) enum Proven<'a> {
 
 impl Proven<'_> {
     /// Whether this proof says anything about the certificate.
-    fn covers(self, row: &CertificateRow) -> bool {
+    pub(crate) fn covers(self, row: &CertificateRow, now: Timestamp) -> bool {
         match self {
-            Self::Here => true,
+            // One that is over may only be renewed: it must not take the place of one that is not.
+            Self::Here => row.validity.contains(now),
+            Self::ForRenewal => true,
             Self::AtGateway { environment, witnessed } => {
                 row.kind == IdentityKind::Operational
                     && row.scope.environment.as_ref() == Some(environment)
@@ -77,12 +83,12 @@ impl Confirmations {
             if row.state != CertificateState::Issued {
                 return Ok(());
             }
-            if !proven.covers(&row) {
+            if !proven.covers(&row, self.clock.now()) {
                 tracing::warn!(certificate = %row.certificate, ?proven, "a proof by somebody who has no say about it");
                 return Ok(());
             }
             let siblings = self.siblings(&row)?;
-            let (actor, overlap) = (self.actor(&row), self.overlap(&row));
+            let (actor, overlap) = (holder_actor(&row).unwrap_or_else(recovery_actor), self.overlap(&row));
             let Some(command) = confirm(actor, cause, &row, &siblings, overlap, self.clock.now()) else {
                 return Ok(());
             };
@@ -99,25 +105,36 @@ impl Confirmations {
         Ok(())
     }
 
-    fn siblings(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
-        let store = self.commits.store();
-        match (row.device, &row.identity) {
-            (Some(device), _) => store.certificates_of_device(device),
-            (None, Some(identity)) => store.certificates_of_party(row.kind, &identity.name),
-            (None, None) => Ok(Vec::new()),
+    /// The holder asks for it by name: the certificate of its connection, and no other.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`]: the RA's refusal, or the rows.
+    pub(crate) async fn confirm(
+        &self,
+        peer: &Fingerprint,
+        meant: Option<&Fingerprint>,
+        cause: &str,
+    ) -> Result<(), EnrolmentFault> {
+        let read =
+            || PresentedRows::read(&**self.commits.store(), &self.hierarchy, peer, Siblings::OfSuperseded);
+        read()?.presented()?.may_confirm(meant, self.clock.now())?;
+        self.proven(peer, Proven::Here, cause).await?;
+        let after = read()?;
+        after.presented()?.may_confirm(meant, self.clock.now())?;
+        match after.row.state {
+            CertificateState::Issued => {
+                let failed = Precondition::CertificateInState {
+                    certificate: after.row.certificate,
+                    state: CertificateState::Confirmed,
+                };
+                Err(StoreFault::from(Conflict { failed }).into())
+            }
+            _ => Ok(()),
         }
     }
 
-    fn actor(&self, row: &CertificateRow) -> Actor {
-        let name = row.device.map(|device| device.to_string()).and_then(|text| text.parse().ok());
-        match (name, &row.identity) {
-            (Some(name), _) => Actor::device(name),
-            (None, Some(identity)) if row.kind == IdentityKind::Operator => {
-                Actor::person(identity.name.clone())
-            }
-            (None, Some(identity)) => Actor::automation(identity.name.clone()),
-            (None, None) => crate::enrolment::recovery_actor(),
-        }
+    fn siblings(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
+        holder(row).map_or_else(|| Ok(Vec::new()), |holder| certificates_of(&**self.commits.store(), &holder))
     }
 
     fn overlap(&self, row: &CertificateRow) -> Duration {

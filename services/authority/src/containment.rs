@@ -11,9 +11,11 @@ use std::time::Duration;
 use touchmark_api::{ContainmentOutcome, GatewayApplied};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault};
-use touchmark_journal::{Event, Standing};
+use touchmark_journal::{Event, IdentityKind, Standing};
 use touchmark_listen::Clock;
-use touchmark_ra::{ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate};
+use touchmark_ra::{
+    ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate, revoke_superseded,
+};
 use touchmark_status::{Change as FeedChange, Position};
 
 /// A gateway that polled within this time is waited for; others are named as silent at once.
@@ -222,6 +224,35 @@ impl Containments {
         Ok(published?)
     }
 
+    /// Revokes what is superseded and past its overlap, in environments whose profiles ask for it.
+    ///
+    /// # Errors
+    /// [`ContainFault`]; the next turn goes on.
+    pub(crate) async fn revoke_superseded(&self) -> Result<(), ContainFault> {
+        let now = self.clock.now();
+        for trust in self.hierarchy.all() {
+            let asked: Vec<IdentityKind> =
+                trust.profiles.values().filter(|p| p.revoke_superseded).map(|p| p.profile.kind).collect();
+            if asked.is_empty() {
+                continue;
+            }
+            let environment = trust.environment.name.clone();
+            let mut rows = self.commits.store().superseded(&environment, now)?;
+            rows.retain(|row| asked.contains(&row.kind));
+            let Some((dead, command)) = revoke_superseded(&rows, now) else { continue };
+            let change = Change {
+                environment,
+                name: touchmark_api::NO_DATA.into(),
+                holder: None,
+                dead: dead.into_iter().cloned().collect(),
+                command,
+                rule: "profile/revoke-superseded".into(),
+            };
+            self.carry_out(change, false, Duration::ZERO).await?;
+        }
+        Ok(())
+    }
+
     /// Quarantines whose time is over end by themselves: the device's standing goes back to active.
     ///
     /// # Errors
@@ -262,3 +293,6 @@ fn killed_by(command: &Command, certificates: &[CertificateRow]) -> Vec<Certific
         |row: &&CertificateRow| named.contains(&row.certificate) && row.state != CertificateState::Revoked;
     certificates.iter().filter(dead).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ const OPERATOR_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
 /// Shortest life of a device certificate: below it, backdating and clocks leave too little.
 const DEVICE_LIFETIME_MIN: Duration = Duration::from_secs(30);
 const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(825 * 86_400);
+/// A device that slept for a year is as good as lost; what comes back later is enrolled anew.
+const GRACE_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The overlap after a successor is confirmed: a tenth of the life, at least five minutes.
 const OVERLAP_MIN: Duration = Duration::from_secs(300);
 
@@ -45,6 +47,9 @@ pub enum EnvironmentFault {
     /// Out of bounds.
     #[error("a device certificate lives from {} seconds to {} days", DEVICE_LIFETIME_MIN.as_secs(), DEVICE_LIFETIME_MAX.as_secs() / 86_400)]
     Lifetime,
+    /// Out of bounds.
+    #[error("a certificate can be renewed until {} days after its end at most", GRACE_MAX.as_secs() / 86_400)]
+    Grace,
     /// The mandate is for something else.
     #[error("the operator was permitted another act")]
     Mandate,
@@ -85,6 +90,25 @@ pub(crate) struct EnvironmentPlan {
     pub device_lifetime: Duration,
     /// Whether EST without a label means it.
     pub default: bool,
+    /// What its device certificates' successors follow.
+    pub successors: SuccessorPlan,
+}
+
+/// What an operator asked for about successors of device certificates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SuccessorPlan {
+    /// How long past its end a certificate may be renewed; a third of its life if nothing is said.
+    pub grace: Option<Duration>,
+    /// What a suspected clone leads to.
+    pub on_clone: CloneResponse,
+    /// Whether what is superseded is revoked once its overlap is over.
+    pub revoke_superseded: bool,
+}
+
+impl Default for SuccessorPlan {
+    fn default() -> Self {
+        Self { grace: None, on_clone: CloneResponse::Alarm, revoke_superseded: false }
+    }
 }
 
 /// The use case.
@@ -158,6 +182,9 @@ impl Environments {
         if !(DEVICE_LIFETIME_MIN..=DEVICE_LIFETIME_MAX).contains(&plan.device_lifetime) {
             return Err(EnvironmentFault::Lifetime);
         }
+        if plan.successors.grace.is_some_and(|grace| grace > GRACE_MAX) {
+            return Err(EnvironmentFault::Grace);
+        }
         let _one = self.creating.lock().await;
         self.check_free(plan)?;
         let (root, root_signer) = self.ensure_root().await?;
@@ -190,7 +217,7 @@ impl Environments {
                 crl_shards: 1,
             }),
         ];
-        events.extend(profiles(plan.device_lifetime, now));
+        events.extend(profiles(plan, now));
         events.push(starter_policy()?);
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(plan.name.clone()) };
         let envelope =
@@ -264,8 +291,8 @@ pub(crate) fn bootstrap_actor() -> Actor {
     Actor::automation("bootstrap".parse().expect("the word is a name"))
 }
 
-fn profiles(device_lifetime: Duration, now: Timestamp) -> [Event; 3] {
-    let profile = |name: &str, kind, lifetime: Duration| {
+fn profiles(plan: &EnvironmentPlan, now: Timestamp) -> [Event; 3] {
+    let profile = |name: &str, kind, lifetime: Duration, successors: SuccessorPlan| {
         let name: Name = name.parse().expect("the words are names");
         Event::ProfileActivated(ProfileActivated {
             profile_version: ProfileVersionId::draw(now, random()),
@@ -274,16 +301,16 @@ fn profiles(device_lifetime: Duration, now: Timestamp) -> [Event; 3] {
             lifetime_s: lifetime.as_secs(),
             overlap_s: (lifetime / 10).max(OVERLAP_MIN).as_secs(),
             renewal: Some(RenewalRules {
-                grace_s: (lifetime / 3).as_secs(),
-                on_clone: CloneResponse::Alarm,
-                revoke_superseded: false,
+                grace_s: successors.grace.unwrap_or(lifetime / 3).as_secs(),
+                on_clone: successors.on_clone,
+                revoke_superseded: successors.revoke_superseded,
             }),
         })
     };
     [
-        profile("device", IdentityKind::Operational, device_lifetime),
-        profile("service", IdentityKind::Service, SERVICE_LIFETIME),
-        profile("operator", IdentityKind::Operator, OPERATOR_LIFETIME),
+        profile("device", IdentityKind::Operational, plan.device_lifetime, plan.successors),
+        profile("service", IdentityKind::Service, SERVICE_LIFETIME, SuccessorPlan::default()),
+        profile("operator", IdentityKind::Operator, OPERATOR_LIFETIME, SuccessorPlan::default()),
     ]
 }
 

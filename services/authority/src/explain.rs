@@ -7,14 +7,15 @@ use crate::operators::Operators;
 use crate::views;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use touchmark_api::{Answer, Candidate, Explanation, History, OnExpiry, Revoker, Sighting};
 use touchmark_decisions::DecisionId;
 use touchmark_identity::{
     ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, SerialNumber, SpiffeId,
     SpkiHash, Timestamp,
 };
-use touchmark_inventory::{CertificateRow, DeviceRow, StoreFault};
-use touchmark_journal::IdentityKind;
+use touchmark_inventory::{CertificateRow, DeviceRow, RenewalRow, StoreFault};
+use touchmark_journal::{IdentityKind, RenewalManner};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorVerb;
 
@@ -189,9 +190,16 @@ impl Explain {
             Some(row) => self.history(row.device)?,
             None => Vec::new(),
         };
+        let renewals = match device {
+            Some(row) => store.renewals_of(row.device)?,
+            None => None,
+        };
         Ok(Explanation {
             asked: asked.to_owned(),
             device: device.map(views::device),
+            renewals: renewals
+                .as_ref()
+                .map_or_else(Answer::no_data, |row| Answer::Known(views::renewals(row))),
             certificates: rows
                 .iter()
                 .filter(|row| row.fingerprint.is_some())
@@ -199,7 +207,7 @@ impl Explain {
                 .collect(),
             where_used: self.where_used(&rows)?,
             who_can_revoke: self.who_can_revoke(device, &rows, environment.as_ref())?,
-            on_expiry: self.on_expiry(&rows, environment.as_ref(), now),
+            on_expiry: self.on_expiry(&rows, environment.as_ref(), renewals.as_ref(), now),
             history,
             decision: None,
         })
@@ -258,6 +266,7 @@ impl Explain {
         &self,
         rows: &[CertificateRow],
         environment: Option<&EnvironmentName>,
+        renewals: Option<&RenewalRow>,
         now: Timestamp,
     ) -> Answer<OnExpiry> {
         let newest_live = rows.iter().filter(|row| row.state.is_live()).max_by_key(|row| row.generation);
@@ -281,12 +290,9 @@ impl Explain {
             not_after: not_after.to_string(),
             chain_not_after: chain_not_after.to_string(),
             in_s: seconds(chain_not_after) - seconds(now),
-            effect:
-                "refused: nothing renews this certificate by itself; from then on every handshake with it \
-                     ends in a TLS alert and live sessions are cut"
-                    .to_owned(),
+            effect: effect(renewals).to_owned(),
             actions_lost,
-            way_back: "a new token: touchmark token create --device NAME, then enrol again".to_owned(),
+            way_back: way_back(not_after, trust.profiles.get(&row.kind).map(|profile| profile.grace), now),
         })
     }
 
@@ -300,6 +306,33 @@ impl Explain {
             cause: stored.entry.envelope.cause,
         });
         Ok(shown.collect())
+    }
+}
+
+/// What the end means, and whether something is likely to renew before it.
+fn effect(renewals: Option<&RenewalRow>) -> &'static str {
+    match renewals
+        .and_then(|row| row.last_manner)
+        .filter(|_| renewals.is_some_and(|row| row.refused_since == 0))
+    {
+        Some(RenewalManner::Automatic) => {
+            "refused unless its program renews it before, as it did the last time: without that every handshake \
+             with it ends in a TLS alert from then on and live sessions are cut"
+        }
+        Some(RenewalManner::Manual | RenewalManner::Unknown) | None => {
+            "refused: nothing is known to renew this certificate by itself; from then on every handshake with it \
+             ends in a TLS alert and live sessions are cut"
+        }
+    }
+}
+
+/// What brings the holder back.
+fn way_back(not_after: Timestamp, grace: Option<Duration>, now: Timestamp) -> String {
+    let token = "a new token: touchmark token create --device NAME, then enrol again";
+    let until = not_after.plus(grace.unwrap_or_default());
+    match now.unix_s() <= until.unix_s() && until > not_after {
+        true => format!("a late renewal with this very certificate, until {until}; after that {token}"),
+        false => token.to_owned(),
     }
 }
 
@@ -333,6 +366,7 @@ fn nobody(asked: &str) -> Explanation {
         where_used: Answer::no_data(),
         who_can_revoke: Answer::no_data(),
         on_expiry: Answer::no_data(),
+        renewals: Answer::no_data(),
         history: Vec::new(),
         decision: None,
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use touchmark_identity::{EnvironmentName, Name, Timestamp};
+use touchmark_identity::{AuthorityVersionId, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{CertificateRow, Store, StoreFault};
 use touchmark_journal::Standing;
 use touchmark_status::{
@@ -276,11 +276,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn state_of(trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<Vec<Change>, StoreFault> {
     let environment = &trust.environment.name;
     let version = trust.issuing.version();
-    let anchors = vec![
-        anchor(trust.root_version, AnchorRole::Root, trust.root.der()),
-        anchor(version, AnchorRole::Issuing, trust.issuing.certificate().der()),
-    ];
-    let mut changes = vec![Change::Anchors(anchors)];
+    let mut changes = vec![anchors_change(trust, store)?];
     let shards = store.authorities()?.into_iter().find(|row| row.authority_version == version);
     for shard in 0..shards.map_or(1, |row| row.crl_shards) {
         changes.extend(store.revoked(version, shard, now)?.iter().filter_map(revocation));
@@ -298,7 +294,21 @@ fn state_of(trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<Vec<Chan
     Ok(changes)
 }
 
-fn anchor(authority_version: touchmark_identity::AuthorityVersionId, role: AnchorRole, der: &[u8]) -> Anchor {
+/// The change that carries the anchors: our own, and those of the makers in force.
+pub(crate) fn anchors_change(trust: &Trust, store: &dyn Store) -> Result<Change, StoreFault> {
+    let mut anchors = vec![
+        anchor(trust.root_version, AnchorRole::Root, trust.root.der()),
+        anchor(trust.issuing.version(), AnchorRole::Issuing, trust.issuing.certificate().der()),
+    ];
+    for maker in store.makers(&trust.environment.name)?.iter().filter(|row| row.withdrawn_at.is_none()) {
+        let version = AuthorityVersionId::try_from(&maker.maker.as_bytes()[..])
+            .map_err(|_| StoreFault::Damaged(format!("maker {} has no identifier", maker.name)))?;
+        anchors.push(anchor(version, AnchorRole::Maker, &maker.certificate));
+    }
+    Ok(Change::Anchors(anchors))
+}
+
+fn anchor(authority_version: AuthorityVersionId, role: AnchorRole, der: &[u8]) -> Anchor {
     Anchor { authority_version, role, certificate_der: der.to_vec() }
 }
 

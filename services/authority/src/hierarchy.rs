@@ -7,7 +7,7 @@ use std::time::Duration;
 use touchmark_ca::{AuthorityFault, IssuingAuthority, Profile};
 use touchmark_identity::{AuthorityVersionId, EnvironmentName, Incarnation, Name, ProfileVersionId};
 use touchmark_inventory::{AuthorityRow, EnvironmentRow, ProfileRow, Store, StoreFault};
-use touchmark_journal::{AuthorityKind, IdentityKind};
+use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind};
 use touchmark_x509::certificate::BadCertificate;
 use touchmark_x509::{Certificate, Signer, SoftwareKey};
 
@@ -43,6 +43,12 @@ pub(crate) struct ActiveProfile {
     pub name: Name,
     /// How long a superseded certificate still serves.
     pub overlap: Duration,
+    /// How long past its end a certificate may still be renewed.
+    pub grace: Duration,
+    /// What a suspected clone leads to.
+    pub on_clone: CloneResponse,
+    /// Whether what is superseded is revoked once its overlap is over.
+    pub revoke_superseded: bool,
 }
 
 /// One environment, ready to issue.
@@ -65,6 +71,11 @@ impl Trust {
     /// Issuing certificate, then root: what a device is given as its anchors.
     pub(crate) fn chain(&self) -> [&Certificate; 2] {
         [self.issuing.certificate(), &self.root]
+    }
+
+    /// The same, to be handed out with a certificate.
+    pub(crate) fn above(&self) -> [Certificate; 2] {
+        self.chain().map(Certificate::clone)
     }
 }
 
@@ -166,8 +177,17 @@ impl Hierarchy {
                 lifetime: Duration::from_secs(row.lifetime_s),
             };
             authority.prepare(&profile)?;
-            let overlap = Duration::from_secs(row.overlap_s);
-            active.insert(row.kind, ActiveProfile { profile, name: row.name.clone(), overlap });
+            active.insert(
+                row.kind,
+                ActiveProfile {
+                    profile,
+                    name: row.name.clone(),
+                    overlap: Duration::from_secs(row.overlap_s),
+                    grace: Duration::from_secs(row.grace_s),
+                    on_clone: row.on_clone,
+                    revoke_superseded: row.revoke_superseded,
+                },
+            );
         }
         Ok(Trust {
             environment,

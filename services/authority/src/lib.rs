@@ -7,6 +7,7 @@
 mod archive;
 pub mod audit;
 mod bootstrap;
+mod clones;
 mod commit;
 mod config;
 mod confirmation;
@@ -19,14 +20,20 @@ mod explain;
 mod feed;
 mod hierarchy;
 mod http;
+mod issuance;
 mod journal_log;
 mod keyed_lock;
 mod keys;
+mod makers;
 mod operators;
+mod pacing;
 mod policies;
 mod ports;
+mod presented;
 mod recovery;
 mod refusals;
+mod renewal;
+mod renewal_hints;
 #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
 mod sabotage;
 mod sightings;
@@ -46,3 +53,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
     hash
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,6 +208,7 @@ fn act_of(verb: OperatorVerb) -> Option<Act> {
         OperatorVerb::DeviceBan => Some(Act::DeviceBan),
         OperatorVerb::PolicyActivate => Some(Act::PolicyActivate),
         OperatorVerb::EnvironmentCreate => Some(Act::EnvironmentCreate),
+        OperatorVerb::MakerRegister => Some(Act::MakerRegister),
         OperatorVerb::DeviceRead
         | OperatorVerb::CertificateRead
         | OperatorVerb::AuditRead

@@ -1,7 +1,7 @@
 //! Recovery at start: what a crash left half-done is finished or burned, by the same commands as always.
 
 use crate::commit::Commits;
-use crate::enrolment::recovery_actor;
+use crate::issuance::recovery_actor;
 use touchmark_inventory::StoreFault;
 use touchmark_journal::BurnCause;
 use touchmark_listen::Clock;

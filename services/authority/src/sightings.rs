@@ -1,4 +1,5 @@
-//! What decision logs say about certificates: where they were used, and that their keys were proven.
+//! What decision logs say about certificates: where they were used, that their keys were proven, and that older ones
+//! are still about.
 //!
 //! Frames are kept first and counted after, under one lock per gateway: what a fault or a crash leaves between
 //! the two is counted from the archive the next time.
@@ -7,6 +8,7 @@
 pub(crate) mod tests;
 
 use crate::archive::{Accepted, Archive, ArchiveFault, Archives};
+use crate::clones::{CloneAlarms, Use};
 use crate::commit::Commits;
 use crate::confirmation::{Confirmations, Proven};
 use crate::operators::Caller;
@@ -35,6 +37,8 @@ pub(crate) struct DecisionIntake {
     pub commits: Commits,
     /// First proofs.
     pub confirmations: Arc<Confirmations>,
+    /// Uses of what was replaced.
+    pub clones: Arc<CloneAlarms>,
     /// Who is accountable.
     pub organisation: OrganisationName,
 }
@@ -124,6 +128,16 @@ impl DecisionIntake {
                 proven,
                 "gateway",
             ))?;
+        }
+        for witnessed in tally.superseded() {
+            let proven = Proven::AtGateway { environment, witnessed };
+            let of_ours = store
+                .certificate_by_fingerprint(&witnessed.fingerprint)?
+                .is_some_and(|row| proven.covers(&row, row.validity.not_after()));
+            if of_ours {
+                let look = self.clones.look_at(&witnessed.fingerprint, Use::Other, gateway, "gateway");
+                Handle::current().block_on(look)?;
+            }
         }
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(environment.clone()) };
         store.add_sightings(gateway, reached, &tally.rows(&scope, gateway))?;

@@ -3,6 +3,7 @@
 //! Order: the directory is locked; all that may refuse is opened; what must outlive this run is written down (ports,
 //! the log's public key); then rows are recorded; then the doors open.
 
+mod client_paths;
 mod data_lock;
 mod descriptors;
 mod listeners;
@@ -17,12 +18,14 @@ use crate::commit::Commits;
 use crate::config::{AuthorityConfig, log_vkey};
 use crate::crls::{CrlPublishFault, RootCrl};
 use crate::environments::{
-    EnvironmentFault, EnvironmentPlan, Environments, anchors_file, bootstrap_actor, write_anchors,
+    EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
+    write_anchors,
 };
 use crate::feed::{Feeds, PublishFault};
 use crate::hierarchy::{Hierarchy, HierarchyFault};
 use crate::journal_log::JournalLogFault;
 use crate::keys::VaultFault;
+use crate::makers::MakersFault;
 use crate::ports::PortsFault;
 use crate::recovery;
 #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
@@ -75,6 +78,8 @@ pub enum StartFault {
     Feed(#[from] FeedFault),
     #[error(transparent)]
     Publish(#[from] PublishFault),
+    #[error("the makers: {0}")]
+    Makers(#[from] MakersFault),
     #[error("the journal's log: {0}")]
     Log(#[from] JournalLogFault),
     #[error(transparent)]
@@ -227,7 +232,13 @@ async fn ensure_default_environment(
     }
     let name = config.default_environment.clone();
     let trust_domain = format!("{name}.touchmark.internal").parse().map_err(|_| StartFault::NoDefault)?;
-    let plan = EnvironmentPlan { name, trust_domain, device_lifetime: config.device_lifetime, default: true };
+    let plan = EnvironmentPlan {
+        name,
+        trust_domain,
+        device_lifetime: config.device_lifetime,
+        default: true,
+        successors: SuccessorPlan::default(),
+    };
     // Nobody can permit the first environment: the data directory is new and only its owner can start us on it.
     let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
     Ok(environments.create(mandate, &plan).await?)

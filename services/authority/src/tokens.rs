@@ -1,13 +1,13 @@
-//! Tokens: made for an operator, or for the product's own first identities.
+//! Tokens: made and taken back for an operator, or made for the product's own first identities.
 
 use crate::commit::Commits;
 use crate::entropy::random;
 use crate::sha256;
 use touchmark_identity::{Name, Secret, Timestamp, TokenId};
-use touchmark_inventory::{Conflict, Precondition, StoreFault};
+use touchmark_inventory::{Conflict, Precondition, StoreFault, TokenRow};
 use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered, Scope, TokenSubject};
 use touchmark_listen::Clock;
-use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token};
+use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token, void_token};
 
 /// A new token with its password, which is not stored.
 #[derive(Debug)]
@@ -79,6 +79,15 @@ impl Tokens {
         command.entries.extend(party);
         self.commits.commit(command).await?;
         Ok(NewToken { token, username, password, expires_at })
+    }
+
+    /// Takes a token back; gives it as it stands then.
+    ///
+    /// # Errors
+    /// [`NewTokenFault`].
+    pub(crate) async fn void(&self, mandate: Mandate, row: TokenRow) -> Result<TokenRow, NewTokenFault> {
+        self.commits.commit(void_token(mandate, &row, self.clock.now())?).await?;
+        Ok(self.commits.store().token(row.token)?.unwrap_or(row))
     }
 }
 

@@ -1,5 +1,5 @@
 //! What must happen by itself: heads over new leaves, counted refusals, feeds and CRLs made good, quarantines that
-//! end, our own certificate before it expires, memory that nobody needs any more.
+//! end, superseded certificates that are revoked, our own certificate before it expires, memory that nobody needs any more.
 
 use crate::http::Shell;
 use crate::journal_log::{JournalLog, JournalLogFault};
@@ -10,10 +10,15 @@ use tokio::time::Instant;
 use touchmark_listen::Stop;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// What is superseded is looked through so often, in environments that want it revoked: an overlap lasts minutes.
+const SUPERSEDED_EVERY: Duration = Duration::from_secs(10);
 /// Ended certificates leave the feeds so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
 const RENEWAL_RETRY: Duration = Duration::from_secs(600);
+/// Least time between two heads: each costs several fsyncs, whether it covers one leaf or a thousand. What waits
+/// for a head waits at most so long and a turn.
+const HEAD_GAP: Duration = Duration::from_millis(200);
 /// First and longest pause before the log is tried again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -24,18 +29,24 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// process: issuing on beside it would break the promise that everything acknowledged is provable.
 pub(crate) async fn advance_log(log: Arc<JournalLog>, mut stop: Stop) {
     let mut standstill = Standstill::default();
+    let mut next = Instant::now();
     loop {
         let due = async {
             match standstill.pause {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => log.woken().await,
+                None => {
+                    tokio::time::sleep_until(next).await;
+                    log.woken().await;
+                }
             }
         };
         tokio::select! {
             () = stop.stopped() => break,
             () = due => {}
         }
-        match integrate(&log).await {
+        let turn = integrate(&log).await;
+        next = Instant::now() + HEAD_GAP;
+        match turn {
             Ok(_) => {
                 log.note(true);
                 if standstill.ended() {
@@ -107,6 +118,7 @@ async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
 pub(crate) async fn tick(shell: Shell, server: ServerCertificate, mut stop: Stop) {
     let mut turn = tokio::time::interval(EVERY);
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
+    let mut superseded_at = Instant::now();
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -124,6 +136,12 @@ pub(crate) async fn tick(shell: Shell, server: ServerCertificate, mut stop: Stop
         }
         if let Err(fault) = shell.containments.end_due_quarantines().await {
             tracing::error!(%fault, "a quarantine that is over could not be ended");
+        }
+        if Instant::now() >= superseded_at {
+            superseded_at = Instant::now() + SUPERSEDED_EVERY;
+            if let Err(fault) = shell.containments.revoke_superseded().await {
+                tracing::error!(%fault, "superseded certificates could not be revoked; it is tried again");
+            }
         }
         if Instant::now() >= renew_at {
             match server.renew_if_due().await {

@@ -1,10 +1,11 @@
 //! Rows as the wire types of the API: the one place where `no data` is said.
 
 use crate::hierarchy::Hierarchy;
-use touchmark_api::{Certificate, Decision, Device, NO_DATA};
+use touchmark_api::{Certificate, Decision, Device, NO_DATA, Renewals, TokenInfo};
 use touchmark_decisions::Verdict;
 use touchmark_identity::Timestamp;
-use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow};
+use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, RenewalRow, TokenRow};
+use touchmark_journal::{IdentityKind, TokenSubject};
 use touchmark_x509::Certificate as X509;
 
 fn or_no_data<T: ToString>(value: Option<&T>) -> String {
@@ -22,6 +23,64 @@ pub(crate) fn device(row: &DeviceRow) -> Device {
         standing: row.standing.as_str().to_owned(),
         standing_until: row.standing_until.map(|until| until.to_string()),
         registered_at: row.registered_at.to_string(),
+        renewals: None,
+    }
+}
+
+/// A device with how its renewals went.
+pub(crate) fn device_with_renewals(row: &DeviceRow, renewals: Option<&RenewalRow>) -> Device {
+    Device { renewals: renewals.map(self::renewals), ..device(row) }
+}
+
+/// How renewals went.
+pub(crate) fn renewals(row: &RenewalRow) -> Renewals {
+    Renewals {
+        renewals: row.renewals,
+        refused: row.refused,
+        refused_since: row.refused_since,
+        last_at: row.last_at.to_string(),
+        last_outcome: match (&row.last_refusal, row.renewals) {
+            (Some(code), _) => code.clone(),
+            (None, 0) => NO_DATA.to_owned(),
+            (None, _) => "renewed".to_owned(),
+        },
+        last_lead_s: row.last_lead_s,
+        least_lead_s: row.least_lead_s,
+        last_manner: row.last_manner.map_or(NO_DATA, |manner| manner.as_str()).to_owned(),
+        clone_alarms: row.clone_alarms,
+        clone_alarm_at: row.clone_alarm_at.map(|at| at.to_string()),
+    }
+}
+
+/// A token, as it stands now.
+pub(crate) fn token(row: &TokenRow, now: Timestamp) -> TokenInfo {
+    TokenInfo {
+        token: row.token.to_string(),
+        environment: or_no_data(row.scope.environment.as_ref()),
+        kind: match row.kind {
+            IdentityKind::Operational => "device",
+            IdentityKind::Service => "service",
+            IdentityKind::Operator => "operator",
+        }
+        .to_owned(),
+        subject: match &row.subject {
+            None => NO_DATA.to_owned(),
+            Some(TokenSubject::Named(name)) => name.to_string(),
+            Some(TokenSubject::Prefix(prefix)) => format!("{prefix}*"),
+        },
+        uses: row.uses,
+        uses_max: row.uses_max,
+        state: match row {
+            row if row.void => "void",
+            row if row.uses >= row.uses_max => "used",
+            row if now > row.expires_at => "expired",
+            _ => "usable",
+        }
+        .to_owned(),
+        expires: row.expires_at.to_string(),
+        created_by: row.created_by.to_string(),
+        created_at: row.created_at.to_string(),
+        model: row.model.as_ref().map(ToString::to_string),
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod admission;
 mod containment;
+mod initial;
+mod renewal;
 mod rows;
 mod succession;
 mod token;

@@ -104,7 +104,6 @@ pub(crate) fn certificate(number: u32, state: CertificateState, generation: u64)
         validity: Validity::new(1_699_999_970, NOT_AFTER_S).unwrap(),
         state,
         csr_sha256: Some([0; 32]),
-        tbs: None,
         der: None,
         fingerprint: None,
         token: Some(token_id(1)),

@@ -7,6 +7,7 @@ use touchmark_decisions::{Decision, Proof, Verdict};
 use touchmark_identity::{EnvironmentName, Fingerprint, Name, Timestamp};
 use touchmark_inventory::SightingRow;
 use touchmark_journal::Scope;
+use touchmark_policy::DenyReason;
 
 /// Epoch and sequence number of the next decision.
 pub(crate) type Position = (u32, u64);
@@ -44,12 +45,13 @@ pub(crate) struct Tally {
     from: Position,
     places: BTreeMap<Place, Seen>,
     proven: BTreeSet<Witnessed>,
+    superseded: BTreeSet<Witnessed>,
 }
 
 impl Tally {
     /// Nothing yet; decisions before `from` are not taken.
     pub(crate) fn new(from: Position) -> Self {
-        Self { from, places: BTreeMap::new(), proven: BTreeSet::new() }
+        Self { from, places: BTreeMap::new(), proven: BTreeSet::new(), superseded: BTreeSet::new() }
     }
 
     /// Where it begins.
@@ -67,6 +69,11 @@ impl Tally {
         &self.proven
     }
 
+    /// Proven ones that were refused because a newer certificate took over.
+    pub(crate) fn superseded(&self) -> &BTreeSet<Witnessed> {
+        &self.superseded
+    }
+
     /// Takes one decision in.
     pub(crate) fn add(&mut self, decision: &Decision) {
         if (decision.id.epoch, decision.id.sequence) < self.from {
@@ -74,11 +81,15 @@ impl Tally {
         }
         let (Some(session), Some(fingerprint)) = (&decision.session, decision.certificate()) else { return };
         if session.proof == Proof::Mtls {
-            self.proven.insert(Witnessed {
+            let witnessed = Witnessed {
                 fingerprint,
                 handle: session.handle.clone(),
                 environment: session.environment.clone(),
-            });
+            };
+            if decision.verdict == Verdict::Deny(DenyReason::Superseded) {
+                self.superseded.insert(witnessed.clone());
+            }
+            self.proven.insert(witnessed);
         }
         let resource = decision.resource.as_ref().map(|r| r.as_str().to_owned()).unwrap_or_default();
         let seen = self.places.entry((fingerprint, decision.action.as_str(), resource)).or_insert(Seen {

@@ -1,13 +1,15 @@
 //! One connection: HTTP/1.1 with limits on heads, time and requests, and the peer that TLS proved.
 
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn};
+use axum::Router;
+use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Router};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use touchmark_identity::Fingerprint;
@@ -23,6 +25,10 @@ const HEAD_OCTETS_MAX: usize = 16 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Peer(pub(crate) Option<Fingerprint>);
 
+/// The whole chain as it was shown: what a maker's device leads to its anchor.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown(pub(crate) Arc<PeerChain>);
+
 impl Peer {
     fn of(chain: Option<&PeerChain>) -> Self {
         let leaf = chain.and_then(|chain| Certificate::from_der(&chain.leaf).ok());
@@ -33,37 +39,55 @@ impl Peer {
 /// Serves requests until the peer goes, or the listener stops.
 pub(crate) async fn serve_http(accepted: Accepted, stop: Stop, router: Router) {
     let peer = Peer::of(accepted.peer.as_ref());
-    let router = router.layer(from_fn(to_the_end)).layer(Extension(peer));
-    run(TokioIo::new(accepted.stream), stop, router).await;
+    let shown = accepted.peer.map(|chain| Shown(Arc::new(chain)));
+    let routes = TowerToHyperService::new(router);
+    let finished = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        if let Some(shown) = shown.clone() {
+            request.extensions_mut().insert(shown);
+        }
+        to_the_end(routes.call(request))
+    });
+    run(TokioIo::new(accepted.stream), stop, finished).await;
 }
 
 /// The same without TLS, for what is public.
 pub(crate) async fn serve_http_plain(stream: TcpStream, stop: Stop, router: Router) {
-    run(TokioIo::new(stream), stop, router.layer(Extension(Peer(None)))).await;
+    let routes = TowerToHyperService::new(router);
+    let public = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(None));
+        routes.call(request)
+    });
+    run(TokioIo::new(stream), stop, public).await;
 }
 
 /// Finishes what was begun, whether or not the client still listens: a revocation that is durable must reach
 /// the gateways, a recorded intent its certificate.
-async fn to_the_end(request: Request, next: Next) -> Response {
-    match tokio::spawn(next.run(request)).await {
+async fn to_the_end<A>(answer: A) -> Result<Response, Infallible>
+where
+    A: Future<Output = Result<Response, Infallible>> + Send + 'static,
+{
+    match tokio::spawn(answer).await {
         Ok(response) => response,
         Err(panic) => {
             tracing::error!(%panic, "a request handler failed");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
     }
 }
 
-async fn run<I>(io: I, mut stop: Stop, router: Router)
+async fn run<I, S>(io: I, mut stop: Stop, service: S)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS_MAX)
         .keep_alive(true)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A peer that breaks off is its own affair; what was durable stays durable.

@@ -1,33 +1,48 @@
 //! EST (RFC 7030 with RFC 8951) over HTTP: bytes in, one use case, bytes out.
 
-use super::{Peer, Shell};
-use crate::enrolment::EnrolmentFault;
+use super::succession::{self, put_hint};
+use super::{Peer, Shell, Shown};
+use crate::clones::Use;
+use crate::issuance::{Enrolled, EnrolmentFault};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 use std::time::Duration;
 use touchmark_enrol::est::{
     CsrAttribute, EstBody, EstFault, EstPath, Operation, REQUEST_OCTETS_MAX, presented_credential, read_csr,
     write_ca_certs, write_certs_only, write_csr_attributes,
 };
-use touchmark_enrol::{EnrolmentRequest, UserAgent};
+use touchmark_enrol::renewal::{CONFIRM_PATH, RENEWAL_PATH};
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential, UserAgent};
 use touchmark_identity::{EnvironmentName, Fingerprint};
 use touchmark_inventory::StoreFault;
+use touchmark_journal::RenewalManner;
 use touchmark_ra::Refusal;
 
 /// Time that a device gets to send its request after the head.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a request that is too long, so much is read before the connection is given up.
 const DROPPED_OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Cause of what renewals leave in the journal.
+const RENEWAL: &str = "est/simplereenroll";
+/// Who set a renewal going, as the device says: `automatic` or `manual`.
+const MANNER: HeaderName = HeaderName::from_static("touchmark-renewal-manner");
 /// When to come back after a storage fault.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Every path is read by the EST parser, so that a wrong one is answered in EST's way.
 pub(crate) fn router(shell: Shell) -> Router {
-    Router::new().fallback(answer).with_state(shell)
+    Router::new()
+        .route(CONFIRM_PATH, post(succession::confirm))
+        .route(RENEWAL_PATH, get(succession::hint))
+        .fallback(answer)
+        .layer(from_fn_with_state(shell.clone(), succession::confirm_by_use))
+        .with_state(shell)
 }
 
 async fn answer(
@@ -38,20 +53,24 @@ async fn answer(
     let cause = cause(request.uri().path());
     let mut label = None;
     match run(&shell, peer, request, &mut label).await {
-        Ok(body) => written(body),
+        Ok(answer) => answer,
         Err(Refused { fault, code }) => {
             // An invented label must not become a row of its own.
             let known = label.filter(|name| shell.hierarchy.trust_of(name).is_some());
-            shell.refusals.count(known.as_ref(), cause, code, None);
+            // What we could not do is no failure of the device.
+            match peer.filter(|_| cause == RENEWAL && fault.status() < 500) {
+                Some(peer) => shell.refusals.count_renewal(known.as_ref(), cause, code, &peer),
+                None => shell.refusals.count(known.as_ref(), cause, code, None),
+            }
             refused(&fault)
         }
     }
 }
 
 /// A refusal as the device hears it, and the code that our journal keeps.
-struct Refused {
-    fault: EstFault,
-    code: &'static str,
+pub(super) struct Refused {
+    pub(super) fault: EstFault,
+    pub(super) code: &'static str,
 }
 
 impl From<EstFault> for Refused {
@@ -65,7 +84,7 @@ fn cause(path: &str) -> &'static str {
     match EstPath::parse(path).map(|path| path.operation) {
         Ok(Operation::CaCerts) => "est/cacerts",
         Ok(Operation::SimpleEnroll) => "est/simpleenroll",
-        Ok(Operation::SimpleReenroll) => "est/simplereenroll",
+        Ok(Operation::SimpleReenroll) => RENEWAL,
         Ok(Operation::CsrAttrs) => "est/csrattrs",
         Ok(Operation::FullCmc | Operation::ServerKeyGen) | Err(_) => "est",
     }
@@ -76,7 +95,7 @@ async fn run(
     peer: Option<Fingerprint>,
     request: Request,
     label: &mut Option<EnvironmentName>,
-) -> Result<EstBody, Refused> {
+) -> Result<Response, Refused> {
     let path = EstPath::parse(request.uri().path())?;
     label.clone_from(&path.label);
     path.operation.demand_method(request.method().as_str())?;
@@ -91,10 +110,10 @@ async fn run(
             }
             .ok_or(EstFault::UnknownPath)?;
             let chain: Vec<&[u8]> = trust.chain().map(|certificate| certificate.der()).into();
-            Ok(write_ca_certs(&chain, user_agent))
+            Ok(written(write_ca_certs(&chain, user_agent)))
         }
-        Operation::CsrAttrs => Ok(write_csr_attributes(&CsrAttribute::PREFERRED, user_agent)),
-        Operation::SimpleEnroll => {
+        Operation::CsrAttrs => Ok(written(write_csr_attributes(&CsrAttribute::PREFERRED, user_agent))),
+        Operation::SimpleEnroll | Operation::SimpleReenroll => {
             let intent = path.operation.intent().ok_or(EstFault::UnknownPath)?;
             let credential = presented_credential(intent, text(header::AUTHORIZATION), peer);
             let body = read(body).await?;
@@ -111,17 +130,39 @@ async fn run(
             }
             let agent = user_agent.and_then(UserAgent::from_header);
             let request = EnrolmentRequest::new(intent, csr, path.label, credential, agent);
-            enrol(shell, &request, user_agent).await
+            let enrolled = match (intent, peer) {
+                (Intent::Enrol, Some(_)) if is_by_certificate(&request) => {
+                    let chain = head.extensions.get::<Shown>().ok_or(EstFault::Unauthorised)?;
+                    shell.initial.enrol(&request, &chain.0, "est/simpleenroll/initial").await
+                }
+                (Intent::Enrol, _) => shell.enrolments.enrol(&request, "est/simpleenroll").await,
+                (Intent::Renew, Some(peer)) => {
+                    let manner = text(MANNER).and_then(RenewalManner::from_word);
+                    let manner = manner.unwrap_or(RenewalManner::Unknown);
+                    let outcome = shell.renewals.renew(&request, &peer, manner, RENEWAL).await;
+                    if let Err(fault) = &outcome {
+                        succession::look_at(shell, &peer, fault, Use::Renewal, RENEWAL).await;
+                    }
+                    outcome
+                }
+                (Intent::Renew, None) => Err(EnrolmentFault::NoCredential),
+            };
+            Ok(issued(shell, &enrolled.map_err(est_fault)?, user_agent))
         }
-        Operation::SimpleReenroll | Operation::FullCmc | Operation::ServerKeyGen => {
+        Operation::FullCmc | Operation::ServerKeyGen => {
             Err(EstFault::NotOffered { operation: path.operation.as_str() }.into())
         }
     }
 }
 
+/// Without a token the certificate of the connection is all that speaks for the requester.
+fn is_by_certificate(request: &EnrolmentRequest) -> bool {
+    matches!(request.credential(), PresentedCredential::ClientCertificate(_))
+}
+
 /// Closing on octets that nobody read would reset the connection, and the reset can overtake the answer that
 /// says why: so what is too long is read on, and dropped.
-async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
+pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
     let reading = async {
         let (mut kept, mut seen) = (Vec::new(), 0_usize);
         while let Some(frame) = body.frame().await {
@@ -136,26 +177,28 @@ async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
         }
         if seen > REQUEST_OCTETS_MAX { Err(EstFault::TooLarge) } else { Ok(kept) }
     };
-    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(EstFault::TooLarge))
+    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(EstFault::TooSlow))
 }
 
-async fn enrol(
-    shell: &Shell,
-    request: &EnrolmentRequest,
-    user_agent: Option<&str>,
-) -> Result<EstBody, Refused> {
-    let enrolled = shell.enrolments.enrol(request, "est/simpleenroll").await.map_err(est_fault)?;
+/// The certificate, and when its successor should be asked for.
+fn issued(shell: &Shell, enrolled: &Enrolled, user_agent: Option<&str>) -> Response {
     shell.log.wake();
     let [issuing, _root] = &enrolled.chain;
     // The root is left out: a device must not take its anchor from the answer it is to judge by it.
-    Ok(write_certs_only(&[enrolled.certificate.der(), issuing.der()], user_agent))
+    let body = write_certs_only(&[enrolled.certificate.der(), issuing.der()], user_agent);
+    let mut response = written(body);
+    put_hint(&mut response, shell.hints.with_answer(enrolled, shell.clock.now()));
+    response
 }
 
-fn est_fault(fault: EnrolmentFault) -> Refused {
+pub(super) fn est_fault(fault: EnrolmentFault) -> Refused {
     match fault {
         EnrolmentFault::Refused(refusal) => Refused { code: refusal.code(), fault: refusal_as_est(refusal) },
         EnrolmentFault::UnknownEnvironment => EstFault::UnknownPath.into(),
         EnrolmentFault::NoCredential => EstFault::Unauthorised.into(),
+        EnrolmentFault::Paced { retry_after } => {
+            Refused { code: "paced", fault: EstFault::Unavailable { retry_after } }
+        }
         EnrolmentFault::Store(StoreFault::Conflict(_)) => {
             Refused { code: "changed-meanwhile", fault: EstFault::Unavailable { retry_after: RETRY } }
         }
@@ -182,13 +225,23 @@ fn refusal_as_est(refusal: Refusal) -> EstFault {
     match refusal {
         Refusal::Request(fault) => EstFault::Csr(fault),
         // Strangers are not told which of these it is.
-        Refusal::Token | Refusal::TokenExpired | Refusal::TokenUsed | Refusal::TokenVoid => {
-            EstFault::Unauthorised
-        }
+        Refusal::Token
+        | Refusal::TokenExpired
+        | Refusal::TokenUsed
+        | Refusal::TokenVoid
+        | Refusal::CertificateUnknown => EstFault::Unauthorised,
         Refusal::Environment { .. }
         | Refusal::Standing { .. }
         | Refusal::DeviceExists { .. }
-        | Refusal::Key => {
+        | Refusal::Key
+        | Refusal::CertificateEnvironment { .. }
+        | Refusal::Superseded { .. }
+        | Refusal::Revoked
+        | Refusal::Expired { .. }
+        | Refusal::Late { .. }
+        | Refusal::SameKey
+        | Refusal::OtherCertificate
+        | Refusal::Initial(_) => {
             EstFault::Forbidden { code: refusal.code(), says: format!("{refusal}; {}", refusal.fix()) }
         }
     }
@@ -206,7 +259,7 @@ fn written(body: EstBody) -> Response {
     response
 }
 
-fn refused(fault: &EstFault) -> Response {
+pub(super) fn refused(fault: &EstFault) -> Response {
     let refusal = fault.to_refusal();
     let mut response = Response::new(Body::from(refusal.body));
     *response.status_mut() =

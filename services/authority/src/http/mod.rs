@@ -6,41 +6,69 @@ mod connection;
 mod est;
 mod problem;
 mod public;
+mod succession;
 
 pub(crate) use api::router as api_router;
-pub(crate) use connection::{Peer, serve_http, serve_http_plain};
+pub(crate) use connection::{Peer, Shown, serve_http, serve_http_plain};
 pub(crate) use est::router as est_router;
 pub(crate) use public::router as public_router;
 
 use crate::archive::Archives;
+use crate::clones::CloneAlarms;
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::Crls;
-use crate::enrolment::Enrolments;
+use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
 use crate::feed::Feeds;
 use crate::hierarchy::Hierarchy;
 use crate::journal_log::JournalLog;
+use crate::makers::Makers;
 use crate::operators::Operators;
 use crate::policies::Policies;
 use crate::refusals::Refusals;
+use crate::renewal::Renewals;
+use crate::renewal_hints::RenewalHints;
 use crate::sightings::DecisionIntake;
 use crate::tokens::Tokens;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use touchmark_identity::OrganisationName;
 use touchmark_inventory::Store;
 use touchmark_listen::Clock;
 
-/// The use cases that the routes reach. Each handler takes the one or two it needs.
+/// The use cases, shared: each request takes a handle, and handles cost one count.
 #[derive(Clone)]
-pub(crate) struct Shell {
+pub(crate) struct Shell(Arc<UseCases>);
+
+impl Shell {
+    pub(crate) fn new(cases: UseCases) -> Self {
+        Self(Arc::new(cases))
+    }
+}
+
+impl Deref for Shell {
+    type Target = UseCases;
+
+    fn deref(&self) -> &UseCases {
+        &self.0
+    }
+}
+
+/// What the routes reach. Each handler takes the one or two it needs.
+pub(crate) struct UseCases {
     pub(crate) clock: Clock,
     pub(crate) organisation: OrganisationName,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hierarchy: Arc<Hierarchy>,
     pub(crate) enrolments: Arc<Enrolments>,
+    pub(crate) initial: Arc<InitialEnrolments>,
+    pub(crate) makers: Arc<Makers>,
+    pub(crate) renewals: Arc<Renewals>,
+    pub(crate) hints: Arc<RenewalHints>,
+    pub(crate) clones: Arc<CloneAlarms>,
     pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) containments: Arc<Containments>,
     pub(crate) environments: Arc<Environments>,
@@ -57,7 +85,7 @@ pub(crate) struct Shell {
     pub(crate) log_origin: String,
 }
 
-impl Shell {
+impl UseCases {
     pub(crate) fn archives(&self) -> &Archives {
         &self.intake.archives
     }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use touchmark_api::Problem;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
-use touchmark_ra::ContainmentFault;
+use touchmark_ra::{ContainmentFault, TokenFault};
 
 /// A problem on its way out.
 #[derive(Debug)]
@@ -107,6 +107,9 @@ impl From<CallerFault> for Refuse {
 impl From<NewTokenFault> for Refuse {
     fn from(fault: NewTokenFault) -> Self {
         match fault {
+            NewTokenFault::Order(TokenFault::Void) => {
+                Self::new(StatusCode::CONFLICT, "nothing-to-do", TokenFault::Void.to_string())
+            }
             NewTokenFault::Order(order) => {
                 Self::new(StatusCode::BAD_REQUEST, "token-order", order.to_string())
             }
@@ -160,6 +163,7 @@ impl From<EnvironmentFault> for Refuse {
                 Self::new(StatusCode::CONFLICT, "environment-exists", fault.to_string())
             }
             EnvironmentFault::Lifetime => Self::new(StatusCode::BAD_REQUEST, "lifetime", fault.to_string()),
+            EnvironmentFault::Grace => Self::new(StatusCode::BAD_REQUEST, "grace", fault.to_string()),
             EnvironmentFault::Mandate => Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()),
             EnvironmentFault::Store(fault) => fault.into(),
             EnvironmentFault::Publish(fault) => fault.into(),

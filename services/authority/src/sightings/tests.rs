@@ -7,12 +7,15 @@ use crate::feed::Feeds;
 use crate::hierarchy::Hierarchy;
 use crate::keys::KeyVault;
 use crate::store::SqliteStore;
+use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::path::Path;
 use std::sync::OnceLock;
+use touchmark_decisions::{Proof, Record, SessionOpened, Verdict};
 use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
 use touchmark_inventory::{CertificateState, Command, Store};
 use touchmark_journal::Draft;
 use touchmark_listen::Clock;
+use touchmark_policy::DenyReason;
 use touchmark_status::FeedSigner;
 use touchmark_testkit::Scribe;
 
@@ -36,9 +39,11 @@ pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionInta
     let signer = FeedSigner::from_seed(&[2; 32]).unwrap();
     let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now()).unwrap());
     let commits = Commits::new(store);
-    let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy, feeds, clock));
+    let confirmations =
+        Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
+    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy, feeds, clock));
     let archives = Archives::new(archives.to_owned());
-    Arc::new(DecisionIntake { archives, commits, confirmations, organisation: name("example") })
+    Arc::new(DecisionIntake { archives, commits, confirmations, clones, organisation: name("example") })
 }
 
 pub(crate) fn commit(store: &dyn Store, entries: Vec<Draft>) {
@@ -220,4 +225,49 @@ async fn a_gateway_confirms_devices_of_its_environment_only() {
     let refused = lab.intake.take(&gateway(), 0, &[abroad], None).await;
     assert!(matches!(refused, Err(UploadFault::Archive(ArchiveFault::BadFrame { .. }))));
     assert_eq!(lab.state(&FINGERPRINT), CertificateState::Issued);
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm() {
+    let deny = |reason| Verdict::Deny(reason);
+    let rows = [
+        ("superseded, its key proven", deny(DenyReason::Superseded), Proof::Mtls, DEVICE, true, 1),
+        (
+            "superseded, in its overlap by our clock",
+            deny(DenyReason::Superseded),
+            Proof::Mtls,
+            DEVICE,
+            false,
+            0,
+        ),
+        ("superseded, its key not proven", deny(DenyReason::Superseded), Proof::None, DEVICE, true, 0),
+        ("superseded, by another handle", deny(DenyReason::Superseded), Proof::Mtls, "pump-02", true, 0),
+        ("refused for another reason", deny(DenyReason::Revoked), Proof::Mtls, DEVICE, true, 0),
+        ("allowed", Verdict::Allow, Proof::Mtls, DEVICE, true, 0),
+    ];
+    for (what, verdict, proof, handle, over, alarms) in rows {
+        let house = House::new().await;
+        let old = house.first(IdentityKind::Operational).await;
+        let new = house.renew(&old, &request()).await.unwrap();
+        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        if over {
+            house.pass(LIFETIME / 10 + std::time::Duration::from_secs(1));
+        }
+        let home = tempfile::tempdir().unwrap();
+        let intake = Arc::new(DecisionIntake {
+            archives: Archives::new(home.path().to_owned()),
+            commits: house.commits.clone(),
+            confirmations: house.confirmations.clone(),
+            clones: house.clones.clone(),
+            organisation: name("example"),
+        });
+        intake.archives.register(&name(GATEWAY), &signed(GATEWAY, &[]).0).unwrap();
+        let Record::SessionOpened(opened) = session(handle, "lab", old.fingerprint()) else { panic!() };
+        let opened = Record::SessionOpened(SessionOpened { verdict, proof, ..opened });
+        let frame = frame(GATEWAY, 1, 0, &[epoch_opened(), opened]);
+        intake.take(&gateway(), 0, &[frame], None).await.unwrap();
+        let device = house.row(&old.fingerprint()).device.unwrap();
+        let rung = house.store.renewals_of(device).unwrap().map_or(0, |row| row.clone_alarms);
+        assert_eq!(rung, alarms, "{what}");
+    }
 }

@@ -1,8 +1,8 @@
 //! The ports: their TLS, what each serves, and the tasks beside them.
 
 use super::StartFault;
+use super::client_paths::{ApiPaths, EnrolmentPaths};
 use super::server_certificate::ServerCertificate;
-use crate::hierarchy::Hierarchy;
 use crate::http::{Shell, api_router, est_router, public_router, serve_http, serve_http_plain};
 use crate::journal_log::JournalLog;
 use crate::ports::Ports;
@@ -16,38 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use touchmark_enrol::est::EstFault;
-use touchmark_identity::Timestamp;
-use touchmark_listen::{
-    Clock, Limits, PathCheck, PathRefusal, PortPolicy, ServerTls, StopSwitch, serve_plain, serve_tls,
-};
-use touchmark_x509::Certificate;
-use touchmark_x509::path::{Purpose, validate};
+use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, serve_plain, serve_tls};
 
 /// When a device comes back that was refused while the log stood still.
 const RETRY: Duration = Duration::from_secs(30);
-
-/// Any certificate of any of our environments has a path; what it may do is asked on every request.
-struct OwnPaths(Arc<Hierarchy>);
-
-impl PathCheck for OwnPaths {
-    fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
-        let malformed = |_| PathRefusal { code: "path-malformed" };
-        let leaf = Certificate::from_der(leaf).map_err(malformed)?;
-        let mut presented = Vec::with_capacity(intermediates.len());
-        for intermediate in intermediates {
-            presented.push(Certificate::from_der(intermediate).map_err(malformed)?);
-        }
-        let mut outcome = Err(PathRefusal { code: "path-unknown-issuer" });
-        for trust in self.0.all() {
-            let anchors = [trust.issuing.certificate().clone(), trust.root.clone()];
-            match validate(&leaf, &presented, &anchors, now, Purpose::Client) {
-                Ok(_) => return Ok(()),
-                Err(fault) => outcome = Err(PathRefusal { code: fault.code() }),
-            }
-        }
-        outcome
-    }
-}
 
 /// Nothing new is enrolled while it could not be proven; what contains harm (the API) and what is public goes on.
 async fn while_provable(State(log): State<Arc<JournalLog>>, request: Request, next: Next) -> Response {
@@ -76,9 +48,11 @@ pub(super) fn serve(
     connections_max: usize,
     clock: Clock,
 ) -> Result<(StopSwitch, JoinSet<()>), StartFault> {
-    let paths: Arc<dyn PathCheck> = Arc::new(OwnPaths(shell.hierarchy.clone()));
-    let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), paths.clone(), clock.clone())?;
-    let api_tls = ServerTls::new(PortPolicy::Api, server.identity(), paths, clock)?;
+    let est_paths =
+        Arc::new(EnrolmentPaths { hierarchy: shell.hierarchy.clone(), makers: shell.makers.clone() });
+    let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), est_paths, clock.clone())?;
+    let api_paths = Arc::new(ApiPaths(shell.hierarchy.clone()));
+    let api_tls = ServerTls::new(PortPolicy::Api, server.identity(), api_paths, clock)?;
     let limits = Limits { connections_max, ..Limits::default() };
     let (switch, stop) = StopSwitch::new();
     let mut tasks = JoinSet::new();

@@ -16,6 +16,7 @@ fn config(data: &Path) -> AuthorityConfig {
         public_port: 0,
         passphrase_file: None,
         default_environment: "lab".parse().unwrap(),
+        enrolments_per_second: None,
         device_lifetime: 30 * DAY,
     }
 }
@@ -180,8 +181,13 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         // Each name twice.
         let name: EnvironmentName = format!("plant-{}", number / 2).parse().unwrap();
         let trust_domain = format!("{name}.example.org").parse().unwrap();
-        let plan =
-            EnvironmentPlan { name: name.clone(), trust_domain, device_lifetime: 30 * DAY, default: false };
+        let plan = EnvironmentPlan {
+            name: name.clone(),
+            trust_domain,
+            device_lifetime: 30 * DAY,
+            default: false,
+            successors: SuccessorPlan::default(),
+        };
         let (environments, hierarchy, feeds) = (environments.clone(), hierarchy.clone(), feeds.clone());
         tasks.spawn(async move {
             let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
@@ -206,6 +212,7 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         trust_domain: "plant-0.example.org".parse().unwrap(),
         device_lifetime: 30 * DAY,
         default: false,
+        successors: SuccessorPlan::default(),
     };
     let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
     assert!(matches!(environments.create(mandate, &taken).await, Err(EnvironmentFault::Store(_))));

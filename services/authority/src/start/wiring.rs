@@ -2,21 +2,26 @@
 
 use super::StartFault;
 use crate::archive::Archives;
+use crate::clones::CloneAlarms;
 use crate::commit::Commits;
 use crate::config::AuthorityConfig;
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::{Crls, RootCrl};
-use crate::enrolment::Enrolments;
+use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
 use crate::feed::Feeds;
 use crate::hierarchy::Hierarchy;
-use crate::http::Shell;
+use crate::http::{Shell, UseCases};
+use crate::issuance::Issuance;
 use crate::journal_log::JournalLog;
+use crate::makers::Makers;
 use crate::operators::Operators;
+use crate::pacing::Pacing;
 use crate::policies::Policies;
 use crate::refusals::Refusals;
+use crate::renewal::Renewals;
 use crate::sightings::DecisionIntake;
 use crate::tokens::Tokens;
 use std::sync::Arc;
@@ -37,7 +42,7 @@ pub(super) struct Founded {
 }
 
 /// # Errors
-/// [`StartFault::OperatorPolicy`].
+/// [`StartFault::OperatorPolicy`], [`StartFault::Makers`].
 pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
     let Founded { commits, environments, hierarchy, feeds, roots, log, log_origin, organisation } = founded;
     let store = commits.store().clone();
@@ -46,7 +51,16 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
     let operator_policy = Arc::new(OperatorPolicy::compile(OperatorPolicy::starter_text())?);
     let operators = Arc::new(Operators::new(commits.clone(), operator_policy, clock.clone()));
-    Ok(Shell {
+    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
+    let issuance = Arc::new(Issuance::new(
+        commits.clone(),
+        hierarchy.clone(),
+        feeds.clone(),
+        Pacing::new(config.enrolments_per_second, clock.clone()),
+        clock.clone(),
+    ));
+    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone())?);
+    Ok(Shell::new(UseCases {
         clock: clock.clone(),
         organisation: organisation.clone(),
         store: store.clone(),
@@ -54,9 +68,26 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         enrolments: Arc::new(Enrolments::new(
             commits.clone(),
             hierarchy.clone(),
-            feeds.clone(),
+            issuance.clone(),
             clock.clone(),
         )),
+        initial: Arc::new(InitialEnrolments::new(
+            commits.clone(),
+            hierarchy.clone(),
+            makers.clone(),
+            issuance.clone(),
+            clock.clone(),
+        )),
+        makers,
+        renewals: Arc::new(Renewals::new(
+            commits.clone(),
+            hierarchy.clone(),
+            issuance,
+            confirmations.clone(),
+            clock.clone(),
+        )),
+        hints: Arc::default(),
+        clones: clones.clone(),
         confirmations: confirmations.clone(),
         containments: Arc::new(Containments {
             commits: commits.clone(),
@@ -88,10 +119,11 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             archives: Archives::new(config.decisions()),
             commits: commits.clone(),
             confirmations,
+            clones: clones.clone(),
             organisation: organisation.clone(),
         }),
         refusals: Arc::new(Refusals::new(commits, organisation, clock.clone())),
         log_directory: config.log(),
         log_origin,
-    })
+    }))
 }

@@ -22,10 +22,11 @@ impl FromRequestParts<Shell> for Called {
     async fn from_request_parts(parts: &mut Parts, shell: &Shell) -> Result<Self, Refuse> {
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let fingerprint = peer.ok_or(CallerFault::Unknown)?;
+        // A device has nothing to say here, but its key was proven all the same.
+        shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
         let caller = shell.operators.caller(&fingerprint).inspect_err(|_| {
             shell.refusals.count(None, "api", "caller-refused", None);
         })?;
-        shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
         Ok(Self(caller))
     }
 }

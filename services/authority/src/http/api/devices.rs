@@ -103,7 +103,8 @@ pub(super) async fn get(
 ) -> Result<Json<Device>, Refuse> {
     let row = find(&shell, &name, query.environment.as_deref())?;
     called.may(&shell, OperatorVerb::DeviceRead, &home(&row)?)?;
-    Ok(Json(views::device(&row)))
+    let renewals = shell.store.renewals_of(row.device)?;
+    Ok(Json(views::device_with_renewals(&row, renewals.as_ref())))
 }
 
 pub(super) async fn certificates(

@@ -3,7 +3,7 @@
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called};
-use crate::environments::EnvironmentPlan;
+use crate::environments::{EnvironmentPlan, SuccessorPlan};
 use crate::hierarchy::Trust;
 use crate::policies::Policies;
 use axum::Json;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, Profile};
 use touchmark_identity::{EnvironmentName, TrustDomain};
+use touchmark_journal::CloneResponse;
 use touchmark_policy_cedar::{OperatorVerb, PolicyBundle};
 
 /// Life of a device certificate when none is asked for.
@@ -28,6 +29,9 @@ fn view(shell: &Shell, trust: &Trust) -> Environment {
             kind: active.profile.kind.as_str().to_owned(),
             lifetime_s: active.profile.lifetime.as_secs(),
             overlap_s: active.overlap.as_secs(),
+            grace_s: active.grace.as_secs(),
+            on_clone: active.on_clone.as_str().to_owned(),
+            revoke_superseded: active.revoke_superseded,
         })
         .collect();
     profiles.sort_by(|a, b| a.name.cmp(&b.name));
@@ -84,12 +88,22 @@ pub(super) async fn create(
             "an environment has this trust domain already",
         ));
     }
+    let on_clone = match order.on_clone.as_deref() {
+        None => CloneResponse::Alarm,
+        Some(word) => CloneResponse::from_word(word)
+            .ok_or_else(|| Refuse::value("on_clone", "one of: alarm, quarantine"))?,
+    };
     let permitted = shell.operators.mandate(&called.0, OperatorVerb::EnvironmentCreate, &name)?;
     let plan = EnvironmentPlan {
         name: name.clone(),
         trust_domain,
         device_lifetime: order.device_lifetime_s.map_or(DEVICE_LIFETIME_DEFAULT, Duration::from_secs),
         default: false,
+        successors: SuccessorPlan {
+            grace: order.late_renewal_grace_s.map(Duration::from_secs),
+            on_clone,
+            revoke_superseded: order.revoke_superseded,
+        },
     };
     shell.environments.create(permitted.mandate, &plan).await?;
     shell.environments.open(&name, &shell.hierarchy, &shell.feeds)?;

@@ -5,6 +5,7 @@ mod caller;
 mod devices;
 mod environments;
 mod gateways;
+mod makers;
 mod tokens;
 
 use super::Shell;
@@ -23,11 +24,14 @@ pub(crate) fn router(shell: Shell) -> Router {
         .route("/v1/log", get(audit::log_head))
         .route("/v1/decisions", get(audit::decisions).post(gateways::upload))
         .route("/v1/explain/{id}", get(audit::explain))
-        .route("/v1/tokens", post(tokens::create))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{id}/void", post(tokens::void))
         .route("/v1/environments", get(environments::list).post(environments::create))
         .route("/v1/environments/{name}", get(environments::get))
         .route("/v1/environments/{name}/policy", get(environments::policy).put(environments::set_policy))
-        .route("/v1/devices", get(devices::list))
+        .route("/v1/makers", get(makers::list).post(makers::register))
+        .route("/v1/makers/{name}/withdraw", post(makers::withdraw))
+        .route("/v1/devices", get(devices::list).post(makers::register_device))
         .route("/v1/devices/{name}", get(devices::get))
         .route("/v1/devices/{name}/certificates", get(devices::certificates))
         .route("/v1/devices/{name}/{verb}", post(devices::contain))

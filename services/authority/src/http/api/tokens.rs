@@ -1,15 +1,16 @@
-//! `POST /v1/tokens`.
+//! Tokens: made, listed, taken back.
 
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
-use super::caller::{Body, Called};
+use super::caller::{Body, Called, Query};
 use crate::operators::CallerFault;
+use crate::views;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
-use touchmark_api::{Token, TokenOrder};
-use touchmark_identity::{EnvironmentName, Name};
+use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
+use touchmark_identity::{EnvironmentName, Name, TokenId};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
 use touchmark_policy_cedar::OperatorVerb;
 
@@ -17,6 +18,56 @@ use touchmark_policy_cedar::OperatorVerb;
 const RESERVED: &str = "authority";
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
+
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+/// The permission that making such a token takes; taking it back takes the same.
+fn verb_of(kind: IdentityKind) -> OperatorVerb {
+    match kind {
+        IdentityKind::Operational => OperatorVerb::DeviceEnrol,
+        IdentityKind::Service => OperatorVerb::ServiceEnrol,
+        IdentityKind::Operator => OperatorVerb::OperatorEnrol,
+    }
+}
+
+pub(super) async fn list(
+    State(shell): State<Shell>,
+    called: Called,
+    Query(query): Query<TokenQuery>,
+) -> Result<Json<Page<TokenInfo>>, Refuse> {
+    let environment: EnvironmentName =
+        query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
+    shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
+    called.may(&shell, OperatorVerb::DeviceRead, &environment)?;
+    let after: Option<TokenId> =
+        query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let rows = shell.store.tokens(&environment, after, limit)?;
+    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.token.to_string())).flatten();
+    let now = shell.clock.now();
+    Ok(Json(Page { items: rows.iter().map(|row| views::token(row, now)).collect(), next }))
+}
+
+pub(super) async fn void(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(id): Path<String>,
+) -> Result<Json<TokenInfo>, Refuse> {
+    let unknown = || {
+        Refuse::new(StatusCode::NOT_FOUND, "token-unknown", format!("no token `{id}`"))
+            .fix("touchmark token list")
+    };
+    let row = shell.store.token(id.parse().map_err(|_| unknown())?)?.ok_or_else(unknown)?;
+    let environment = row.scope.environment.clone().ok_or_else(unknown)?;
+    let permitted =
+        shell.operators.mandate(&called.0, verb_of(row.kind), &environment).inspect_err(|_| {
+            shell.refusals.count(Some(&environment), "api/tokens/void", "not-permitted", None);
+        })?;
+    let row = shell.tokens.void(permitted.mandate, row).await?;
+    shell.log.wake();
+    Ok(Json(views::token(&row, shell.clock.now())))
+}
 
 pub(super) async fn create(
     State(shell): State<Shell>,
@@ -27,10 +78,10 @@ pub(super) async fn create(
         order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
     let trust =
         shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
-    let (kind, verb) = match order.kind.as_deref() {
-        None | Some("device") => (IdentityKind::Operational, OperatorVerb::DeviceEnrol),
-        Some("service") => (IdentityKind::Service, OperatorVerb::ServiceEnrol),
-        Some("operator") => (IdentityKind::Operator, OperatorVerb::OperatorEnrol),
+    let kind = match order.kind.as_deref() {
+        None | Some("device") => IdentityKind::Operational,
+        Some("service") => IdentityKind::Service,
+        Some("operator") => IdentityKind::Operator,
         Some(_) => return Err(Refuse::value("kind", "one of: device, service, operator")),
     };
     if order.roles.len() > ROLES_MAX || order.roles.iter().any(|role| role.parse::<Name>().is_err()) {
@@ -65,7 +116,7 @@ pub(super) async fn create(
     if known.is_some() {
         shell.operators.permits(&called.0, OperatorVerb::OperatorEnrol, &environment).inspect_err(refused)?;
     }
-    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(refused)?;
+    let permitted = shell.operators.mandate(&called.0, verb_of(kind), &environment).inspect_err(refused)?;
     // A new credential for somebody known changes no role unless roles are given.
     let roles = match known {
         Some(row) if order.roles.is_empty() => row.roles,

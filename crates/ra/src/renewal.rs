@@ -1,0 +1,188 @@
+//! Renewal: may the holder of this certificate have its successor?
+//!
+//! In: a request with proven possession, the rows of the certificate whose key was proven in the same TLS
+//! connection. Out: an order, or a [`Refusal`]. Only the identity's newest proven certificate opens this way: an
+//! older one is a copy that somebody kept, or a device that fell back.
+//! Standard: RFC 7030 §4.2.2.
+
+use crate::admission::{Admitted, scope_strings};
+use crate::holder::{holder, holder_actor};
+use crate::refusal::Refusal;
+use core::time::Duration;
+use touchmark_ca::{IssuanceOrder, OrderParts};
+use touchmark_enrol::EnrolmentRequest;
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, SpkiHash, Timestamp};
+use touchmark_inventory::{
+    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, Precondition,
+};
+use touchmark_journal::{Envelope, RenewalFacts, RenewalManner, Standing};
+use touchmark_x509::Certificate;
+use touchmark_x509::certificate::ExtendedKeyUsage;
+use touchmark_x509::csr::Granted;
+
+/// The certificate whose key was proven, and the rows around it.
+#[derive(Debug)]
+pub struct Presented<'a> {
+    /// Its row.
+    pub row: &'a CertificateRow,
+    /// Its environment.
+    pub environment: &'a EnvironmentRow,
+    /// Its device, unless it is an operator's or service's.
+    pub device: Option<&'a DeviceRow>,
+    /// All certificates of the identity.
+    pub certificates: &'a [CertificateRow],
+    /// How long past its end it may still be renewed.
+    pub grace: Duration,
+}
+
+impl Presented<'_> {
+    /// The newest certificate of the identity that took this one's place by being proven.
+    pub fn newer(&self) -> Option<CertificateId> {
+        let newer = |row: &&CertificateRow| {
+            row.generation > self.row.generation
+                && row.confirmed_at.is_some()
+                && row.identity == self.row.identity
+        };
+        self.certificates.iter().filter(newer).max_by_key(|row| row.generation).map(|row| row.certificate)
+    }
+
+    /// Whether its holder may have a successor at all; `label` is the environment that was asked for.
+    ///
+    /// # Errors
+    /// [`Refusal`]. A ban is told first: nothing else matters then.
+    pub fn may_renew(&self, label: Option<&EnvironmentName>, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(asked) = label.filter(|asked| **asked != self.environment.name) {
+            return Err(Refusal::CertificateEnvironment {
+                certificate: self.environment.name.clone(),
+                asked: asked.clone(),
+            });
+        }
+        if let Some(device) = self.device.filter(|device| device.standing == Standing::Banned) {
+            return Err(Refusal::Standing { device: device.device, standing: device.standing });
+        }
+        match self.row.state {
+            CertificateState::Confirmed | CertificateState::Issued => {}
+            CertificateState::Superseded => return Err(Refusal::Superseded { newer: self.newer() }),
+            CertificateState::Revoked | CertificateState::Burned => return Err(Refusal::Revoked),
+            // Nobody was handed it: whoever presents it did not get it from us.
+            CertificateState::Intended => return Err(Refusal::CertificateUnknown),
+        }
+        if let Some(device) = self.device.filter(|device| device.standing != Standing::Active) {
+            return Err(Refusal::Standing { device: device.device, standing: device.standing });
+        }
+        let not_after = self.row.validity.not_after();
+        if now.unix_s() > not_after.plus(self.grace).unix_s() {
+            return Err(Refusal::Late { not_after, grace: self.grace });
+        }
+        Ok(())
+    }
+
+    /// Whether its holder may declare it the current one; `meant` is the certificate that the request names.
+    ///
+    /// # Errors
+    /// [`Refusal`]. What is confirmed already may be confirmed again.
+    pub fn may_confirm(&self, meant: Option<&Fingerprint>, now: Timestamp) -> Result<(), Refusal> {
+        if meant.is_some_and(|meant| self.row.fingerprint.as_ref() != Some(meant)) {
+            return Err(Refusal::OtherCertificate);
+        }
+        match self.row.state {
+            CertificateState::Superseded => return Err(Refusal::Superseded { newer: self.newer() }),
+            CertificateState::Revoked | CertificateState::Burned => return Err(Refusal::Revoked),
+            CertificateState::Intended => return Err(Refusal::CertificateUnknown),
+            CertificateState::Issued | CertificateState::Confirmed => {}
+        }
+        match self.row.validity.contains(now) {
+            true => Ok(()),
+            false => Err(Refusal::Expired { not_after: self.row.validity.not_after() }),
+        }
+    }
+
+    /// A key that was in use before is no new key: whoever copied it has the successor, too.
+    fn key_is_new(&self, key: &SpkiHash) -> Result<(), Refusal> {
+        let proven =
+            |row: &&CertificateRow| row.certificate == self.row.certificate || row.confirmed_at.is_some();
+        match self.certificates.iter().filter(proven).any(|row| row.spki.as_ref() == Some(key)) {
+            true => Err(Refusal::SameKey),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What the order takes from elsewhere than the request.
+#[derive(Debug)]
+pub struct RenewalTerms<'a> {
+    /// The certificate that was presented, for the names that its successor carries on.
+    pub old: &'a Certificate,
+    /// Purposes that the profile gives.
+    pub extended_key_usages: &'a [ExtendedKeyUsage],
+    /// Who set the renewal going, as the requester says.
+    pub manner: RenewalManner,
+}
+
+/// Decides on a renewal. The commit demands that the presented certificate is confirmed: its proof is recorded before.
+///
+/// # Errors
+/// [`Refusal`]; nothing is recorded.
+pub fn admit_renewal(
+    request: &EnrolmentRequest,
+    presented: &Presented<'_>,
+    terms: &RenewalTerms<'_>,
+    cause: &str,
+    now: Timestamp,
+) -> Result<Admitted, Refusal> {
+    presented.may_renew(request.label(), now)?;
+    let row = presented.row;
+    let (Some(identity), Some(holder), Some(actor)) = (&row.identity, holder(row), holder_actor(row)) else {
+        return Err(Refusal::CertificateUnknown);
+    };
+    let (dns, ips) = (terms.old.dns_sans().to_vec(), terms.old.ip_sans().to_vec());
+    request.csr().within(&Granted {
+        common_name: identity.name.as_str(),
+        uri: &identity.to_string(),
+        dns: &dns,
+        ips: &ips,
+        extended_key_usages: terms.extended_key_usages,
+    })?;
+    let public_key = request.csr().public_key().clone();
+    presented.key_is_new(&public_key.spki_hash())?;
+    let mut preconditions = vec![
+        Precondition::CertificateInState { certificate: row.certificate, state: CertificateState::Confirmed },
+        Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() },
+    ];
+    // A certificate that came between reading and committing would have the same generation.
+    let count = presented.certificates.len() as u64;
+    match holder {
+        Holder::Device(device) => preconditions.extend([
+            Precondition::DeviceStanding { device, standing: Standing::Active },
+            Precondition::DeviceCertificates { device, count },
+        ]),
+        Holder::Party { kind, name } => {
+            preconditions.push(Precondition::PartyCertificates { kind, name, count });
+        }
+    }
+    let newest = presented.certificates.iter().map(|row| row.generation).max().unwrap_or(row.generation);
+    let order = IssuanceOrder::assert_admitted(OrderParts {
+        scope: row.scope.clone(),
+        identity: identity.clone(),
+        kind: row.kind,
+        device: row.device,
+        public_key,
+        csr_sha256: request.csr().digest(),
+        // From the inventory as it is now: this is how changes of model or group reach a certificate.
+        scope_strings: presented.device.map_or_else(Vec::new, |device| scope_strings(device.model.as_ref())),
+        dns,
+        ips,
+        token: None,
+        replaces: Some(row.certificate),
+        renewal: Some(RenewalFacts { lead_s: lead_s(row, now), manner: terms.manner }),
+        generation: newest.saturating_add(1),
+    });
+    let envelope = Envelope { scope: row.scope.clone(), actor, cause: cause.into(), at: now };
+    Ok(Admitted { order, preconditions, entries: Vec::new(), envelope })
+}
+
+/// Seconds of life left; negative past the end.
+fn lead_s(row: &CertificateRow, now: Timestamp) -> i64 {
+    let seconds = |moment: Timestamp| i64::try_from(moment.unix_s()).unwrap_or(i64::MAX);
+    seconds(row.validity.not_after()).saturating_sub(seconds(now))
+}

@@ -1,0 +1,128 @@
+//! What stands beside EST on its port: confirm a certificate, ask when to renew it. Both rest on the certificate of
+//! the connection; both are ours, and no RFC's.
+
+use super::est::{Refused, est_fault, read, refused};
+use super::{Peer, Shell};
+use crate::clones::Use;
+use crate::confirmation::Proven;
+use crate::issuance::EnrolmentFault;
+use crate::presented::{PresentedRows, Siblings};
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use touchmark_enrol::RenewalHint;
+use touchmark_enrol::est::EstFault;
+use touchmark_enrol::renewal::RENEWAL_HEADER;
+use touchmark_identity::{Fingerprint, Name};
+use touchmark_ra::Refusal;
+
+const CONFIRM: &str = "confirm";
+const HINT: &str = "renewal";
+
+/// Any request with a certificate proves its key: the first one makes it the current one.
+pub(super) async fn confirm_by_use(
+    State(shell): State<Shell>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(peer) = peer
+        && let Err(fault) = shell.confirmations.proven(&peer, Proven::Here, "est").await
+    {
+        // A later use confirms it; what is asked now may be answered all the same.
+        tracing::error!(%fault, "a first use could not be recorded");
+    }
+    next.run(request).await
+}
+
+/// `POST`: 204 when the certificate of this connection is the current one, now or since long. A body, if there is one,
+/// is the SHA-256 of the certificate meant.
+pub(super) async fn confirm(
+    State(shell): State<Shell>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
+    match confirmed(&shell, peer, request).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(fault) => said(&shell, CONFIRM, &fault),
+    }
+}
+
+async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -> Result<(), Refused> {
+    let body = read(request.into_body()).await?;
+    let peer = peer.ok_or(EstFault::Unauthorised)?;
+    let meant = match String::from_utf8_lossy(&body).trim() {
+        "" => None,
+        text => Some(text.parse::<Fingerprint>().map_err(|_| EstFault::Forbidden {
+            code: "confirm-body",
+            says: "the body is empty, or the SHA-256 of the certificate in hexadecimal".into(),
+        })?),
+    };
+    if let Err(fault) = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await {
+        look_at(shell, &peer, &fault, Use::Other, CONFIRM).await;
+        return Err(est_fault(fault));
+    }
+    shell.log.wake();
+    Ok(())
+}
+
+/// A refusal of a certificate that another took the place of may be the thief, or the robbed.
+pub(super) async fn look_at(
+    shell: &Shell,
+    peer: &Fingerprint,
+    fault: &EnrolmentFault,
+    what: Use,
+    cause: &str,
+) {
+    if !matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) })) {
+        return;
+    }
+    let est: Name = "est".parse().expect("the word is a name");
+    if let Err(fault) = shell.clones.look_at(peer, what, &est, cause).await {
+        tracing::error!(%fault, "a clone is suspected, which could not be recorded");
+    }
+    shell.log.wake();
+}
+
+/// `GET`: when to renew the certificate of this connection.
+pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Extension<Peer>) -> Response {
+    match hinted(&shell, peer) {
+        Ok(hint) => {
+            let mut response = Response::new(Body::from(hint.to_json()));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            put_hint(&mut response, hint);
+            response
+        }
+        Err(fault) => said(&shell, HINT, &fault),
+    }
+}
+
+fn hinted(shell: &Shell, peer: Option<Fingerprint>) -> Result<RenewalHint, Refused> {
+    let peer = peer.ok_or(EstFault::Unauthorised)?;
+    let now = shell.clock.now();
+    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, &peer, Siblings::OfSuperseded)
+        .map_err(est_fault)?;
+    rows.presented().and_then(|presented| Ok(presented.may_renew(None, now)?)).map_err(est_fault)?;
+    Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, &peer, now))
+}
+
+fn said(shell: &Shell, cause: &str, refusal: &Refused) -> Response {
+    shell.refusals.count(None, cause, refusal.code, None);
+    refused(&refusal.fault)
+}
+
+/// The window as a header, and the wait until it begins.
+pub(super) fn put_hint(response: &mut Response, hint: RenewalHint) {
+    let headers = response.headers_mut();
+    if let (Ok(name), Ok(window)) =
+        (HeaderName::try_from(RENEWAL_HEADER), HeaderValue::try_from(hint.window.to_header()))
+    {
+        headers.insert(name, window);
+    }
+    if let Some(wait) = hint.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+}

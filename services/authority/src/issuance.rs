@@ -1,0 +1,274 @@
+//! From an admitted order to a logged certificate, whatever protocol it came by, with what a crash leaves at each
+//! step: plan, record, sign, record, hand out.
+
+use crate::commit::Commits;
+use crate::entropy::random;
+use crate::feed::{Feeds, supersession};
+use crate::hierarchy::{Hierarchy, Trust};
+use crate::keyed_lock::{KeyedLocks, Turn};
+use crate::pacing::Pacing;
+use crate::sha256;
+use std::sync::Arc;
+use std::time::Duration;
+use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};
+use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name};
+use touchmark_inventory::{
+    CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Store, StoreFault,
+};
+use touchmark_journal::{BurnCause, Draft, Envelope, Event, IdentityKind, Salt};
+use touchmark_listen::Clock;
+use touchmark_ra::{Admitted, Refusal, Urgency, burn, take_place};
+use touchmark_x509::Certificate;
+use touchmark_x509::certificate::BadCertificate;
+
+/// Why no certificate was handed out.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentFault {
+    /// The RA said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such environment.
+    #[error("no environment has this name")]
+    UnknownEnvironment,
+    /// Neither a token nor anything else that enrols was presented.
+    #[error("no credential was presented")]
+    NoCredential,
+    /// The environment has no profile for what the token enrols.
+    #[error("the environment has no profile for this")]
+    NoProfile,
+    /// Too many at once; this identity has a place of its own after so long.
+    #[error("more certificates are asked for than can be made now; come back in {} s", retry_after.as_secs())]
+    Paced {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// Storage: the same request may be sent again and gets the same certificate.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// Planning failed: an operator must act.
+    #[error(transparent)]
+    Plan(#[from] PlanFault),
+    /// Signing failed: an operator must act.
+    #[error(transparent)]
+    Issue(#[from] IssueFault),
+    /// A stored certificate cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+}
+
+/// What the device is given.
+#[derive(Debug)]
+pub(crate) struct Enrolled {
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Issuing certificate and root.
+    pub chain: [Certificate; 2],
+    /// Where it is good.
+    pub environment: EnvironmentName,
+    /// What it is for.
+    pub kind: IdentityKind,
+    /// Whether it was made just now, rather than given once more.
+    pub fresh: bool,
+}
+
+/// An identity, whatever it brings to prove itself.
+pub(crate) type IdentityKey = (EnvironmentName, IdentityKind, Name);
+
+/// The use case that every protocol ends in.
+pub(crate) struct Issuance {
+    commits: Commits,
+    hierarchy: Arc<Hierarchy>,
+    feeds: Arc<Feeds>,
+    pacing: Pacing,
+    clock: Clock,
+    /// One certificate at a time per identity, on whosever word.
+    in_flight: KeyedLocks<IdentityKey>,
+}
+
+impl Issuance {
+    /// Wires it.
+    pub(crate) fn new(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        feeds: Arc<Feeds>,
+        pacing: Pacing,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, hierarchy, feeds, pacing, clock, in_flight: KeyedLocks::default() }
+    }
+
+    /// Waits until nobody else works on this identity.
+    pub(crate) async fn turn(&self, identity: IdentityKey) -> Turn<IdentityKey> {
+        self.in_flight.lock(identity).await
+    }
+
+    /// A certificate that was issued before, if it may be handed out again. An intent that nobody works on is
+    /// burned; for the caller who holds the identity's turn.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`].
+    pub(crate) async fn again(
+        &self,
+        row: CertificateRow,
+        trust: &Trust,
+    ) -> Result<Option<Enrolled>, EnrolmentFault> {
+        match (row.state, &row.der) {
+            (CertificateState::Issued, Some(der)) => Ok(Some(Enrolled {
+                certificate: Certificate::from_der(der)?,
+                chain: trust.above(),
+                environment: trust.environment.name.clone(),
+                kind: row.kind,
+                fresh: false,
+            })),
+            (CertificateState::Intended, _) => {
+                self.commits.commit(burn(recovery_actor(), &row, BurnCause::Crash, self.clock.now())).await?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Plan, record, sign, record, hand out.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`]; the same request may be sent again.
+    pub(crate) async fn issue(
+        &self,
+        admitted: Admitted,
+        trust: &Trust,
+        kind: IdentityKind,
+    ) -> Result<Enrolled, EnrolmentFault> {
+        let profile = trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
+        // And what it means for the requester when the certificate is killed between the two commits.
+        let (urgency, on_death) = match admitted.order.parts().renewal {
+            Some(_) => (Urgency::Renewal, Refusal::Revoked),
+            None => (Urgency::First, Refusal::TokenVoid),
+        };
+        self.pacing
+            .ask(&admitted.order.parts().identity, urgency)
+            .map_err(|retry_after| EnrolmentFault::Paced { retry_after })?;
+        let Admitted { order, mut preconditions, mut entries, envelope } = admitted;
+        let holder = match order.parts().device {
+            Some(device) => Holder::Device(device),
+            None => Holder::Party { kind, name: order.parts().identity.name.clone() },
+        };
+        let planned = plan(
+            order,
+            &profile.profile,
+            &trust.issuing,
+            self.hierarchy.incarnation(),
+            self.clock.now(),
+            random(),
+        )?;
+        let (authority_version, serial) = planned.serial();
+        preconditions.push(Precondition::SerialFree { authority_version, serial });
+        let (event, private) = planned.intent(sha256);
+        entries.push(Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) });
+        // A crash before this commit leaves nothing; after it, an open intent that recovery burns.
+        self.commits.commit(Command { preconditions, entries }).await?;
+        let certificate = planned.certificate();
+        let recorded = Recorded::assert_recorded(planned);
+        match issue(recorded, &*trust.signer) {
+            // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
+            Ok(issued) => {
+                let logged = self.log(issued, envelope, &holder, &trust.environment.name, on_death).await?;
+                Ok(Enrolled {
+                    certificate: logged.certificate().clone(),
+                    chain: trust.above(),
+                    environment: trust.environment.name.clone(),
+                    kind,
+                    fresh: true,
+                })
+            }
+            Err(fault) => {
+                self.burn_now(certificate, BurnCause::SigningFault).await;
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// Makes the certificate durable, in the place of what the identity never proved.
+    async fn log(
+        &self,
+        issued: IssuedCertificate,
+        envelope: Envelope,
+        holder: &Holder,
+        environment: &EnvironmentName,
+        on_death: Refusal,
+    ) -> Result<LoggedCertificate, EnrolmentFault> {
+        let mine = issued.id();
+        loop {
+            let (event, private) = issued.event();
+            let draft = Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) };
+            // Refused when the device was revoked meanwhile: the certificate is dead and is not handed out.
+            let alive =
+                Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
+            let mut command = Command { preconditions: vec![alive], entries: vec![draft] };
+            let siblings = certificates_of(&**self.commits.store(), holder)?;
+            take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
+            let replaced = superseded_by(&command);
+            match self.commits.commit(command).await {
+                Ok(receipt) => {
+                    self.announce(environment, &replaced);
+                    return Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq));
+                }
+                // A sibling was confirmed or revoked meanwhile, which happens once to each.
+                Err(StoreFault::Conflict(Conflict {
+                    failed: Precondition::CertificateInState { certificate, .. },
+                })) if certificate != mine => {}
+                Err(StoreFault::Conflict(_)) => return Err(on_death.into()),
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    /// Tells gateways what is refused from now on. Recorded already: a fault here takes nothing back.
+    fn announce(&self, environment: &EnvironmentName, replaced: &[CertificateId]) {
+        if replaced.is_empty() {
+            return;
+        }
+        let read = || {
+            let mut changes = Vec::with_capacity(replaced.len());
+            for certificate in replaced {
+                changes
+                    .extend(self.commits.store().certificate(*certificate)?.as_ref().and_then(supersession));
+            }
+            Ok(changes)
+        };
+        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
+            tracing::error!(%fault, "a supersession is recorded but not in the feed");
+        }
+    }
+
+    async fn burn_now(&self, certificate: CertificateId, cause: BurnCause) {
+        let Ok(Some(row)) = self.commits.store().certificate(certificate) else { return };
+        let command = burn(recovery_actor(), &row, cause, self.clock.now());
+        if let Err(fault) = self.commits.commit(command).await {
+            tracing::error!(%certificate, %fault, "an unsigned intent stays open until the next start");
+        }
+    }
+}
+
+/// All certificates of an identity, newest first.
+///
+/// # Errors
+/// [`StoreFault`].
+pub(crate) fn certificates_of(store: &dyn Store, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
+    match holder {
+        Holder::Device(device) => store.certificates_of_device(*device),
+        Holder::Party { kind, name } => store.certificates_of_party(*kind, name),
+    }
+}
+
+/// Who burns what a crash left.
+pub(crate) fn recovery_actor() -> Actor {
+    Actor::automation("recovery".parse().expect("the word is a name"))
+}
+
+fn superseded_by(command: &Command) -> Vec<CertificateId> {
+    let superseded = |draft: &Draft| match &draft.event {
+        Event::CertificateSuperseded(superseded) => Some(superseded.certificate),
+        _ => None,
+    };
+    command.entries.iter().filter_map(superseded).collect()
+}

@@ -1,0 +1,256 @@
+//! Makers whose initial certificates open enrolment, and the hardware that is expected from them.
+//!
+//! What is in force is kept read and ready for the handshake, and follows each change; the rows are the truth, and the
+//! commit of an enrolment asks them again.
+
+use crate::commit::Commits;
+use crate::entropy::random;
+use crate::feed::{Feeds, PublishFault, anchors_change};
+use crate::hierarchy::{Hierarchy, Trust};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use touchmark_identity::{DeviceId, EnvironmentName, MakerId, Name, Timestamp};
+use touchmark_inventory::{MakerRow, Store, StoreFault};
+use touchmark_listen::{Clock, PeerChain};
+use touchmark_ra::{
+    HardwareOrder, InitialRefusal, MakerFault, MakerOrder, Mandate, Refusal, register_hardware,
+    register_maker, withdraw_maker,
+};
+use touchmark_x509::certificate::BadCertificate;
+use touchmark_x509::hardware::HardwareId;
+use touchmark_x509::path::{PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate};
+use touchmark_x509::{Certificate, PublicKey};
+
+/// Why nothing was registered or withdrawn.
+#[derive(Debug, thiserror::Error)]
+pub enum MakersFault {
+    /// The RA said no.
+    #[error(transparent)]
+    Rules(#[from] MakerFault),
+    /// A stored certificate cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] BadCertificate),
+    /// The rows.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The feed.
+    #[error(transparent)]
+    Publish(#[from] PublishFault),
+}
+
+/// One maker in force.
+#[derive(Clone)]
+struct Maker {
+    row: MakerRow,
+    certificate: Certificate,
+}
+
+/// The use case.
+pub(crate) struct Makers {
+    commits: Commits,
+    hierarchy: Arc<Hierarchy>,
+    feeds: Arc<Feeds>,
+    clock: Clock,
+    in_force: RwLock<Arc<HashMap<EnvironmentName, Vec<Maker>>>>,
+    /// One change at a time: rules that look at several rows hold from reading to committing.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Makers {
+    /// Wires it, and reads what is in force.
+    ///
+    /// # Errors
+    /// [`MakersFault`] when a row cannot be read.
+    pub(crate) fn load(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        feeds: Arc<Feeds>,
+        clock: Clock,
+    ) -> Result<Self, MakersFault> {
+        let (in_force, changing) = (RwLock::default(), tokio::sync::Mutex::default());
+        let makers = Self { commits, hierarchy, feeds, clock, in_force, changing };
+        makers.reload()?;
+        Ok(makers)
+    }
+
+    fn reload(&self) -> Result<(), MakersFault> {
+        let mut fresh = HashMap::new();
+        for trust in self.hierarchy.all() {
+            let name = &trust.environment.name;
+            let rows = in_force(&**self.commits.store(), name)?;
+            let read = |row: MakerRow| -> Result<Maker, BadCertificate> {
+                Ok(Maker { certificate: Certificate::from_der(&row.certificate)?, row })
+            };
+            let makers = rows.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            if !makers.is_empty() {
+                fresh.insert(name.clone(), makers);
+            }
+        }
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+        Ok(())
+    }
+
+    fn now_in_force(&self) -> Arc<HashMap<EnvironmentName, Vec<Maker>>> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a chain leads to a maker of any environment: enough to finish a handshake, and for nothing else.
+    ///
+    /// # Errors
+    /// [`PathFault`], of a maker who knows the issuer if there is one; `None` when no environment has a maker.
+    pub(crate) fn vouch(
+        &self,
+        leaf: &Certificate,
+        presented: &[Certificate],
+        now: Timestamp,
+    ) -> Result<(), Option<PathFault>> {
+        let mut outcome = Err(None);
+        for makers in self.now_in_force().values() {
+            let anchors: Vec<_> = makers.iter().map(|maker| maker.certificate.clone()).collect();
+            match validate(leaf, presented, &anchors, now, Purpose::Initial) {
+                Ok(_) => return Ok(()),
+                Err(fault) if matches!(outcome, Err(None | Some(PathFault::UnknownIssuer { .. }))) => {
+                    outcome = Err(Some(fault));
+                }
+                Err(_) => {}
+            }
+        }
+        outcome
+    }
+
+    /// The path of an initial certificate in one environment, and the maker at its end. Asked on every request: a maker
+    /// that was withdrawn since the handshake vouches for nothing.
+    ///
+    /// # Errors
+    /// [`InitialRefusal::Maker`]; [`Refusal::CertificateUnknown`] for what is no certificate.
+    pub(crate) fn path(
+        &self,
+        environment: &EnvironmentName,
+        chain: &PeerChain,
+        now: Timestamp,
+    ) -> Result<(VerifiedPath, MakerRow), Refusal> {
+        let read = |der: &[u8]| Certificate::from_der(der).map_err(|_| Refusal::CertificateUnknown);
+        let leaf = read(&chain.leaf)?;
+        let presented =
+            chain.rest.iter().take(PRESENTED_MAX).map(|der| read(der)).collect::<Result<Vec<_>, _>>()?;
+        let all = self.now_in_force();
+        let makers = all.get(environment).map_or(&[][..], Vec::as_slice);
+        let anchors: Vec<_> = makers.iter().map(|maker| maker.certificate.clone()).collect();
+        let path =
+            validate(&leaf, &presented, &anchors, now, Purpose::Initial).map_err(InitialRefusal::Maker)?;
+        let maker = makers.iter().find(|maker| maker.certificate == *path.anchor());
+        let maker = maker.ok_or(Refusal::CertificateUnknown)?.row.clone();
+        Ok((path, maker))
+    }
+
+    /// All makers of an environment, withdrawn ones too.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn list(&self, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
+        self.commits.store().makers(environment)
+    }
+
+    /// Puts a maker in force; says whether it is new.
+    ///
+    /// # Errors
+    /// [`MakersFault`].
+    pub(crate) async fn register(
+        &self,
+        mandate: Mandate,
+        trust: &Trust,
+        name: &Name,
+        certificate: &Certificate,
+    ) -> Result<(MakerId, bool), MakersFault> {
+        let _one = self.changing.lock().await;
+        let store = self.commits.store();
+        let makers = store.makers(&trust.environment.name)?;
+        let own_keys = store
+            .authorities()?
+            .iter()
+            .map(|row| Ok(Certificate::from_der(&row.certificate)?.public_key().clone()))
+            .collect::<Result<Vec<PublicKey>, BadCertificate>>()?;
+        let environment = &trust.environment;
+        let order = MakerOrder { environment, name, certificate, makers: &makers, own_keys: &own_keys };
+        let (maker, command) = register_maker(mandate, &order, self.clock.now(), random())?;
+        let fresh = !command.entries.is_empty();
+        if fresh {
+            self.commits.commit(command).await?;
+            self.in_force_everywhere(trust)?;
+        }
+        Ok((maker, fresh))
+    }
+
+    /// Ends a maker.
+    ///
+    /// # Errors
+    /// [`MakersFault`].
+    pub(crate) async fn withdraw(
+        &self,
+        mandate: Mandate,
+        trust: &Trust,
+        name: &Name,
+    ) -> Result<MakerId, MakersFault> {
+        let _one = self.changing.lock().await;
+        let makers = self.commits.store().makers(&trust.environment.name)?;
+        let now = self.clock.now();
+        let (maker, command) = withdraw_maker(mandate, &trust.environment, name, &makers, now)?;
+        self.commits.commit(command).await?;
+        self.in_force_everywhere(trust)?;
+        Ok(maker)
+    }
+
+    /// Handshakes here follow first, then gateways.
+    fn in_force_everywhere(&self, trust: &Trust) -> Result<(), MakersFault> {
+        self.reload()?;
+        let store = self.commits.store();
+        let read = || Ok(vec![anchors_change(trust, &**store)?]);
+        self.feeds.publish(&trust.environment.name, self.clock.now(), read)?;
+        Ok(())
+    }
+
+    /// Registers a piece of hardware for a device, which is made if there is none of that name.
+    ///
+    /// # Errors
+    /// [`MakersFault`].
+    pub(crate) async fn register_hardware(
+        &self,
+        mandate: Mandate,
+        trust: &Trust,
+        maker: &Name,
+        hardware_id: &HardwareId,
+        name: &Name,
+        model: Option<&Name>,
+    ) -> Result<DeviceId, MakersFault> {
+        let _one = self.changing.lock().await;
+        let (store, environment) = (self.commits.store(), &trust.environment);
+        let makers = in_force(&**store, &environment.name)?;
+        let found = makers.iter().find(|row| row.name == *maker);
+        let maker = found.ok_or_else(|| MakerFault::Unknown(maker.clone()))?;
+        let device = store.device_by_name(&environment.name, name)?;
+        let of_device = match &device {
+            Some(device) => store.hardware_of_device(device.device)?,
+            None => Vec::new(),
+        };
+        let registered = store.hardware(&environment.name, maker.maker, hardware_id.as_str())?;
+        let order = HardwareOrder {
+            environment,
+            maker,
+            hardware_id,
+            name,
+            model,
+            device: device.as_ref(),
+            of_device: &of_device,
+            registered: registered.as_ref(),
+        };
+        let (device, command) = register_hardware(mandate, &order, self.clock.now(), random())?;
+        if !command.entries.is_empty() {
+            self.commits.commit(command).await?;
+        }
+        Ok(device)
+    }
+}
+
+fn in_force(store: &dyn Store, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
+    Ok(store.makers(environment)?.into_iter().filter(|row| row.withdrawn_at.is_none()).collect())
+}

@@ -1,0 +1,244 @@
+//! Renewals over a store that loses commits, at once and in any order: the holder always keeps a certificate that
+//! works, and never has more than one successor that waits for its proof.
+
+use super::*;
+use crate::clones::Use;
+use crate::environments::SuccessorPlan;
+use crate::tests::house::{DEVICE, House, LIFETIME, request};
+use std::time::Duration;
+use touchmark_enrol::{Intent, PresentedCredential};
+use touchmark_identity::Secret;
+use touchmark_inventory::{Fault, Store as _};
+use touchmark_journal::{CloneResponse, IdentityKind, Standing, TokenSubject};
+use touchmark_testkit::{name, replay};
+use touchmark_x509::csr::UnprovenCsr;
+
+const KINDS: [IdentityKind; 3] = [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator];
+
+/// The states of all certificates of the identity, oldest first, burned ones left out.
+fn states(house: &House, kind: IdentityKind) -> Vec<CertificateState> {
+    let mut rows = house.rows(kind);
+    rows.retain(|row| row.state != CertificateState::Burned);
+    rows.sort_by_key(|row| row.generation);
+    rows.iter().map(|row| row.state).collect()
+}
+
+#[tokio::test]
+async fn whatever_commit_of_a_renewal_is_lost_the_old_certificate_works_and_the_same_request_gets_one_successor()
+ {
+    use Fault::{Lost, None as Passes, StoredButReportedLost as Stored};
+    // The first commit is the proof of the old certificate, the second the intent, the third the result.
+    let faults: [(&str, &[Fault]); 10] = [
+        ("the proof of the old one is lost", &[Lost]),
+        ("the proof of the old one is stored, nobody is told", &[Stored]),
+        ("the intent is lost", &[Passes, Lost]),
+        ("the intent is stored, nobody is told", &[Passes, Stored]),
+        ("the certificate is lost", &[Passes, Passes, Lost]),
+        ("the certificate is stored, nobody is told", &[Passes, Passes, Stored]),
+        ("the intent is stored, then its burning is lost", &[Passes, Stored, Lost]),
+        ("the intent is stored, then its burning is stored, nobody is told", &[Passes, Stored, Stored]),
+        ("the certificate is lost twice", &[Passes, Passes, Lost, Passes, Passes, Lost]),
+        ("everything goes wrong", &[Stored, Lost, Stored, Stored, Stored, Passes, Passes, Stored]),
+    ];
+    for kind in KINDS {
+        for (what, plan) in faults {
+            let house = House::new().await;
+            let old = house.first(kind).await;
+            let der = request();
+            house.store.plan_faults(plan.iter().copied());
+            let mut tries = 0;
+            let new = loop {
+                tries += 1;
+                assert!(tries <= 10, "{kind:?}, {what}: never renewed");
+                match house.renew(&old, &der).await {
+                    Ok(certificate) => break certificate,
+                    Err(EnrolmentFault::Store(StoreFault::Storage(_))) => {
+                        let state = house.row(&old.fingerprint()).state;
+                        assert!(state.is_live(), "{kind:?}, {what}: the old one is {state:?}");
+                        assert_ne!(state, CertificateState::Superseded, "{kind:?}, {what}");
+                    }
+                    Err(other) => panic!("{kind:?}, {what}: refused for good: {other}"),
+                }
+            };
+            let again = house.renew(&old, &der).await.unwrap();
+            assert_eq!(again.fingerprint(), new.fingerprint(), "{kind:?}, {what}: the same again");
+            use CertificateState::{Confirmed, Issued, Superseded};
+            assert_eq!(states(&house, kind), [Confirmed, Issued], "{kind:?}, {what}");
+            house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+            assert_eq!(states(&house, kind), [Superseded, Confirmed], "{kind:?}, {what}");
+            replay::assert_rows_equal_replay(&*house.store);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_confirmation_that_is_lost_may_be_said_again() {
+    for (what, fault, first) in
+        [("lost", Fault::Lost, false), ("stored", Fault::StoredButReportedLost, false)]
+    {
+        let house = House::new().await;
+        let old = house.first(IdentityKind::Operational).await;
+        let new = house.renew(&old, &request()).await.unwrap();
+        house.store.plan_faults([fault]);
+        let told = house.confirmations.confirm(&new.fingerprint(), None, "test").await;
+        assert_eq!(told.is_ok(), first, "{what}");
+        for _ in 0..2 {
+            house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        }
+        let refused = house.confirmations.confirm(&old.fingerprint(), None, "test").await;
+        let code = refusal(refused.unwrap_err());
+        assert_eq!(code, "certificate-superseded", "{what}");
+        replay::assert_rows_equal_replay(&*house.store);
+    }
+}
+
+fn refusal(fault: EnrolmentFault) -> &'static str {
+    match fault {
+        EnrolmentFault::Refused(refusal) => refusal.code(),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_renewals_at_once_leave_one_successor_that_waits() {
+    let house = Arc::new(House::new().await);
+    let old = house.first(IdentityKind::Operational).await;
+    let mut at_once = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let (house, old) = (Arc::clone(&house), old.clone());
+        at_once.spawn(async move { house.renew(&old, &request()).await.map(drop) });
+    }
+    for outcome in at_once.join_all().await {
+        outcome.unwrap();
+    }
+    let rows = house.rows(IdentityKind::Operational);
+    let issued = rows.iter().filter(|row| row.state == CertificateState::Issued).count();
+    let confirmed = rows.iter().filter(|row| row.state == CertificateState::Confirmed).count();
+    assert_eq!((rows.len(), issued, confirmed), (1001, 1, 1));
+    let newest = rows.iter().max_by_key(|row| row.generation).unwrap();
+    assert_eq!((newest.state, newest.generation), (CertificateState::Issued, 1001));
+    assert_eq!(house.row(&old.fingerprint()).state, CertificateState::Confirmed);
+}
+
+#[tokio::test]
+async fn a_device_that_slept_comes_back_inside_the_grace_and_not_after() {
+    let grace = Duration::from_secs(3600);
+    let rows = [
+        ("just before the end", LIFETIME - Duration::from_secs(30), Ok(())),
+        ("just after the end", LIFETIME + Duration::from_secs(30), Ok(())),
+        ("at the last moment", LIFETIME + grace - Duration::from_secs(61), Ok(())),
+        ("after the grace", LIFETIME + grace + Duration::from_secs(1), Err("renewal-late")),
+    ];
+    for proven_before in [true, false] {
+        for (what, slept, expected) in rows {
+            let house = House::with(SuccessorPlan { grace: Some(grace), ..SuccessorPlan::default() }).await;
+            let old = house.first(IdentityKind::Operational).await;
+            if proven_before {
+                house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+            }
+            house.pass(slept);
+            let outcome = house.renew(&old, &request()).await.map(drop).map_err(refusal);
+            assert_eq!(outcome, expected, "{what}, proven before: {proven_before}");
+            let device = house.row(&old.fingerprint()).device.unwrap();
+            let late = house.store.renewals_of(device).unwrap().and_then(|row| row.last_lead_s);
+            let over = house.clock.now() > old.validity().not_after();
+            assert_eq!(late.is_some_and(|lead| lead < 0), over && expected.is_ok(), "{what}: {late:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_confirms_nothing_but_by_its_renewal() {
+    let house = House::new().await;
+    let old = house.first(IdentityKind::Operational).await;
+    house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+    let new = house.renew(&old, &request()).await.unwrap();
+    house.pass(LIFETIME + Duration::from_secs(1));
+    let refused = house.confirmations.confirm(&new.fingerprint(), None, "test").await;
+    assert_eq!(refusal(refused.unwrap_err()), "certificate-expired");
+    house.confirmations.proven(&new.fingerprint(), Proven::Here, "test").await.unwrap();
+    assert_eq!(house.row(&new.fingerprint()).state, CertificateState::Issued);
+    house.renew(&new, &request()).await.unwrap();
+    assert_eq!(house.row(&new.fingerprint()).state, CertificateState::Confirmed);
+}
+
+#[tokio::test]
+async fn an_older_certificate_after_a_newer_one_rings_once_an_hour_and_quarantines_where_the_profile_says_so()
+{
+    for (on_clone, standing) in
+        [(CloneResponse::Alarm, Standing::Active), (CloneResponse::Quarantine, Standing::Quarantined)]
+    {
+        let house = House::with(SuccessorPlan { on_clone, ..SuccessorPlan::default() }).await;
+        let old = house.first(IdentityKind::Operational).await;
+        let new = house.renew(&old, &request()).await.unwrap();
+        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        let device = house.row(&old.fingerprint()).device.unwrap();
+        let alarms = || house.store.renewals_of(device).unwrap().map_or(0, |row| row.clone_alarms);
+        let look = async |what| {
+            house.clones.look_at(&old.fingerprint(), what, &name("gateway-01"), "test").await.unwrap();
+            alarms()
+        };
+        assert_eq!(look(Use::Other).await, 0, "{on_clone:?}: its overlap is not over");
+        assert_eq!(refusal(house.renew(&old, &request()).await.unwrap_err()), "certificate-superseded");
+        assert_eq!(look(Use::Renewal).await, 1, "{on_clone:?}: only the newest may renew");
+        assert_eq!(look(Use::Renewal).await, 1, "{on_clone:?}: told already");
+        assert_eq!(house.store.device(device).unwrap().unwrap().standing, standing, "{on_clone:?}");
+        house.pass(Duration::from_secs(3601) + LIFETIME / 10);
+        assert_eq!(look(Use::Other).await, 2, "{on_clone:?}: after an hour, and after the overlap");
+        house.clones.look_at(&new.fingerprint(), Use::Other, &name("gateway-01"), "test").await.unwrap();
+        assert_eq!(alarms(), 2, "{on_clone:?}: the newest is no clone");
+        let expected = if standing == Standing::Active { Ok(()) } else { Err("device-quarantined") };
+        assert_eq!(house.renew(&new, &request()).await.map(drop).map_err(refusal), expected);
+        replay::assert_rows_equal_replay(&*house.store);
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_could_not_be_recorded_rings_again() {
+    let house = House::new().await;
+    let old = house.first(IdentityKind::Operational).await;
+    let new = house.renew(&old, &request()).await.unwrap();
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    let device = house.row(&old.fingerprint()).device.unwrap();
+    house.store.plan_faults([Fault::Lost]);
+    let (older, seen_by) = (old.fingerprint(), name(DEVICE));
+    let look = || house.clones.look_at(&older, Use::Renewal, &seen_by, "test");
+    assert!(look().await.is_err());
+    look().await.unwrap();
+    assert_eq!(house.store.renewals_of(device).unwrap().unwrap().clone_alarms, 1);
+}
+
+#[tokio::test]
+async fn when_more_is_asked_than_can_be_made_a_renewal_has_its_place_and_a_first_enrolment_waits_behind() {
+    let house = House::paced(SuccessorPlan::default(), std::num::NonZeroU32::new(1)).await;
+    let old = house.first(IdentityKind::Operational).await;
+    house.pass(Duration::from_secs(10));
+    let waits = |fault: EnrolmentFault| match fault {
+        EnrolmentFault::Paced { retry_after } => retry_after,
+        other => panic!("{other}"),
+    };
+    let mut wait = Duration::ZERO;
+    for _ in 0..4 {
+        if let Err(fault) = house.renew(&old, &request()).await {
+            wait = waits(fault);
+        }
+    }
+    assert_eq!(wait, Duration::from_secs(1), "two at once, then one a second");
+    let rows = house.rows(IdentityKind::Operational);
+    assert_eq!(rows.len(), 3, "what was paced left no intent");
+    let token = house.token(IdentityKind::Service, TokenSubject::Named(name("relay"))).await;
+    let der = request();
+    let sent = || {
+        let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
+        let password = Secret::new(token.password.expose().clone());
+        let credential = PresentedCredential::Token { username: name("relay"), password };
+        EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None)
+    };
+    let behind = waits(house.enrolments.enrol(&sent(), "test").await.unwrap_err());
+    assert_eq!(behind, Duration::from_secs(2), "after the renewal's place");
+    house.pass(wait);
+    house.renew(&old, &request()).await.unwrap();
+    house.pass(behind);
+    house.enrolments.enrol(&sent(), "test").await.unwrap();
+    assert_eq!(house.uses(&token), 1, "being sent away spent nothing");
+}

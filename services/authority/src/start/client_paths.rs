@@ -1,0 +1,89 @@
+//! Which client certificates finish a handshake, port by port. What they may do is asked on every request.
+//!
+//! In: a chain as sent, and the moment. Out: yes, or a refusal that becomes a TLS alert and a counter.
+
+use crate::hierarchy::{Hierarchy, Trust};
+use crate::makers::Makers;
+use std::sync::Arc;
+use touchmark_identity::Timestamp;
+use touchmark_listen::{PathCheck, PathRefusal};
+use touchmark_x509::Certificate;
+use touchmark_x509::path::{PathFault, Purpose, validate};
+
+const MALFORMED: PathRefusal = PathRefusal { code: "path-malformed" };
+const UNKNOWN_ISSUER: PathRefusal = PathRefusal { code: "path-unknown-issuer" };
+
+/// The API port: a certificate of any of our environments, valid now.
+pub(super) struct ApiPaths(pub(super) Arc<Hierarchy>);
+
+/// The EST port: a certificate of any of our environments, over or not, since what comes late may still renew
+/// within its profile's grace. Nothing on that port may take the handshake's word for a certificate's time:
+/// `simpleenroll` does not look at a certificate of ours, and what rests on one judges its row. Else a maker's initial
+/// certificate, valid now, which opens `simpleenroll` and nothing else.
+pub(super) struct EnrolmentPaths {
+    pub(super) hierarchy: Arc<Hierarchy>,
+    pub(super) makers: Arc<Makers>,
+}
+
+impl PathCheck for ApiPaths {
+    fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
+        Shown::read(leaf, intermediates)?.leads_to_any(&self.0.all(), now, Purpose::Client)
+    }
+}
+
+impl PathCheck for EnrolmentPaths {
+    fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
+        let shown = Shown::read(leaf, intermediates)?;
+        let trusts = self.hierarchy.all();
+        let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal);
+        if ours.is_ok() {
+            return ours;
+        }
+        self.makers.vouch(&shown.leaf, &shown.presented, now).or_else(|fault| match fault {
+            _ if shown.names_an_issuer_of(&trusts) => ours,
+            Some(fault) => Err(PathRefusal { code: fault.code() }),
+            None => Err(UNKNOWN_ISSUER),
+        })
+    }
+}
+
+struct Shown {
+    leaf: Certificate,
+    presented: Vec<Certificate>,
+}
+
+impl Shown {
+    fn read(leaf: &[u8], intermediates: &[&[u8]]) -> Result<Self, PathRefusal> {
+        let leaf = Certificate::from_der(leaf).map_err(|_| MALFORMED)?;
+        let presented = intermediates.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>();
+        Ok(Self { leaf, presented: presented.map_err(|_| MALFORMED)? })
+    }
+
+    /// Then we have more to say about it than any maker.
+    fn names_an_issuer_of(&self, trusts: &[Arc<Trust>]) -> bool {
+        let issuers = trusts.iter().flat_map(|trust| trust.chain());
+        issuers.into_iter().any(|issuer| issuer.subject_der() == self.leaf.issuer_der())
+    }
+
+    fn leads_to_any(
+        &self,
+        trusts: &[Arc<Trust>],
+        now: Timestamp,
+        purpose: Purpose,
+    ) -> Result<(), PathRefusal> {
+        let mut refusal = UNKNOWN_ISSUER;
+        for trust in trusts {
+            let anchors = [trust.issuing.certificate().clone(), trust.root.clone()];
+            match validate(&self.leaf, &self.presented, &anchors, now, purpose) {
+                Ok(_) => return Ok(()),
+                // The environment that knows the issuer has more to say than the others.
+                Err(PathFault::UnknownIssuer { .. }) => {}
+                Err(fault) => refusal = PathRefusal { code: fault.code() },
+            }
+        }
+        Err(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests;

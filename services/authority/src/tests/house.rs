@@ -1,0 +1,206 @@
+//! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
+
+use crate::clones::CloneAlarms;
+use crate::commit::Commits;
+use crate::confirmation::Confirmations;
+use crate::enrolment::{Enrolments, InitialEnrolments};
+use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan, bootstrap_actor};
+use crate::feed::Feeds;
+use crate::hierarchy::Hierarchy;
+use crate::issuance::{EnrolmentFault, Issuance};
+use crate::keys::KeyVault;
+use crate::makers::Makers;
+use crate::pacing::Pacing;
+use crate::renewal::Renewals;
+use crate::sha256;
+use crate::tokens::{NewToken, Tokens};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
+use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
+use touchmark_inventory::{CertificateRow, MemoryStore, Store};
+use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
+use touchmark_listen::Clock;
+use touchmark_ra::{Act, Mandate, TokenOrder};
+use touchmark_status::FeedSigner;
+use touchmark_testkit::name;
+use touchmark_x509::csr::UnprovenCsr;
+use touchmark_x509::request::certification_request;
+use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
+
+pub(crate) const DEVICE: &str = "pump-01";
+pub(crate) const LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// What `start` wires, as far as certificates go.
+pub(crate) struct House {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) commits: Commits,
+    pub(crate) clock: Clock,
+    pub(crate) hierarchy: Arc<Hierarchy>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) tokens: Tokens,
+    pub(crate) enrolments: Enrolments,
+    pub(crate) makers: Arc<Makers>,
+    pub(crate) initial: InitialEnrolments,
+    pub(crate) renewals: Renewals,
+    pub(crate) confirmations: Arc<Confirmations>,
+    pub(crate) clones: Arc<CloneAlarms>,
+    now_ms: Arc<AtomicU64>,
+    _home: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(SuccessorPlan::default()).await
+    }
+
+    pub(crate) async fn with(successors: SuccessorPlan) -> Self {
+        Self::paced(successors, None).await
+    }
+
+    /// That makes so many certificates a second.
+    pub(crate) async fn paced(successors: SuccessorPlan, per_second: Option<NonZeroU32>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let passphrase = Secret::new(b"only for this test, and long enough".to_vec());
+        let vault = KeyVault::open_or_found_vault(&home.path().join("keys"), &passphrase, [1; 16]).unwrap();
+        let vault = Arc::new(vault);
+        let store = Arc::new(MemoryStore::new());
+        let dynamic: Arc<dyn Store> = store.clone();
+        let commits = Commits::new(dynamic);
+        let now_ms = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let shown = Arc::clone(&now_ms);
+        let clock = Clock::new(move || Timestamp::from_unix_ms(shown.load(Ordering::SeqCst)));
+        let incarnation = Incarnation::try_from(1).unwrap();
+        let crl_url_base = "http://127.0.0.1:1/crl".to_owned();
+        let environments = Environments {
+            commits: commits.clone(),
+            vault: vault.clone(),
+            crl_url_base: crl_url_base.clone(),
+            organisation: name("example"),
+            incarnation,
+            clock: clock.clone(),
+            anchors: home.path().join("anchors"),
+            creating: tokio::sync::Mutex::default(),
+        };
+        let plan = EnvironmentPlan {
+            name: name("lab"),
+            trust_domain: name("lab.touchmark.internal"),
+            device_lifetime: LIFETIME,
+            default: true,
+            successors,
+        };
+        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
+        environments.create(mandate, &plan).await.unwrap();
+        let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap());
+        let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
+        let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now()).unwrap());
+        let (c, h, f, k) = (commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone());
+        let issuance = Arc::new(Issuance::new(
+            c.clone(),
+            h.clone(),
+            f.clone(),
+            Pacing::new(per_second, k.clone()),
+            k.clone(),
+        ));
+        let confirmations = Arc::new(Confirmations::new(c.clone(), h.clone(), f.clone(), k.clone()));
+        let makers = Arc::new(Makers::load(c.clone(), h.clone(), f.clone(), k.clone()).unwrap());
+        let (m, i) = (makers.clone(), issuance.clone());
+        Self {
+            store,
+            makers,
+            initial: InitialEnrolments::new(c.clone(), h.clone(), m, i, k.clone()),
+            tokens: Tokens::new(c.clone(), k.clone()),
+            enrolments: Enrolments::new(c.clone(), h.clone(), issuance.clone(), k.clone()),
+            renewals: Renewals::new(c.clone(), h.clone(), issuance, confirmations.clone(), k.clone()),
+            clones: Arc::new(CloneAlarms::new(c, h, f, k)),
+            confirmations,
+            commits,
+            clock,
+            hierarchy,
+            feeds,
+            now_ms,
+            _home: home,
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, span: Duration) {
+        self.now_ms.fetch_add(u64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {
+        let scope = Scope { organisation: name("example"), environment: Some(name("lab")) };
+        let lifetime = Duration::from_secs(60);
+        let order = TokenOrder { scope, kind, subject, uses: 1, lifetime, model: None, hosts: Vec::new() };
+        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
+        self.tokens.create(mandate, order, Vec::new()).await.unwrap()
+    }
+
+    pub(crate) async fn enrol(
+        &self,
+        key: &SoftwareKey,
+        token: &NewToken,
+    ) -> Result<Certificate, EnrolmentFault> {
+        let der = certification_request("", None, key).unwrap();
+        Ok(self.enrolments.enrol(&sent(&der, token), "test").await?.certificate)
+    }
+
+    /// A first certificate of this kind, on a fresh token.
+    pub(crate) async fn first(&self, kind: IdentityKind) -> Certificate {
+        let token = self.token(kind, TokenSubject::Named(name(DEVICE))).await;
+        self.enrol(&key(), &token).await.unwrap()
+    }
+
+    /// Asks for a successor with a request as it was sent.
+    pub(crate) async fn renew(
+        &self,
+        with: &Certificate,
+        request: &[u8],
+    ) -> Result<Certificate, EnrolmentFault> {
+        let csr = UnprovenCsr::from_der(request).unwrap().prove_possession().unwrap();
+        let peer = with.fingerprint();
+        let credential = PresentedCredential::ClientCertificate(peer);
+        let request = EnrolmentRequest::new(Intent::Renew, csr, None, credential, None);
+        let enrolled = self.renewals.renew(&request, &peer, RenewalManner::Automatic, "test").await?;
+        Ok(enrolled.certificate)
+    }
+
+    pub(crate) fn row(&self, fingerprint: &Fingerprint) -> CertificateRow {
+        self.store.certificate_by_fingerprint(fingerprint).unwrap().unwrap()
+    }
+
+    pub(crate) fn rows(&self, kind: IdentityKind) -> Vec<CertificateRow> {
+        let device = match kind {
+            IdentityKind::Operational => self.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap(),
+            IdentityKind::Service | IdentityKind::Operator => {
+                return self.store.certificates_of_party(kind, &name(DEVICE)).unwrap();
+            }
+        };
+        device.map_or_else(Vec::new, |row| self.store.certificates_of_device(row.device).unwrap())
+    }
+
+    pub(crate) fn uses(&self, token: &NewToken) -> u32 {
+        self.store.token_by_secret(&sha256(token.password.expose().as_bytes())).unwrap().unwrap().uses
+    }
+}
+
+pub(crate) fn key() -> SoftwareKey {
+    SoftwareKey::generate(KeyAlgorithm::P256).unwrap()
+}
+
+/// A request for a new key that asks for nothing else.
+pub(crate) fn request() -> Vec<u8> {
+    certification_request("", None, &key()).unwrap()
+}
+
+/// A request as it arrives; the same octets each time, because a device that asks again sends them again.
+pub(crate) fn sent(der: &[u8], token: &NewToken) -> EnrolmentRequest {
+    let csr = UnprovenCsr::from_der(der).unwrap().prove_possession().unwrap();
+    let credential = PresentedCredential::Token {
+        username: name(DEVICE),
+        password: Secret::new(token.password.expose().clone()),
+    };
+    EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None)
+}
