@@ -159,8 +159,10 @@ impl Lifecycle {
         let watch = Watch::start(floor, clock);
         let now = watch.now();
         memory.floor = floor;
-        // A record written by a clock far ahead must not silence the device.
-        memory.retry_at = memory.retry_at.map(|at| at.min(now.plus(DAY)));
+        // A record written by a clock far ahead must not silence the device, and what a pause is worth to a clock that
+        // starts from the floor nobody knows: it asks at once, and learns the time by it.
+        let known = memory.retry_at.filter(|_| !watch.is_in_doubt());
+        memory.retry_at = known.map(|at| at.min(now.plus(DAY)));
         let anchors = Anchors::restore(rules.pinned.clone(), &kept, &memory.followed);
         memory.followed = anchors.words().to_vec();
         let mut hooks = VecDeque::new();

@@ -11,6 +11,7 @@ By hand, in two terminals:
   touchmark server up --dev
   touchmark device enroll pump-01 --env lab
   touchmark device connect pump-01 --publish plant/pump-01/temp=21
+  touchmark device rotate pump-01
   touchmark device revoke pump-01 --reason key-compromise --reconnect
   touchmark explain pump-01
   touchmark audit verify
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Enrolment tokens
     #[command(subcommand)]
     Token(commands::token::Token),
+    /// Makers whose devices enrol with the certificate they were made with
+    #[command(subcommand)]
+    Maker(commands::maker::Maker),
     /// Environments: separate trust domains
     #[command(subcommand)]
     Env(commands::env::Env),
@@ -109,7 +113,7 @@ mod tests {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
             count += 1;
         }
-        assert_eq!(count, 6);
+        assert_eq!(count, 7);
     }
 
     #[test]

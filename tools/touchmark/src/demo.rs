@@ -11,6 +11,7 @@ mod outages;
 mod policy;
 mod proofs;
 mod questions;
+mod rotation;
 mod step;
 mod thief;
 mod town;
@@ -149,6 +150,7 @@ async fn one(
         Step::Start => arrivals::start(town, sabotaged).await,
         Step::Enrol => arrivals::enrol(town, names, sabotaged).await,
         Step::Publish => arrivals::publish(town, names, sabotaged).await,
+        Step::Rotate => rotation::rotate(town, strict, sabotaged).await,
         Step::Stranger => trespass::stranger(town, sabotaged).await,
         Step::Thief => trespass::steal(town, sabotaged).await,
         Step::ForeignTopic => trespass::foreign_topic(town, sabotaged).await,

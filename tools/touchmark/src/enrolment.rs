@@ -83,7 +83,8 @@ impl Enrolment<'_> {
     ) -> Result<Certificate, Failure> {
         let tls = ClientTls::from_pem(self.anchors_pem.as_bytes(), None, Default::default())?;
         let mut client = HttpClient::new(self.est.parse()?, Some(tls))?;
-        let pending = directory.begin(self.name)?;
+        let held = directory.hold().await?;
+        let pending = held.begin_enrolment(self.name)?;
         let what = || format!("{} in {} at {}", self.name, self.environment, self.est);
         let answer = self.ask(&mut client, &pending.request_der, token).await;
         let body = match answer {
@@ -91,7 +92,7 @@ impl Enrolment<'_> {
             Err(failure) => {
                 // Refused for good: the next attempt starts with a fresh key.
                 if failure.exit() != Exit::Unreachable {
-                    directory.give_up()?;
+                    held.give_up()?;
                 }
                 return Err(failure.what(what()));
             }
@@ -105,7 +106,7 @@ impl Enrolment<'_> {
             })?;
         let mut chain = vec![enrolled.leaf.clone()];
         chain.extend(enrolled.chain);
-        directory.finish(&chain, self.anchors_pem)?;
+        held.finish_enrolment(&chain, self.anchors_pem)?;
         Ok(enrolled.leaf)
     }
 
@@ -151,14 +152,18 @@ impl Enrolment<'_> {
     }
 }
 
-/// EST refuses in plain text for whoever reads it, with a code in brackets at its end.
+/// EST refuses in plain text for whoever reads it, with a code in brackets at its end: the text, and the code.
+pub(crate) fn words(problem: &touchmark_dial::Problem) -> (&str, &str) {
+    let text = problem.detail.as_deref().unwrap_or_default().trim();
+    match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
+        Some((says, code)) if code.chars().all(|c| c.is_ascii_lowercase() || c == '-') => (says, code),
+        _ => (text, problem.code.as_deref().unwrap_or("est-refused")),
+    }
+}
+
 fn refusal(fault: DialFault) -> Failure {
     let DialFault::Status { status, problem } = fault else { return fault.into() };
-    let text = problem.detail.as_deref().unwrap_or_default().trim();
-    let (says, code) = match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
-        Some((says, code)) if code.chars().all(|c| c.is_ascii_lowercase() || c == '-') => (says, code),
-        _ => (text, "est-refused"),
-    };
+    let (says, code) = words(&problem);
     let (exit, fix) = match status {
         401 => (
             Exit::Denied,

@@ -13,8 +13,10 @@ mod home;
 mod management;
 mod mqtt_session;
 mod output;
+mod rotation;
 mod services;
 mod span;
+mod steady;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli, output: Output) -> Result<Exit, Failure> {
     logging(cli.command.is_service());
+    if cli.command.is_service() {
+        keep_memory_private();
+    }
     let home = Home::find(cli.data)?;
     let mut builder = if cli.command.is_service() {
         tokio::runtime::Builder::new_multi_thread()
@@ -62,6 +67,7 @@ async fn run(command: Command, home: &Home, output: &Output) -> Result<Exit, Fai
         Command::Gateway(command) => commands::gateway::run(command, home, output).await,
         Command::Device(command) => commands::device::run(command, home, output).await,
         Command::Token(command) => commands::token::run(command, home, output).await,
+        Command::Maker(command) => commands::maker::run(command, home, output).await,
         Command::Env(command) => commands::env::run(command, home, output).await,
         Command::Policy(command) => commands::policy::run(command, home, output).await,
         Command::Cert(command) => commands::cert::run(command, home, output).await,
@@ -70,6 +76,14 @@ async fn run(command: Command, home: &Home, output: &Output) -> Result<Exit, Fai
         Command::Demo(order) => demo::run(order, output).await,
         Command::Completion(order) => commands::completion::run(&order, output),
         Command::HelpExitCodes => commands::exit_codes::run(output),
+    }
+}
+
+/// Keys are in the memory of a service: no core file is written of it, and no other user's debugger may read it.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a crash may leave keys in a core file: the system refuses to switch it off");
     }
 }
 

@@ -20,10 +20,12 @@ use touchmark_mqtt::{
 const PACKET_OCTETS_MAX: usize = 1024 * 1024;
 /// Messages kept while an answer is awaited; older ones are dropped first.
 const INBOX_MAX: usize = 1024;
+/// Without a word from the server (MQTT 5.0 §3.2.2.3.3, and every 3.1.1): what all servers known here can bear.
+const RECEIVE_MAXIMUM: u16 = 20;
 /// Time for connecting, and for each answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Where a device connects.
@@ -44,11 +46,11 @@ pub(crate) struct Denial {
 }
 
 impl Denial {
-    fn new(code: impl Into<String>, reason: &str) -> Self {
+    pub(crate) fn new(code: impl Into<String>, reason: &str) -> Self {
         Self { code: code.into(), reason: printable(reason) }
     }
 
-    fn by(packet: &str, reason: ReasonCode, words: Option<Text<'_>>) -> Self {
+    pub(crate) fn by(packet: &str, reason: ReasonCode, words: Option<Text<'_>>) -> Self {
         let code = format!("{packet} 0x{:02x} {reason:?}", reason.octet());
         Self::new(code, words.map_or("", Text::as_str))
     }
@@ -75,8 +77,18 @@ pub(crate) struct Session {
     stream: Box<dyn Stream>,
     frames: FrameReader,
     version: ProtocolVersion,
+    receive_maximum: u16,
     last_id: u16,
     inbox: VecDeque<Message>,
+}
+
+/// A session taken apart, for who sends and hears at the same time.
+pub(crate) struct Parts {
+    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) frames: FrameReader,
+    pub(crate) version: ProtocolVersion,
+    /// QoS 1 messages that may wait for their acknowledgement at a time.
+    pub(crate) receive_maximum: u16,
 }
 
 /// A packet from the server, freed from its frame.
@@ -108,6 +120,7 @@ impl Session {
             stream: Box::new(stream),
             frames: FrameReader::new(PACKET_OCTETS_MAX),
             version,
+            receive_maximum: RECEIVE_MAXIMUM,
             last_id: 0,
             inbox: VecDeque::new(),
         };
@@ -121,7 +134,12 @@ impl Session {
     async fn connack(&mut self) -> Result<(), Denial> {
         let frame = timed(self.frame()).await?;
         match frame.parse(self.version) {
-            Ok(Packet::Connack(connack)) if !connack.reason.is_error() => Ok(()),
+            Ok(Packet::Connack(connack)) if !connack.reason.is_error() => {
+                if let Some(most) = connack.properties.receive_maximum {
+                    self.receive_maximum = most.get();
+                }
+                Ok(())
+            }
             Ok(Packet::Connack(connack)) => {
                 Err(Denial::by("connack", connack.reason, connack.properties.reason_string))
             }
@@ -223,6 +241,11 @@ impl Session {
         }
     }
 
+    pub(crate) fn into_parts(self) -> Parts {
+        let Self { stream, frames, version, receive_maximum, .. } = self;
+        Parts { stream, frames, version, receive_maximum }
+    }
+
     /// Says good-bye.
     pub(crate) async fn disconnect(mut self) {
         // The server may be gone already; nothing is owed to it.
@@ -321,7 +344,7 @@ impl Session {
 }
 
 /// Names the end of a connection; a TLS alert says more than the operating system does.
-fn ended(error: &std::io::Error) -> Denial {
+pub(crate) fn ended(error: &std::io::Error) -> Denial {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => Denial::new(format!("tls alert {alert:?}"), ""),
         Some(other) => Denial::new("tls", &other.to_string()),

@@ -68,7 +68,7 @@ fn printed_commands() -> Vec<String> {
 fn the_printed_commands_run_as_printed() {
     let commands = printed_commands();
     let (start, rest) = commands.split_first().unwrap();
-    assert_eq!((start.as_str(), rest.len()), ("touchmark server up --dev", 5));
+    assert_eq!((start.as_str(), rest.len()), ("touchmark server up --dev", 6));
     for split in [&[][..], &["--split"]] {
         let words: Vec<_> = start.split(' ').skip(1).chain(split.iter().copied()).collect();
         let mut server = Server::start(&words);
@@ -92,6 +92,22 @@ fn exit_codes_say_what_happened() {
         ("touchmark explain nothing", 3, "error["),
         ("touchmark device connect nobody", 3, "error[no-credential]"),
         ("touchmark device connect pump-01 --publish plant/pump-02/temp=1", 4, "deny"),
+        (
+            "touchmark device connect pump-01 --publish plant/pump-02/n={n} --every 20ms --for 1s",
+            4,
+            "NotAuthorized",
+        ),
+        (
+            "touchmark device connect pump-01 --publish plant/pump-01/n={n} --every 20ms --for 1s",
+            0,
+            "longest gap",
+        ),
+        ("touchmark device connect pump-01 --publish plant/pump-01/n=1 --every 0s", 2, "10ms"),
+        ("touchmark device connect pump-01 --publish plant/pump-01/n=1 --every 1s --qos 0", 2, "QoS 1"),
+        ("touchmark device rotate pump-01 --revoke-old", 0, "revoked, on the next CRL"),
+        ("touchmark device rotate nobody", 3, "error[no-credential]"),
+        ("touchmark token list", 0, "used"),
+        ("touchmark token void tok_01a20517e1d671bfa815290a57e698ad", 3, "error[token-unknown]"),
         ("touchmark device enroll pump-02 --env nowhere", 3, "error["),
         ("touchmark device revok pump-01", 2, "revoke"),
         ("touchmark device revoke pump-01 --reason boredom", 2, "key-compromise"),
@@ -117,7 +133,7 @@ fn exit_codes_say_what_happened() {
 fn a_second_environment_is_another_trust_domain() {
     let server = Server::start(&["server", "up", "--dev"]);
     for command in [
-        "touchmark env create plant --device-lifetime 24h",
+        "touchmark env create plant --device-lifetime 24h --late-renewal-grace 8h --on-clone quarantine --revoke-superseded",
         "touchmark device enroll pump-01 --env lab",
         "touchmark device enroll pump-01 --env plant",
         "touchmark device certs pump-01 --env plant --json",
@@ -125,6 +141,11 @@ fn a_second_environment_is_another_trust_domain() {
         let (code, text) = server.answer(command);
         assert_eq!(code, 0, "{command}: {text}");
     }
+    let (_, text) = server.answer("touchmark env get plant");
+    assert!(
+        text.contains("renewed up to 8h late; a clone: quarantine; superseded ones are revoked"),
+        "{text}"
+    );
     let (code, text) = server.answer("touchmark explain pump-01");
     assert_eq!(code, 5, "two devices have this name: {text}");
     let (code, text) = server.answer("touchmark device certs pump-01 --env plant --json");

@@ -33,7 +33,7 @@ fn every_claim_of_the_demonstration_holds() {
     for row in told["steps"].as_array().unwrap() {
         assert_eq!(row["outcome"], "passed", "{row}");
     }
-    assert_eq!((code, told["steps"].as_array().unwrap().len()), (0, 14));
+    assert_eq!((code, told["steps"].as_array().unwrap().len()), (0, 15));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn every_step_fails_when_it_is_sabotaged() {
         Command::new(env!("CARGO_BIN_EXE_touchmark")).args(["demo", "--sabotage", "list"]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let steps: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(steps.len(), 14);
+    assert_eq!(steps.len(), 15);
     let waiting = Mutex::new(steps);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -12,6 +12,9 @@ const LIFE_PER_MIN: u32 = 50;
 const LIFE_PER_MAX: u32 = 10;
 /// No life is so short that a server should be asked more often.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// After a server's word the fleet comes back within this, or a tenth of the wait: a server that gave each device a
+/// place of its own would stand idle for longer.
+const SPREAD: Duration = Duration::from_secs(10);
 /// Longest Retry-After that is believed, and the pause of a banned device.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -105,7 +108,7 @@ impl Pace {
                 // A server that plans its load is obeyed, but not into the certificate's last half.
                 let most = (self.left / 2).clamp(self.max, DAY.max(self.max));
                 let wait = wait.min(most);
-                wait + lot.share((wait / 10).max(self.min), now)
+                wait + lot.share((wait / 10).max(self.min.min(SPREAD)), now)
             }
             Pause::Longest => self.max / 2 + lot.share(self.max / 2, now),
             Pause::ForAPerson => self.ceiling / 2 + lot.share(self.ceiling / 2, now),

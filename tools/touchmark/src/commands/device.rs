@@ -1,6 +1,8 @@
 //! `touchmark device`: the verbs, and those that only ask.
 
-use crate::commands::{contain, device_connect, device_enroll, device_run};
+use crate::commands::{
+    contain, device_connect, device_enroll, device_register, device_rotate, device_run, explain,
+};
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::{Management, segment};
@@ -19,10 +21,14 @@ pub(crate) enum Device {
     List(List),
     /// One device
     Get(Named),
+    /// Says which device a maker's piece of hardware is to become; it then enrols by itself
+    Register(device_register::Register),
     /// Makes a key here, has it certified, keeps both in the data directory
     Enroll(device_enroll::Enroll),
     /// Connects as a device and shows what the gateway allows
     Connect(device_connect::Connect),
+    /// A new key and certificate in place of the old, while the device goes on working
+    Rotate(device_rotate::Rotate),
     /// Which certificates it holds or held
     Certs(Named),
     /// Kills its credentials for good; `replace` brings the device back with a new key
@@ -111,9 +117,11 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
             output.list(&held)?;
             Ok(Exit::Ok)
         }
+        Device::Register(order) => device_register::run(order, home, output).await,
         Device::Enroll(order) => device_enroll::enroll(order, home, output).await,
         Device::Replace(order) => device_enroll::replace(order, home, output).await,
         Device::Connect(order) => device_connect::run(order, home, output).await,
+        Device::Rotate(order) => device_rotate::run(order, home, output).await,
         Device::Revoke(order) => contain::revoke(order, home, output).await,
         Device::Quarantine(order) => contain::quarantine(order, home, output).await,
         Device::Release(order) => contain::release(order, home, output).await,
@@ -159,8 +167,15 @@ async fn list(order: List, home: &Home, output: &Output) -> Result<Exit, Failure
 
 fn human(one: &Row) -> String {
     let until = one.standing_until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-    format!(
+    let mut text = format!(
         "device       {}\nid           {}\nenvironment  {}\nstanding     {}{until}\nmodel        {}\nowner        {}\nsince        {}",
         one.name, one.id, one.environment, one.standing, one.model, one.owner, one.registered_at
-    )
+    );
+    if let Some(renewals) = &one.renewals {
+        text += &format!(
+            "\nrenewals     {}",
+            explain::renewals_in_words(renewals).replace('\n', "\n             ")
+        );
+    }
+    text
 }

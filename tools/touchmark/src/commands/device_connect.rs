@@ -3,6 +3,7 @@
 //! Exit 4 if anything was denied. Decision ids come from the authority, once the gateway has sent its log
 //! there; on a machine without the operator's certificate they stay `no data`.
 
+use crate::commands::device_publish::Steadily;
 use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
@@ -10,6 +11,7 @@ use crate::management::{Management, segment};
 use crate::mqtt_session::{Denial, Session, Target, Verdict};
 use crate::output::{Output, Tone};
 use crate::span;
+use crate::steady::Plan;
 use clap::{Args, ValueEnum};
 use core::time::Duration;
 use serde::Serialize;
@@ -30,7 +32,7 @@ pub(crate) struct Connect {
     /// Environment
     #[arg(long, default_value = "lab")]
     env: EnvironmentName,
-    /// Publish this payload to this topic (repeatable)
+    /// Publish this payload to this topic (repeatable); with --every, `{n}` in the payload counts from 1
     #[arg(long, value_name = "TOPIC=PAYLOAD", value_parser = publication)]
     publish: Vec<(String, String)>,
     /// Subscribe, and print what comes until Ctrl-C (repeatable)
@@ -45,7 +47,9 @@ pub(crate) struct Connect {
     /// Ask the gateway's HTTP listener for an update file (repeatable)
     #[arg(long, value_name = "MODEL/FILE")]
     request_update: Vec<String>,
-    /// With --subscribe: end after this time
+    #[command(flatten)]
+    steadily: Steadily,
+    /// With --subscribe or --every: end after this time
     #[arg(long = "for", value_name = "SPAN", value_parser = span::parse)]
     stay: Option<Duration>,
 }
@@ -142,6 +146,17 @@ pub(crate) fn target(home: &Home, environment: &EnvironmentName, name: &Name) ->
 pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let target = target(home, &order.env, &order.name)?;
     let version = if order.v311 { ProtocolVersion::V311 } else { ProtocolVersion::V5 };
+    if let Some(every) = order.steadily.every {
+        if order.qos != Level::One {
+            return Err(
+                Failure::usage("--every needs QoS 1").why("without acknowledgements nothing is counted")
+            );
+        }
+        let (name, publications, stay) = (order.name, order.publish, order.stay);
+        let renews = order.steadily.renews();
+        let plan = Plan { name, publications, every, stay, version, renews };
+        return order.steadily.run(plan, order.env, &target.address, home, output).await;
+    }
     let since = Clock::system().now();
     let mut acts = Vec::new();
     let only_updates =

@@ -5,7 +5,7 @@ use crate::home::Home;
 use crate::management::Management;
 use crate::output::{Listed, Output};
 use crate::span;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use core::time::Duration;
 use touchmark_api::{Environment, EnvironmentOrder};
 use touchmark_identity::{EnvironmentName, TrustDomain};
@@ -33,6 +33,32 @@ pub(crate) struct Create {
     /// How long a device certificate lives
     #[arg(long, value_parser = span::parse, value_name = "SPAN")]
     device_lifetime: Option<Duration>,
+    /// How long after its end a device certificate may still be renewed [default: a third of its life]
+    #[arg(long, value_parser = span::parse, value_name = "SPAN")]
+    late_renewal_grace: Option<Duration>,
+    /// When a certificate is used whose successor took over: tell people, or shut the device out as well
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    on_clone: OnClone,
+    /// Revoke device certificates once their overlap with a successor is over, so that the CRL lists them
+    #[arg(long)]
+    revoke_superseded: bool,
+}
+
+/// What a suspected clone leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum OnClone {
+    #[default]
+    Alarm,
+    Quarantine,
+}
+
+impl OnClone {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alarm => "alarm",
+            Self::Quarantine => "quarantine",
+        }
+    }
 }
 
 impl Listed for Environment {
@@ -76,6 +102,9 @@ pub(crate) async fn run(command: Env, home: &Home, output: &Output) -> Result<Ex
                         name: order.name.to_string(),
                         trust_domain: order.trust_domain.map(|domain| domain.to_string()),
                         device_lifetime_s: order.device_lifetime.map(|lifetime| lifetime.as_secs()),
+                        late_renewal_grace_s: order.late_renewal_grace.map(|grace| grace.as_secs()),
+                        on_clone: Some(order.on_clone.as_str().to_owned()),
+                        revoke_superseded: order.revoke_superseded,
                     },
                 )
                 .await?;
@@ -94,10 +123,14 @@ fn human(one: &Environment) -> String {
         text += &format!("crl           {crl}\n");
     }
     for profile in &one.profiles {
-        let (lifetime, overlap) = (span::words(profile.lifetime_s), span::words(profile.overlap_s));
+        let [lifetime, overlap, grace] =
+            [profile.lifetime_s, profile.overlap_s, profile.grace_s].map(span::words);
         text += &format!(
-            "profile       {} ({}): lives {lifetime}, overlap {overlap}\n",
-            profile.name, profile.kind
+            "profile       {} ({}): lives {lifetime}, overlap {overlap}, renewed up to {grace} late; a clone: {}{}\n",
+            profile.name,
+            profile.kind,
+            profile.on_clone,
+            if profile.revoke_superseded { "; superseded ones are revoked" } else { "" }
         );
     }
     text

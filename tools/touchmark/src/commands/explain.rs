@@ -5,8 +5,9 @@ use crate::failure::{Exit, Failure, printable};
 use crate::home::Home;
 use crate::management::Management;
 use crate::output::{Listed as _, Output, table};
+use crate::span;
 use clap::Args;
-use touchmark_api::{Answer, Decision, Explanation, NO_DATA, Revoker, Sighting};
+use touchmark_api::{Answer, Decision, Explanation, NO_DATA, Renewals, Revoker, Sighting};
 
 /// Rows of a part before it is cut, with a word about the rest.
 const ROWS_MAX: usize = 8;
@@ -66,11 +67,41 @@ pub(crate) fn human(all: &Explanation) -> String {
         Answer::Known(expiry) => indented(&cert::on_expiry(expiry)),
         Answer::Unknown(words) => indented(words),
     };
+    text += "\nHow do its renewals go?\n";
+    text += &match &all.renewals {
+        Answer::Known(renewals) => indented(&renewals_in_words(renewals)),
+        Answer::Unknown(words) => indented(words),
+    };
     text += "\nWhat happened\n";
     let rows = all.history.iter().map(|one| {
         vec![one.seq.to_string(), one.at.clone(), one.event.clone(), one.actor.clone(), one.cause.clone()]
     });
     text += &part(&["seq", "at", "event", "by", "because"], rows.collect());
+    text
+}
+
+/// What was granted and refused, and how close to the end it was.
+pub(crate) fn renewals_in_words(one: &Renewals) -> String {
+    let lead = |seconds: Option<i64>| match seconds {
+        Some(left @ 0..) => format!("{} before the end", span::words(left.unsigned_abs())),
+        Some(past) => format!("{} after the end", span::words(past.unsigned_abs())),
+        None => NO_DATA.to_owned(),
+    };
+    let mut text = format!(
+        "{} renewed, {} refused ({} since the last one renewed)\nlast attempt {}: {}\nlast renewed {} ({}), the closest {}",
+        one.renewals,
+        one.refused,
+        one.refused_since,
+        one.last_at,
+        one.last_outcome,
+        lead(one.last_lead_s),
+        one.last_manner,
+        lead(one.least_lead_s),
+    );
+    match &one.clone_alarm_at {
+        Some(at) => text += &format!("\n! suspected clone: {} times, last at {at}", one.clone_alarms),
+        None => text += "\nno clone was suspected",
+    }
     text
 }
 
@@ -120,10 +151,11 @@ mod tests {
             where_used: Answer::no_data(),
             who_can_revoke: Answer::no_data(),
             on_expiry: Answer::no_data(),
+            renewals: Answer::no_data(),
             history: Vec::new(),
             decision: None,
         };
         let text = human(&nothing);
-        assert_eq!(text.matches("  no data\n").count(), 5, "{text}");
+        assert_eq!(text.matches("  no data\n").count(), 6, "{text}");
     }
 }

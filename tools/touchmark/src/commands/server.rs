@@ -10,6 +10,7 @@ use crate::services::gateway::{self, GatewayOptions};
 use crate::services::process;
 use crate::span;
 use clap::{Args, Subcommand};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ pub(crate) struct Up {
     /// How long device certificates of that environment live
     #[arg(long, value_parser = span::parse, default_value = "30d", value_name = "SPAN")]
     device_lifetime: Duration,
+    /// Enrolments and renewals a second; whoever comes on top is told when to come back [default: sized by cores]
+    #[arg(long, value_name = "N")]
+    enrolments_per_second: Option<NonZeroU32>,
     /// Port for EST [default: kept from the first start, or chosen]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     est_port: u16,
@@ -93,6 +97,7 @@ pub(crate) async fn run(command: Server, home: &Home, output: &Output) -> Result
             passphrase_file: order.passphrase_file.clone(),
             environment: order.env.clone(),
             device_lifetime: order.device_lifetime,
+            enrolments_per_second: order.enrolments_per_second,
         },
     )
     .await?;

@@ -1,21 +1,35 @@
-//! `touchmark token create`: a permission to enrol, shown once.
+//! `touchmark token`: permissions to enrol. A password is shown once, when the token is made, and not kept.
 
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
-use crate::management::Management;
-use crate::output::Output;
+use crate::management::{Management, segment};
+use crate::output::{Listed, Output};
 use crate::span;
 use clap::{Args, Subcommand, ValueEnum};
 use core::time::Duration;
 use std::path::PathBuf;
-use touchmark_api::{Token as Issued, TokenOrder};
+use touchmark_api::{Page, Token as Issued, TokenInfo, TokenOrder, TokenQuery};
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_identity::{EnvironmentName, Name, Secret};
+
+/// Rows asked for at a time: the server's own bound.
+const PAGE_ROWS: usize = 1000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
     /// Makes a token; its password is shown this once
     Create(Create),
+    /// All tokens of an environment, without their passwords
+    List {
+        /// Environment
+        #[arg(long, default_value = "lab")]
+        env: EnvironmentName,
+    },
+    /// Ends a token before its time
+    Void {
+        /// tok_...
+        id: String,
+    },
 }
 
 /// What a token enrols.
@@ -61,9 +75,49 @@ pub(crate) struct Create {
     out: Option<PathBuf>,
 }
 
+impl Listed for TokenInfo {
+    const HEADERS: &'static [&'static str] = &["token", "kind", "for", "uses", "state", "expires", "made by"];
+    fn row(&self) -> Vec<String> {
+        let uses = format!("{} of {}", self.uses, self.uses_max);
+        let Self { token, kind, subject, state, expires, created_by, .. } = self;
+        [token, kind, subject, &uses, state, expires, created_by].map(String::clone).to_vec()
+    }
+    fn name(&self) -> String {
+        self.token.clone()
+    }
+}
+
 pub(crate) async fn run(command: Token, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let Token::Create(order) = command;
     let mut management = Management::open(home)?;
+    match command {
+        Token::Create(order) => create(order, &mut management, output).await,
+        Token::List { env } => {
+            let query = |after| TokenQuery { environment: env.to_string(), after, limit: Some(PAGE_ROWS) };
+            let mut page: Page<TokenInfo> = management.get("/v1/tokens", &query(None)).await?;
+            let mut all = page.items;
+            while let Some(next) = page.next.take() {
+                page = management.get("/v1/tokens", &query(Some(next))).await?;
+                all.extend(core::mem::take(&mut page.items));
+            }
+            output.list(&all)?;
+            Ok(Exit::Ok)
+        }
+        Token::Void { id } => {
+            let path = format!("/v1/tokens/{}/void", segment(&id));
+            let voided = management.post(&path, &serde_json::Map::new()).await;
+            let voided: TokenInfo = voided.map_err(|failure: Failure| failure.what(format!("token {id}")))?;
+            output.one(&voided, &voided.token, |one| {
+                format!(
+                    "{} for {} is {}: it made {} of {} enrolments",
+                    one.token, one.subject, one.state, one.uses, one.uses_max
+                )
+            })?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+async fn create(order: Create, management: &mut Management, output: &Output) -> Result<Exit, Failure> {
     let issued = management
         .token(&TokenOrder {
             environment: order.env.to_string(),

@@ -7,6 +7,7 @@ pub(crate) enum Step {
     Start,
     Enrol,
     Publish,
+    Rotate,
     Stranger,
     Thief,
     ForeignTopic,
@@ -21,10 +22,11 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Start,
         Self::Enrol,
         Self::Publish,
+        Self::Rotate,
         Self::Stranger,
         Self::Thief,
         Self::ForeignTopic,
@@ -43,6 +45,7 @@ impl Step {
             Self::Start => "start",
             Self::Enrol => "enrol",
             Self::Publish => "publish",
+            Self::Rotate => "rotate",
             Self::Stranger => "stranger",
             Self::Thief => "thief",
             Self::ForeignTopic => "foreign-topic",
@@ -63,6 +66,7 @@ impl Step {
             Self::Start => "authority and gateway start as two processes, with nothing else installed",
             Self::Enrol => "each device makes its own key and gets exactly one certificate, eight at a time",
             Self::Publish => "what a device publishes is seen at the far end",
+            Self::Rotate => "a device changes key and certificate while it publishes, and no message is lost",
             Self::Stranger => "a stranger without a certificate is refused, and counted",
             Self::Thief => "another device's certificate is worth nothing without its key",
             Self::ForeignTopic => {
@@ -89,6 +93,7 @@ impl Step {
             Self::Start => "the authority is told to listen on an address that this machine does not have",
             Self::Enrol => "two devices get the same single-use token",
             Self::Publish => "the gateway hangs (SIGSTOP) while the device publishes",
+            Self::Rotate => "a backup of the device from before is put back: it goes on with its old key",
             Self::Stranger => "the stranger is given a device's certificate and key",
             Self::Thief => "the thief is given the key as well",
             Self::ForeignTopic => "a policy is activated that lets everybody publish everywhere",

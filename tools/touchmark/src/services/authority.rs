@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::output::{Output, Tone};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) struct AuthorityOptions {
     pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) environment: EnvironmentName,
     pub(crate) device_lifetime: Duration,
+    pub(crate) enrolments_per_second: Option<NonZeroU32>,
 }
 
 pub(crate) async fn start(home: &Home, options: AuthorityOptions) -> Result<Authority, Failure> {
@@ -33,6 +35,7 @@ pub(crate) async fn start(home: &Home, options: AuthorityOptions) -> Result<Auth
         passphrase_file: options.passphrase_file,
         default_environment: options.environment,
         device_lifetime: options.device_lifetime,
+        enrolments_per_second: options.enrolments_per_second,
     };
     touchmark_authority::start(config, Clock::system()).await.map_err(|fault| no_start(home, &fault))
 }

@@ -1,0 +1,44 @@
+//! `touchmark device register`: which device a maker's piece of hardware is to become.
+
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
+use crate::management::Management;
+use crate::output::Output;
+use clap::Args;
+use touchmark_api::{Device, HardwareOrder};
+use touchmark_identity::{EnvironmentName, Name};
+
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// The device, made if there is none of that name
+    name: Name,
+    /// Environment
+    #[arg(long, default_value = "lab")]
+    env: EnvironmentName,
+    /// Who made the hardware
+    #[arg(long, value_name = "NAME")]
+    maker: Name,
+    /// Its identifier, letter for letter as the maker's certificate states it: the subject's serialNumber, or the
+    /// number in the hardwareModuleName
+    #[arg(long, value_name = "ID")]
+    hardware_id: String,
+    /// Model of a new device
+    #[arg(long)]
+    model: Option<Name>,
+}
+
+pub(crate) async fn run(order: Register, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let order = HardwareOrder {
+        environment: order.env.to_string(),
+        device: order.name.to_string(),
+        maker: order.maker.to_string(),
+        hardware_id: order.hardware_id,
+        model: order.model.map(|model| model.to_string()),
+    };
+    let device: Device = Management::open(home)?.post("/v1/devices", &order).await?;
+    output.one(&device, &device.name, |one| {
+        format!("device       {}\nid           {}\nenvironment  {}", one.name, one.id, one.environment)
+    })?;
+    output.note("It enrols by itself with its maker's certificate: POST simpleenroll, no token.");
+    Ok(Exit::Ok)
+}

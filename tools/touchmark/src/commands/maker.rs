@@ -1,0 +1,92 @@
+//! `touchmark maker`: whose initial certificates open enrolment.
+
+use crate::failure::{Exit, Failure};
+use crate::home::{self, Home};
+use crate::management::{Management, segment};
+use crate::output::{Listed, Output};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use touchmark_api::{Maker as Row, MakerOrder, MakerQuery, MakerWithdrawal};
+use touchmark_identity::{EnvironmentName, Name};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Maker {
+    /// Lets devices of this maker enrol, those that are registered with `device register`
+    Register(Register),
+    /// All makers, withdrawn ones too
+    List {
+        /// Environment
+        #[arg(long, default_value = "lab")]
+        env: EnvironmentName,
+    },
+    /// Ends that at once; devices that enrolled keep their identity
+    Withdraw {
+        /// Its name
+        name: Name,
+        /// Environment
+        #[arg(long, default_value = "lab")]
+        env: EnvironmentName,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// A name for the maker
+    name: Name,
+    /// Environment
+    #[arg(long, default_value = "lab")]
+    env: EnvironmentName,
+    /// The one certificate, PEM, of the authority that ends the paths of the maker's device certificates
+    #[arg(long, value_name = "FILE")]
+    ca: PathBuf,
+}
+
+impl Listed for Row {
+    const HEADERS: &'static [&'static str] =
+        &["name", "environment", "certificate", "not after", "since", "withdrawn"];
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.environment.clone(),
+            self.fingerprint.chars().take(16).collect(),
+            self.not_after.clone(),
+            self.registered_at.clone(),
+            self.withdrawn_at.clone().unwrap_or_default(),
+        ]
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+pub(crate) async fn run(command: Maker, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    match command {
+        Maker::Register(order) => {
+            let certificate = home::read(&order.ca)?;
+            let order =
+                MakerOrder { environment: order.env.to_string(), name: order.name.to_string(), certificate };
+            let made: Row = Management::open(home)?.post("/v1/makers", &order).await?;
+            output.one(&made, &made.name, human)?;
+        }
+        Maker::List { env } => {
+            let query = MakerQuery { environment: env.to_string() };
+            let all: Vec<Row> = Management::open(home)?.get("/v1/makers", &query).await?;
+            output.list(&all)?;
+        }
+        Maker::Withdraw { name, env } => {
+            let path = format!("/v1/makers/{}/withdraw", segment(name.as_str()));
+            let order = MakerWithdrawal { environment: env.to_string() };
+            let ended: Row = Management::open(home)?.post(&path, &order).await?;
+            output.one(&ended, &ended.name, human)?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn human(one: &Row) -> String {
+    let withdrawn = one.withdrawn_at.as_ref().map(|at| format!("\nwithdrawn    {at}")).unwrap_or_default();
+    format!(
+        "maker        {}\nid           {}\nenvironment  {}\ncertificate  {}\nnot after    {}\nsince        {}{withdrawn}",
+        one.name, one.id, one.environment, one.fingerprint, one.not_after, one.registered_at
+    )
+}
