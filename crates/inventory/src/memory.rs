@@ -268,6 +268,16 @@ impl Store for MemoryStore {
         Ok(self.newest_first(|row| is_of_party(row, kind, name)))
     }
 
+    fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
+        let inner = self.lock();
+        let rows = inner.tables.certificates_of(holder);
+        Ok(rows.into_iter().rev().filter(|row| row.state.is_current()).cloned().collect())
+    }
+
+    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault> {
+        Ok(self.lock().tables.newest_generation(holder))
+    }
+
     fn certificate_of_request(
         &self,
         token: TokenId,

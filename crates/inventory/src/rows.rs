@@ -145,6 +145,11 @@ impl CertificateState {
         Self::WORDS.into_iter().find(|(_, w)| *w == word).map(|(state, _)| state)
     }
 
+    /// Whether it is, or may become, the one its holder works with.
+    pub fn is_current(self) -> bool {
+        matches!(self, Self::Intended | Self::Issued | Self::Confirmed)
+    }
+
     /// Whether a holder can still prove itself with it, time aside.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Issued | Self::Confirmed | Self::Superseded)

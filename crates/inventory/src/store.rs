@@ -86,6 +86,14 @@ pub enum Precondition {
         /// How many.
         count: u64,
     },
+    /// The newest certificate of a holder, intents included, has this generation, or there is none and it is 0.
+    /// Every certificate's is higher than those before: none came while the caller decided.
+    NewestGeneration {
+        /// Whose.
+        holder: Holder,
+        /// Which.
+        generation: u64,
+    },
     /// No operator or service of this kind and name belongs to another environment: their names are the
     /// organisation's.
     PartyHome {
@@ -310,6 +318,10 @@ pub trait Store: Send + Sync {
         kind: IdentityKind,
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// The certificates of a holder that are intended, issued or confirmed, newest first: few, whatever its age.
+    fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// The highest generation of a holder's certificates, intents included; 0 before the first.
+    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault>;
     /// The newest certificate, open intents included, that a request (by the hash of its CSR) was given on a
     /// token. Burned intents gave it nothing.
     fn certificate_of_request(

@@ -166,6 +166,21 @@ impl Tables {
         ids.filter_map(|id| self.certificates.get(&id))
     }
 
+    /// All certificates of a holder, oldest first.
+    pub(crate) fn certificates_of(&self, holder: &Holder) -> Vec<&CertificateRow> {
+        match holder {
+            Holder::Device(device) => self.certificates_in(self.indexes.of_device.of(device)).collect(),
+            Holder::Party { kind, name } => {
+                self.certificates.values().filter(|row| is_of_party(row, *kind, name)).collect()
+            }
+        }
+    }
+
+    /// The highest generation of a holder's certificates.
+    pub(crate) fn newest_generation(&self, holder: &Holder) -> u64 {
+        self.certificates_of(holder).iter().map(|row| row.generation).max().unwrap_or(0)
+    }
+
     fn with_certificate(&mut self, certificate: CertificateId, change: impl FnOnce(&mut CertificateRow)) {
         if let Some(row) = self.certificates.get_mut(&certificate) {
             change(row);
@@ -252,6 +267,9 @@ impl Tables {
             Precondition::PartyCertificates { kind, name, count } => {
                 let of_party = self.certificates.values().filter(|row| is_of_party(row, *kind, name));
                 of_party.count() as u64 == *count
+            }
+            Precondition::NewestGeneration { holder, generation } => {
+                self.newest_generation(holder) == *generation
             }
             Precondition::PartyHome { kind, name, environment } => self
                 .parties

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use core::time::Duration;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, SpkiHash, Timestamp};
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Timestamp};
 use touchmark_inventory::{
     CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, Precondition,
 };
@@ -29,8 +29,10 @@ pub struct Presented<'a> {
     pub environment: &'a EnvironmentRow,
     /// Its device, unless it is an operator's or service's.
     pub device: Option<&'a DeviceRow>,
-    /// All certificates of the identity.
+    /// The current certificates of the identity; all of them where another one took this one's place.
     pub certificates: &'a [CertificateRow],
+    /// The highest generation of the identity's certificates.
+    pub newest_generation: u64,
     /// How long past its end it may still be renewed.
     pub grace: Duration,
 }
@@ -98,10 +100,13 @@ impl Presented<'_> {
     }
 
     /// A key that was in use before is no new key: whoever copied it has the successor, too.
-    fn key_is_new(&self, key: &SpkiHash) -> Result<(), Refusal> {
-        let proven =
-            |row: &&CertificateRow| row.certificate == self.row.certificate || row.confirmed_at.is_some();
-        match self.certificates.iter().filter(proven).any(|row| row.spki.as_ref() == Some(key)) {
+    fn key_is_new(&self, of_key: &[CertificateRow]) -> Result<(), Refusal> {
+        // Another identity's key is refused as such, by the commit.
+        let proven = |row: &CertificateRow| {
+            row.certificate == self.row.certificate
+                || (row.confirmed_at.is_some() && row.identity == self.row.identity)
+        };
+        match of_key.iter().any(proven) {
             true => Err(Refusal::SameKey),
             false => Ok(()),
         }
@@ -113,6 +118,8 @@ impl Presented<'_> {
 pub struct RenewalTerms<'a> {
     /// The certificate that was presented, for the names that its successor carries on.
     pub old: &'a Certificate,
+    /// Every certificate with the key that is asked for.
+    pub of_key: &'a [CertificateRow],
     /// Purposes that the profile gives.
     pub extended_key_usages: &'a [ExtendedKeyUsage],
     /// Who set the renewal going, as the requester says.
@@ -144,23 +151,16 @@ pub fn admit_renewal(
         extended_key_usages: terms.extended_key_usages,
     })?;
     let public_key = request.csr().public_key().clone();
-    presented.key_is_new(&public_key.spki_hash())?;
+    presented.key_is_new(terms.of_key)?;
     let mut preconditions = vec![
         Precondition::CertificateInState { certificate: row.certificate, state: CertificateState::Confirmed },
         Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() },
     ];
-    // A certificate that came between reading and committing would have the same generation.
-    let count = presented.certificates.len() as u64;
-    match holder {
-        Holder::Device(device) => preconditions.extend([
-            Precondition::DeviceStanding { device, standing: Standing::Active },
-            Precondition::DeviceCertificates { device, count },
-        ]),
-        Holder::Party { kind, name } => {
-            preconditions.push(Precondition::PartyCertificates { kind, name, count });
-        }
+    if let Holder::Device(device) = holder {
+        preconditions.push(Precondition::DeviceStanding { device, standing: Standing::Active });
     }
-    let newest = presented.certificates.iter().map(|row| row.generation).max().unwrap_or(row.generation);
+    // A certificate that came between reading and committing would have the same generation.
+    preconditions.push(Precondition::NewestGeneration { holder, generation: presented.newest_generation });
     let order = IssuanceOrder::assert_admitted(OrderParts {
         scope: row.scope.clone(),
         identity: identity.clone(),
@@ -175,7 +175,7 @@ pub fn admit_renewal(
         token: None,
         replaces: Some(row.certificate),
         renewal: Some(RenewalFacts { lead_s: lead_s(row, now), manner: terms.manner }),
-        generation: newest.saturating_add(1),
+        generation: presented.newest_generation.saturating_add(1),
     });
     let envelope = Envelope { scope: row.scope.clone(), actor, cause: cause.into(), at: now };
     Ok(Admitted { order, preconditions, entries: Vec::new(), envelope })

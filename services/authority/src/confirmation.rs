@@ -4,7 +4,7 @@ use crate::archive::Witnessed;
 use crate::commit::Commits;
 use crate::feed::{Feeds, supersession};
 use crate::hierarchy::Hierarchy;
-use crate::issuance::{EnrolmentFault, certificates_of, recovery_actor};
+use crate::issuance::{EnrolmentFault, recovery_actor};
 use crate::presented::{PresentedRows, Siblings};
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +134,8 @@ impl Confirmations {
     }
 
     fn siblings(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
-        holder(row).map_or_else(|| Ok(Vec::new()), |holder| certificates_of(&**self.commits.store(), &holder))
+        holder(row)
+            .map_or_else(|| Ok(Vec::new()), |holder| self.commits.store().current_certificates(&holder))
     }
 
     fn overlap(&self, row: &CertificateRow) -> Duration {

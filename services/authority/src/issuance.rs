@@ -204,7 +204,7 @@ impl Issuance {
             let alive =
                 Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
             let mut command = Command { preconditions: vec![alive], entries: vec![draft] };
-            let siblings = certificates_of(&**self.commits.store(), holder)?;
+            let siblings = self.commits.store().current_certificates(holder)?;
             take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
             let replaced = superseded_by(&command);
             match self.commits.commit(command).await {

@@ -11,8 +11,8 @@ use touchmark_ra::{Presented, Refusal, holder};
 /// thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Siblings {
-    /// All: what an order needs.
-    All,
+    /// Those that are current: what an order needs.
+    Current,
     /// Only if another one took the presented one's place: then the question is which.
     OfSuperseded,
 }
@@ -25,6 +25,8 @@ pub(crate) struct PresentedRows {
     pub device: Option<DeviceRow>,
     /// The identity's certificates that were asked for.
     pub certificates: Vec<CertificateRow>,
+    /// The identity's highest generation.
+    pub newest_generation: u64,
     /// Its environment.
     pub trust: Arc<Trust>,
 }
@@ -49,10 +51,14 @@ impl PresentedRows {
             None => None,
         };
         let certificates = match siblings {
-            Siblings::OfSuperseded if row.state != CertificateState::Superseded => Vec::new(),
-            Siblings::OfSuperseded | Siblings::All => certificates_of(store, &holder)?,
+            Siblings::OfSuperseded if row.state == CertificateState::Superseded => {
+                certificates_of(store, &holder)?
+            }
+            Siblings::OfSuperseded => Vec::new(),
+            Siblings::Current => store.current_certificates(&holder)?,
         };
-        Ok(Self { row, device, certificates, trust })
+        let newest_generation = store.newest_generation(&holder)?;
+        Ok(Self { row, device, certificates, newest_generation, trust })
     }
 
     /// For the RA.
@@ -66,6 +72,7 @@ impl PresentedRows {
             environment: &self.trust.environment,
             device: self.device.as_ref(),
             certificates: &self.certificates,
+            newest_generation: self.newest_generation,
             grace: profile.grace,
         })
     }

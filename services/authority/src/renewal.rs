@@ -82,12 +82,14 @@ impl Renewals {
         {
             return Ok(again);
         }
-        let read = self.read(peer, Siblings::All)?;
+        let read = self.read(peer, Siblings::Current)?;
         let kind = read.row.kind;
         let profile = read.trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
         let der = read.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
+        let of_key = self.commits.store().certificates_by_key(&request.csr().public_key().spki_hash())?;
         let terms = RenewalTerms {
             old: &Certificate::from_der(der)?,
+            of_key: &of_key,
             extended_key_usages: profile.profile.extended_key_usages(),
             manner,
         };

@@ -112,11 +112,15 @@ impl Question {
             environment: &environment,
             device: self.device.as_ref(),
             certificates: &self.certificates,
+            newest_generation: self.certificates.iter().map(|row| row.generation).max().unwrap_or(0),
             grace: GRACE,
         };
         let old = shown(&[], &[]);
         let manner = RenewalManner::Automatic;
-        let terms = RenewalTerms { old: &old, extended_key_usages: &[], manner };
+        let asked = self.key.public_key().spki_hash();
+        let of_key: Vec<_> =
+            self.certificates.iter().filter(|row| row.spki == Some(asked)).cloned().collect();
+        let terms = RenewalTerms { old: &old, of_key: &of_key, extended_key_usages: &[], manner };
         admit_renewal(&request, &presented, &terms, "test", self.at)
     }
 }
@@ -257,32 +261,16 @@ fn the_commit_demands_again_what_was_decided_on() {
     let service = CertificateRow { device: None, kind: IdentityKind::Service, ..confirmed(1, 1) };
     let operator = CertificateRow { device: None, kind: IdentityKind::Operator, ..confirmed(1, 1) };
     let party = |kind| Holder::Party { kind, name: word("pump-01") };
-    let of = |kind, count| Precondition::PartyCertificates { kind, name: word("pump-01"), count };
     let rows: [(&str, CertificateRow, Holder, Vec<Precondition>, &str); 3] = [
         (
             "a device",
             confirmed(1, 1),
             Holder::Device(device_id(1)),
-            vec![
-                Precondition::DeviceStanding { device: device_id(1), standing: Standing::Active },
-                Precondition::DeviceCertificates { device: device_id(1), count: 2 },
-            ],
+            vec![Precondition::DeviceStanding { device: device_id(1), standing: Standing::Active }],
             "device:dev_",
         ),
-        (
-            "a service",
-            service,
-            party(IdentityKind::Service),
-            vec![of(IdentityKind::Service, 2)],
-            "automation:pump-01",
-        ),
-        (
-            "an operator",
-            operator,
-            party(IdentityKind::Operator),
-            vec![of(IdentityKind::Operator, 2)],
-            "person:pump-01",
-        ),
+        ("a service", service, party(IdentityKind::Service), vec![], "automation:pump-01"),
+        ("an operator", operator, party(IdentityKind::Operator), vec![], "person:pump-01"),
     ];
     for (what, row, holder, mut expected, actor) in rows {
         let device = row.device.map(|_| device(Standing::Active));
@@ -295,7 +283,9 @@ fn the_commit_demands_again_what_was_decided_on() {
         let confirmed = CertificateState::Confirmed;
         expected
             .insert(0, Precondition::CertificateInState { certificate: row.certificate, state: confirmed });
-        expected.insert(1, Precondition::KeyUsable { spki, holder });
+        expected.insert(1, Precondition::KeyUsable { spki, holder: holder.clone() });
+        // The burned one counts: its generation was spent.
+        expected.push(Precondition::NewestGeneration { holder, generation: 4 });
         assert_eq!(admitted.preconditions, expected, "{what}");
         let parts = admitted.order.parts();
         assert_eq!((parts.generation, parts.replaces), (5, Some(row.certificate)), "{what}");
@@ -323,12 +313,14 @@ fn a_service_keeps_its_hosts_and_a_device_gets_the_scope_of_today() {
         let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
         EnrolmentRequest::new(Intent::Renew, csr, None, PresentedCredential::None, None)
     };
-    let terms = RenewalTerms { old: &old, extended_key_usages: &[], manner: RenewalManner::Unknown };
+    let terms =
+        RenewalTerms { old: &old, of_key: &[], extended_key_usages: &[], manner: RenewalManner::Unknown };
     let service = Presented {
         row: &row,
         environment: &environment,
         device: None,
         certificates: &certificates,
+        newest_generation: 1,
         grace: GRACE,
     };
     let admitted = admit_renewal(&request(), &service, &terms, "test", now()).unwrap();
@@ -364,6 +356,7 @@ fn who_may_declare_a_certificate_the_current_one() {
             environment: &environment,
             device: Some(&device),
             certificates: &certificates,
+            newest_generation: 2,
             grace: GRACE,
         };
         let outcome = presented.may_confirm(meant.as_ref(), at);
@@ -395,6 +388,7 @@ fn a_clone_is_suspected_only_where_a_newer_key_was_proven() {
                     environment: &environment,
                     device: Some(&device),
                     certificates,
+                    newest_generation: 3,
                     grace: GRACE,
                 };
                 let command = suspect_clone(&presented, &word("est"), response, "test", now());

@@ -17,7 +17,7 @@ use touchmark_identity::{
 };
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, HardwareRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow,
+    EnforcementRow, EnvironmentRow, HardwareRow, Holder, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow,
     RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
@@ -158,6 +158,27 @@ impl Store for SqliteStore {
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault> {
         self.readers.rows(queries::CERTIFICATES_OF_PARTY, [kind.write(), name.write()])
+    }
+
+    fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
+        match holder {
+            Holder::Device(device) => self.readers.rows(queries::CURRENT_OF_DEVICE, [device.write()]),
+            Holder::Party { kind, name } => {
+                self.readers.rows(queries::CURRENT_OF_PARTY, [kind.write(), name.write()])
+            }
+        }
+    }
+
+    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault> {
+        let newest = match holder {
+            Holder::Device(device) => {
+                self.readers.row::<One<u64>, 1>(queries::GENERATION_OF_DEVICE, [device.write()])?
+            }
+            Holder::Party { kind, name } => {
+                self.readers.row::<One<u64>, 2>(queries::GENERATION_OF_PARTY, [kind.write(), name.write()])?
+            }
+        };
+        Ok(newest.map_or(0, |newest| newest.0))
     }
 
     fn certificate_of_request(

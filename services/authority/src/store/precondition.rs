@@ -36,6 +36,17 @@ pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::PartyCertificates { kind, name, count } => {
             yes(connection, queries::PARTY_CERTIFICATES, [kind.write(), name.write(), count.write()])
         }
+        Precondition::NewestGeneration { holder, generation } => {
+            let newest = match holder {
+                Holder::Device(device) => {
+                    one::<u64, 1>(connection, queries::GENERATION_OF_DEVICE, [device.write()])?
+                }
+                Holder::Party { kind, name } => {
+                    one::<u64, 2>(connection, queries::GENERATION_OF_PARTY, [kind.write(), name.write()])?
+                }
+            };
+            Ok(newest.unwrap_or(0) == *generation)
+        }
         Precondition::PartyHome { kind, name, environment } => {
             yes(connection, queries::PARTY_HOME, [kind.write(), name.write(), environment.write()])
         }

@@ -3,11 +3,12 @@
 use super::{Case, Claim};
 use crate::scribe::name;
 use touchmark_identity::{DeviceId, TokenId};
-use touchmark_inventory::{CertificateRow, Precondition, RenewalRow};
-use touchmark_journal::{Draft, Event, Private, RenewalFacts, RenewalManner, TokenSubject};
+use touchmark_inventory::{CertificateRow, Holder, Precondition, RenewalRow};
+use touchmark_journal::{Draft, Event, IdentityKind, Private, RenewalFacts, RenewalManner, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
     ("a successor is found by what it replaces and its request, unless it was burned", by_request),
+    ("what is current, and the newest generation, are found among all that a holder ever had", current),
     ("renewals are counted per device, and a refusal is forgotten by the next success", counted),
     ("a suspected clone is counted and is no attempt of the device", clone_alarm),
     ("tokens are listed newest first, page by page, of one environment", listed),
@@ -64,6 +65,51 @@ fn by_request(case: &mut Case<'_>) {
     let entry = case.scribe.burned(row.certificate, None);
     case.accept([entry]);
     assert_eq!(found(case, &csr_sha256), None, "burned");
+}
+
+fn current(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let holder = Holder::Device(device);
+    let newest = |case: &mut Case<'_>, generation| {
+        let holder = Holder::Device(device);
+        case.holds(Precondition::NewestGeneration { holder, generation })
+    };
+    assert_eq!(case.store.newest_generation(&holder), Ok(0));
+    assert!(newest(case, 0) && !newest(case, 1));
+    let mut made = Vec::new();
+    for generation in 1..=5 {
+        let intent = case.scribe.intent(Some(device), case.authority);
+        let mut draft = case.scribe.intended(&intent);
+        if let Event::CertificateIntended(event) = &mut draft.event {
+            event.generation = generation;
+        }
+        case.accept([draft]);
+        made.push(intent);
+    }
+    // One in each state, the oldest first: revoked, superseded, confirmed, issued, intended.
+    for intent in &made[..4] {
+        case.issue(intent);
+    }
+    let (newer, older) = (made[2].certificate, made[1].certificate);
+    let entries = [case.scribe.confirmed(newer), case.scribe.superseded(older, newer)];
+    case.accept(entries);
+    case.revoke(Some(device), &[&made[0]]);
+    let current = case.store.current_certificates(&holder).expect("rows can be read");
+    let current: Vec<_> = current.iter().map(|row| row.certificate).collect();
+    let expected: Vec<_> = made[2..].iter().rev().map(|intent| intent.certificate).collect();
+    assert_eq!(current, expected);
+    let entry = case.scribe.burned(made[4].certificate, None);
+    case.accept([entry]);
+    assert_eq!(case.store.newest_generation(&holder), Ok(5), "a burned intent has spent its generation");
+    assert!(newest(case, 5) && !newest(case, 4));
+    let nobody = Holder::Party { kind: IdentityKind::Service, name: name("gateway-01") };
+    assert_eq!(case.store.current_certificates(&nobody), Ok(vec![]));
+    assert_eq!(case.store.newest_generation(&nobody), Ok(0));
+    let service = case.intended(None);
+    let holder = service.holder();
+    let current = case.store.current_certificates(&holder).expect("rows can be read");
+    assert_eq!(current.iter().map(|row| row.certificate).collect::<Vec<_>>(), [service.certificate]);
+    assert_eq!(case.store.newest_generation(&holder), Ok(1));
 }
 
 fn counted(case: &mut Case<'_>) {

@@ -7,6 +7,14 @@ UPDATE profile SET grace_s = lifetime_s / 3;
 -- The octets to sign stand in the journal, and in the certificate once there is one.
 ALTER TABLE certificate DROP COLUMN tbs;
 
+-- What a holder works with now, and the highest generation, without a look at all that it ever had.
+CREATE INDEX certificate_current_device ON certificate (device, certificate)
+    WHERE device IS NOT NULL AND state IN ('intended', 'issued', 'confirmed');
+CREATE INDEX certificate_current_party ON certificate (party, kind, certificate)
+    WHERE party IS NOT NULL AND state IN ('intended', 'issued', 'confirmed');
+CREATE INDEX certificate_generation_device ON certificate (device, generation) WHERE device IS NOT NULL;
+CREATE INDEX certificate_generation_party ON certificate (party, kind, generation) WHERE party IS NOT NULL;
+
 CREATE INDEX certificate_renewal ON certificate (replaces, csr_sha256, certificate)
     WHERE replaces IS NOT NULL AND token IS NULL;
 
