@@ -6,17 +6,16 @@
 
 pub(crate) mod flight;
 mod link;
-pub(crate) mod renewer;
 mod report;
 
 use crate::credential::CredentialDir;
 use crate::failure::Failure;
 use crate::mqtt_session::{Denial, PATIENCE, Parts, Session, Target};
 use crate::output::Output;
+use crate::renewer::Attempt;
 use core::time::Duration;
 use flight::{Counts, Flight, LinkId, Message};
 use link::{Heard, Link};
-use renewer::Attempt;
 pub(crate) use report::Report;
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -7,9 +7,9 @@ use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::mqtt_session::PATIENCE;
 use crate::output::Output;
+use crate::renewer::{Renewer, STEADY_LOOK};
 use crate::rotation::{Manner, Rotation};
 use crate::span;
-use crate::steady::renewer::Renewer;
 use crate::steady::{self, Plan, Report};
 use clap::{Args, ValueEnum};
 use core::time::Duration;
@@ -66,7 +66,7 @@ impl Steadily {
                 let est = home::address(home.ready()?.est, "EST server")?;
                 let (name, manner) = (plan.name.clone(), Manner::Automatic);
                 let rotation = Rotation { est, environment, name, manner };
-                Some(Renewer::start(rotation, directory.clone(), told))
+                Some(Renewer::start(rotation, directory.clone(), STEADY_LOOK, told))
             }
         };
         let report = steady::run(&plan, &directory, address, renewed, output).await?;

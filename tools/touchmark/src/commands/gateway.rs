@@ -32,7 +32,7 @@ pub(crate) struct Up {
     /// First start: file with a service token's user name and password (`-` is stdin)
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// First start: base URL of EST [default: the one of this data directory]
+    /// Base URL of EST, for its first certificate and its renewals [default: the one of this data directory, or the last one told]
     #[arg(long, value_name = "URL")]
     est: Option<String>,
     /// First start: the environment's trust anchors, PEM

@@ -8,9 +8,12 @@ use crate::enrolment::{Enrolment, TokenSecret};
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::management::{Management, anchors_pem};
+use crate::renewer::{Attempt, Renewer, SERVICE_LOOK};
+use crate::rotation::{Manner, Rotation};
 use crate::services::authority::with_causes;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
 use touchmark_api::{Pids, Ready, TokenOrder};
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_gateway::{CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
@@ -49,6 +52,7 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     if !directory.is_there()? {
         enrol(home, &options, &directory).await?;
     }
+    let est = where_est_is(home, &options, &directory)?;
     if !feed_key.exists() {
         let text = feed_key_text(home, &options).await?;
         write_atomic(&feed_key, text.trim().as_bytes(), Mode::Public0644)?;
@@ -73,6 +77,15 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
             .why(with_causes(&fault))
             .fix(format!("look into {}", directory.path().display()))
     })?;
+    match est {
+        Some(est) => {
+            let (environment, name) = (options.environment, options.name);
+            keep_fresh(Rotation { est, environment, name, manner: Manner::Automatic }, &directory);
+        }
+        None => {
+            tracing::warn!("the gateway's own certificate is not renewed: tell where EST is (--est URL)")
+        }
+    }
     let where_it_is = gateway.ready();
     let ready = Ready {
         mqtt: Some(where_it_is.mqtt.clone()),
@@ -85,6 +98,44 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     };
     home::write_ready(&directory.path().join("ready.json"), &ready)?;
     Ok((gateway, ready))
+}
+
+/// Where the gateway's own certificate is renewed; remembered, since only the first start must be told.
+fn where_est_is(
+    home: &Home,
+    options: &GatewayOptions,
+    directory: &CredentialDir,
+) -> Result<Option<String>, Failure> {
+    let file = directory.path().join("est.url");
+    let told = options.est.clone().or_else(|| home.ready().ok().and_then(|ready| ready.est));
+    match told {
+        Some(url) => {
+            write_atomic(&file, url.as_bytes(), Mode::Public0644)?;
+            Ok(Some(url))
+        }
+        None if file.exists() => home::read(&file).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Renews the gateway's certificate while it runs; it takes up the new files by itself.
+fn keep_fresh(rotation: Rotation, directory: &CredentialDir) {
+    let (told, mut attempts) = mpsc::channel(4);
+    // It goes on until the process ends; cut off, the next start goes on where it was.
+    let _ = Renewer::start(rotation, directory.clone(), SERVICE_LOOK, told);
+    tokio::spawn(async move {
+        while let Some(attempt) = attempts.recv().await {
+            match attempt {
+                Attempt::Renewed(rotated) => {
+                    let until = rotated.new.validity().not_after();
+                    tracing::info!(%until, "the gateway's certificate was renewed");
+                }
+                Attempt::Failed(failure) => {
+                    tracing::warn!(%failure, "the gateway's certificate could not be renewed; it is tried again");
+                }
+            }
+        }
+    });
 }
 
 async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! Renews the credential of a running device by itself: in the authority's window, else at two thirds of its life.
+//! Renews the credential of a running device or gateway by itself: in the authority's window, else at two thirds of its life.
 //!
 //! In: a rotation and the folder. Out: a remark for each renewal and each attempt that failed. It runs on a thread of
 //! its own, since every step waits for the disk, and a device that publishes must not.
@@ -16,8 +16,10 @@ use touchmark_identity::Timestamp;
 use touchmark_listen::Clock;
 use touchmark_x509::Certificate;
 
-/// How often it looks whether somebody else renewed, or it shall end.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a publishing device looks whether somebody else renewed, or it shall end.
+pub(crate) const STEADY_LOOK: Duration = Duration::from_millis(200);
+/// The same for a service, whose certificate lives for weeks.
+pub(crate) const SERVICE_LOOK: Duration = Duration::from_secs(60);
 /// After a failed attempt; doubled each time.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -35,12 +37,17 @@ pub(crate) struct Renewer {
 }
 
 impl Renewer {
-    pub(crate) fn start(rotation: Rotation, directory: CredentialDir, told: mpsc::Sender<Attempt>) -> Self {
+    pub(crate) fn start(
+        rotation: Rotation,
+        directory: CredentialDir,
+        look: Duration,
+        told: mpsc::Sender<Attempt>,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let runtime = tokio::runtime::Handle::current();
         let task = tokio::task::spawn_blocking(move || {
-            runtime.block_on(renew(&rotation, &directory, &told, &stopped));
+            runtime.block_on(renew(&rotation, &directory, look, &told, &stopped));
         });
         Self { stop, task }
     }
@@ -56,6 +63,7 @@ impl Renewer {
 async fn renew(
     rotation: &Rotation,
     directory: &CredentialDir,
+    look: Duration,
     told: &mpsc::Sender<Attempt>,
     stop: &AtomicBool,
 ) {
@@ -64,7 +72,7 @@ async fn renew(
     let mut failures = 0;
     let mut not_before = Timestamp::from_unix_s(0);
     while !stop.load(Ordering::Relaxed) {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(look).await;
         // Read in the moment of a swap: the next look finds it.
         let Ok(current) = directory.certificate() else { continue };
         let window = match &hint {
