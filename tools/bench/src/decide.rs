@@ -92,7 +92,6 @@ pub(crate) fn rows() -> Vec<Row> {
         Row {
             name: "publish: decide",
             times: 200_000,
-            wall_clock: false,
             work: Box::new(move || {
                 let topic = Topic::new(black_box("plant/pump-01/temp")).expect("a topic");
                 assert!(black_box(decide.publish(&topic).permitted()).is_ok(), "the starter permits it");
@@ -101,7 +100,6 @@ pub(crate) fn rows() -> Vec<Row> {
         Row {
             name: BOTH,
             times: 200_000,
-            wall_clock: false,
             work: Box::new(move || {
                 let topic = Topic::new(black_box("plant/pump-01/temp")).expect("a topic");
                 assert!(black_box(both.publish(&topic).permitted()).is_ok(), "the starter permits it");
@@ -111,7 +109,6 @@ pub(crate) fn rows() -> Vec<Row> {
         Row {
             name: "status check, 100,000 revoked",
             times: 200_000,
-            wall_clock: false,
             work: Box::new(move || {
                 turn = turn.wrapping_add(1);
                 let presented = Presented {

@@ -90,19 +90,16 @@ pub(crate) fn rows() -> Vec<Row> {
         Row {
             name: "request: read and prove possession",
             times: 2000,
-            wall_clock: false,
             work: Box::new(move || drop(black_box(a.proven()))),
         },
         Row {
             name: "plan: template, 22 lints",
             times: 5000,
-            wall_clock: false,
             work: Box::new(move || drop(black_box(b.planned(&csr)))),
         },
         Row {
             name: WHOLE,
             times: 1000,
-            wall_clock: false,
             work: Box::new(move || {
                 let planned = c.planned(&c.proven());
                 // Nothing is recorded in a benchmark of the core; nothing of it leaves this process.

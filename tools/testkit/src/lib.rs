@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod conformance;
+pub mod fleet;
 pub mod replay;
 mod scribe;
 pub mod walk;

@@ -191,3 +191,29 @@ fn what_others_may_write_is_not_believed() {
             .starts_with("/nowhere/agent.toml cannot be meant like that:\n  file: No such file")
     );
 }
+
+/// Whoever writes the anchors decides who is trusted; whoever reads the maker's key is the device.
+#[test]
+fn what_others_may_change_or_read_is_not_believed() {
+    let folder = Folder::new();
+    let chmod = |name: &str, mode| {
+        std::fs::set_permissions(folder.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (mode, good) in [(0o644, true), (0o664, false), (0o646, false)] {
+        chmod("root.pem", mode);
+        let faults = folder.read(GOOD).err().unwrap_or_default();
+        assert_eq!(faults.is_empty(), good, "{mode:o}: {faults:?}");
+        assert!(faults.iter().all(|fault| fault.key.ends_with("anchors")), "{mode:o}: {faults:?}");
+    }
+    chmod("root.pem", 0o644);
+    folder.write("leaf.pem", include_str!("tests/leaf.pem"));
+    let key = SoftwareKey::generate(touchmark_x509::KeyAlgorithm::P256).unwrap();
+    folder.write("key.pem", key.to_pkcs8_pem().expose());
+    let initial = "initial_chain = \"DIR/leaf.pem\"\ninitial_key = \"DIR/key.pem\"";
+    for (mode, good) in [(0o600, true), (0o640, true), (0o644, false), (0o660, false)] {
+        chmod("key.pem", mode);
+        let read = folder.read(&GOOD.replacen("token_file = \"DIR/token\"", initial, 1));
+        let faults = read.err().unwrap_or_default();
+        assert_eq!(faults.is_empty(), good, "{mode:o}: {faults:?}");
+    }
+}

@@ -158,7 +158,7 @@ impl Lifecycle {
     }
 
     pub(super) fn pace(&self) -> Pace {
-        Pace::of(&self.rules, self.validity(), self.watch.now())
+        Pace::of(&self.rules, self.validity(), self.memory.failures, self.watch.now())
     }
 
     fn validity(&self) -> Option<Validity> {

@@ -10,6 +10,8 @@ use touchmark_identity::{Timestamp, Validity};
 /// Of short lives: the shortest pause is this part of it, the longest that.
 const LIFE_PER_MIN: u32 = 50;
 const LIFE_PER_MAX: u32 = 10;
+/// So many failures with short pauses take about a life.
+const BELIEVED_FAILURES: u32 = 20;
 /// No life is so short that a server should be asked more often.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// After a server's word the fleet comes back within this, or a tenth of the wait: a server that gave each device a
@@ -78,8 +80,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Short lives have short pauses. Once a certificate is long expired they grow back to the rules' own: after
-    /// ten lives without a server nobody gains by asking every few seconds.
-    pub(super) fn of(rules: &Rules, validity: Option<Validity>, now: Timestamp) -> Self {
+    /// ten lives without a server nobody gains by asking every few seconds. Only the clock says how long, and it may be
+    /// years ahead: failures must say so, too.
+    pub(super) fn of(rules: &Rules, validity: Option<Validity>, failures: u32, now: Timestamp) -> Self {
         let ceiling = rules.backoff_max.max(PAUSE_MIN);
         let Some(validity) = validity else {
             return Self {
@@ -89,7 +92,9 @@ impl Pace {
                 ceiling,
             };
         };
-        let span = validity.lifetime().max(now.since(validity.not_after()));
+        let late = now.since(validity.not_after());
+        let span =
+            if failures < BELIEVED_FAILURES { validity.lifetime() } else { validity.lifetime().max(late) };
         let min = rules.backoff_min.min(span / LIFE_PER_MIN).clamp(PAUSE_MIN, ceiling);
         let max = (span / LIFE_PER_MAX).clamp(min, ceiling);
         Self { min, max, left: validity.not_after().since(now), ceiling }
@@ -134,9 +139,9 @@ mod tests {
         }
     }
 
-    fn pace(life_s: u64, now_s: u64) -> Pace {
+    fn pace(life_s: u64, now_s: u64, failures: u32) -> Pace {
         let validity = Validity::new(1000, 1000 + life_s - 1).unwrap();
-        Pace::of(&rules(), Some(validity), Timestamp::from_unix_s(1000 + now_s))
+        Pace::of(&rules(), Some(validity), failures, Timestamp::from_unix_s(1000 + now_s))
     }
 
     #[test]
@@ -149,9 +154,11 @@ mod tests {
             ("30 days, thousandth", 30 * DAY_S, 0, Pause::Backoff, 1000, 30, 3600),
             ("two minutes, first", 120, 80, Pause::Backoff, 1, 1, 5),
             ("two minutes, thousandth", 120, 80, Pause::Backoff, 1000, 1, 12),
+            ("two minutes, and a clock ten years ahead", 120, 3650 * DAY_S, Pause::Backoff, 19, 1, 12),
             ("two minutes, expired for a week", 120, 7 * DAY_S, Pause::Backoff, 1000, 30, 3600),
             ("one second", 2, 0, Pause::Backoff, 9, 0, 1),
             ("the server's word", 30 * DAY_S, 0, Pause::RetryAfter(Duration::from_secs(600)), 1, 600, 660),
+            ("a place in this minute", 30 * DAY_S, 0, Pause::RetryAfter(Duration::from_secs(20)), 1, 20, 30),
             (
                 "an endless wait",
                 30 * DAY_S,
@@ -169,7 +176,7 @@ mod tests {
         for (name, life_s, now_s, kind, failures, least, most) in rows {
             for lot in [[0; 16], [0xff; 16], [0x5a; 16]] {
                 let now = Timestamp::from_unix_s(1000 + now_s);
-                let pause = pace(*life_s, *now_s).pause(*kind, *failures, Lot::new(lot), now);
+                let pause = pace(*life_s, *now_s, *failures).pause(*kind, *failures, Lot::new(lot), now);
                 let span = Duration::from_secs(*least)..=Duration::from_secs(*most);
                 assert!(span.contains(&pause), "{name}: {pause:?}");
             }
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn a_thousand_devices_spread_over_the_whole_pause() {
         let now = Timestamp::from_unix_s(5000);
-        let pace = pace(30 * 86_400, 4000);
+        let pace = pace(30 * 86_400, 4000, 10);
         let mut tenths = [0; 10];
         for device in 0u32..1000 {
             let mut lot = [0; 16];

@@ -17,6 +17,7 @@ use process::{Agent, until};
 use server::Server;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use touchmark_agent::config::Config;
@@ -256,4 +257,17 @@ fn no_answer_of_a_malicious_authority_reaches_the_key_store() {
         est.issue_with(|pki, key| good(pki, key, &Leaf::device("pump-01")));
         assert!(keeper.report().next_at > keeper.report().now, "{name}: it does not hammer");
     }
+}
+
+/// A full disk holds the log, too, where no journal takes it.
+#[test]
+fn a_log_that_takes_nothing_stops_no_identity_and_no_core_file_would_hold_a_key() {
+    let est = Est::start(Leaf::device("pump-01"));
+    let mut agent = Agent::new();
+    agent.environment("lab", &est, "");
+    agent.start_with_log(Path::new("/dev/full"));
+    agent.until_fresh();
+    let limits = agent.proc("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
 }

@@ -92,12 +92,23 @@ impl Agent {
     }
 
     pub(crate) fn start(&mut self) {
+        let log = self.path("log");
+        self.start_with_log(&log);
+    }
+
+    pub(crate) fn start_with_log(&mut self, log: &Path) {
         self.write_config();
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = program();
         command.arg("run").arg("--config").arg(self.config_file()).stdin(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
         until("the agent to answer", || self.run(&["why"]).status.success().then_some(()));
+    }
+
+    /// The system's word about the process, by its name below `/proc`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        let id = self.child.as_ref().unwrap().id();
+        std::fs::read_to_string(format!("/proc/{id}/{file}")).unwrap()
     }
 
     pub(crate) fn kill(&mut self) {

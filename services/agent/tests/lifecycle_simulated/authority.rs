@@ -93,6 +93,8 @@ pub(crate) struct Authority {
     pub(crate) knows_maker: bool,
     /// Certificates beside the root that `cacerts` tells.
     pub(crate) extra: Vec<Certificate>,
+    /// Shown with the server's own certificate, beside `issuing`.
+    pub(crate) shown: Vec<Certificate>,
     number: u64,
 }
 
@@ -112,6 +114,7 @@ impl Authority {
             tokens: BTreeMap::new(),
             knows_maker: false,
             extra: Vec::new(),
+            shown: Vec::new(),
             number: 100,
         };
         authority.renew_server(now);

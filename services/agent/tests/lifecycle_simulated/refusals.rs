@@ -214,3 +214,33 @@ fn a_refused_request_is_made_anew_and_a_busy_server_gets_the_same_again() {
         assert_eq!(world.authority.issued.len(), 1 + issued, "{name}");
     }
 }
+
+/// A wrong answer of a moment must not cost a pair that works.
+#[test]
+fn a_pair_that_was_refused_once_is_tried_again_before_it_ends() {
+    for (name, start) in [("token", Start::Token), ("maker", Start::Initial), ("none", Start::None)] {
+        for life in [Duration::from_secs(120), HOUR, 30 * DAY] {
+            let mut world = World::new(life);
+            world.authority.grace = Duration::ZERO;
+            let mut device = Device::enrolled(&mut world, "pump-01");
+            device.rules.start = start;
+            device.restart(&world);
+            let before = device.certificate();
+            world.refusals.push_back((Call::Renew, 403, "", None));
+            device.run_until(&mut world, life, |device, _| device.is_past(&before));
+            assert_eq!(device.report(&world).needs, Needs::Nobody, "{name} {life:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_asks_to_come_back_at_once_is_asked_less_and_less() {
+    let mut world = World::new(30 * DAY);
+    let mut device = Device::enrolled(&mut world, "pump-01");
+    device.wish(Wish::RenewNow);
+    for _ in 0..1000 {
+        world.refusals.push_back((Call::Renew, 503, "", Some(Duration::ZERO)));
+    }
+    device.run(&mut world, 10 * HOUR);
+    assert!((5..60).contains(&world.count(Call::Renew)), "{}", world.count(Call::Renew));
+}

@@ -190,3 +190,39 @@ fn an_answer_may_lead_to_the_pin_over_the_joining_certificate() {
     assert_eq!(chain.certificates().last(), Some(&link), "it is kept, for those who hold the old root alone");
     assert_eq!(chain.certificates().count(), 3);
 }
+
+/// The anchors were asked for before the root was followed by another, and the answer lacks the joining certificate.
+#[test]
+fn a_root_that_changes_while_a_renewal_is_refused_is_still_followed() {
+    let mut world = World::new(30 * DAY);
+    let mut device = Device::enrolled(&mut world, "pump-01");
+    let before = device.certificate();
+    world.refusals.extend((0..50).map(|_| (Call::Renew, 503, "", None)));
+    device.run_until(&mut world, 25 * DAY, |_, world| world.count(Call::Renew) == 3);
+    let (new, link) = successor(&world, 50);
+    world.authority.extra = vec![new.certificate.clone(), link];
+    world.refusals.clear();
+    // The server still shows a certificate under the old root; what it issues is under the new one.
+    let issuing = ca("lab issuing 2", 77, long(&world), Some(&new));
+    let before_it = core::mem::replace(&mut world.authority.issuing, issuing);
+    world.authority.shown = vec![before_it.certificate];
+    device.run_until(&mut world, 5 * HOUR, |device, _| device.is_past(&before));
+}
+
+/// Four pins are allowed; they must not be a dead end.
+#[test]
+fn a_full_set_of_pins_leaves_room_for_a_new_root() {
+    let mut world = World::new(30 * DAY);
+    let mut device = Device::enrolled(&mut world, "pump-01");
+    let spares = (0..3).map(|n| ca("spare root", 60 + n, long(&world), None).certificate);
+    device.rules.pinned.extend(spares);
+    device.restart(&world);
+    let (new, link) = successor(&world, 50);
+    world.authority.extra = vec![new.certificate.clone(), link];
+    let before = device.certificate();
+    device.run_until(&mut world, 25 * DAY, |device, _| device.is_past(&before));
+    device.restart(&world);
+    switch(&mut world, new);
+    let before = device.certificate();
+    device.run_until(&mut world, 25 * DAY, |device, _| device.is_past(&before));
+}

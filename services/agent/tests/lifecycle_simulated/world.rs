@@ -118,8 +118,9 @@ impl World {
     fn judge_server(&self, caller: &Caller<'_>) -> Result<(), Trouble> {
         let server = &self.authority.server.certificate;
         let path = |moment| {
-            let issuing = [self.authority.issuing.certificate.clone()];
-            path::validate(server, &issuing, &caller.anchors, moment, Purpose::Server)
+            let mut shown = self.authority.shown.clone();
+            shown.push(self.authority.issuing.certificate.clone());
+            path::validate(server, &shown, &caller.anchors, moment, Purpose::Server)
         };
         let judged = match caller.moment {
             ServerMoment::At(now) => path(now),
