@@ -1,0 +1,204 @@
+//! The authority's first half: is this request admitted, was it answered before, and what is said when not.
+//!
+//! In: a request whose TLS connection proved `peer`. Out: a certificate from `issuance`, or [`Denied`].
+
+use super::authority::{Authority, RENEWAL, sha256};
+use core::time::Duration;
+use touchmark_enrol::est::EstFault;
+use touchmark_enrol::{Draw, EnrolmentRequest, RenewalHint, RenewalWindow};
+use touchmark_identity::{Fingerprint, Name, SerialNumber, Timestamp};
+use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, Store, StoreFault};
+use touchmark_journal::RenewalManner;
+use touchmark_ra::{EnrolmentFacts, Refusal, RenewalTerms, admit, admit_renewal};
+use touchmark_x509::Certificate;
+
+/// As `services/authority`: when to come back after a storage fault.
+const RETRY: Duration = Duration::from_secs(5);
+const ENROLMENT: &str = "est/simpleenroll";
+
+/// Why nobody is handed a certificate.
+#[derive(Debug)]
+pub(super) enum Denied {
+    Refused(Refusal),
+    Store(StoreFault),
+    /// Too many at once.
+    Paced {
+        retry_after: Duration,
+    },
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<StoreFault> for Denied {
+    fn from(fault: StoreFault) -> Self {
+        Self::Store(fault)
+    }
+}
+
+impl From<&Denied> for EstFault {
+    fn from(denied: &Denied) -> Self {
+        match denied {
+            Denied::Store(_) => Self::Unavailable { retry_after: RETRY },
+            Denied::Paced { retry_after } => Self::Unavailable { retry_after: *retry_after },
+            Denied::Refused(Refusal::Request(fault)) => Self::Csr(fault.clone()),
+            Denied::Refused(
+                Refusal::Token
+                | Refusal::TokenExpired
+                | Refusal::TokenUsed
+                | Refusal::TokenVoid
+                | Refusal::CertificateUnknown,
+            ) => Self::Unauthorised,
+            Denied::Refused(refusal) => Self::Forbidden { code: refusal.code(), says: refusal.to_string() },
+        }
+    }
+}
+
+/// What a device is given.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) certificate: Certificate,
+    pub(super) hint: RenewalHint,
+    /// Made just now, rather than given once more.
+    pub(super) fresh: bool,
+}
+
+impl Authority {
+    /// `simpleenroll` on a token.
+    pub(super) fn enrol(
+        &mut self,
+        request: &EnrolmentRequest,
+        username: &Name,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<Given, Denied> {
+        let secret = sha256(password.as_bytes());
+        again_after_conflict(|| self.enrol_once(request, username, &secret, now))
+    }
+
+    fn enrol_once(
+        &mut self,
+        request: &EnrolmentRequest,
+        username: &Name,
+        secret: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Given, Denied> {
+        let token = self.store.token_by_secret(secret)?.ok_or(Refusal::Token)?;
+        let before = self.store.certificate_of_request(token.token, &request.csr().digest())?;
+        let same = |row: &CertificateRow| row.identity.as_ref().is_some_and(|id| id.name == *username);
+        if let Some(before) = before.filter(same)
+            && let Some(again) = self.again(&before, now)?
+        {
+            return Ok(again);
+        }
+        // Read again: a burn gave a use back.
+        let token = self.store.token_by_secret(secret)?.ok_or(Refusal::Token)?;
+        let device = self.device_named(username)?;
+        let certificates = match &device {
+            Some(device) => self.store.certificates_of_device(device.device)?,
+            None => Vec::new(),
+        };
+        let facts = EnrolmentFacts {
+            environment: &self.environment,
+            token: Some(&token),
+            username,
+            device: device.as_ref(),
+            certificates: &certificates,
+            extended_key_usages: self.profile.extended_key_usages(),
+        };
+        let random = self.chance.octets();
+        let admitted = admit(request, &facts, ENROLMENT, now, random)?;
+        self.issue(admitted, now)
+    }
+
+    /// `simplereenroll`.
+    pub(super) fn renew(
+        &mut self,
+        request: &EnrolmentRequest,
+        peer: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<Given, Denied> {
+        let outcome = again_after_conflict(|| self.renew_once(request, peer, now));
+        if let Err(denied) = &outcome {
+            if matches!(denied, Denied::Refused(Refusal::Superseded { newer: Some(_) })) {
+                self.suspect(peer, RENEWAL, now);
+            }
+            // What the authority could not do is no failure of the device.
+            if let (Denied::Refused(refusal), Ok(rows)) = (denied, self.rows(peer)) {
+                *self.refused.entry((rows.device.device, refusal.code())).or_default() += 1;
+            }
+        }
+        outcome
+    }
+
+    fn renew_once(
+        &mut self,
+        request: &EnrolmentRequest,
+        peer: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<Given, Denied> {
+        let mut rows = self.rows(peer)?;
+        self.presented(&rows).may_renew(request.label(), now)?;
+        if rows.row.state == CertificateState::Issued {
+            self.proven(peer, true, RENEWAL, now)?;
+            rows = self.rows(peer)?;
+        }
+        let before = self.store.certificate_of_renewal(rows.row.certificate, &request.csr().digest())?;
+        if let Some(before) = before {
+            if let Some(again) = self.again(&before, now)? {
+                return Ok(again);
+            }
+            // It may have been burned just now.
+            rows = self.rows(peer)?;
+        }
+        let der = rows.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
+        let of_key = self.store.certificates_by_key(&request.csr().public_key().spki_hash())?;
+        let terms = RenewalTerms {
+            of_key: &of_key,
+            old: &Certificate::from_der(der).expect("what we issued can be read"),
+            extended_key_usages: self.profile.extended_key_usages(),
+            manner: RenewalManner::Automatic,
+        };
+        let admitted = admit_renewal(request, &self.presented(&rows), &terms, RENEWAL, now)?;
+        self.issue(admitted, now)
+    }
+
+    /// When the certificate of the connection is to be renewed.
+    pub(super) fn hinted(&self, peer: &Fingerprint, now: Timestamp) -> Result<RenewalHint, Denied> {
+        let rows = self.rows(peer)?;
+        self.presented(&rows).may_renew(None, now)?;
+        let window = self.planner.window(rows.row.validity, draw(&rows.row.serial));
+        Ok(hint(window, now))
+    }
+}
+
+/// Something moved between reading and committing: what it is for good is seen by reading once more.
+fn again_after_conflict(mut act: impl FnMut() -> Result<Given, Denied>) -> Result<Given, Denied> {
+    match act() {
+        Err(Denied::Store(StoreFault::Conflict(_))) => act().map_err(|denied| match denied {
+            Denied::Store(StoreFault::Conflict(Conflict { failed: Precondition::KeyUsable { .. } })) => {
+                Denied::Refused(Refusal::Key)
+            }
+            other => other,
+        }),
+        outcome => outcome,
+    }
+}
+
+/// For the planner: the serial's random octets, so that the seed decides. The service takes the fingerprint's.
+pub(super) fn draw(serial: &SerialNumber) -> Draw {
+    let mut draw = Draw::default();
+    for (to, from) in draw.iter_mut().zip(serial.der_content().iter().skip(1)) {
+        *to = *from;
+    }
+    draw
+}
+
+/// A window, and the wait until it begins.
+pub(super) fn hint(window: RenewalWindow, now: Timestamp) -> RenewalHint {
+    let wait = window.start().since(now).as_secs().max(1);
+    RenewalHint { window, retry_after: Some(Duration::from_secs(wait)) }
+}
