@@ -5,9 +5,6 @@
 //! No clock and no chance: the lot is drawn once per device, so the same device always has the same place.
 //! The idea of a window planned by the server is that of ACME Renewal Information (RFC 9773).
 
-#[cfg(test)]
-mod tests;
-
 use core::fmt;
 use core::time::Duration;
 use touchmark_identity::{Timestamp, Validity};
@@ -223,3 +220,6 @@ fn whole_number(digits: &str) -> Result<u64, BadHint> {
     }
     digits.parse().map_err(|_| BadHint::Malformed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod failure;
 
 use crate::config::Config;
 use crate::daemon;
+use crate::log;
 use crate::socket::{Ask, MESSAGE_OCTETS_MAX};
 use arguments::{Asked, Command, HELP};
 use base64::Engine as _;
@@ -25,7 +26,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(failure) => {
-            eprintln!("{failure}");
+            log::line(format_args!("{failure}"));
             ExitCode::from(failure.exit() as u8)
         }
     }

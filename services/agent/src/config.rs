@@ -5,8 +5,6 @@
 //! Secrets stand in files that the configuration names, never in it.
 
 mod section;
-#[cfg(test)]
-mod tests;
 
 use crate::hooks::{COMMAND_WORDS_MAX, Hook, event_from_word};
 use crate::socket::{Users, passwd};
@@ -115,7 +113,7 @@ impl Config {
     pub fn read(file: &Path) -> Result<Self, BadConfig> {
         let bad = |faults| BadConfig { file: file.to_owned(), faults };
         let whole = |why| bad(vec![Fault { key: "file".to_owned(), why }]);
-        let text = read_text(file, WritableBy::OwnerOnly).map_err(whole)?;
+        let text = read_text(file, OthersMay::Read).map_err(whole)?;
         let table = text.parse::<toml::Table>().map_err(|error| whole(error.to_string()))?;
         let mut faults = Vec::new();
         let config = Self::of(Section::root(table, &mut faults));
@@ -180,7 +178,7 @@ impl EnvironmentConfig {
 }
 
 fn anchors(path: &Path, section: &mut Section<'_>) -> Option<Vec<Certificate>> {
-    let read = read_text(path, WritableBy::Anyone)
+    let read = read_text(path, OthersMay::Read)
         .and_then(|pem| Certificate::from_pem_many(&pem).map_err(|fault| fault.to_string()));
     let why = match read {
         Ok(anchors) if anchors.len() > ANCHORS_MAX => {
@@ -204,10 +202,10 @@ fn start(section: &mut Section<'_>) -> Option<StartConfig> {
         (None, None, None) => Some(StartConfig::None),
         (Some(file), None, None) => Some(StartConfig::Token(file)),
         (None, Some(chain), Some(key)) => {
-            let chain = read_text(&chain, WritableBy::Anyone)
+            let chain = read_text(&chain, OthersMay::Write)
                 .and_then(|pem| Certificate::from_pem_many(&pem).map_err(|fault| fault.to_string()))
                 .map_err(|why| section.fault("initial_chain", format!("{}: {why}", chain.display())));
-            let key = read_text(&key, WritableBy::OwnerOnly)
+            let key = read_text(&key, OthersMay::Nothing)
                 .and_then(|pem| SoftwareKey::from_pkcs8_pem(&pem).map_err(|fault| fault.to_string()))
                 .map_err(|why| section.fault("initial_key", format!("{}: {why}", key.display())));
             Some(StartConfig::Initial { chain: chain.ok()?, key: Box::new(key.ok()?) })
@@ -264,25 +262,42 @@ fn not_runnable(program: &Path) -> Option<String> {
     }
 }
 
-/// Who else may write a file that is believed.
+/// What others than the owner may do with a file that is believed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WritableBy {
-    /// It names commands, or is a key: everybody who can write it is as powerful as the agent.
-    OwnerOnly,
-    /// Only the certificates in it count.
-    Anyone,
+enum OthersMay {
+    /// Our own certificates: their key proves them.
+    Write,
+    /// It names commands, or whom to trust: everybody who can write it is as powerful as the agent.
+    Read,
+    /// A key, for the owner and perhaps a group.
+    Nothing,
 }
 
-fn read_text(path: &Path, writable: WritableBy) -> Result<String, String> {
+impl OthersMay {
+    /// Permission bits that the file must not have, and what helps.
+    fn forbids(self) -> (u32, &'static str) {
+        match self {
+            Self::Write => (0, ""),
+            Self::Read => (0o022, "others may write it: chmod go-w"),
+            Self::Nothing => (0o027, "others may read or write it: chmod g-w,o="),
+        }
+    }
+}
+
+fn read_text(path: &Path, others: OthersMay) -> Result<String, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let kind = file.metadata().map_err(|error| error.to_string())?;
     if !kind.is_file() {
         return Err("not a file".to_owned());
     }
-    if writable == WritableBy::OwnerOnly && kind.mode() & 0o022 != 0 {
-        return Err("others may write it: chmod go-w".to_owned());
+    let (forbidden, fix) = others.forbids();
+    if kind.mode() & forbidden != 0 {
+        return Err(fix.to_owned());
     }
     let mut text = String::new();
     file.take(FILE_OCTETS_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() as u64 > FILE_OCTETS_MAX { Err("too long".to_owned()) } else { Ok(text) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,13 @@ mod token;
 
 use crate::config::{Config, EnvironmentConfig};
 use crate::lifecycle::Wish;
+use crate::log;
 use crate::socket::{BadSocket, Board, Post, Shown, Socket};
 use crate::store::StoreFault;
 use crate::transport::EXCHANGE_TIME;
 use core::time::Duration;
 pub use keeper::Keeper;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -98,9 +100,12 @@ pub fn clock() -> Timestamp {
 
 /// Runs the agent. Returns only what kept it from starting.
 pub fn run(config: Config) -> BadStart {
+    // Keys are in this process's memory: no core file. Where it is forbidden to say so, the unit has said it.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
     // A thread that dies would leave its environment without a keeper: better none, and a restart.
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("touchmark-agent is at fault and ends: {panic}");
+        log::line(format_args!("touchmark-agent is at fault and ends: {panic}"));
         std::process::abort();
     }));
     match start(config) {
@@ -150,7 +155,14 @@ fn start(config: Config) -> Result<core::convert::Infallible, BadStart> {
 fn lock(state: &Path) -> Result<File, BadStart> {
     let path = state.join("lock");
     let system = |source| BadStart::Lock { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(system)?;
+    // Where the disk turned read-only, what is there can still be served.
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            File::options().create(true).truncate(false).write(true).open(&path)
+        }
+        opened => opened,
+    };
+    let file = file.map_err(system)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(BadStart::AlreadyRuns { path: state.to_owned() }),
@@ -186,7 +198,25 @@ fn broken(environment: &EnvironmentName, post: &Post, fault: &StoreFault) {
     let says = fault.to_string();
     let mut shown = post.shown();
     if shown.broken.as_ref() != Some(&says) {
-        eprintln!("{environment}: {says}");
+        log::line(format_args!("{environment}: {says}"));
         shown.broken = Some(says);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that runs can be read and not written, by root too: like all files where a disk turned read-only.
+    #[test]
+    fn a_lock_that_cannot_be_written_still_keeps_a_second_agent_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = std::env::current_exe().unwrap();
+        assert!(File::options().write(true).open(&program).is_err());
+        std::os::unix::fs::symlink(program, folder.path().join("lock")).unwrap();
+        let first = lock(folder.path()).unwrap();
+        assert!(matches!(lock(folder.path()), Err(BadStart::AlreadyRuns { .. })));
+        drop(first);
+        lock(folder.path()).unwrap();
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod daemon;
 pub mod hooks;
 pub mod lifecycle;
+mod log;
 pub mod socket;
 pub mod store;
 pub mod transport;

@@ -8,6 +8,7 @@ use crate::lifecycle::{
     BACKOFF_MAX, BACKOFF_MIN, Call, Effect, FirstProof, HookEvent, Input, Lifecycle, LocalFault, Needs,
     Report, Rules, Standing, Start, Wish, Write,
 };
+use crate::log;
 use crate::socket::{Post, words};
 use crate::store::{CredentialStore, DiskDirectory, FileName, Pair, StoreFault};
 use crate::transport::{Caller, ClientIdentity, Credentials};
@@ -213,7 +214,7 @@ impl Keeper {
         let mut failed = None;
         for hook in self.config.hooks.iter().filter(|hook| hook.on.contains(&event)) {
             if let Err(fault) = hook.run(&facts) {
-                eprintln!("{}: hook on {}: {fault}", self.config.name, event.as_str());
+                log::line(format_args!("{}: hook on {}: {fault}", self.config.name, event.as_str()));
                 failed = Some(fault.to_string());
             }
         }
@@ -234,7 +235,7 @@ impl Keeper {
         let report = self.report();
         let news = words::news(&report);
         if news != self.told {
-            eprintln!("{}", words::summary(&report));
+            log::line(format_args!("{}", words::summary(&report)));
             self.told = news;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use touchmark_identity::{Name, Secret};
 
@@ -15,8 +15,14 @@ const STRANGERS: u32 = 0o007;
 /// `touchmark token create --out FILE` writes them. Nothing of the file is in the fault.
 pub(super) fn read(path: &Path, identity: &Name) -> Result<Secret<String>, String> {
     let fault = |why: &str| format!("token file {}: {why}", path.display());
-    let file = File::open(path).map_err(|error| fault(&error.to_string()))?;
+    // A pipe that somebody put there would be waited for.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| fault(&error.to_string()))?;
     let kind = file.metadata().map_err(|error| fault(&error.to_string()))?;
+    if !kind.is_file() {
+        return Err(fault("not a plain file"));
+    }
     if kind.mode() & STRANGERS != 0 {
         return Err(fault("everybody may read it: chmod o= it, and make a new token"));
     }
@@ -90,6 +96,15 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
         }
         assert!(read(&path, &name).is_err());
+    }
+
+    #[test]
+    fn a_pipe_is_no_token_and_nobody_waits_for_its_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o600.into(), 0).unwrap();
+        assert!(read(&path, &"pump-01".parse().unwrap()).unwrap_err().contains("plain file"));
     }
 
     #[test]

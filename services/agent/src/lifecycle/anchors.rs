@@ -8,8 +8,11 @@ use touchmark_identity::Timestamp;
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::KEY_CERT_SIGN;
 
-/// Most anchors in force: two generations of a root and of its spare. Pins are counted, and never given up.
+/// Most anchors in force, unless so many are pinned: two generations of a root and of its spare. Pins are counted, and
+/// never given up.
 pub const ANCHORS_MAX: usize = 4;
+/// Pins leave room for so many at least: a root that changes must not end a device that pins much.
+const FOLLOWED_MIN: usize = 2;
 
 /// The anchors in force.
 #[derive(Clone, Debug)]
@@ -95,7 +98,7 @@ impl Anchors {
     }
 
     fn room(&self) -> bool {
-        self.pinned.len() + self.followed.len() < ANCHORS_MAX
+        self.followed.len() < ANCHORS_MAX.saturating_sub(self.pinned.len()).max(FOLLOWED_MIN)
     }
 
     /// An expired anchor goes only when another remains. Whom it vouched for is from then on followed on the word

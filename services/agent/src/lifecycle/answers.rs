@@ -5,7 +5,7 @@
 
 use super::patience::{DAY, Pause};
 use super::record::{Failure, Renewed, RenewedBy, says};
-use super::standing::{Meaning, meaning};
+use super::standing::{Meaning, is_final, meaning};
 use super::{
     Answer, Call, Chain, FirstProof, HookEvent, Input, Lifecycle, LocalFault, Pending, Stage, Standing,
     StateRecord, ThisLife, Trouble, Unfit, Wanted, Write,
@@ -112,7 +112,7 @@ impl Lifecycle {
             (Call::Hint, _) => self.ask_for_the_window_later(None),
             (Call::Enrol { .. }, LocalFault::NoProof { .. }) => {
                 self.refuse_proof();
-                self.fail(Pause::ForAPerson, fault.code(), fault.says());
+                self.fail(self.until_there_is_proof(), fault.code(), fault.says());
             }
             (Call::Anchors, _) => self.fail(Pause::Backoff, fault.code(), fault.says()),
             (Call::Enrol { .. } | Call::Renew | Call::Confirm, _) => {
@@ -173,6 +173,10 @@ impl Lifecycle {
         if unfit.is_of_the_leaf() {
             self.stage = Stage::Abandoned;
         }
+        if matches!(unfit, Unfit::Path(_)) {
+            // The root may have changed since it was asked for.
+            self.this_life.anchors_asked = false;
+        }
         self.fail(Pause::Backoff, unfit.code(), &unfit.to_string());
     }
 
@@ -224,7 +228,10 @@ impl Lifecycle {
         }
         let shown = if code.is_empty() { format!("http-{status}") } else { says(code) };
         let pause = match meaning(call, status, code) {
-            Meaning::Later => retry_after.map_or(Pause::Backoff, Pause::RetryAfter),
+            Meaning::Later => {
+                // "At once" is no plan.
+                retry_after.filter(|wait| !wait.is_zero()).map_or(Pause::Backoff, Pause::RetryAfter)
+            }
             Meaning::OtherRequest => {
                 self.stage = Stage::Abandoned;
                 Pause::Backoff
@@ -233,11 +240,11 @@ impl Lifecycle {
                 self.refuse_proof();
                 // A maker's certificate that is unknown today may be registered tomorrow.
                 let by_token = call == Call::Enrol { proof: FirstProof::Token };
-                if by_token { Pause::ForAPerson } else { Pause::Longest }
+                if by_token { self.until_there_is_proof() } else { Pause::Longest }
             }
             Meaning::Lost => {
                 self.stand(Standing::Lost { code: shown.clone() });
-                if self.asks_for_a_first_certificate() { Pause::Backoff } else { Pause::ForAPerson }
+                if self.asks_for_a_first_certificate() { Pause::Backoff } else { self.until_there_is_proof() }
             }
             Meaning::Quarantined => {
                 self.stand(Standing::Quarantined);
@@ -280,6 +287,15 @@ impl Lifecycle {
     fn is_expired(&self) -> bool {
         let now = self.watch.now();
         self.current.as_ref().is_some_and(|chain| chain.leaf().validity().not_after() < now)
+    }
+
+    /// A pair that has not ended, and was refused for no reason that lasts, may be taken again before it ends.
+    fn until_there_is_proof(&self) -> Pause {
+        let lasts = match &self.memory.standing {
+            Standing::Lost { code } => is_final(code),
+            Standing::Good | Standing::Quarantined | Standing::Banned => true,
+        };
+        if lasts || self.current.is_none() || self.is_expired() { Pause::ForAPerson } else { Pause::Longest }
     }
 
     fn refuse_proof(&mut self) {

@@ -1,6 +1,6 @@
 //! What is next, from what is held: the half of the state machine that chooses effects.
 //!
-//! Order: the operator's commands, the successor's next step, what must be remembered, the server's wishes, rest.
+//! Order: the successor's next step, what must be remembered, the operator's commands, the server's wishes, rest.
 //! A step that failed waits for its pause; nothing else does.
 
 use super::patience::{DAY, Pace};
@@ -32,9 +32,6 @@ impl Lifecycle {
         let now = self.watch.now();
         self.watch.expect(EFFECT_TIME);
         self.warn_of_expiry(now);
-        if let Some(event) = self.hooks.front() {
-            return Effect::RunHooks(*event);
-        }
         if self.memory.retry_at.is_none_or(|at| at <= now)
             && let Some(effect) = self.next_of_successor(now)
         {
@@ -51,6 +48,10 @@ impl Lifecycle {
             if !self.disk.anchors {
                 return Effect::Write(Write::KeepAnchors(self.anchors.to_vec()));
             }
+        }
+        // After a start it runs again, if it was cut off. Should it end the agent each time, what is above was done.
+        if let Some(event) = self.hooks.front() {
+            return Effect::RunHooks(*event);
         }
         if self.next_hint_at().is_some_and(|at| at <= now) {
             return Effect::Call(Call::Hint);
@@ -82,8 +83,13 @@ impl Lifecycle {
     /// How a certificate is asked for; `None` when there is nothing to ask with.
     fn question(&self) -> Option<Call> {
         let dead = matches!(self.memory.standing, Standing::Lost { .. });
+        // In turn: the maker's certificate may be registered tomorrow, the pair be taken again before it ends.
+        let turn_of_the_pair = self.memory.failures.is_multiple_of(2)
+            && self.proof_refused
+            && matches!(self.stage, Stage::Requested { .. });
         match (&self.current, self.rules.start) {
             (Some(_), _) if !dead => Some(Call::Renew),
+            (Some(_), Start::Initial) if turn_of_the_pair => Some(Call::Renew),
             (_, Start::Initial) => Some(Call::Enrol { proof: FirstProof::Initial }),
             // A refused token stays refused; the old pair may be released.
             (Some(_), Start::Token) if self.proof_refused => Some(Call::Renew),

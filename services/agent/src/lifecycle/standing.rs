@@ -41,6 +41,21 @@ pub(super) enum Meaning {
     Banned,
 }
 
+/// Codes that say for good, and why, that a pair opens nothing any more; any other refusal may be a mistake.
+const FINAL: [&str; 6] = [
+    "certificate-environment",
+    "certificate-expired",
+    "certificate-revoked",
+    "certificate-superseded",
+    "certificate-unknown",
+    "renewal-late",
+];
+
+/// Whether a pair that is lost by this code stays so, as far as its authority knows.
+pub(super) fn is_final(code: &str) -> bool {
+    FINAL.contains(&code)
+}
+
 /// What a refusal to `call` means.
 pub(super) fn meaning(call: Call, status: u16, code: &str) -> Meaning {
     match code {

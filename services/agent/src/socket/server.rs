@@ -3,6 +3,7 @@
 use super::answers::answer;
 use super::board::Board;
 use super::protocol::{Ask, LINE_OCTETS_MAX, Refused, RenewAnswer, line};
+use crate::log;
 use core::time::Duration;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -91,7 +92,7 @@ impl Socket {
                 let _ = converse(&stream, &board);
             });
             if let Err(error) = started {
-                eprintln!("the socket cannot serve: {error}");
+                log::line(format_args!("the socket cannot serve: {error}"));
             }
         }
     }

@@ -47,6 +47,7 @@ impl Agent {
     pub(crate) fn environment_at(&mut self, name: &str, server: &str, anchors: &str, more: &str) {
         let anchors_file = self.path(&format!("{name}.pem"));
         std::fs::write(&anchors_file, anchors).unwrap();
+        std::fs::set_permissions(&anchors_file, std::fs::Permissions::from_mode(0o644)).unwrap();
         self.write_token("pump-01\nsecret\n");
         self.config.push_str(&format!(
             "[[environment]]\nname = \"{name}\"\nidentity = \"pump-01\"\nserver = \"{server}\"\n\

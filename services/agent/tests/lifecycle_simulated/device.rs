@@ -36,6 +36,10 @@ pub(crate) struct Device {
     pub(crate) own_faults: (Option<Call>, usize),
     /// The authority was told to cut this device off: then no pair works, rightly.
     pub(crate) cut_off: bool,
+    /// Every command of the operator ends the agent, which starts again.
+    pub(crate) hooks_end_it: bool,
+    /// How long the operator's commands take.
+    pub(crate) hooks_take: Duration,
 }
 
 impl Device {
@@ -66,6 +70,8 @@ impl Device {
             had_a_pair: false,
             own_faults: (None, 0),
             cut_off: false,
+            hooks_end_it: false,
+            hooks_take: Duration::ZERO,
         }
     }
 
@@ -172,6 +178,10 @@ impl Device {
             Effect::RunHooks(event) => {
                 self.hooks.push(event);
                 self.input = Input::Done;
+                world.pass(self.hooks_take);
+                if self.hooks_end_it {
+                    self.restart(world);
+                }
             }
             Effect::Wait { until } => {
                 let wait = until.since(clock);

@@ -168,3 +168,25 @@ fn tidy(device: &Device) -> Vec<FileName> {
     let new = [FileName::NewKey, FileName::NewRequest, FileName::NewChain];
     device.store.directory().names().into_iter().filter(|name| new.contains(name)).collect()
 }
+
+/// A command that reboots the device, or takes so much memory that the agent goes with it.
+#[test]
+fn a_command_that_ends_the_agent_each_time_stops_no_renewal_and_costs_no_memory() {
+    let mut world = World::new(Duration::from_secs(3600));
+    let mut device = Device::enrolled(&mut world, "pump-01");
+    device.hooks_end_it = true;
+    device.hooks_take = Duration::from_secs(10);
+    for _ in 0..3 {
+        let before = device.certificate();
+        device.run_until(&mut world, Duration::from_secs(3600), |device, _| device.is_past(&before));
+    }
+    device.run_until(&mut world, Duration::from_secs(60), |device, _| device.starts > 3);
+    assert!(device.report(&world).renewed.is_some(), "{:?}", device.report(&world));
+    world.authority.standing = super::authority::Standing::Banned;
+    device.wish(Wish::RenewNow);
+    device.run(&mut world, Duration::from_secs(600));
+    assert_eq!(device.report(&world).needs, Needs::NewDevice);
+    let asked = world.count(Call::Renew);
+    device.run(&mut world, Duration::from_secs(3600));
+    assert_eq!(world.count(Call::Renew), asked, "a ban is remembered");
+}

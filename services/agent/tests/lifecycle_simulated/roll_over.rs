@@ -221,6 +221,7 @@ fn a_full_set_of_pins_leaves_room_for_a_new_root() {
     world.authority.extra = vec![new.certificate.clone(), link];
     let before = device.certificate();
     device.run_until(&mut world, 25 * DAY, |device, _| device.is_past(&before));
+    device.run(&mut world, HOUR);
     device.restart(&world);
     switch(&mut world, new);
     let before = device.certificate();
