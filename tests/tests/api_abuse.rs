@@ -144,6 +144,63 @@ fn each_role_may_do_exactly_its_own() {
     refusal_is_recorded(&lab, "api/tokens", "not-permitted");
 }
 
+/// What an environment cannot be is said, and nothing comes into being.
+#[test]
+fn an_environment_out_of_bounds_is_refused_with_its_reason() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let long = 826 * 86_400;
+    let rows: [(&str, EnvironmentOrder, u16, &str); 6] = [
+        ("a taken name", named("lab"), 409, "environment-exists"),
+        (
+            "a taken trust domain",
+            EnvironmentOrder { trust_domain: Some("lab.touchmark.internal".into()), ..named("other") },
+            409,
+            "trust-domain-exists",
+        ),
+        (
+            "a life too short",
+            EnvironmentOrder { device_lifetime_s: Some(29), ..named("other") },
+            400,
+            "lifetime",
+        ),
+        (
+            "a life too long",
+            EnvironmentOrder { device_lifetime_s: Some(long), ..named("other") },
+            400,
+            "lifetime",
+        ),
+        (
+            "a grace of years",
+            EnvironmentOrder { late_renewal_grace_s: Some(long), ..named("other") },
+            400,
+            "grace",
+        ),
+        (
+            "an overlap longer than the life",
+            EnvironmentOrder { device_lifetime_s: Some(60), overlap_s: Some(61), ..named("other") },
+            400,
+            "overlap",
+        ),
+    ];
+    for (what, order, status, code) in rows {
+        let body = serde_json::to_string(&order).unwrap();
+        let answer =
+            admin.send(Request::post("/v1/environments", "application/json", body).unwrap()).unwrap();
+        let says = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, status, "{what}: {says}");
+        assert!(says.contains(&format!("\"code\":\"{code}\"")), "{what}: {says}");
+    }
+    let fits = EnvironmentOrder { device_lifetime_s: Some(60), overlap_s: Some(60), ..named("other") };
+    let made = admin.environment_like(&fits);
+    let device = made.profiles.iter().find(|profile| profile.kind == "operational").unwrap();
+    assert_eq!((device.lifetime_s, device.overlap_s), (60, 60));
+}
+
+fn named(name: &str) -> EnvironmentOrder {
+    EnvironmentOrder { name: name.into(), ..EnvironmentOrder::default() }
+}
+
 /// R50: who is listed as able to revoke is exactly who succeeds in a dry run, whatever changes.
 #[test]
 fn those_who_can_revoke_are_exactly_those_whose_dry_run_succeeds() {

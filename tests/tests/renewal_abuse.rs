@@ -231,3 +231,37 @@ fn a_copied_key_that_renews_on_its_own_is_noticed() {
         renewal_refusal_is_recorded(&lab, "certificate-superseded");
     }
 }
+
+/// R22: a copy that is used after the overlap is noticed whatever it asks for, and where what is superseded is revoked, too.
+#[test]
+fn a_copy_that_only_asks_is_noticed_after_the_overlap() {
+    let lab = Lab::start();
+    let mut operator = lab.operator();
+    for revoked in [false, true] {
+        let environment = if revoked { "listed" } else { "plain" };
+        let order = EnvironmentOrder {
+            name: environment.into(),
+            overlap_s: Some(0),
+            revoke_superseded: revoked,
+            ..EnvironmentOrder::default()
+        };
+        let profile =
+            operator.environment_like(&order).profiles.into_iter().find(|p| p.name == "device").unwrap();
+        assert_eq!((profile.overlap_s, profile.revoke_superseded), (0, revoked));
+        let device = format!("pump-{environment}");
+        let mut robbed = enrolled(&lab, environment, &device);
+        let mut thief = robbed.renewed(&lab);
+        assert_eq!(thief.confirm("").unwrap().status, 204);
+        let ended = if revoked { "revoked" } else { "superseded" };
+        until("the overlap to end", || {
+            (certificates(&mut lab.operator(), &device) == ["confirmed", ended]).then_some(())
+        });
+        let answer = robbed.hint().unwrap();
+        assert_eq!(answer.status, 403, "{}", says(&answer));
+        assert!(says(&answer).contains(&format!("(certificate-{ended})")), "{}", says(&answer));
+        let touchmark_api::Answer::Known(renewals) = operator.explain(&device).unwrap().renewals else {
+            panic!("no data")
+        };
+        assert_eq!(renewals.clone_alarms, 1, "{environment}");
+    }
+}

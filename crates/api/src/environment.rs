@@ -17,6 +17,10 @@ pub struct EnvironmentOrder {
     /// Seconds past its end during which a device certificate may still be renewed; a third of its life by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_renewal_grace_s: Option<u64>,
+    /// Seconds that a device certificate still serves once its successor is confirmed; a tenth of its life by default,
+    /// at least five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_s: Option<u64>,
     /// What a suspected clone of a device leads to: `alarm` (default) or `quarantine`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_clone: Option<String>,

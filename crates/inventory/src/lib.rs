@@ -15,7 +15,7 @@ mod tables;
 
 pub use change::{Change, UniqueKey};
 pub use memory::{Fault, MemoryStore};
-pub use project::{Unprojectable, concerned_device, project};
+pub use project::{Unprojectable, concerned_device, denies_keys, project};
 pub use rows::{
     AuthorityRow, CertificateRow, CertificateState, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow,
     EnvironmentRow, HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow,

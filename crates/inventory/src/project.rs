@@ -5,8 +5,10 @@
 
 use crate::change::Change;
 use crate::rows::*;
-use touchmark_identity::{CertificateId, DeviceId};
-use touchmark_journal::{CloneResponse, Entry, Event, IdentityKind, Private, Scope, Standing};
+use touchmark_identity::{CertificateId, DeviceId, RevocationReason};
+use touchmark_journal::{
+    CertificatesRevoked, CloneResponse, Entry, Event, IdentityKind, Private, Scope, Standing,
+};
 
 /// An entry that cannot be turned into rows: it was not written by this program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,11 +179,13 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             let mut changes = Vec::with_capacity(2 * e.certificates.len() + 1);
             for revoked in &e.certificates {
                 changes.push(Change::SetRevoked { certificate: revoked.certificate, at, reason: e.reason });
-                changes.push(Change::DenyKey(DeniedKeyRow {
-                    scope: scope(),
-                    spki: revoked.spki,
-                    denied_at: at,
-                }));
+                if denies_keys(e) {
+                    changes.push(Change::DenyKey(DeniedKeyRow {
+                        scope: scope(),
+                        spki: revoked.spki,
+                        denied_at: at,
+                    }));
+                }
             }
             if let Some(device) = e.device {
                 let environment = scope().environment.ok_or(Unprojectable::NoEnvironment { seq })?;
@@ -254,6 +258,12 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             Some(_) => return Err(foreign()),
         },
     })
+}
+
+/// Whether nobody may use the keys again. A certificate that only made way for its successor leaves a key that did no
+/// wrong, and may serve on: the request for it may have been answered twice. Denied keys stay in every gateway's memory.
+pub fn denies_keys(revoked: &CertificatesRevoked) -> bool {
+    revoked.device.is_some() || revoked.reason != RevocationReason::Superseded
 }
 
 /// The device that an event concerns, for a device's history; certificates are resolved by `device_of`.

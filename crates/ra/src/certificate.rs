@@ -6,7 +6,7 @@ use touchmark_identity::{RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition};
 use touchmark_journal::{CertificatesRevoked, Draft, Envelope, Event, RevokedCertificate};
 
-/// Kills one certificate and denies its key. Tokens are left alone: the holder may enrol again.
+/// Kills one certificate and denies its key, unless it only made way for its successor. Tokens are left alone: the holder may enrol again.
 ///
 /// # Errors
 /// [`ContainmentFault::NothingLive`] when it is dead already.

@@ -66,12 +66,18 @@ fn revocation(
     certificates: &[CertificateRow],
     reason: RevocationReason,
 ) -> Vec<Draft> {
+    use CertificateState::{Burned, Confirmed, Intended, Issued, Revoked, Superseded};
     let now = envelope.at;
+    let opens_something = |row: &&CertificateRow| match row.state {
+        // Past its end, too: within the grace it would renew itself back to life.
+        Intended | Issued | Confirmed => true,
+        // The whole of the last second counts, as in `Validity::contains`.
+        Superseded => now.unix_s() <= row.validity.not_after().unix_s(),
+        Revoked | Burned => false,
+    };
     let live: Vec<RevokedCertificate> = certificates
         .iter()
-        .filter(|row| row.state.is_live() || row.state == CertificateState::Intended)
-        // The whole of the last second counts, as in `Validity::contains`.
-        .filter(|row| now.unix_s() <= row.validity.not_after().unix_s())
+        .filter(opens_something)
         .filter_map(|row| row.spki.map(|spki| RevokedCertificate { certificate: row.certificate, spki }))
         .collect();
     let draft = |certificates: &[RevokedCertificate]| Draft {

@@ -16,6 +16,8 @@ const KEPT: Duration = Duration::from_secs(60);
 const KEPT_PART: u64 = 8;
 /// But no longer than this.
 const KEPT_MAX: Duration = Duration::from_secs(3600);
+/// A clock that is set back by more starts the pace anew: nobody waits for moments that it had already shown.
+const SET_BACK: Duration = Duration::from_secs(60);
 /// What may be planned at once after a quiet time.
 const BURST: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,8 @@ pub struct Pace {
     step: u64,
     /// First free moment, in the same unit.
     free_at: u64,
+    /// When it was asked last.
+    asked_at: u64,
     places: HashMap<PlaceKey, Place>,
     by_end: BTreeSet<(u64, PlaceKey)>,
 }
@@ -53,7 +57,7 @@ impl Pace {
     /// At most `per_second`, which is at least one.
     pub fn new(per_second: u32) -> Self {
         let step = (1000 << 10) / u64::from(per_second.max(1));
-        Self { step: step.max(1), free_at: 0, places: HashMap::new(), by_end: BTreeSet::new() }
+        Self { step: step.max(1), free_at: 0, asked_at: 0, places: HashMap::new(), by_end: BTreeSet::new() }
     }
 
     /// Lets `who` go on now, or says how long to wait.
@@ -62,6 +66,12 @@ impl Pace {
     /// The wait, in whole seconds, at least one.
     pub fn ask(&mut self, who: PlaceKey, urgency: Urgency, now: Timestamp) -> Result<(), Duration> {
         let now = now.unix_ms() << 10;
+        if now.saturating_add(units(SET_BACK)) < self.asked_at {
+            self.places.clear();
+            self.by_end.clear();
+            self.free_at = 0;
+        }
+        self.asked_at = now;
         self.forget_before(now);
         if let Some(Place { at, kept_until }) = self.places.get(&who).copied() {
             if at > now {
@@ -199,6 +209,18 @@ mod tests {
         let own = pace.ask(99, Urgency::Renewal, at(0)).unwrap_err();
         assert_eq!(pace.ask(99, Urgency::Renewal, at(0)), Err(own), "asking again changes nothing");
         assert_eq!(pace.ask(1_000_000, Urgency::First, at(60_000)), Ok(()), "later there is room");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_sends_nobody_away_for_long() {
+        let mut pace = Pace::new(1);
+        let years = 10 * 365 * 86_400_000;
+        for device in 0..100 {
+            let _ = pace.ask(device, Urgency::Renewal, at(years));
+        }
+        assert_eq!(pace.ask(99, Urgency::Renewal, at(0)), Ok(()));
+        let wait = pace.ask(1_000, Urgency::First, at(0)).err().unwrap_or_default();
+        assert!(wait <= Duration::from_secs(1), "{wait:?}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Presented<'a> {
     pub environment: &'a EnvironmentRow,
     /// Its device, unless it is an operator's or service's.
     pub device: Option<&'a DeviceRow>,
-    /// The current certificates of the identity; all of them where another one took this one's place.
+    /// The current certificates of the identity.
     pub certificates: &'a [CertificateRow],
     /// The highest generation of the identity's certificates.
     pub newest_generation: u64,

@@ -9,8 +9,8 @@ use crate::presented::{PresentedRows, Siblings};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, Timestamp};
-use touchmark_inventory::{CertificateState, DeviceRow, StoreFault};
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason, Timestamp};
+use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, StoreFault};
 use touchmark_journal::{CloneResponse, Event};
 use touchmark_listen::Clock;
 use touchmark_ra::suspect_clone;
@@ -85,7 +85,7 @@ impl CloneAlarms {
             };
         let now = self.clock.now();
         let over = rows.row.refused_from.is_some_and(|from| now >= from);
-        if rows.row.state != CertificateState::Superseded || !(over || what == Use::Renewal) {
+        if !was_superseded(&rows.row) || !(over || what == Use::Renewal) {
             return Ok(());
         }
         let response = rows.trust.profiles.get(&rows.row.kind).map(|profile| profile.on_clone);
@@ -140,4 +140,11 @@ impl CloneAlarms {
     fn rang(&self) -> std::sync::MutexGuard<'_, BTreeMap<CertificateId, Timestamp>> {
         self.rang.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refused because another took its place, on the CRL or not.
+pub(crate) fn was_superseded(row: &CertificateRow) -> bool {
+    row.state == CertificateState::Superseded
+        || (row.state == CertificateState::Revoked
+            && row.revocation_reason == Some(RevocationReason::Superseded))
 }

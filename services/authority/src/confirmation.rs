@@ -84,7 +84,15 @@ impl Confirmations {
                 return Ok(());
             }
             if !proven.covers(&row, self.clock.now()) {
-                tracing::warn!(certificate = %row.certificate, ?proven, "a proof by somebody who has no say about it");
+                match proven {
+                    // Its holder may do so as often as it likes.
+                    Proven::Here | Proven::ForRenewal => {
+                        tracing::debug!(certificate = %row.certificate, "proven past its end: it may only be renewed");
+                    }
+                    Proven::AtGateway { environment, .. } => {
+                        tracing::warn!(certificate = %row.certificate, %environment, "a proof by a gateway that has no say about it");
+                    }
+                }
                 return Ok(());
             }
             let siblings = self.siblings(&row)?;
@@ -148,7 +156,10 @@ impl Confirmations {
     /// Tells gateways which older certificates are refused, and from when.
     fn announce(&self, proven: &CertificateRow, siblings: &[CertificateRow]) {
         let Some(environment) = &proven.scope.environment else { return };
-        let older = || siblings.iter().filter(|row| row.state != CertificateState::Superseded);
+        let of_before = |row: &&CertificateRow| {
+            row.certificate != proven.certificate && row.state != CertificateState::Superseded
+        };
+        let older = || siblings.iter().filter(of_before);
         if older().next().is_none() {
             return;
         }

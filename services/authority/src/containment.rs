@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use touchmark_api::{ContainmentOutcome, GatewayApplied};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault};
-use touchmark_journal::{Event, IdentityKind, Standing};
+use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault, denies_keys};
+use touchmark_journal::{Draft, Event, IdentityKind, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{
     ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate, revoke_superseded,
@@ -204,10 +204,13 @@ impl Containments {
                     None => FeedChange::ClearStanding(handle),
                 });
             }
+            let denies =
+                |draft: &Draft| matches!(&draft.event, Event::CertificatesRevoked(e) if denies_keys(e));
+            let denied = change.command.entries.iter().any(denies);
             for before in &change.dead {
                 if let Some(row) = store.certificate(before.certificate)? {
                     changes.extend(revocation(&row));
-                    changes.extend(row.spki.map(FeedChange::DenyKey));
+                    changes.extend(row.spki.filter(|_| denied).map(FeedChange::DenyKey));
                 }
             }
             Ok(changes)

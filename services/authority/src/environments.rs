@@ -35,7 +35,7 @@ const DEVICE_LIFETIME_MIN: Duration = Duration::from_secs(30);
 const DEVICE_LIFETIME_MAX: Duration = Duration::from_secs(825 * 86_400);
 /// A device that slept for a year is as good as lost; what comes back later is enrolled anew.
 const GRACE_MAX: Duration = Duration::from_secs(365 * 86_400);
-/// The overlap after a successor is confirmed: a tenth of the life, at least five minutes.
+/// The overlap after a successor is confirmed, if nothing is said: a tenth of the life, at least five minutes.
 const OVERLAP_MIN: Duration = Duration::from_secs(300);
 
 /// Why no environment came into being.
@@ -50,6 +50,9 @@ pub enum EnvironmentFault {
     /// Out of bounds.
     #[error("a certificate can be renewed until {} days after its end at most", GRACE_MAX.as_secs() / 86_400)]
     Grace,
+    /// Out of bounds.
+    #[error("an overlap is no longer than the life of a device certificate")]
+    Overlap,
     /// The mandate is for something else.
     #[error("the operator was permitted another act")]
     Mandate,
@@ -99,6 +102,8 @@ pub(crate) struct EnvironmentPlan {
 pub(crate) struct SuccessorPlan {
     /// How long past its end a certificate may be renewed; a third of its life if nothing is said.
     pub grace: Option<Duration>,
+    /// How long a certificate serves beside its confirmed successor; a tenth of its life if nothing is said.
+    pub overlap: Option<Duration>,
     /// What a suspected clone leads to.
     pub on_clone: CloneResponse,
     /// Whether what is superseded is revoked once its overlap is over.
@@ -107,7 +112,7 @@ pub(crate) struct SuccessorPlan {
 
 impl Default for SuccessorPlan {
     fn default() -> Self {
-        Self { grace: None, on_clone: CloneResponse::Alarm, revoke_superseded: false }
+        Self { grace: None, overlap: None, on_clone: CloneResponse::Alarm, revoke_superseded: false }
     }
 }
 
@@ -184,6 +189,9 @@ impl Environments {
         }
         if plan.successors.grace.is_some_and(|grace| grace > GRACE_MAX) {
             return Err(EnvironmentFault::Grace);
+        }
+        if plan.successors.overlap.is_some_and(|overlap| overlap > plan.device_lifetime) {
+            return Err(EnvironmentFault::Overlap);
         }
         let _one = self.creating.lock().await;
         self.check_free(plan)?;
@@ -299,7 +307,7 @@ fn profiles(plan: &EnvironmentPlan, now: Timestamp) -> [Event; 3] {
             name,
             kind,
             lifetime_s: lifetime.as_secs(),
-            overlap_s: (lifetime / 10).max(OVERLAP_MIN).as_secs(),
+            overlap_s: successors.overlap.unwrap_or((lifetime / 10).max(OVERLAP_MIN)).as_secs(),
             renewal: Some(RenewalRules {
                 grace_s: successors.grace.unwrap_or(lifetime / 3).as_secs(),
                 on_clone: successors.on_clone,

@@ -67,6 +67,13 @@ pub(crate) struct Feeds {
     epoch: u64,
 }
 
+/// How much of what the rows say is published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Part,
+    Whole,
+}
+
 impl Feeds {
     /// Projects every environment's feed from the rows.
     ///
@@ -127,12 +134,29 @@ impl Feeds {
         now: Timestamp,
         read: impl FnOnce() -> Result<Vec<Change>, StoreFault>,
     ) -> Result<Position, PublishFault> {
+        self.say(environment, now, read, Extent::Part)
+    }
+
+    fn say(
+        &self,
+        environment: &EnvironmentName,
+        now: Timestamp,
+        read: impl FnOnce() -> Result<Vec<Change>, StoreFault>,
+        extent: Extent,
+    ) -> Result<Position, PublishFault> {
         let feed = self.of(environment)?;
         let mut inner = lock(&feed.inner);
+        // What failed before is made good by the whole state only, not by whatever comes next.
+        let missed = inner.behind && extent == Extent::Part;
         inner.behind = true;
         let changes = read()?;
+        if changes.is_empty() {
+            // Each gateway would store it and sync it to disk, to learn nothing.
+            inner.behind = missed;
+            return Ok(inner.writer.position());
+        }
         let wire = inner.writer.publish(changes, now, &self.signer)?;
-        inner.behind = false;
+        inner.behind = missed;
         let position = inner.writer.position();
         inner.deltas.push_back((position.seq, wire));
         if inner.deltas.len() > DELTAS_MAX {
@@ -157,7 +181,7 @@ impl Feeds {
             let name = &trust.environment.name;
             let behind = lock(&self.of(name)?.inner).behind;
             if behind {
-                self.publish(name, now, || state_of(&trust, store, now))?;
+                self.say(name, now, || state_of(&trust, store, now), Extent::Whole)?;
             }
         }
         Ok(())

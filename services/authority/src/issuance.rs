@@ -11,7 +11,7 @@ use crate::sha256;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};
-use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name};
+use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{
     CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Store, StoreFault,
 };
@@ -258,6 +258,12 @@ pub(crate) fn certificates_of(store: &dyn Store, holder: &Holder) -> Result<Vec<
         Holder::Device(device) => store.certificates_of_device(*device),
         Holder::Party { kind, name } => store.certificates_of_party(*kind, name),
     }
+}
+
+/// Whether what an earlier, lost answer held is still of use: one that is over, asked for again in the old one's grace,
+/// would be handed out for ever and never serve.
+pub(crate) fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
+    before.state != CertificateState::Issued || now <= before.validity.not_after()
 }
 
 /// Who burns what a crash left.

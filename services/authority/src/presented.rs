@@ -1,10 +1,11 @@
 //! The rows behind a certificate whose key a connection proved, read at one time.
 
+use crate::clones::was_superseded;
 use crate::hierarchy::{Hierarchy, Trust};
-use crate::issuance::{EnrolmentFault, certificates_of};
+use crate::issuance::EnrolmentFault;
 use std::sync::Arc;
 use touchmark_identity::Fingerprint;
-use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, Store};
+use touchmark_inventory::{CertificateRow, DeviceRow, Store};
 use touchmark_ra::{Presented, Refusal, holder};
 
 /// Which certificates of the identity are read beside the presented one: a device that renews every two minutes has
@@ -50,12 +51,10 @@ impl PresentedRows {
             Some(device) => Some(store.device(device)?.ok_or(Refusal::CertificateUnknown)?),
             None => None,
         };
+        // Never its whole history: whoever holds an old certificate may ask as often as it likes.
         let certificates = match siblings {
-            Siblings::OfSuperseded if row.state == CertificateState::Superseded => {
-                certificates_of(store, &holder)?
-            }
-            Siblings::OfSuperseded => Vec::new(),
-            Siblings::Current => store.current_certificates(&holder)?,
+            Siblings::OfSuperseded if !was_superseded(&row) => Vec::new(),
+            Siblings::OfSuperseded | Siblings::Current => store.current_certificates(&holder)?,
         };
         let newest_generation = store.newest_generation(&holder)?;
         Ok(Self { row, device, certificates, newest_generation, trust })

@@ -4,7 +4,7 @@
 use crate::commit::Commits;
 use crate::confirmation::{Confirmations, Proven};
 use crate::hierarchy::Hierarchy;
-use crate::issuance::{Enrolled, EnrolmentFault, Issuance};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, may_come_again};
 use crate::presented::{PresentedRows, Siblings};
 use std::sync::Arc;
 use touchmark_enrol::EnrolmentRequest;
@@ -77,7 +77,7 @@ impl Renewals {
         }
         let digest = request.csr().digest();
         let before = self.commits.store().certificate_of_renewal(read.row.certificate, &digest)?;
-        if let Some(before) = before
+        if let Some(before) = before.filter(|before| may_come_again(before, self.clock.now()))
             && let Some(again) = self.issuance.again(before, &read.trust).await?
         {
             return Ok(again);

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// USER_HZ is 100 on every Linux architecture that we build for.
 const TICK_US: f64 = 10_000.0;
+/// This program, also when its file was built anew meanwhile.
+pub(crate) const OURSELVES: &str = "/proc/self/exe";
 /// Of what a program complained, so much is repeated.
 const LAST_WORDS: usize = 600;
 

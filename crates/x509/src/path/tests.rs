@@ -356,7 +356,13 @@ fn a_makers_certificate_is_read_as_rfc_5280_stands() {
         assert_eq!(leaf.validity().not_after().unix_s() == last_second, name == "without an end", "{name}");
         let found = |presented: &[&Party], anchor: &Party| {
             let presented: Vec<_> = presented.iter().map(|party| party.certificate.clone()).collect();
-            code(validate(&leaf, &presented, core::slice::from_ref(&anchor.certificate), now(), Purpose::Initial))
+            code(validate(
+                &leaf,
+                &presented,
+                core::slice::from_ref(&anchor.certificate),
+                now(),
+                Purpose::Initial,
+            ))
         };
         assert_eq!(found(&[&issuing], &root), expected, "presented: {name}");
         assert_eq!(found(&[], &issuing), expected, "anchor: {name}");

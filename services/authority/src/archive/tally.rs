@@ -69,7 +69,7 @@ impl Tally {
         &self.proven
     }
 
-    /// Proven ones that were refused because a newer certificate took over.
+    /// Proven ones that were refused because a newer certificate took over; perhaps revoked for that very reason.
     pub(crate) fn superseded(&self) -> &BTreeSet<Witnessed> {
         &self.superseded
     }
@@ -86,7 +86,7 @@ impl Tally {
                 handle: session.handle.clone(),
                 environment: session.environment.clone(),
             };
-            if decision.verdict == Verdict::Deny(DenyReason::Superseded) {
+            if matches!(decision.verdict, Verdict::Deny(DenyReason::Superseded | DenyReason::Revoked)) {
                 self.superseded.insert(witnessed.clone());
             }
             self.proven.insert(witnessed);

@@ -48,10 +48,80 @@ async fn what_is_superseded_is_revoked_once_its_overlap_is_over_where_the_profil
         let expected = if asked { dead } else { (CertificateState::Superseded, None) };
         assert_eq!(state(&old), expected, "asked: {asked}");
         assert_eq!(state(&new), (CertificateState::Confirmed, None), "asked: {asked}");
-        assert_eq!(house.store.denied_keys(&name("lab")).unwrap().len(), usize::from(asked));
+        assert!(
+            house.store.denied_keys(&name("lab")).unwrap().is_empty(),
+            "asked: {asked}: the key did no wrong"
+        );
         assert_eq!(house.store.journal_len().unwrap() > entries, asked);
         let token = house.store.token(open.token).unwrap().unwrap();
         assert!(!token.void, "the device did no wrong");
+        replay::assert_rows_equal_replay(&*house.store);
+    }
+}
+
+/// A certificate that nobody proved was replaced, and the same request came again: its key lives on in another one.
+#[tokio::test]
+async fn the_end_of_an_overlap_denies_no_key() {
+    let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = containments(&house, home.path());
+    let old = house.first(IdentityKind::Operational).await;
+    let (ours, other) = (request(), request());
+    let replaced = house.renew(&old, &ours).await.unwrap();
+    let dropped = house.renew(&old, &other).await.unwrap();
+    let alive = house.renew(&old, &ours).await.unwrap();
+    assert_eq!(alive.spki_hash(), replaced.spki_hash());
+    house.confirmations.confirm(&alive.fingerprint(), None, "test").await.unwrap();
+    house.pass(Duration::from_secs(1));
+    containments.revoke_superseded().await.unwrap();
+    let state = |certificate: &touchmark_x509::Certificate| house.row(&certificate.fingerprint()).state;
+    assert_eq!(state(&dropped), CertificateState::Revoked);
+    assert_eq!(state(&replaced), CertificateState::Revoked);
+    assert_eq!(state(&alive), CertificateState::Confirmed);
+    assert!(house.store.denied_keys(&name("lab")).unwrap().is_empty());
+    house.renew(&alive, &request()).await.unwrap();
+    replay::assert_rows_equal_replay(&*house.store);
+}
+
+#[tokio::test]
+async fn a_superseded_certificate_that_was_revoked_for_it_still_raises_the_alarm() {
+    use crate::clones::Use;
+    let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = containments(&house, home.path());
+    let old = house.first(IdentityKind::Operational).await;
+    let new = house.renew(&old, &request()).await.unwrap();
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.pass(LIFETIME / 10 + Duration::from_secs(1));
+    containments.revoke_superseded().await.unwrap();
+    let device = house.row(&old.fingerprint()).device.unwrap();
+    house.clones.look_at(&old.fingerprint(), Use::Other, &name("gateway-01"), "test").await.unwrap();
+    assert_eq!(house.store.renewals_of(device).unwrap().unwrap().clone_alarms, 1);
+}
+
+/// R86: a device that sleeps past its end is revoked meanwhile: the grace is no way back.
+#[tokio::test]
+async fn a_device_that_was_revoked_while_its_certificate_was_over_does_not_come_back_by_the_grace() {
+    for proven in [true, false] {
+        let house = House::with(SuccessorPlan { grace: Some(LIFETIME), ..SuccessorPlan::default() }).await;
+        let home = tempfile::tempdir().unwrap();
+        let containments = containments(&house, home.path());
+        let old = house.first(IdentityKind::Operational).await;
+        if proven {
+            house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+        }
+        house.pass(LIFETIME + Duration::from_secs(60));
+        let device = house.store.device(house.row(&old.fingerprint()).device.unwrap()).unwrap().unwrap();
+        let operator = crate::environments::bootstrap_actor();
+        let mandate = Mandate::assert_permitted(operator, touchmark_ra::Act::DeviceRevoke);
+        let verb = Verb::Revoke(RevocationReason::KeyCompromise);
+        let rule = "test".to_owned();
+        containments.contain(mandate, rule, &device, verb, false, Duration::ZERO).await.unwrap();
+        let refused = house.renew(&old, &request()).await.map(drop).unwrap_err();
+        assert!(
+            matches!(&refused, crate::issuance::EnrolmentFault::Refused(refusal) if refusal.code() == "certificate-revoked"),
+            "proven: {proven}: {refused}"
+        );
         replay::assert_rows_equal_replay(&*house.store);
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::commit::Commits;
 use crate::hierarchy::{Hierarchy, Trust};
-use crate::issuance::{Enrolled, EnrolmentFault, Issuance};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, may_come_again};
 use crate::makers::Makers;
 use crate::sha256;
 use std::sync::Arc;
@@ -125,6 +125,7 @@ impl InitialEnrolments {
             row.token.is_none()
                 && row.csr_sha256.as_ref() == Some(&digest)
                 && row.state != CertificateState::Burned
+                && may_come_again(row, self.clock.now())
         };
         let before = certificates.iter().filter(same).max_by_key(|row| row.generation);
         if let Some(before) = before.cloned() {

@@ -161,9 +161,12 @@ impl From<EnvironmentFault> for Refuse {
         match fault {
             EnvironmentFault::Exists(_) => {
                 Self::new(StatusCode::CONFLICT, "environment-exists", fault.to_string())
+                    .fix("choose another name; what is there: touchmark env list")
             }
             EnvironmentFault::Lifetime => Self::new(StatusCode::BAD_REQUEST, "lifetime", fault.to_string()),
             EnvironmentFault::Grace => Self::new(StatusCode::BAD_REQUEST, "grace", fault.to_string()),
+            EnvironmentFault::Overlap => Self::new(StatusCode::BAD_REQUEST, "overlap", fault.to_string())
+                .fix("choose a shorter overlap or a longer life"),
             EnvironmentFault::Mandate => Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()),
             EnvironmentFault::Store(fault) => fault.into(),
             EnvironmentFault::Publish(fault) => fault.into(),

@@ -76,7 +76,10 @@ pub(super) async fn look_at(
     what: Use,
     cause: &str,
 ) {
-    if !matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) })) {
+    // A superseded one may have been revoked for just that.
+    let refused =
+        matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) } | Refusal::Revoked));
+    if !refused {
         return;
     }
     let est: Name = "est".parse().expect("the word is a name");
@@ -96,16 +99,20 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
             put_hint(&mut response, hint);
             response
         }
-        Err(fault) => said(&shell, HINT, &fault),
+        Err(fault) => {
+            if let Some(peer) = peer {
+                look_at(&shell, &peer, &fault, Use::Other, HINT).await;
+            }
+            said(&shell, HINT, &est_fault(fault))
+        }
     }
 }
 
-fn hinted(shell: &Shell, peer: Option<Fingerprint>) -> Result<RenewalHint, Refused> {
-    let peer = peer.ok_or(EstFault::Unauthorised)?;
+fn hinted(shell: &Shell, peer: Option<Fingerprint>) -> Result<RenewalHint, EnrolmentFault> {
+    let peer = peer.ok_or(EnrolmentFault::NoCredential)?;
     let now = shell.clock.now();
-    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, &peer, Siblings::OfSuperseded)
-        .map_err(est_fault)?;
-    rows.presented().and_then(|presented| Ok(presented.may_renew(None, now)?)).map_err(est_fault)?;
+    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, &peer, Siblings::OfSuperseded)?;
+    rows.presented()?.may_renew(None, now)?;
     Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, &peer, now))
 }
 

@@ -148,6 +148,38 @@ async fn a_device_that_slept_comes_back_inside_the_grace_and_not_after() {
 }
 
 #[tokio::test]
+async fn a_feed_moves_only_when_it_has_something_to_say() {
+    let house = House::new().await;
+    let environment = name("lab");
+    // Nothing to say says where it stands.
+    let position = || house.feeds.publish(&environment, house.clock.now(), || Ok(Vec::new())).unwrap();
+    let first = house.first(IdentityKind::Operational).await;
+    let before = position();
+    house.confirmations.confirm(&first.fingerprint(), None, "test").await.unwrap();
+    assert_eq!(position(), before, "a first use takes nobody's place");
+    let second = house.renew(&first, &request()).await.unwrap();
+    assert_eq!(position(), before, "nor does a successor that nobody proved");
+    house.confirmations.confirm(&second.fingerprint(), None, "test").await.unwrap();
+    assert_eq!(position().seq, before.seq + 1, "the first is superseded");
+}
+
+#[tokio::test]
+async fn what_a_feed_missed_is_made_good_by_the_whole_state_only() {
+    let house = House::new().await;
+    let environment = name("lab");
+    let now = house.clock.now();
+    let position = || house.feeds.publish(&environment, now, || Ok(Vec::new())).unwrap();
+    let lost = || Err(StoreFault::Storage("lost".into()));
+    assert!(house.feeds.publish(&environment, now, lost).is_err());
+    let before = position();
+    house.feeds.repair(&house.hierarchy, &*house.store, now).unwrap();
+    assert!(position() > before, "a publication in between did not pass for the one that failed");
+    let repaired = position();
+    house.feeds.repair(&house.hierarchy, &*house.store, now).unwrap();
+    assert_eq!(position(), repaired, "there is nothing left to repair");
+}
+
+#[tokio::test]
 async fn what_is_over_confirms_nothing_but_by_its_renewal() {
     let house = House::new().await;
     let old = house.first(IdentityKind::Operational).await;
@@ -241,4 +273,37 @@ async fn when_more_is_asked_than_can_be_made_a_renewal_has_its_place_and_a_first
     house.pass(behind);
     house.enrolments.enrol(&sent(), "test").await.unwrap();
     assert_eq!(house.uses(&token), 1, "being sent away spent nothing");
+}
+
+/// What was issued and never came is over before it is asked for again: the answer must be of use.
+#[tokio::test]
+async fn an_answer_that_was_lost_until_it_was_over_is_given_anew() {
+    let plan = SuccessorPlan { grace: Some(LIFETIME * 2), ..SuccessorPlan::default() };
+    let house = House::with(plan).await;
+    let old = house.first(IdentityKind::Operational).await;
+    let der = request();
+    let lost = house.renew(&old, &der).await.unwrap();
+    house.pass(LIFETIME + Duration::from_secs(60));
+    let new = house.renew(&old, &der).await.unwrap();
+    assert!(new.validity().contains(house.clock.now()), "until {}", new.validity().not_after());
+    assert_eq!(new.spki_hash(), lost.spki_hash(), "the request is the same");
+    assert_eq!(house.renew(&old, &der).await.unwrap().fingerprint(), new.fingerprint());
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    use CertificateState::{Confirmed, Superseded};
+    assert_eq!(states(&house, IdentityKind::Operational), [Superseded, Superseded, Confirmed]);
+    replay::assert_rows_equal_replay(&*house.store);
+}
+
+#[tokio::test]
+async fn an_overlap_is_as_long_as_the_operator_said() {
+    for (said, expected) in
+        [(None, LIFETIME / 10), (Some(Duration::ZERO), Duration::ZERO), (Some(LIFETIME), LIFETIME)]
+    {
+        let house = House::with(SuccessorPlan { overlap: said, ..SuccessorPlan::default() }).await;
+        let old = house.first(IdentityKind::Operational).await;
+        let new = house.renew(&old, &request()).await.unwrap();
+        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        let from = house.row(&old.fingerprint()).refused_from.unwrap();
+        assert_eq!(from, house.clock.now().plus(expected), "{said:?}");
+    }
 }

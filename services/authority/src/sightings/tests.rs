@@ -242,7 +242,7 @@ async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm(
         ),
         ("superseded, its key not proven", deny(DenyReason::Superseded), Proof::None, DEVICE, true, 0),
         ("superseded, by another handle", deny(DenyReason::Superseded), Proof::Mtls, "pump-02", true, 0),
-        ("refused for another reason", deny(DenyReason::Revoked), Proof::Mtls, DEVICE, true, 0),
+        ("refused for another reason", deny(DenyReason::Quarantined), Proof::Mtls, DEVICE, true, 0),
         ("allowed", Verdict::Allow, Proof::Mtls, DEVICE, true, 0),
     ];
     for (what, verdict, proof, handle, over, alarms) in rows {

@@ -23,7 +23,7 @@ pub(crate) use tally::Tally;
 pub(crate) use tls::{Groups, Target};
 
 use crate::fault::{Outcome, While as _};
-use crate::process::{Process, say};
+use crate::process::{OURSELVES, Process, say};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -55,7 +55,7 @@ pub(crate) struct Generator {
 impl Generator {
     /// Starts one and waits until it is ready.
     pub(crate) fn start(job: &Job, folder: &Path) -> Outcome<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(OURSELVES);
         command.arg("generate").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start("generator", &mut command, folder)?;
         let (stdin, stdout) = process.pipes()?;

@@ -2,7 +2,7 @@
 
 use super::{Ground, Peer};
 use crate::fault::{Outcome, While as _};
-use crate::process::{Process, free_port};
+use crate::process::{OURSELVES, Process, free_port};
 use rustls::crypto::aws_lc_rs;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 /// Starts it in front of a broker.
 pub(crate) fn byte_proxy(ground: &Ground, broker: &str) -> Outcome<Peer> {
     let port = free_port()?;
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(OURSELVES);
     command.arg("proxy").arg(port.to_string()).arg(broker);
     command.args([&ground.chain, &ground.key, &ground.anchors]);
     let process = Process::serve("byte-proxy", &mut command, &ground.folder, port)?;

@@ -36,6 +36,10 @@ pub(crate) struct Create {
     /// How long after its end a device certificate may still be renewed [default: a third of its life]
     #[arg(long, value_parser = span::parse, value_name = "SPAN")]
     late_renewal_grace: Option<Duration>,
+    /// How long a device certificate still serves once its successor is confirmed [default: a tenth of its life, at
+    /// least 5m]
+    #[arg(long, value_parser = span::parse, value_name = "SPAN")]
+    overlap: Option<Duration>,
     /// When a certificate is used whose successor took over: tell people, or shut the device out as well
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     on_clone: OnClone,
@@ -103,6 +107,7 @@ pub(crate) async fn run(command: Env, home: &Home, output: &Output) -> Result<Ex
                         trust_domain: order.trust_domain.map(|domain| domain.to_string()),
                         device_lifetime_s: order.device_lifetime.map(|lifetime| lifetime.as_secs()),
                         late_renewal_grace_s: order.late_renewal_grace.map(|grace| grace.as_secs()),
+                        overlap_s: order.overlap.map(|overlap| overlap.as_secs()),
                         on_clone: Some(order.on_clone.as_str().to_owned()),
                         revoke_superseded: order.revoke_superseded,
                     },

@@ -151,3 +151,16 @@ async fn an_open_connection_outlives_nothing_that_is_taken_back() {
     assert!(house.row(&again.fingerprint()).state.is_live(), "what enrolled goes on");
     replay::assert_rows_equal_replay(&*house.store);
 }
+
+#[tokio::test]
+async fn an_answer_that_was_lost_until_it_was_over_is_given_anew() {
+    let house = House::new().await;
+    house.maker().await;
+    house.hardware().await;
+    let der = request();
+    let lost = house.by_hardware(&der).await.unwrap();
+    house.pass(crate::tests::house::LIFETIME + std::time::Duration::from_secs(60));
+    let new = house.by_hardware(&der).await.unwrap();
+    assert!(new.validity().contains(house.clock.now()), "until {}", new.validity().not_after());
+    assert_eq!(new.spki_hash(), lost.spki_hash(), "the request is the same");
+}

@@ -81,12 +81,16 @@ pub(super) async fn create(
     let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
     let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
     let trust_domain: TrustDomain = domain.parse().map_err(|why| Refuse::value("trust_domain", why))?;
-    if shell.hierarchy.all().iter().any(|trust| trust.environment.trust_domain == trust_domain) {
+    // A taken name has the taken trust domain by default: then the name is what to tell of.
+    let other =
+        |trust: &Trust| trust.environment.name != name && trust.environment.trust_domain == trust_domain;
+    if shell.hierarchy.all().iter().any(|trust| other(trust)) {
         return Err(Refuse::new(
             StatusCode::CONFLICT,
             "trust-domain-exists",
             "an environment has this trust domain already",
-        ));
+        )
+        .fix("choose another trust domain; which are taken: touchmark env list"));
     }
     let on_clone = match order.on_clone.as_deref() {
         None => CloneResponse::Alarm,
@@ -101,6 +105,7 @@ pub(super) async fn create(
         default: false,
         successors: SuccessorPlan {
             grace: order.late_renewal_grace_s.map(Duration::from_secs),
+            overlap: order.overlap_s.map(Duration::from_secs),
             on_clone,
             revoke_superseded: order.revoke_superseded,
         },
