@@ -96,6 +96,14 @@ impl Service {
     /// Holds it still; it keeps its sockets and answers nothing.
     pub fn freeze(&self) {
         signal(self.pid, "STOP");
+        let stands = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = thread.and_then(|thread| std::fs::read_to_string(thread.path().join("stat")));
+            // A thread that is gone runs no more.
+            stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        };
+        crate::until("every thread to stand", || {
+            std::fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap().all(stands).then_some(())
+        });
     }
 
     /// Lets it go on.

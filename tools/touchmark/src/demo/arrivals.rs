@@ -108,7 +108,7 @@ pub(crate) async fn publish(town: &mut Town, names: &[String], sabotaged: bool) 
     let name = names.first().ok_or_else(|| failed("there are no devices"))?;
     let (topic, value) = (format!("plant/{name}/pressure"), format!("{}", began.unix_ms()));
     if sabotaged {
-        town.signal_gateway("STOP").await?;
+        town.hold_gateway().await?;
     }
     let started = Instant::now();
     let device = town.device(name)?;

@@ -26,7 +26,7 @@ pub(crate) async fn revoke(town: &mut Town, strict: bool, sabotaged: bool) -> Re
         ..Containment::default()
     };
     if sabotaged {
-        town.signal_gateway("STOP").await?;
+        town.hold_gateway().await?;
     }
     let mut management = town.management()?;
     let called_at = now().unix_ms();

@@ -97,6 +97,25 @@ impl Town {
         process::signal(self.gateway_pid()?, name).await
     }
 
+    /// Holds the gateway still, and waits until every thread of it stands: a signal that is only sent has not
+    /// reached a thread that runs.
+    pub(crate) async fn hold_gateway(&self) -> Result<(), Failure> {
+        self.signal_gateway("STOP").await?;
+        let threads = format!("/proc/{}/task", self.gateway_pid()?);
+        let stands = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = thread.and_then(|thread| std::fs::read_to_string(thread.path().join("stat")));
+            // The state stands behind the name, which is in brackets. A thread that is gone runs no more.
+            stat.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+        };
+        let still = async {
+            while !std::fs::read_dir(&threads).is_ok_and(|threads| threads.into_iter().all(stands)) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let late = |_| Failure::internal("the gateway does not stand still after SIGSTOP");
+        tokio::time::timeout(END_PATIENCE, still).await.map_err(late)
+    }
+
     fn gateway_pid(&self) -> Result<u32, Failure> {
         self.ready.pids.gateway.ok_or_else(|| Failure::internal("there is no gateway process"))
     }
