@@ -72,7 +72,8 @@ async fn renew(
     let mut failures = 0;
     let mut not_before = Timestamp::from_unix_s(0);
     while !stop.load(Ordering::Relaxed) {
-        tokio::time::sleep(look).await;
+        // The thread is its own, and a timer of the runtime would not survive the runtime's end.
+        std::thread::sleep(look);
         // Read in the moment of a swap: the next look finds it.
         let Ok(current) = directory.certificate() else { continue };
         let window = match &hint {
