@@ -165,8 +165,8 @@ fn nobody_with_token(token: &touchmark_api::Token) -> (&'static str, String) {
     ("Authorization", format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user)))
 }
 
-/// R29, R44: a thousand renewals of one device at once: every one is answered, one successor waits for its proof, and
-/// the certificate in use stays.
+/// R29, R44: a thousand renewals of one device at once: a few get a successor, everybody else is told when to come, one
+/// successor waits for its proof, and the certificate in use stays.
 #[test]
 fn a_thousand_renewals_of_one_device_leave_one_successor() {
     let lab = Lab::start();
@@ -174,10 +174,12 @@ fn a_thousand_renewals_of_one_device_leave_one_successor() {
     let shots = (0..1000).map(|_| renewal(None, &Key::new().request(""))).collect();
     let outcomes = storm_as(&lab, &pump, shots, 50);
     let answered = outcomes.iter().filter(|outcome| outcome.fingerprint().is_some()).count();
-    assert_eq!(answered, 1000, "{:?}", outcomes.iter().map(Outcome::status).collect::<Vec<_>>());
+    let told = outcomes.iter().filter(|outcome| outcome.status() == 429).count();
+    let statuses = || outcomes.iter().map(Outcome::status).collect::<Vec<_>>();
+    assert_eq!((answered, told), (8, 992), "{:?}", statuses());
     let held = lab.operator().explain("pump-01").unwrap().certificates;
     let in_state = |state: &str| held.iter().filter(|row| row.state == state).count();
-    assert_eq!((in_state("issued"), in_state("confirmed"), in_state("superseded")), (1, 1, 999));
+    assert_eq!((in_state("issued"), in_state("confirmed"), in_state("superseded")), (1, 1, 7));
     let confirmed = held.iter().find(|row| row.state == "confirmed").unwrap();
     assert_eq!(confirmed.fingerprint, pump.fingerprint().to_string());
 }

@@ -49,11 +49,6 @@ pub fn due_at(validity: Validity, window: Option<RenewalWindow>, lot: u16) -> Ti
     }
 }
 
-/// Last moment at which a renewal with an expired certificate can be hoped for.
-pub fn late_until(validity: Validity, grace: Duration) -> Timestamp {
-    validity.not_after().plus(grace)
-}
-
 /// `whole` times `lot` of 65535, rounded down: the same for every width, so no device leaves its place.
 fn share(whole: u64, lot: u16) -> u64 {
     let part = u128::from(whole) * u128::from(lot) / u128::from(u16::MAX);

@@ -52,7 +52,8 @@ impl RenewalPlanner {
     }
 
     /// Renewals planned in the slot of a moment.
-    pub fn planned_at(&self, moment: Timestamp) -> u32 {
+    #[cfg(test)]
+    fn planned_at(&self, moment: Timestamp) -> u32 {
         self.planned.get(&(moment.unix_s() / self.slot_s)).copied().unwrap_or_default()
     }
 

@@ -332,6 +332,25 @@ impl Store for MemoryStore {
         }))
     }
 
+    fn superseded_due(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRow>, StoreFault> {
+        let mut due = self.newest_first(|row| {
+            row.state == CertificateState::Superseded
+                && row.kind == kind
+                && in_environment(&row.scope, environment)
+                && row.refused_from.is_some_and(|from| from <= now)
+                && unexpired(row, now)
+        });
+        due.sort_by_key(|row| (row.refused_from, row.certificate));
+        due.truncate(limit);
+        Ok(due)
+    }
+
     fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault> {
         let inner = self.lock();
         Ok(inner

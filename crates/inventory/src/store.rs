@@ -351,6 +351,15 @@ pub trait Store: Send + Sync {
         environment: &EnvironmentName,
         now: Timestamp,
     ) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Superseded certificates of a kind whose overlap is over and that had not expired at `now`: those that were
+    /// refused first come first, at most `limit`.
+    fn superseded_due(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Denied keys of an environment.
     fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault>;
 

@@ -83,6 +83,12 @@ pub enum Refusal {
         /// How long after it a renewal was possible.
         grace: Duration,
     },
+    /// It was given many successors and proved none of them.
+    #[error("this certificate was given many successors, and none was used; the next one in {} s", wait.as_secs())]
+    Successors {
+        /// When to ask for another.
+        wait: Duration,
+    },
     /// The request brings a key that was in use before.
     #[error("the request is for a key that this identity used before")]
     SameKey,
@@ -114,6 +120,7 @@ impl Refusal {
             Self::Revoked => "certificate-revoked",
             Self::Expired { .. } => "certificate-expired",
             Self::Late { .. } => "renewal-late",
+            Self::Successors { .. } => "renewal-too-soon",
             Self::SameKey => "renewal-same-key",
             Self::OtherCertificate => "confirm-other",
             Self::Initial(refusal) => refusal.code(),
@@ -143,6 +150,9 @@ impl Refusal {
             }
             Self::Revoked | Self::Late { .. } => {
                 "ask an operator for a new token: touchmark token create --device NAME"
+            }
+            Self::Successors { .. } => {
+                "use the newest one, or send its request again: the same request gets the same certificate"
             }
             Self::Expired { .. } => "renew it first: POST to simplereenroll with it",
             Self::OtherCertificate => "connect with the certificate that is to be confirmed",

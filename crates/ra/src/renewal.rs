@@ -20,6 +20,14 @@ use touchmark_x509::Certificate;
 use touchmark_x509::certificate::ExtendedKeyUsage;
 use touchmark_x509::csr::Granted;
 
+/// Successors that nobody proved, before the next one has to wait: a person who tries things, and answers that
+/// were lost. Each replaced one stays with every gateway until it ends.
+const UNPROVEN_FREE: u64 = 8;
+/// From then on one in this part of the certificate's life, so that a life has less than a hundred.
+const UNPROVEN_PART: u32 = 64;
+/// But none waits for longer.
+const UNPROVEN_WAIT_MAX: Duration = Duration::from_secs(3600);
+
 /// The certificate whose key was proven, and the rows around it.
 #[derive(Debug)]
 pub struct Presented<'a> {
@@ -77,6 +85,21 @@ impl Presented<'_> {
             return Err(Refusal::Late { not_after, grace: self.grace });
         }
         Ok(())
+    }
+
+    /// Whether it may have another successor now, when those it has were never used. Asked for a new request only:
+    /// one that is repeated makes none.
+    fn may_have_another(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.newest_generation.saturating_sub(self.row.generation) < UNPROVEN_FREE {
+            return Ok(());
+        }
+        let newest = self.certificates.iter().filter(|row| row.generation > self.row.generation);
+        let Some(last) = newest.map(|row| row.intended_at).max() else { return Ok(()) };
+        let pause = (self.row.validity.lifetime() / UNPROVEN_PART).min(UNPROVEN_WAIT_MAX);
+        match pause.checked_sub(now.since(last)).filter(|wait| !wait.is_zero()) {
+            Some(wait) => Err(Refusal::Successors { wait: Duration::from_secs(wait.as_secs() + 1) }),
+            None => Ok(()),
+        }
     }
 
     /// Whether its holder may declare it the current one; `meant` is the certificate that the request names.
@@ -152,6 +175,7 @@ pub fn admit_renewal(
     })?;
     let public_key = request.csr().public_key().clone();
     presented.key_is_new(terms.of_key)?;
+    presented.may_have_another(now)?;
     let mut preconditions = vec![
         Precondition::CertificateInState { certificate: row.certificate, state: CertificateState::Confirmed },
         Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() },

@@ -21,6 +21,9 @@ use touchmark_status::{Change as FeedChange, Position};
 /// A gateway that polled within this time is waited for; others are named as silent at once.
 const GATEWAY_SILENT: Duration = Duration::from_secs(30);
 
+/// Superseded certificates that are revoked in one command; the next turn takes more.
+const SUPERSEDED_AT_ONCE: usize = 1_000;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -240,8 +243,15 @@ impl Containments {
                 continue;
             }
             let environment = trust.environment.name.clone();
-            let mut rows = self.commits.store().superseded(&environment, now)?;
-            rows.retain(|row| asked.contains(&row.kind));
+            let mut rows = Vec::new();
+            for kind in asked {
+                rows.extend(self.commits.store().superseded_due(
+                    &environment,
+                    kind,
+                    now,
+                    SUPERSEDED_AT_ONCE,
+                )?);
+            }
             let Some((dead, command)) = revoke_superseded(&rows, now) else { continue };
             let change = Change {
                 environment,

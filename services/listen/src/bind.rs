@@ -40,11 +40,6 @@ impl Bound {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
-
-    /// The listener, for a caller with an accept loop of its own.
-    pub fn into_listener(self) -> TcpListener {
-        self.listener
-    }
 }
 
 /// Ports that are chosen: below those that Linux gives to outgoing connections (32768 to 60999, ip(7)). A kept port

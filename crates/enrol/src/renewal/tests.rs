@@ -54,13 +54,6 @@ fn a_window_inside_the_life_is_kept_to_and_one_beyond_it_only_brings_forward() {
 }
 
 #[test]
-fn late_renewal_ends_with_the_grace() {
-    let validity = Validity::new(1000, 1899).unwrap();
-    assert_eq!(late_until(validity, Duration::from_secs(100)), at(1999));
-    assert_eq!(late_until(validity, Duration::MAX), Timestamp::MAX);
-}
-
-#[test]
 fn a_header_is_read_as_it_is_written() {
     let long = format!("start=1, end=2, x={}", "1".repeat(HINT_OCTETS_MAX));
     let many = (0..10).map(|n| format!("x{n}=1")).collect::<Vec<_>>().join(",");

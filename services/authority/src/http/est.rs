@@ -224,6 +224,7 @@ fn internal(fault: &dyn std::fmt::Display) -> Refused {
 fn refusal_as_est(refusal: Refusal) -> EstFault {
     match refusal {
         Refusal::Request(fault) => EstFault::Csr(fault),
+        Refusal::Successors { wait } => EstFault::TooSoon { retry_after: wait },
         // Strangers are not told which of these it is.
         Refusal::Token
         | Refusal::TokenExpired

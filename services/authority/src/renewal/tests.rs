@@ -100,7 +100,7 @@ fn refusal(fault: EnrolmentFault) -> &'static str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_renewals_at_once_leave_one_successor_that_waits() {
+async fn a_thousand_renewals_at_once_leave_few_successors_and_one_that_waits() {
     let house = Arc::new(House::new().await);
     let old = house.first(IdentityKind::Operational).await;
     let mut at_once = tokio::task::JoinSet::new();
@@ -108,16 +108,40 @@ async fn a_thousand_renewals_at_once_leave_one_successor_that_waits() {
         let (house, old) = (Arc::clone(&house), old.clone());
         at_once.spawn(async move { house.renew(&old, &request()).await.map(drop) });
     }
-    for outcome in at_once.join_all().await {
-        outcome.unwrap();
-    }
+    let outcomes = at_once.join_all().await;
+    let told = outcomes.into_iter().filter_map(Result::err).map(refusal).collect::<Vec<_>>();
+    assert_eq!(told, ["renewal-too-soon"; 992], "each that got none is told when to come");
     let rows = house.rows(IdentityKind::Operational);
     let issued = rows.iter().filter(|row| row.state == CertificateState::Issued).count();
     let confirmed = rows.iter().filter(|row| row.state == CertificateState::Confirmed).count();
-    assert_eq!((rows.len(), issued, confirmed), (1001, 1, 1));
+    assert_eq!((rows.len(), issued, confirmed), (9, 1, 1));
     let newest = rows.iter().max_by_key(|row| row.generation).unwrap();
-    assert_eq!((newest.state, newest.generation), (CertificateState::Issued, 1001));
+    assert_eq!((newest.state, newest.generation), (CertificateState::Issued, 9));
     assert_eq!(house.row(&old.fingerprint()).state, CertificateState::Confirmed);
+}
+
+#[tokio::test]
+async fn successors_that_nobody_uses_come_ever_more_slowly_and_never_end() {
+    let house = House::new().await;
+    let old = house.first(IdentityKind::Operational).await;
+    let mut last = request();
+    for number in 0..8 {
+        last = request();
+        house.renew(&old, &last).await.unwrap_or_else(|fault| panic!("{number}: {fault}"));
+    }
+    let part = LIFETIME / 64;
+    for slow in 0..3 {
+        assert_eq!(refusal(house.renew(&old, &request()).await.unwrap_err()), "renewal-too-soon", "{slow}");
+        house.renew(&old, &last).await.unwrap_or_else(|fault| panic!("the same request: {fault}"));
+        house.pass(part - Duration::from_secs(2));
+        assert_eq!(refusal(house.renew(&old, &request()).await.unwrap_err()), "renewal-too-soon", "{slow}");
+        house.pass(Duration::from_secs(3));
+        last = request();
+        house.renew(&old, &last).await.unwrap_or_else(|fault| panic!("after its time, {slow}: {fault}"));
+    }
+    let new = house.renew(&old, &last).await.unwrap();
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.renew(&new, &request()).await.unwrap_or_else(|fault| panic!("one that is used: {fault}"));
 }
 
 #[tokio::test]

@@ -218,6 +218,19 @@ impl Store for SqliteStore {
         self.readers.rows(queries::SUPERSEDED, [environment.write(), seconds(now)])
     }
 
+    fn superseded_due(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<CertificateRow>, StoreFault> {
+        self.readers.rows(
+            queries::SUPERSEDED_DUE,
+            [environment.write(), kind.write(), now.write(), seconds(now), limit_column(limit)],
+        )
+    }
+
     fn denied_keys(&self, environment: &EnvironmentName) -> Result<Vec<DeniedKeyRow>, StoreFault> {
         self.readers.rows(queries::DENIED_KEYS, [environment.write()])
     }

@@ -77,6 +77,9 @@ queries! {
          ORDER BY certificate DESC");
     SUPERSEDED = select!(certificate,
         "WHERE environment = ?1 AND state = 'superseded' AND not_after_s >= ?2 ORDER BY certificate DESC");
+    SUPERSEDED_DUE = select!(certificate, "INDEXED BY certificate_superseded_due \
+        WHERE environment = ?1 AND kind = ?2 AND state = 'superseded' AND refused_from_ms <= ?3 \
+            AND not_after_s >= ?4 ORDER BY refused_from_ms, certificate LIMIT ?5");
     DENIED_KEYS = select!(denied_key, "WHERE environment = ?1 ORDER BY spki");
 
     RENEWALS_OF = select!(renewal, "WHERE device = ?1");

@@ -9,6 +9,7 @@ use touchmark_journal::{Draft, Event, IdentityKind, Private, RenewalFacts, Renew
 pub(super) const CLAIMS: &[Claim] = &[
     ("a successor is found by what it replaces and its request, unless it was burned", by_request),
     ("what is current, and the newest generation, are found among all that a holder ever had", current),
+    ("what is superseded is due once its overlap is over, oldest first, by kind and environment", due),
     ("renewals are counted per device, and a refusal is forgotten by the next success", counted),
     ("a suspected clone is counted and is no attempt of the device", clone_alarm),
     ("tokens are listed newest first, page by page, of one environment", listed),
@@ -110,6 +111,30 @@ fn current(case: &mut Case<'_>) {
     let current = case.store.current_certificates(&holder).expect("rows can be read");
     assert_eq!(current.iter().map(|row| row.certificate).collect::<Vec<_>>(), [service.certificate]);
     assert_eq!(case.store.newest_generation(&holder), Ok(1));
+}
+
+fn due(case: &mut Case<'_>) {
+    let device = case.device("pump-01");
+    let mut over = Vec::new();
+    for _ in 0..3 {
+        let (old, new) = (case.intended(Some(device)), case.intended(Some(device)));
+        let entry = case.scribe.superseded(old.certificate, new.certificate);
+        case.accept([entry]);
+        over.push(old.certificate);
+    }
+    let now = case.scribe.now();
+    let (old, new) = (case.intended(Some(device)), case.intended(Some(device)));
+    // Its overlap ends later than now.
+    let entry = case.scribe.superseded(old.certificate, new.certificate);
+    case.accept([entry]);
+    let asked = |case: &Case<'_>, environment: &str, kind, limit| -> Vec<_> {
+        let rows = case.store.superseded_due(&name(environment), kind, now, limit).expect("rows can be read");
+        rows.iter().map(|row| row.certificate).collect()
+    };
+    assert_eq!(asked(case, "lab", IdentityKind::Operational, 9), over);
+    assert_eq!(asked(case, "lab", IdentityKind::Operational, 2), over[..2]);
+    assert_eq!(asked(case, "lab", IdentityKind::Service, 9), []);
+    assert_eq!(asked(case, "plant", IdentityKind::Operational, 9), []);
 }
 
 fn counted(case: &mut Case<'_>) {

@@ -15,6 +15,10 @@ CREATE INDEX certificate_current_party ON certificate (party, kind, certificate)
 CREATE INDEX certificate_generation_device ON certificate (device, generation) WHERE device IS NOT NULL;
 CREATE INDEX certificate_generation_party ON certificate (party, kind, generation) WHERE party IS NOT NULL;
 
+-- Whose overlap is over, for profiles that want it revoked then.
+CREATE INDEX certificate_superseded_due ON certificate (environment, kind, refused_from_ms, certificate)
+    WHERE state = 'superseded';
+
 CREATE INDEX certificate_renewal ON certificate (replaces, csr_sha256, certificate)
     WHERE replaces IS NOT NULL AND token IS NULL;
 
