@@ -9,6 +9,7 @@ use crate::rotation::{Rotated, Rotation};
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use touchmark_enrol::renewal::{RenewalWindow, due_at};
@@ -45,9 +46,9 @@ impl Renewer {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let runtime = tokio::runtime::Handle::current();
+        let runtime = Handle::current();
         let task = tokio::task::spawn_blocking(move || {
-            runtime.block_on(renew(&rotation, &directory, look, &told, &stopped));
+            renew(&runtime, &rotation, &directory, look, &told, &stopped);
         });
         Self { stop, task }
     }
@@ -60,7 +61,8 @@ impl Renewer {
     }
 }
 
-async fn renew(
+fn renew(
+    runtime: &Handle,
     rotation: &Rotation,
     directory: &CredentialDir,
     look: Duration,
@@ -72,14 +74,14 @@ async fn renew(
     let mut failures = 0;
     let mut not_before = Timestamp::from_unix_s(0);
     while !stop.load(Ordering::Relaxed) {
-        // The thread is its own, and a timer of the runtime would not survive the runtime's end.
+        // Not a timer of the runtime, which ends before this thread does.
         std::thread::sleep(look);
         // Read in the moment of a swap: the next look finds it.
         let Ok(current) = directory.certificate() else { continue };
         let window = match &hint {
             Some((of, window)) if of.fingerprint() == current.fingerprint() => *window,
             _ => {
-                let window = rotation.window(directory).await;
+                let window = runtime.block_on(rotation.window(directory));
                 hint = Some((current.clone(), window));
                 failures = 0;
                 window
@@ -89,18 +91,18 @@ async fn renew(
         if now < due_at(current.validity(), window, lot(&current)).max(not_before) {
             continue;
         }
-        match rotation.run(directory, &mut |_| {}).await {
+        match runtime.block_on(rotation.run(directory, &mut |_| {})) {
             Ok(rotated) => {
                 hint = Some((rotated.new.clone(), rotated.window));
                 failures = 0;
-                if told.send(Attempt::Renewed(Box::new(rotated))).await.is_err() {
+                if told.blocking_send(Attempt::Renewed(Box::new(rotated))).is_err() {
                     return;
                 }
             }
             Err(failure) => {
                 not_before = Clock::system().now().plus(pause(&current, failures, now));
                 failures += 1;
-                if told.send(Attempt::Failed(failure)).await.is_err() {
+                if told.blocking_send(Attempt::Failed(failure)).is_err() {
                     return;
                 }
             }
