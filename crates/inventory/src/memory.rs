@@ -6,7 +6,7 @@ use crate::change::Change;
 use crate::project::{concerned_device, project};
 use crate::rows::*;
 use crate::store::*;
-use crate::tables::{Tables, in_environment, is_of_party};
+use crate::tables::{Tables, in_environment};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use touchmark_identity::{
@@ -256,8 +256,7 @@ impl Store for MemoryStore {
     }
 
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
-        let tables = &self.lock().tables;
-        Ok(tables.certificates_in(tables.indexes.of_device.of(&device).rev()).cloned().collect())
+        Ok(self.by_generation(&Holder::Device(device)))
     }
 
     fn certificates_of_party(
@@ -265,7 +264,7 @@ impl Store for MemoryStore {
         kind: IdentityKind,
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.newest_first(|row| is_of_party(row, kind, name)))
+        Ok(self.by_generation(&Holder::Party { kind, name: name.clone() }))
     }
 
     fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -444,6 +443,13 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
+    fn by_generation(&self, holder: &Holder) -> Vec<CertificateRow> {
+        let inner = self.lock();
+        let mut rows = inner.tables.certificates_of(holder);
+        rows.sort_by_key(|row| core::cmp::Reverse((row.generation, row.certificate)));
+        rows.into_iter().cloned().collect()
+    }
+
     fn newest_first(&self, wanted: impl Fn(&CertificateRow) -> bool) -> Vec<CertificateRow> {
         self.lock().tables.certificates.values().rev().filter(|row| wanted(row)).cloned().collect()
     }

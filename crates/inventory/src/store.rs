@@ -310,9 +310,9 @@ pub trait Store: Send + Sync {
     fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Certificates with this key.
     fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// All certificates of a device, newest first.
+    /// All certificates of a device, the highest generation first.
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// All certificates of an operator or service, newest first.
+    /// All certificates of an operator or service, the highest generation first.
     fn certificates_of_party(
         &self,
         kind: IdentityKind,

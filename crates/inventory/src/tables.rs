@@ -335,7 +335,7 @@ fn is_of(row: &CertificateRow, holder: &Holder) -> bool {
 }
 
 /// Whether a certificate is that of this operator or service.
-pub(crate) fn is_of_party(row: &CertificateRow, kind: IdentityKind, name: &Name) -> bool {
+fn is_of_party(row: &CertificateRow, kind: IdentityKind, name: &Name) -> bool {
     let named = || row.identity.as_ref().is_some_and(|identity| identity.name == *name);
     row.device.is_none() && row.kind == kind && named()
 }

@@ -54,17 +54,19 @@ queries! {
     CERTIFICATE_BY_FINGERPRINT = select!(certificate, "WHERE fingerprint = ?1 ORDER BY certificate LIMIT 1");
     CERTIFICATES_BY_SERIAL = select!(certificate, "WHERE serial = ?1 ORDER BY certificate DESC");
     CERTIFICATES_BY_KEY = select!(certificate, "WHERE spki = ?1 ORDER BY certificate DESC");
-    CERTIFICATES_OF_DEVICE = select!(certificate, "WHERE device = ?1 ORDER BY certificate DESC");
-    CERTIFICATES_OF_PARTY = select!(certificate, "WHERE party = ?2 AND kind = ?1 ORDER BY certificate DESC");
+    CERTIFICATES_OF_DEVICE =
+        select!(certificate, "WHERE device = ?1 ORDER BY generation DESC, certificate DESC");
+    CERTIFICATES_OF_PARTY =
+        select!(certificate, "WHERE party = ?2 AND kind = ?1 ORDER BY generation DESC, certificate DESC");
     CURRENT_OF_DEVICE = select!(certificate, "INDEXED BY certificate_current_device \
         WHERE device = ?1 AND device IS NOT NULL AND state IN ('intended', 'issued', 'confirmed') \
         ORDER BY certificate DESC");
     CURRENT_OF_PARTY = select!(certificate, "INDEXED BY certificate_current_party \
         WHERE party = ?2 AND party IS NOT NULL AND kind = ?1 AND state IN ('intended', 'issued', 'confirmed') \
         ORDER BY certificate DESC");
-    GENERATION_OF_DEVICE = "SELECT generation FROM certificate INDEXED BY certificate_generation_device \
+    GENERATION_OF_DEVICE = "SELECT generation FROM certificate INDEXED BY certificate_device \
         WHERE device = ?1 ORDER BY generation DESC LIMIT 1";
-    GENERATION_OF_PARTY = "SELECT generation FROM certificate INDEXED BY certificate_generation_party \
+    GENERATION_OF_PARTY = "SELECT generation FROM certificate INDEXED BY certificate_party \
         WHERE party = ?2 AND kind = ?1 ORDER BY generation DESC LIMIT 1";
     CERTIFICATE_OF_REQUEST = select!(certificate,
         "WHERE token = ?1 AND csr_sha256 = ?2 AND state <> 'burned' ORDER BY certificate DESC LIMIT 1");

@@ -12,8 +12,10 @@ CREATE INDEX certificate_current_device ON certificate (device, certificate)
     WHERE device IS NOT NULL AND state IN ('intended', 'issued', 'confirmed');
 CREATE INDEX certificate_current_party ON certificate (party, kind, certificate)
     WHERE party IS NOT NULL AND state IN ('intended', 'issued', 'confirmed');
-CREATE INDEX certificate_generation_device ON certificate (device, generation) WHERE device IS NOT NULL;
-CREATE INDEX certificate_generation_party ON certificate (party, kind, generation) WHERE party IS NOT NULL;
+DROP INDEX certificate_device;
+CREATE INDEX certificate_device ON certificate (device, generation, certificate) WHERE device IS NOT NULL;
+DROP INDEX certificate_party;
+CREATE INDEX certificate_party ON certificate (party, kind, generation, certificate) WHERE party IS NOT NULL;
 
 -- Whose overlap is over, for profiles that want it revoked then.
 CREATE INDEX certificate_superseded_due ON certificate (environment, kind, refused_from_ms, certificate)

@@ -153,3 +153,34 @@ fn a_store_opened_to_read_sees_every_commit_and_refuses_to_write() {
     assert!(SqliteStore::open_to_read(&home.path().join("missing.db")).is_err());
     assert!(!home.path().join("missing.db").exists());
 }
+
+#[test]
+fn a_database_of_the_first_schema_is_brought_up_and_equals_its_replay() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("store.db");
+    let mut scribe = Scribe::new();
+    let draft = scribe.profile_activated();
+    let touchmark_journal::Event::ProfileActivated(profile) = &draft.event else { panic!("a profile") };
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch(include_str!("../migrations/0001_journal_and_rows.sql")).unwrap();
+    raw.pragma_update(None, "application_id", 0x544d_4b31).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    raw.execute("INSERT INTO journal (seq, leaf) VALUES (0, ?)", [draft.leaf().unwrap()]).unwrap();
+    raw.execute(
+        "INSERT INTO profile (profile_version, organisation, environment, name, kind, lifetime_s, overlap_s, \
+         activated_at_ms) VALUES (?, 'example', 'lab', 'device', 'operational', ?, ?, ?)",
+        rusqlite::params![
+            profile.profile_version.as_bytes(),
+            profile.lifetime_s.cast_signed(),
+            profile.overlap_s.cast_signed(),
+            draft.envelope.at.unix_ms().cast_signed(),
+        ],
+    )
+    .unwrap();
+    drop(raw);
+
+    let store = SqliteStore::open(&path).unwrap();
+    let profiles = store.profiles().unwrap();
+    assert_eq!(profiles.iter().map(|row| row.grace_s).collect::<Vec<_>>(), [profile.lifetime_s / 3]);
+    replay::assert_rows_equal_replay(&store);
+}
