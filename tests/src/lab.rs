@@ -222,10 +222,14 @@ impl Lab {
         Operator::with_files(self, &directory.join("operator.pem"), &directory.join("operator.key"))
     }
 
-    /// A copy of the data directory, to be tampered with.
+    /// A copy of the data directory, to be tampered with. The services stand still meanwhile: a running one renames
+    /// and removes files between the look at a folder and the copy of a file in it.
     pub fn copy_data(&self, name: &str) -> PathBuf {
         let to = self.path(name);
+        let running = [self.authority.as_ref(), self.gateway.as_ref()];
+        running.iter().flatten().for_each(|service| service.freeze());
         copy(&self.data(), &to);
+        running.iter().flatten().for_each(|service| service.thaw());
         to
     }
 

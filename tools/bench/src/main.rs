@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accepted;
+mod against;
 mod bars;
 mod calibration;
 mod clock;
@@ -63,6 +64,9 @@ struct Run {
     /// The program to measure [default: the release build of this checkout]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// An older program: both are measured in turn, without peers; exit 6 if CPU, memory or octets rose by a twentieth
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "profile"])]
+    against: Option<PathBuf>,
 }
 
 /// What this program is when it starts itself again.
@@ -101,6 +105,18 @@ enum Family {
 /// A family of rows: puts its lines into the table.
 type Rows = fn(&mut Bench);
 
+/// Families that measure the program; the others measure this checkout's crates and the agent.
+const OF_PROGRAMS: [(Family, Rows); 7] = [
+    (Family::Issuance, rows::issuance::run),
+    // Before millions of decisions are there: a start reads those, too.
+    (Family::Questions, rows::questions::run),
+    (Family::Handshakes, rows::handshakes::run),
+    (Family::Sessions, rows::sessions::run),
+    (Family::Revoking, rows::revoking::run),
+    (Family::Publishing, rows::publishing::run),
+    (Family::Records, rows::records::run),
+];
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
@@ -126,29 +142,25 @@ fn measure(run: &Run) -> Outcome<ExitCode> {
     raise_descriptors();
     interrupt::watch()?;
     let since = Instant::now();
+    let wanted = |family: &Family| run.only.is_empty() || run.only.contains(family);
+    if let Some(old) = &run.against {
+        let families: Vec<_> = OF_PROGRAMS.into_iter().filter(|(family, _)| wanted(family)).collect();
+        return against::run(&program, old, &families, &target.join("bench/venv"));
+    }
     let extent = if run.quick { Extent::QUICK } else { Extent::FULL };
     let mut bench = Bench::start(&program, target.join("bench/venv"), extent)?;
     if run.profile {
         bench.profiler = Some(profile::Profiler::new(target.join("bench/profiles"))?);
     }
-    let wanted = |family: Family| run.only.is_empty() || run.only.contains(&family);
-    let families: [(Family, Rows); 8] = [
-        (Family::InCore, rows::in_core::run),
-        (Family::Issuance, rows::issuance::run),
-        // Before millions of decisions are there: a start reads those, too.
-        (Family::Questions, rows::questions::run),
-        (Family::Handshakes, rows::handshakes::run),
-        (Family::Sessions, rows::sessions::run),
-        (Family::Revoking, rows::revoking::run),
-        (Family::Publishing, rows::publishing::run),
-        (Family::Records, rows::records::run),
-    ];
-    for (family, rows) in families {
-        if wanted(family) {
+    if wanted(&Family::InCore) {
+        rows::in_core::run(&mut bench);
+    }
+    for (family, rows) in OF_PROGRAMS {
+        if wanted(&family) {
             rows(&mut bench);
         }
     }
-    if wanted(Family::Agent) {
+    if wanted(&Family::Agent) {
         rows::agent::run(&mut bench, &target);
     }
     bench.calibrator.round();

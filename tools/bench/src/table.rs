@@ -94,6 +94,11 @@ impl Table {
         self.lines.push(line);
     }
 
+    /// Every line.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
     /// Ids of rows below their first bar, and of those without a figure.
     pub(crate) fn misses(&self) -> Vec<&Line> {
         self.lines.iter().filter(|line| matches!(line.verdict, Verdict::Missed | Verdict::Failed)).collect()

@@ -28,6 +28,10 @@ pub(crate) struct Arguments {
     /// perf looks at our servers while they warm up: target/bench/profiles says where the time goes
     #[arg(long)]
     profile: bool,
+    /// An older build of touchmark: both programs are measured in turn, without peers. Exit 6 if CPU, memory or octets
+    /// of a row rose by more than a twentieth
+    #[arg(long, value_name = "FILE")]
+    against: Option<std::path::PathBuf>,
     /// Install no peers; those that are here take part
     #[arg(long)]
     as_it_is: bool,
@@ -37,7 +41,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> ExitCode {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), Into::into);
     let mut report = Report::new("bench");
-    if !arguments.as_it_is {
+    if !arguments.as_it_is && arguments.against.is_none() {
         report.step("peers", || setup::peers(&target.join("bench/venv")));
     }
     let mut built = false;
@@ -61,6 +65,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> ExitCode {
     }
     for family in &arguments.only {
         command.args(["--only", family]);
+    }
+    if let Some(old) = &arguments.against {
+        command.arg("--against").arg(old);
     }
     // Its own exit code says which kind of failure it is.
     match command.status() {

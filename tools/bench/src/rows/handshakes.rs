@@ -22,12 +22,15 @@ pub(crate) fn run(bench: &mut Bench) {
 fn beside_others(bench: &mut Bench) {
     let ground = bench.ground.clone();
     let mqtt = |peer: Outcome<(Peer, String)>| peer.map(|(peer, _)| peer);
-    let peers: Vec<(&str, After, Outcome<Peer>)> = vec![
-        ("nginx", After::Http, nginx(&ground)),
-        ("Envoy", After::Http, envoy(&ground)),
-        ("haproxy", After::Http, haproxy(&ground)),
-        ("mosquitto, CONNECT", After::Mqtt, mqtt(mosquitto(&ground))),
-    ];
+    let peers: Vec<(&str, After, Outcome<Peer>)> = match bench.extent.peers {
+        true => vec![
+            ("nginx", After::Http, nginx(&ground)),
+            ("Envoy", After::Http, envoy(&ground)),
+            ("haproxy", After::Http, haproxy(&ground)),
+            ("mosquitto, CONNECT", After::Mqtt, mqtt(mosquitto(&ground))),
+        ],
+        false => Vec::new(),
+    };
     let (mut known, mut new, mut hybrid) = (Lane::default(), Lane::default(), Lane::default());
     let mut lanes: Vec<Lane> = Vec::new();
     for (_, _, peer) in &peers {

@@ -1,6 +1,6 @@
 //! Certificates over EST, durable and journaled and in the inventory, beside cfssl: connections kept, and fresh ones.
 
-use super::{Bench, Lane, ratios};
+use super::{Bench, Lane, NO_PEERS, ratios};
 use crate::fault::{Fault, Outcome};
 use crate::generate::{EnrolJob, Job, Way};
 use crate::peers::{Cfssl, Postgres, cfssl};
@@ -43,6 +43,9 @@ pub(crate) fn run(bench: &mut Bench) {
 }
 
 fn peers(bench: &Bench) -> (Outcome<Cfssl>, Outcome<Cfssl>) {
+    if !bench.extent.peers {
+        return (Err(NO_PEERS.into()), Err(NO_PEERS.into()));
+    }
     let database = Postgres::start().and_then(|postgres| cfssl(&bench.ground, Some(postgres)));
     (cfssl(&bench.ground, None), database)
 }

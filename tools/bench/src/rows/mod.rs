@@ -32,6 +32,9 @@ const SETTLE: Duration = Duration::from_millis(700);
 const REST: Duration = Duration::from_millis(150);
 const RESTS_MAX: usize = 40;
 
+/// Why a peer has no figure where two programs of ours are compared.
+pub(crate) const NO_PEERS: &str = "two programs of ours are compared";
+
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
@@ -49,6 +52,8 @@ pub(crate) struct Extent {
     pub(crate) renewals: usize,
     /// Sizes of the revoked set.
     pub(crate) revoked: &'static [u32],
+    /// Whether other programs are measured beside ours.
+    pub(crate) peers: bool,
 }
 
 impl Extent {
@@ -60,6 +65,7 @@ impl Extent {
         revokes: 60,
         renewals: 3000,
         revoked: &[100_000, 1_000_000],
+        peers: true,
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
@@ -69,6 +75,18 @@ impl Extent {
         revokes: 50,
         renewals: 600,
         revoked: &[100_000],
+        peers: true,
+    };
+    /// One pass of one of two programs of ours that are compared.
+    pub(crate) const PASS: Self = Self {
+        rounds: 1,
+        seconds: 2.0,
+        stock: 4500,
+        sessions: 2000,
+        revokes: 50,
+        renewals: 3000,
+        revoked: &[100_000],
+        peers: false,
     };
 }
 

@@ -13,12 +13,27 @@ const MOST: usize = 20_000;
 /// All rows of the family.
 pub(crate) fn run(bench: &mut Bench) {
     bench.table.section("QoS 1 publishes to a broker (CPU per publish of what stands in front)");
-    if let Err(fault) = measure(bench) {
+    let measured = if bench.extent.peers { beside_others(bench) } else { alone(bench) };
+    if let Err(fault) = measured {
         bench.table.fail("publish-proxy", &fault);
     }
 }
 
-fn measure(bench: &mut Bench) -> Outcome<()> {
+const OURS: &str = "Touchmark gateway: topic decided, entry written";
+
+fn alone(bench: &mut Bench) -> Outcome<()> {
+    let broker = mosquitto_plain(&bench.ground)?;
+    let gateway = bench.product.gateway("gateway-mq", &["--upstream-mqtt", &broker.address])?;
+    let mut ours = Lane::default();
+    for round in 0..=bench.extent.rounds {
+        let job = job(bench, &gateway.mqtt, &broker.address, bench.extent.seconds);
+        ours.take(round, bench.our_window("publish", round, &job, &gateway.process));
+    }
+    ours.tell(&mut bench.table, OURS, "");
+    ours.fault.map_or(Ok(()), Err)
+}
+
+fn beside_others(bench: &mut Bench) -> Outcome<()> {
     let broker = mosquitto_plain(&bench.ground)?;
     let gateway = bench.product.gateway("gateway-mq", &["--upstream-mqtt", &broker.address])?;
     let proxy = byte_proxy(&bench.ground, &broker.address)?;
@@ -43,7 +58,7 @@ fn measure(bench: &mut Bench) -> Outcome<()> {
     }
     let table = &mut bench.table;
     let note = format!("{CLIENTS} clients, one in flight each, 100 octets, one subscriber");
-    ours.tell(table, "Touchmark gateway: topic decided, entry written", &note);
+    ours.tell(table, OURS, &note);
     bytes.tell(table, "Rust byte proxy", "tokio-rustls, decides nothing");
     other.tell(table, "haproxy", &haproxy.map_or(String::new(), |peer| peer.version));
     alone.tell(table, "mosquitto with TLS, nothing in front: the broker's own", &direct.version);

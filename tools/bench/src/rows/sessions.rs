@@ -22,6 +22,9 @@ pub(crate) fn run(bench: &mut Bench) {
         }
         Err(fault) => bench.table.fail("idle-session", fault),
     }
+    if !bench.extent.peers {
+        return;
+    }
     let broker = mosquitto(&bench.ground);
     let theirs = match &broker {
         Ok((broker, _)) => slopes(bench, &broker.process, &broker.address, step),
