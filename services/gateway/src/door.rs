@@ -3,12 +3,13 @@
 //! Order: into the index (so that a change finds it), trust, client id, policy, log. The answer to the device comes
 //! after the record is durable, whatever the answer is. Strangers never get here: they are counted.
 
-use crate::decision_log::DecisionLog;
+use crate::arrivals::{Account, Arrivals, Standing, Waiting};
+use crate::decision_log::{DecisionLog, denied_resource};
 use crate::session::{Entered, Judge, Session, Sessions};
 use crate::tls_facts::tls_numbers;
 use crate::trust::{PathIdentity, Trust};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use touchmark_decisions::{
     AddressFamily, CloseCause, FeedPosition, PresentedCertificate, Proof, Record, Resource, SessionClosed,
     SessionOpened, Tls, Verdict,
@@ -22,6 +23,7 @@ pub(crate) struct Door {
     pub(crate) trust: Arc<Trust>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) log: Arc<DecisionLog>,
+    pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) clock: Clock,
 }
 
@@ -30,12 +32,31 @@ pub(crate) struct Arrival {
     identity: Arc<PathIdentity>,
     tls: Tls,
     family: AddressFamily,
+    /// Its place among those that wait, until it has a session.
+    place: Mutex<Option<Waiting>>,
+    account: Account,
+    standing: Standing,
 }
 
 impl Arrival {
+    fn new(identity: Arc<PathIdentity>, tls: Tls, family: AddressFamily, place: Waiting) -> Self {
+        let (account, standing) = (place.account(), place.standing());
+        Self { identity, tls, family, place: Mutex::new(Some(place)), account, standing }
+    }
+
     /// Who it is.
     pub(crate) fn handle(&self) -> &Name {
         &self.identity.id().name
+    }
+
+    /// What its refusals count against.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What was known against it when it came.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Its identity's URI, as an upstream sees it.
@@ -95,26 +116,35 @@ struct Grounds {
 }
 
 impl Door {
-    /// Who is behind an accepted connection. `None` for one without an acceptable path, which is counted.
+    /// Who is behind an accepted connection. `None` for one without an acceptable path or without a place to wait in;
+    /// that is counted.
     pub(crate) fn arrival(&self, accepted: &Accepted) -> Option<Arrival> {
         let identity = match &accepted.peer {
             Some(peer) => self.trust.known(&peer.leaf, &peer.rest, self.clock.now()),
             None => Err(DenyReason::NoCertificate),
         };
-        match identity {
-            Ok(identity) => Some(Arrival {
-                identity,
-                tls: tls_numbers(accepted.tls),
-                family: match accepted.remote {
-                    SocketAddr::V4(_) => AddressFamily::V4,
-                    SocketAddr::V6(_) => AddressFamily::V6,
-                },
-            }),
+        let now = self.clock.now();
+        let identity = match identity {
+            Ok(identity) => identity,
             Err(reason) => {
-                self.log.count_stranger(reason, self.clock.now());
-                None
+                self.log.count_stranger(reason, now);
+                return None;
             }
-        }
+        };
+        let standing = match self.trust.is_known_bad(&identity, now) {
+            true => Standing::KnownBad,
+            false => Standing::Good,
+        };
+        let Some(place) = self.arrivals.wait(&identity, standing, now) else {
+            // Counted and not asked what it wants.
+            self.log.count_stranger(DenyReason::TooManySessions, now);
+            return None;
+        };
+        let family = match accepted.remote {
+            SocketAddr::V4(_) => AddressFamily::V4,
+            SocketAddr::V6(_) => AddressFamily::V6,
+        };
+        Some(Arrival::new(identity, tls_numbers(accepted.tls), family, place))
     }
 
     /// Counts a connection that never became one.
@@ -143,6 +173,15 @@ impl Door {
         let session = Arc::new(Session::new(self.log.next_session(), Arc::clone(&arrival.identity)));
         let mut grounds = Grounds { policy: None, status: self.trust.feed_position() };
         let decided = self.decide(&session, wish, &mut grounds);
+        if let Err(denial) = &decided {
+            let now = self.clock.now();
+            // How often it may still be told is asked when it comes again.
+            let _ = arrival.account.may_be_told(now);
+            if !arrival.account.may_be_recorded(now) {
+                self.log.count_stranger(denial.reason, now);
+                return Err(denial.clone());
+            }
+        }
         let (verdict, rule) = match &decided {
             Ok((_, permit)) => (Verdict::Allow, Some(permit.rule().clone())),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
@@ -164,6 +203,7 @@ impl Door {
             return Err(Denial::because(DenyReason::LogUnavailable));
         }
         // The record stands: what comes now is a session's end, not a refusal to open.
+        drop(arrival.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(client_id) = wish.client_id {
             opened.entered.claim(client_id);
         }
@@ -176,11 +216,12 @@ impl Door {
         wish: &Wish<'_>,
         grounds: &mut Grounds,
     ) -> Result<(Entered, Permit), Denial> {
-        let entered = self.sessions.enter(Arc::clone(session)).map_err(Denial::because)?;
+        let entered = self.sessions.enter(Arc::clone(session));
         let peer = session.judge(&self.trust, Judge::Admit, self.clock.now())?;
         grounds.policy = Some(peer.policy_version());
         grounds.status = Some(peer.position());
         self.sessions.look_again_at(session.id(), peer.good_until());
+        self.sessions.has_room_for(session).map_err(Denial::because)?;
         if let Some(reason) = wish.fault {
             return Err(Denial::because(reason));
         }
@@ -213,7 +254,10 @@ impl Door {
             at: self.clock.now(),
             verdict,
             rule,
-            resource: Resource::from(wish.resource),
+            resource: match verdict {
+                Verdict::Allow => Resource::from(wish.resource),
+                Verdict::Deny(_) => denied_resource(wish.resource),
+            },
             certificate: Some(PresentedCertificate {
                 fingerprint: identity.fingerprint(),
                 issuer: identity.issuer(),
@@ -241,12 +285,13 @@ mod tests {
         let lab = Lab::new();
         let (trust, clock) = (lab.trust(StalenessClass::Standard), lab.clock());
         let log = Arc::new(DecisionLog::open(&lab.log_identity(), trust.feed_position(), &clock).unwrap());
-        let door = Door { trust: Arc::clone(&trust), sessions: Arc::default(), log: Arc::clone(&log), clock };
-        let arrival = Arrival {
-            identity: trust.identity_of(lab.device("pump-01").certificate.der(), lab.now()).unwrap(),
-            tls: Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 },
-            family: AddressFamily::V4,
-        };
+        let arrivals = Arc::new(Arrivals::new(lab.now()));
+        let identity = trust.identity_of(lab.device("pump-01").certificate.der(), lab.now()).unwrap();
+        let place = arrivals.wait(&identity, Standing::Good, lab.now()).unwrap();
+        let tls = Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 };
+        let arrival = Arrival::new(identity, tls, AddressFamily::V4, place);
+        let sessions = Arc::default();
+        let door = Door { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, clock };
         let wish = Wish { resource: "/publish/x", fault: None, will_topic: None, client_id: None };
         tokio::select! {
             biased;

@@ -1,6 +1,7 @@
 //! A small environment for this crate's tests: an authority's keys, certificates, the signed feed, a real gateway
 //! around them, and clients. Everything that it hands to the gateway has the authority's real formats.
 
+use crate::arrivals::Arrivals;
 use crate::config::{CredentialFiles, GatewayConfig};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
@@ -290,6 +291,7 @@ impl Lab {
             trust: Arc::clone(&trust),
             sessions: Arc::clone(&sessions),
             log: Arc::clone(&log),
+            arrivals: Arc::new(Arrivals::new(clock.now())),
             clock: clock.clone(),
         });
         let credential = Credential::read(&config.credential).unwrap();
@@ -306,6 +308,7 @@ impl Lab {
         let address = bound.address();
         let (switch, stop) = StopSwitch::new();
         tokio::spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
+        let kept = Arc::clone(&door);
         let port = Arc::new(MqttPort { door: Arc::clone(&door), far });
         tokio::spawn(serve_tls(
             bound,
@@ -315,7 +318,7 @@ impl Lab {
             move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),
         ));
-        Running { address, trust, sessions, reviewer, log, sink, switch }
+        Running { address, trust, sessions, reviewer, log, sink, door: kept, switch }
     }
 
     /// A client's TLS with a holder's certificate.
@@ -385,6 +388,7 @@ pub(crate) struct Running {
     pub(crate) reviewer: Arc<Reviewer>,
     pub(crate) log: Arc<DecisionLog>,
     pub(crate) sink: Arc<Sink>,
+    pub(crate) door: Arc<Door>,
     pub(crate) switch: StopSwitch,
 }
 

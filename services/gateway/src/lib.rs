@@ -5,6 +5,8 @@
 //! A decision is local, from the last verified feed. No store, no CA and no enrolment may be linked here.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod allowance;
+mod arrivals;
 mod config;
 mod credential;
 mod decision_log;

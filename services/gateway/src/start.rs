@@ -3,6 +3,7 @@
 mod descriptors;
 
 use self::descriptors::connections_max;
+use crate::arrivals::Arrivals;
 use crate::config::{GatewayConfig, PreferredPorts};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity, ship};
@@ -108,6 +109,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         trust: Arc::clone(&trust),
         sessions: Arc::clone(&sessions),
         log: Arc::clone(&log),
+        arrivals: Arc::new(Arrivals::new(clock.now())),
         clock: clock.clone(),
     });
     let far = FarEnds::of(&config, &uplink)?;

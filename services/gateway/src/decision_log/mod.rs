@@ -13,7 +13,7 @@ mod tests;
 mod wal;
 mod writer;
 
-pub(crate) use denials::{Denials, Refusals, denied_resource};
+pub(crate) use denials::{Denials, denied_resource};
 pub(crate) use ship::ship;
 pub(crate) use strangers::Strangers;
 
@@ -98,7 +98,6 @@ pub(crate) struct DecisionLog {
     room: Arc<Semaphore>,
     healthy: Arc<AtomicBool>,
     strangers: Arc<Strangers>,
-    refusals: Refusals,
     next_session: AtomicU64,
     published: watch::Receiver<Published>,
     directory: PathBuf,
@@ -156,17 +155,7 @@ impl DecisionLog {
             .spawn(move || writer.run(&inbox))
             .map_err(|_| LogFault::System("thread"))?;
         let next_session = AtomicU64::new(1);
-        Ok(Self {
-            orders,
-            room,
-            healthy,
-            strangers,
-            refusals: Refusals::default(),
-            next_session,
-            published,
-            directory,
-            verifier_key,
-        })
+        Ok(Self { orders, room, healthy, strangers, next_session, published, directory, verifier_key })
     }
 
     /// Names a connection of this epoch.
@@ -246,11 +235,6 @@ impl DecisionLog {
     /// Counts a peer that proved nothing.
     pub(crate) fn count_stranger(&self, reason: touchmark_policy::DenyReason, now: Timestamp) {
         self.strangers.count(reason, now);
-    }
-
-    /// Allowances of devices whose sessions were refused.
-    pub(crate) fn refusals(&self) -> &Refusals {
-        &self.refusals
     }
 
     async fn send(&self, record: Record, done: Option<Done>) -> Result<(), LogUnavailable> {

@@ -15,6 +15,7 @@ mod tests;
 
 pub(crate) use far::{HttpService, PublishRoad, UpdateRoad};
 
+use crate::arrivals::Standing;
 use crate::door::{Arrival, Door, Opened, Wish};
 use crate::session::Session;
 use answer::Answer;
@@ -29,10 +30,12 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
 use touchmark_listen::{Accepted, Stop};
-use touchmark_policy::{Denial, DenyReason};
+use touchmark_policy::Denial;
 
 /// Time for the head of a request, and so for the idleness of a kept-alive connection.
 const HEAD_WAIT: Duration = Duration::from_secs(30);
+/// The same for a certificate that will be refused: time to be told why.
+const HEAD_WAIT_KNOWN_BAD: Duration = Duration::from_secs(3);
 /// Head of a request: ours are short.
 const HEAD_OCTETS_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
@@ -57,11 +60,10 @@ impl HttpPort {
     /// Serves one connection to its end.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
         let Some(arrival) = self.door.arrival(&accepted) else { return };
-        let now = self.door.clock.now();
-        if !self.door.log.refusals().has_room(arrival.handle(), now) {
-            // Counted and not asked: it was refused so often within a second that its words are known.
-            return self.door.log.count_stranger(DenyReason::TooManySessions, now);
-        }
+        let patience = match arrival.standing() {
+            Standing::Good => HEAD_WAIT,
+            Standing::KnownBad => HEAD_WAIT_KNOWN_BAD,
+        };
         let (session, mut watched) = tokio::sync::watch::channel(None);
         let connection = Arc::new(Connection { port: self, arrival, opened: Mutex::new(None), session });
         let handler = Arc::clone(&connection);
@@ -71,7 +73,7 @@ impl HttpPort {
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WAIT)
+            .header_read_timeout(patience)
             .max_buf_size(HEAD_OCTETS_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(TokioIo::new(Paced::new(accepted.stream)), service);
@@ -110,10 +112,7 @@ impl Connection {
                 self.session.send_replace(Some(Arc::clone(&session)));
                 Ok(session)
             }
-            Err(denial) => {
-                door.log.refusals().count(self.arrival.handle(), door.clock.now());
-                Err(denial)
-            }
+            Err(denial) => Err(denial),
         }
     }
 }

@@ -98,8 +98,7 @@ impl Connection {
 
     /// Records a denial and tells it; beyond the device's allowance it is told only. The connection ends with it.
     async fn refuse(&self, session: &Session, action: Action, on: &str, denial: Denial) -> Answer {
-        let (refusals, now) = (self.port.door.log.refusals(), self.port.door.clock.now());
-        if !refusals.has_room(self.arrival.handle(), now) {
+        if !self.arrival.account().may_be_told(self.port.door.clock.now()) {
             return closing(problem(
                 StatusCode::TOO_MANY_REQUESTS,
                 denial.reason.code(),
@@ -107,7 +106,6 @@ impl Connection {
                 denial.reason.next_step(),
             ));
         }
-        refusals.count(self.arrival.handle(), now);
         let record = self.port.record(session, action, on, Err(&denial));
         // Refused either way.
         let _ = self.port.door.log.queued(record).await;

@@ -20,6 +20,7 @@ pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};
 
+use crate::arrivals::Standing;
 use crate::decision_log::denied_resource;
 use crate::door::{Arrival, Door, Opened, Wish};
 use crate::sink::{Sink, SinkSession};
@@ -42,6 +43,8 @@ use wire::{CONNECT_OCTETS_MAX, Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, S
 
 /// Time for CONNECT after the handshake, and for the broker's answer to ours.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// The same for a certificate that will be refused: time to be told why.
+const CONNECT_WAIT_KNOWN_BAD: Duration = Duration::from_secs(3);
 /// Time for the last packet and the end of the stream: a client that takes nothing must not prolong its session.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 /// After the end we read on for so long and so much: closing with unread data resets the connection, and the
@@ -86,18 +89,17 @@ impl MqttPort {
     /// From an accepted connection to a session that was welcomed; anyone else has been answered.
     async fn enter(&self, accepted: Accepted, stop: &mut Stop) -> Option<Live> {
         let arrival = self.door.arrival(&accepted)?;
-        if !self.door.log.refusals().has_room(arrival.handle(), self.door.clock.now()) {
-            // Counted and not asked: it was refused so often within a second that its words are known.
-            self.door.log.count_stranger(DenyReason::TooManySessions, self.door.clock.now());
-            return None;
-        }
+        let patience = match arrival.standing() {
+            Standing::Good => CONNECT_WAIT,
+            Standing::KnownBad => CONNECT_WAIT_KNOWN_BAD,
+        };
         let stream: Stream = accepted.stream;
         let (read, write) = tokio::io::split(stream);
         let mut inbound = Inbound::new(read, CONNECT_OCTETS_MAX);
         let mut outbound = Outbound::new(write);
         let first = tokio::select! {
             () = stop.stopped() => return None,
-            first = inbound.next(Some(CONNECT_WAIT)) => first,
+            first = inbound.next(Some(patience)) => first,
         };
         let answer = match first {
             Incoming::Frame(frame) => {
@@ -158,15 +160,11 @@ impl MqttPort {
         };
         match self.door.open(arrival, &wish).await {
             Ok((opened, permit)) => Ok(Admitted { opened, permit, greeting }),
-            Err(denial) => {
-                self.door.log.refusals().count(arrival.handle(), self.door.clock.now());
-                Err(refusing_connack(connect.version, &denial))
-            }
+            Err(denial) => Err(refusing_connack(connect.version, &denial)),
         }
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
-        self.door.log.refusals().count(arrival.handle(), self.door.clock.now());
         let resource = denied_resource(resource);
         let wish =
             Wish { resource: resource.as_str(), fault: Some(reason), will_topic: None, client_id: None };

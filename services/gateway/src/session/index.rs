@@ -11,8 +11,10 @@ use touchmark_decisions::SessionId;
 use touchmark_identity::{AuthorityVersionId, Name, SerialNumber, SpkiHash, Timestamp};
 use touchmark_policy::DenyReason;
 
-/// Sessions of one device: a device has one, perhaps a few for its parts; a copied key must not fill the gateway.
-pub(crate) const DEVICE_SESSIONS_MAX: usize = 32;
+/// Sessions of one certificate: a device has one, perhaps a few for its parts; a copied key must not fill the gateway.
+pub(crate) const CERTIFICATE_SESSIONS_MAX: usize = 32;
+/// Sessions of one device by all its certificates: during an overlap the old one must not hold the places of the new.
+pub(crate) const DEVICE_SESSIONS_MAX: usize = 4 * CERTIFICATE_SESSIONS_MAX;
 
 /// All live sessions of this gateway.
 #[derive(Default)]
@@ -35,6 +37,8 @@ struct Place {
     session: Arc<Session>,
     client_id: Option<Box<str>>,
     ends_at: Option<Timestamp>,
+    /// It was found good at least once.
+    judged: bool,
 }
 
 /// A session's place in the index; it leaves when this is dropped.
@@ -66,28 +70,44 @@ impl Drop for Entered {
 
 impl Sessions {
     /// Takes a session in, before it is judged: a change that comes meanwhile finds it.
-    ///
-    /// # Errors
-    /// [`DenyReason::TooManySessions`].
-    pub(crate) fn enter(self: &Arc<Self>, session: Arc<Session>) -> Result<Entered, DenyReason> {
+    pub(crate) fn enter(self: &Arc<Self>, session: Arc<Session>) -> Entered {
         let mut inner = self.lock();
         let identity = session.identity();
-        if inner.of_handle(&identity.id().name).count() >= DEVICE_SESSIONS_MAX {
-            return Err(DenyReason::TooManySessions);
-        }
         let id = session.id();
         inner.by_handle.insert((identity.id().name.clone(), id));
         inner.by_certificate.insert((identity.authority_version(), identity.serial(), id));
         inner.by_key.insert((identity.spki(), id));
-        inner.all.insert(id, Place { session: Arc::clone(&session), client_id: None, ends_at: None });
+        let place = Place { session: Arc::clone(&session), client_id: None, ends_at: None, judged: false };
+        inner.all.insert(id, place);
         drop(inner);
-        Ok(Entered { sessions: Arc::clone(self), session })
+        Entered { sessions: Arc::clone(self), session }
+    }
+
+    /// Whether certificate and device have room for this session, which was judged.
+    ///
+    /// # Errors
+    /// [`DenyReason::TooManySessions`].
+    pub(crate) fn has_room_for(&self, session: &Session) -> Result<(), DenyReason> {
+        let inner = self.lock();
+        let identity = session.identity();
+        let (authority, serial) = (identity.authority_version(), identity.serial());
+        let of_certificate = (authority, serial, SessionId(0))..=(authority, serial, SessionId(u64::MAX));
+        // Only judged ones count against the device: whoever is refused takes no place of another certificate.
+        let judged = |id: &SessionId| inner.all.get(id).is_some_and(|place| place.judged);
+        let of_device = inner.of_handle(&identity.id().name).filter(judged).count();
+        if inner.by_certificate.range(of_certificate).count() > CERTIFICATE_SESSIONS_MAX
+            || of_device > DEVICE_SESSIONS_MAX
+        {
+            return Err(DenyReason::TooManySessions);
+        }
+        Ok(())
     }
 
     /// Sets the moment at which a session is looked at again.
     pub(crate) fn look_again_at(&self, id: SessionId, at: Timestamp) {
         let mut inner = self.lock();
         let Some(place) = inner.all.get_mut(&id) else { return };
+        place.judged = true;
         let before = place.ends_at.replace(at);
         if let Some(before) = before {
             inner.by_end.remove(&(before, id));

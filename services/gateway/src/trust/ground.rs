@@ -89,6 +89,11 @@ impl Ground {
         Some(found.version)
     }
 
+    /// Whether this certificate is a root now.
+    pub(crate) fn is_root(&self, certificate: &Fingerprint) -> bool {
+        self.roots.iter().any(|root| root.fingerprint() == *certificate)
+    }
+
     /// The certificates that can have issued `leaf`. What the peer sent along is not looked at: an issuer that the
     /// feed does not name is none.
     pub(crate) fn issuers_of(&self, leaf: &Certificate) -> Vec<Certificate> {

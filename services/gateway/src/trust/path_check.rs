@@ -20,6 +20,8 @@ use touchmark_x509::path::{PRESENTED_MAX, PathFault, Purpose, VerifiedPath, vali
 pub(crate) struct PathIdentity {
     fingerprint: Fingerprint,
     issuer: Fingerprint,
+    /// The root at the other end of the path.
+    anchor: Fingerprint,
     authority_version: AuthorityVersionId,
     serial: SerialNumber,
     spki: SpkiHash,
@@ -69,6 +71,7 @@ impl PathIdentity {
         Self {
             fingerprint: leaf.fingerprint(),
             issuer,
+            anchor: path.anchor().fingerprint(),
             authority_version,
             serial: *leaf.serial(),
             spki: leaf.spki_hash(),
@@ -93,6 +96,11 @@ impl PathIdentity {
     /// The certificate that issued it.
     pub(crate) fn issuer(&self) -> Fingerprint {
         self.issuer
+    }
+
+    /// The root that its path was found to.
+    pub(crate) fn anchor(&self) -> Fingerprint {
+        self.anchor
     }
 
     /// The authority that issued it.

@@ -3,7 +3,7 @@
 //! `PathIdentity -> TrustedPeer -> Permit`: each is made from the one before only. Asked on every opening, cached
 //! path or not, and again for live sessions whenever the feed says something about them.
 
-use super::{PathIdentity, Trust};
+use super::{Ground, PathIdentity, Trust};
 use std::sync::Arc;
 use touchmark_decisions::FeedPosition;
 use touchmark_identity::{Name, PathKind, Timestamp};
@@ -62,6 +62,15 @@ impl Trust {
         self.judge(identity, Asker::Live, now)
     }
 
+    /// Whether something is known against the certificate itself; short, and before anybody is asked for a policy.
+    pub(crate) fn is_known_bad(&self, identity: &PathIdentity, now: Timestamp) -> bool {
+        let Some(ground) = self.ground.load_full() else { return false };
+        if is_of_a_device(identity, &ground).is_err() {
+            return true;
+        }
+        self.read().as_ref().is_some_and(|status| not_known_against(status, identity, now).is_err())
+    }
+
     fn judge(
         &self,
         identity: &PathIdentity,
@@ -69,19 +78,8 @@ impl Trust {
         now: Timestamp,
     ) -> Result<TrustedPeer, DenyReason> {
         let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
-        if identity.is_initial() {
-            return Err(DenyReason::InitialIdentity);
-        }
+        is_of_a_device(identity, &ground)?;
         let id = identity.id();
-        if id.trust_domain != ground.trust_domain {
-            return Err(DenyReason::WrongEnvironment);
-        }
-        if id.kind != PathKind::Device {
-            return Err(DenyReason::NotADevice);
-        }
-        if ground.issuing_version(&identity.issuer()) != Some(identity.authority_version()) {
-            return Err(DenyReason::UnknownIssuer);
-        }
         let (position, supersession, scope) = {
             let status = self.read();
             let status = status.as_ref().ok_or(DenyReason::StatusMissing)?;
@@ -108,6 +106,26 @@ impl Trust {
             (Freshness::DenyNew, Asker::New) | (Freshness::CutSessions, _) => Err(DenyReason::StatusStale),
         }
     }
+}
+
+fn is_of_a_device(identity: &PathIdentity, ground: &Ground) -> Result<(), DenyReason> {
+    if identity.is_initial() {
+        return Err(DenyReason::InitialIdentity);
+    }
+    let id = identity.id();
+    if id.trust_domain != ground.trust_domain {
+        return Err(DenyReason::WrongEnvironment);
+    }
+    if id.kind != PathKind::Device {
+        return Err(DenyReason::NotADevice);
+    }
+    // Live sessions are held against the anchors of today, and not against those of their handshake.
+    if ground.issuing_version(&identity.issuer()) != Some(identity.authority_version())
+        || !ground.is_root(&identity.anchor())
+    {
+        return Err(DenyReason::UnknownIssuer);
+    }
+    Ok(())
 }
 
 fn not_known_against(status: &StatusSet, identity: &PathIdentity, now: Timestamp) -> Result<(), DenyReason> {

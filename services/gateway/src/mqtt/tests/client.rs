@@ -37,6 +37,26 @@ pub(crate) fn message<'a>(topic: &'a str, qos: QoS, number: u16, payload: &'a st
 }
 
 impl Client {
+    /// Over a stream that the test made.
+    pub(crate) fn on(stream: Stream, version: ProtocolVersion) -> Self {
+        Self::over(stream, version)
+    }
+
+    /// Sends to a peer that may have closed already.
+    pub(crate) async fn try_send(&mut self, packet: Packet<'_>) -> std::io::Result<()> {
+        let mut octets = BytesMut::new();
+        packet.encode(self.version, &mut octets).unwrap();
+        self.outbound.write(&octets).await
+    }
+
+    /// The next packet, if one comes before the end.
+    pub(crate) async fn try_next(&mut self) -> Option<Frame> {
+        match timeout(CAP, self.inbound.next(None)).await.expect("a packet or the end in time") {
+            Incoming::Frame(frame) => Some(frame),
+            _ => None,
+        }
+    }
+
     fn over(stream: Stream, version: ProtocolVersion) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self { version, inbound: Inbound::new(read, PACKET_OCTETS_MAX), outbound: Outbound::new(write) }

@@ -1,6 +1,7 @@
 //! Who does not get in, and how it is told and recorded.
 
 use super::client::{Client, V5, V311, connect};
+use crate::arrivals::Standing;
 use crate::lab::{CAP, Holder, Lab, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchmark_decisions::Verdict;
@@ -221,9 +222,12 @@ async fn a_device_that_is_refused_all_the_time_is_counted_in_place_of_recorded()
     let lab = Lab::new();
     let running = lab.run(None);
     let device = lab.device("pump-01");
+    let identity = running.trust.identity_of(device.certificate.der(), lab.now()).unwrap();
+    let place = running.door.arrivals.wait(&identity, Standing::Good, lab.now()).unwrap();
     for _ in 0..60 {
-        running.log.refusals().count(&"pump-01".parse().unwrap(), lab.now());
+        place.account().may_be_told(lab.now());
     }
+    drop(place);
     let mut client = Client::dial(&lab, &device, running.address, V5).await;
     assert!(client.next().await.is_none(), "closed without a word");
     lab.pass(core::time::Duration::from_secs(2));
