@@ -159,6 +159,8 @@ impl Door {
             | AcceptFault::RefusedUs(_)
             | AcceptFault::Timeout { .. }
             | AcceptFault::Busy
+            | AcceptFault::Displaced
+            | AcceptFault::HelloTooLong
             | AcceptFault::Closed
             | AcceptFault::Protocol(_) => DenyReason::HandshakeFailed,
         };

@@ -26,8 +26,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_listen::{
-    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_plain,
-    serve_tls,
+    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, WhenFull, bind,
+    serve_plain, serve_tls,
 };
 use touchmark_status::FeedVerifier;
 
@@ -308,7 +308,7 @@ impl Listeners {
             None => UpdateRoad::Directory(config.data.join(UPDATES_DIRECTORY)),
         };
 
-        let limits = Limits { connections_max: connections_max(with_upstream), ..Limits::default() };
+        let limits = Limits::of(connections_max(with_upstream), WhenFull::Wait);
         let mut listening = JoinSet::new();
         let mqtt_port = Arc::new(MqttPort { door: Arc::clone(&door), far: mqtt_far });
         let http_port = Arc::new(HttpPort { door: Arc::clone(&door), publish, updates });
@@ -337,7 +337,7 @@ impl Listeners {
             serving.await;
         });
         if let (Some(bound), Some(store)) = (sink, store) {
-            let limits = Limits { connections_max: 64, ..Limits::default() };
+            let limits = Limits::of(64, WhenFull::Wait);
             let serving = serve_plain(bound, limits, stop.clone(), move |stream, _, stop| {
                 serve_page(Arc::clone(&store), stream, stop)
             });

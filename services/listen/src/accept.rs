@@ -1,6 +1,11 @@
-//! One handshake on one accepted socket, within a time limit.
+//! One handshake on one accepted socket, within a time limit; a slot is held only while we compute (ADR 0017).
 
+use crate::hello::read_hello;
+use crate::table::{Entry, Waits};
 use crate::{AcceptFault, PeerChain, ServerTls};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use std::io;
@@ -8,15 +13,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 /// Time for a whole handshake: a small device on a bad link needs seconds, a stalling client gets no more.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// First octet of a TLS handshake record (RFC 8446 §5.1).
-const HANDSHAKE_RECORD: u8 = 0x16;
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a refusal we read on for so long and so much: closing with unread data would reset the
 /// connection, and the reset can overtake the alert that says why.
 const LINGER: Duration = Duration::from_millis(500);
@@ -65,21 +68,6 @@ impl TlsVersion {
     }
 }
 
-/// Performs the handshake on `stream`, within `limit` ([`HANDSHAKE_TIMEOUT`] unless a test is in a hurry).
-///
-/// # Errors
-/// [`AcceptFault`]; the client has been sent an alert, where TLS has one for it.
-pub async fn accept(tls: &ServerTls, stream: TcpStream, limit: Duration) -> Result<Accepted, AcceptFault> {
-    match handshake(tls, stream, limit, None).await {
-        Ok(accepted) => Ok(accepted),
-        Err(refused) => {
-            let fault = refused.fault.clone();
-            refused.linger().await;
-            Err(fault)
-        }
-    }
-}
-
 /// A handshake that failed, with the socket over which the alert may still be on its way.
 pub(crate) struct Refused {
     pub(crate) fault: AcceptFault,
@@ -103,43 +91,36 @@ impl Refused {
     }
 }
 
-/// `slots` bounds the handshakes that compute at once; a client that has sent nothing yet takes no slot.
+/// The whole handshake. `slots` bounds those that compute at once: one is held for a step of our own, never while the
+/// peer has the next word. `entry` says all along whose turn it is.
 pub(crate) async fn handshake(
     tls: &ServerTls,
     stream: TcpStream,
+    remote: SocketAddr,
     limit: Duration,
-    slots: Option<&Semaphore>,
+    slots: &Semaphore,
+    entry: &mut Entry,
 ) -> Result<Accepted, Box<Refused>> {
-    let mut waits_for_slot = false;
-    let attempt = async {
-        let remote = stream.peer_addr().map_err(|_| Refused::at_once(AcceptFault::Closed))?;
-        let mut first = [0; 1];
-        match stream.peek(&mut first).await {
-            Ok(0) | Err(_) => return Err(Refused::at_once(AcceptFault::Closed)),
-            Ok(_) if first != [HANDSHAKE_RECORD] => {
-                return Err(Box::new(Refused { fault: AcceptFault::Plaintext, stream: Some(stream) }));
-            }
-            Ok(_) => {}
-        }
-        waits_for_slot = true;
-        let _slot = match slots {
-            Some(slots) => Some(slots.acquire().await.map_err(|_| Refused::at_once(AcceptFault::Busy))?),
-            None => None,
-        };
-        waits_for_slot = false;
-        // Small writes of a session must not wait for each other's acknowledgement.
-        stream.set_nodelay(true).map_err(|_| Refused::at_once(AcceptFault::Closed))?;
-        let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-        match acceptor.accept(stream).into_fallible().await {
-            Ok(stream) => Ok((Box::new(stream), remote)),
-            Err((error, stream)) => {
-                Err(Box::new(Refused { fault: AcceptFault::from_handshake(&error), stream: Some(stream) }))
-            }
-        }
+    let end = Instant::now() + limit;
+    let hello = match read_hello(&stream, limit, entry).await {
+        Ok(hello) => hello,
+        // An alert was written, or the words for one who speaks no TLS must be found elsewhere.
+        Err(fault) => return Err(Box::new(Refused { fault, stream: Some(stream) })),
     };
-    let (stream, remote) = match timeout(limit, attempt).await {
-        Ok(done) => done?,
-        Err(_) if waits_for_slot => return Err(Refused::at_once(AcceptFault::Busy)),
+    // Small writes of a session must not wait for each other's acknowledgement.
+    stream.set_nodelay(true).map_err(|_| Refused::at_once(AcceptFault::Closed))?;
+    let config = Arc::clone(&tls.config);
+    // Computing begins with the first poll.
+    let rest = async { StartHandshake::from_parts(hello, stream).into_stream(config).into_fallible().await };
+    let shaken = timeout_at(end, in_slots(slots, entry, rest)).await;
+    let stream = match shaken {
+        Ok(Some(Ok(stream))) => Box::new(stream),
+        Ok(Some(Err((error, stream)))) => {
+            let fault = AcceptFault::from_handshake(&error);
+            return Err(Box::new(Refused { fault, stream: Some(stream) }));
+        }
+        Ok(None) => return Err(Refused::at_once(AcceptFault::Busy)),
+        Err(_) if entry.is_our_turn() => return Err(Refused::at_once(AcceptFault::Busy)),
         Err(_) => return Err(Refused::at_once(AcceptFault::Timeout { after: limit })),
     };
     let session = stream.get_ref().1;
@@ -148,6 +129,39 @@ pub(crate) async fn handshake(
     })?;
     let peer = peer_chain(session);
     Ok(Accepted { stream, remote, peer, tls })
+}
+
+/// Polls `work` with a slot in hand, and gives the slot back whenever `work` waits for the network.
+/// `None` when there are no slots any more.
+async fn in_slots<W: Future>(slots: &Semaphore, entry: &mut Entry, work: W) -> Option<W::Output> {
+    let mut work = pin!(work);
+    loop {
+        let slot = match slots.try_acquire() {
+            Ok(slot) => slot,
+            Err(TryAcquireError::NoPermits) => {
+                entry.waits(Waits::ForUs);
+                slots.acquire().await.ok()?
+            }
+            Err(TryAcquireError::Closed) => return None,
+        };
+        let step = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        drop(slot);
+        if let Poll::Ready(done) = step {
+            return Some(done);
+        }
+        entry.waits(Waits::ForPeer);
+        woken().await;
+    }
+}
+
+/// Returns at the next wake of the task, whoever asked for it.
+async fn woken() {
+    let mut asleep = false;
+    poll_fn(|_| match core::mem::replace(&mut asleep, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// `None` for anything but a full handshake: should resumption ever be switched on, nothing gets in by it.

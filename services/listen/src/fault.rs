@@ -41,6 +41,12 @@ pub enum AcceptFault {
     /// Too many handshakes were running for all of the time allowed.
     #[error("too many handshakes at once")]
     Busy,
+    /// The client kept us waiting while newer connections needed the room.
+    #[error("the connection waited longest while too many did")]
+    Displaced,
+    /// More octets than a ClientHello needs.
+    #[error("the ClientHello is too long")]
+    HelloTooLong,
     /// The client went away.
     #[error("the client closed the connection during the handshake")]
     Closed,
@@ -62,6 +68,8 @@ impl AcceptFault {
             Self::RefusedUs(_) => "tls-refused-us",
             Self::Timeout { .. } => "handshake-timeout",
             Self::Busy => "handshakes-busy",
+            Self::Displaced => "handshake-displaced",
+            Self::HelloTooLong => "hello-too-long",
             Self::Closed => "handshake-closed",
             Self::Protocol(_) => "tls-protocol",
         }
@@ -75,7 +83,7 @@ impl AcceptFault {
         }
     }
 
-    fn from_tls(error: &Error) -> Self {
+    pub(crate) fn from_tls(error: &Error) -> Self {
         match error {
             Error::NoCertificatesPresented => Self::NoCertificate,
             Error::InvalidCertificate(error) => certificate_fault(error),

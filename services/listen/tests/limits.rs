@@ -8,9 +8,9 @@ use lab::{CAP, Lab, Port, Seen};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use touchmark_listen::{Drained, Limits, PortPolicy, StopSwitch, bind, serve_plain};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout};
+use touchmark_listen::{Drained, Limits, PortPolicy, StopSwitch, WhenFull, bind, serve_plain};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -31,43 +31,149 @@ async fn a_stalled_handshake_ends() {
     }
 }
 
+/// The first octets that a client of the lab sends, its ClientHello.
+async fn hello_octets(lab: &Lab) -> Vec<u8> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = lab.s_client(address, "");
+    let heard = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut octets = vec![0; 16 * 1024];
+        let read = stream.read(&mut octets).await.unwrap();
+        octets.truncate(read);
+        octets
+    };
+    tokio::join!(client, heard).1
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn silent_clients_take_no_handshake_slot() {
+async fn a_slot_is_never_held_while_the_peer_has_the_next_word() {
     let lab = Lab::new();
-    let limits = Limits { handshakes_max: 1, ..Limits::default() };
-    let mut port = Port::start(lab.tls(PortPolicy::Enrolment), limits);
-    let mut silent = Vec::new();
-    for _ in 0..20 {
-        silent.push(TcpStream::connect(port.address).await.unwrap());
+    let hello = hello_octets(&lab).await;
+    assert_eq!(hello[0], 0x16);
+    let rows: &[(&str, &[u8])] = &[
+        ("nothing", &[]),
+        ("one octet", &hello[..1]),
+        ("a record's head", &hello[..5]),
+        ("all but the last octet", &hello[..hello.len() - 1]),
+        ("a whole ClientHello, and nothing to our answer", &hello),
+    ];
+    for (name, octets) in rows {
+        let limits = Limits { handshakes_max: 1, ..Limits::default() };
+        let mut port = Port::start(lab.tls(PortPolicy::Enrolment), limits);
+        let mut stalling = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(port.address).await.unwrap();
+            stream.write_all(octets).await.unwrap();
+            if octets.len() == hello.len() {
+                stream.read_u8().await.expect("the server's answer");
+            }
+            stalling.push(stream);
+        }
+        assert!(lab.s_client(port.address, "").await.contains("hello"), "{name}");
+        assert!(matches!(port.next().await, Seen::Accepted(..)), "{name}");
     }
-    assert!(lab.s_client(port.address, "").await.contains("hello"));
-    assert!(matches!(port.next().await, Seen::Accepted(..)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_finds_no_slot_is_told_apart_from_a_slow_one() {
     let lab = Lab::new();
-    let limits = Limits { handshakes_max: 1, handshake_timeout: Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { handshakes_max: 0, handshake_timeout: SHORT, ..Limits::default() };
     let mut port = Port::start(lab.tls(PortPolicy::Enrolment), limits);
-    let mut streams = Vec::new();
-    for _ in 0..2 {
+    assert!(!lab.s_client(port.address, "").await.contains("hello"));
+    assert!(matches!(port.next().await, Seen::Refused("handshakes-busy")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_waited_for_shorter_than_a_handshake() {
+    let lab = Lab::new();
+    let mut port = Port::start(lab.tls(PortPolicy::Device), Limits::default());
+    for (name, octets, most) in [("silent", &[][..], 4), ("one octet", &[0x16][..], 8)] {
+        let begun = Instant::now();
         let mut stream = TcpStream::connect(port.address).await.unwrap();
-        stream.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
-        streams.push(stream);
+        stream.write_all(octets).await.unwrap();
+        assert!(matches!(port.next().await, Seen::Refused("handshake-timeout")), "{name}");
+        assert!(begun.elapsed() < Duration::from_secs(most), "{name}: {:?}", begun.elapsed());
     }
-    let mut codes = Vec::new();
-    for _ in 0..2 {
-        match port.next().await {
-            Seen::Refused(code) => codes.push(code),
-            seen @ Seen::Accepted(..) => panic!("{seen:?}"),
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hello_without_an_end_is_cut_by_its_length() {
+    let lab = Lab::new();
+    let mut port = Port::start(lab.tls(PortPolicy::Device), Limits::default());
+    // A ClientHello that says 16 MB, in records of 16 KiB, of 64 octets, and of one.
+    for record in [16 * 1024, 64, 1] {
+        let mut octets = vec![0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff];
+        while octets.len() < 80 * 1024 {
+            octets.extend([0x16, 3, 1, (record >> 8) as u8, record as u8]);
+            octets.extend(std::iter::repeat_n(0, record));
         }
+        let mut stream = TcpStream::connect(port.address).await.unwrap();
+        let _ = stream.write_all(&octets).await;
+        match port.next().await {
+            Seen::Refused(code) => {
+                assert!(["hello-too-long", "tls-protocol"].contains(&code), "{record}: {code}")
+            }
+            seen @ Seen::Accepted(..) => panic!("{record}: {seen:?}"),
+        }
+        let _ = timeout(CAP, stream.read_to_end(&mut Vec::new())).await.expect("the port closes");
     }
-    codes.sort_unstable();
-    // The second may get the slot in the moment in which the first gives up.
-    assert!(
-        matches!(codes.as_slice(), [_, "handshakes-busy"] | ["handshake-timeout", "handshake-timeout"]),
-        "{codes:?}"
-    );
+}
+
+/// Everybody here comes from one address, as devices behind one router do: the good among them are served.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_unfinished_handshakes_end_for_the_good_ones_of_the_same_address() {
+    let lab = Lab::new();
+    for octets in [&[][..], &[0x16][..]] {
+        let limits = Limits { unfinished_max: 64, ..Limits::default() };
+        let mut port = Port::start(lab.tls(PortPolicy::Enrolment), limits);
+        let mut held = Vec::new();
+        for round in 0..10 {
+            for _ in 0..100 {
+                let mut stream = TcpStream::connect(port.address).await.unwrap();
+                let _ = stream.write_all(octets).await;
+                held.push(stream);
+            }
+            assert!(lab.s_client(port.address, "").await.contains("hello"), "round {round}");
+        }
+        let (mut good, mut displaced) = (0, 0);
+        while good < 10 || displaced < 600 {
+            match port.next().await {
+                Seen::Accepted(..) => good += 1,
+                Seen::Refused("handshake-displaced") => displaced += 1,
+                Seen::Refused("handshake-timeout") => {}
+                seen => panic!("{seen:?}"),
+            }
+        }
+        assert_eq!(good, 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_requests_gives_the_place_of_the_oldest_to_the_newest() {
+    let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
+    let address = bound.address();
+    let (_switch, stop) = StopSwitch::new();
+    let limits = Limits { connections_max: 4, when_full: WhenFull::Displace, ..Limits::default() };
+    tokio::spawn(serve_plain(bound, limits, stop, |mut stream, _, _| async move {
+        let _ = stream.write_all(b"x").await;
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }));
+    let mut held = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        timeout(CAP, stream.read_u8()).await.expect("served").unwrap();
+        held.push(stream);
+    }
+    // From one address at most half of the places.
+    let over = held.drain(..48);
+    for mut stream in over {
+        let ended = timeout(CAP, stream.read_u8()).await.expect("it ended for a newer one");
+        assert!(ended.is_err());
+    }
+    for mut stream in held {
+        assert!(timeout(SHORT, stream.read_u8()).await.is_err(), "the newest stay");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,14 +5,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Kept for the store, the log, archives and everything that opens a file for a moment.
 const SPARE: u64 = 256;
-/// Three ports here take half; a gateway in the same process has the other half.
-const SHARES: u64 = 6;
+/// Three ports here take three; a gateway in the same process has the others.
+const SHARES: u64 = 5;
 /// More connections than this on one port are a flood.
 const CONNECTIONS_MAX: u64 = 4096;
 /// Below this nobody could work; a system with so few descriptors is warned about.
 const CONNECTIONS_MIN: u64 = 8;
 
-/// Raises the soft limit to the hard one; gives the connections that each port may hold.
+/// Raises the soft limit to the hard one; gives the connections that each port may hold, those in a handshake included.
 pub(super) fn connections_max() -> usize {
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum
@@ -43,9 +43,9 @@ mod tests {
         for (limit, expected) in [
             (None, 4096),
             (Some(1_048_576), 4096),
-            (Some(20_000), 3290),
-            (Some(4096), 640),
-            (Some(1024), 128),
+            (Some(20_000), 3948),
+            (Some(4096), 768),
+            (Some(1024), 153),
             (Some(256), 8),
             (Some(0), 8),
         ] {

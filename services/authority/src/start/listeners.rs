@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use touchmark_enrol::est::EstFault;
-use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, serve_plain, serve_tls};
+use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, WhenFull, serve_plain, serve_tls};
 
 /// When a device comes back that was refused while the log stood still.
 const RETRY: Duration = Duration::from_secs(30);
@@ -53,7 +53,9 @@ pub(super) fn serve(
     let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), est_paths, clock.clone())?;
     let api_paths = Arc::new(ApiPaths(shell.hierarchy.clone()));
     let api_tls = ServerTls::new(PortPolicy::Api, server.identity(), api_paths, clock)?;
-    let limits = Limits { connections_max, ..Limits::default() };
+    // A port each, so that none takes another's connections or slots: what contains harm (the API) goes on while EST is
+    // flooded. Handshakes are bounded per port, and the sum of them by the processors (ADR 0017).
+    let limits = Limits::of(connections_max, WhenFull::Displace);
     let (switch, stop) = StopSwitch::new();
     let mut tasks = JoinSet::new();
     let est = est_router(shell.clone()).layer(from_fn_with_state(shell.log.clone(), while_provable));

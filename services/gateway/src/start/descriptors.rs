@@ -1,16 +1,16 @@
 //! File descriptors: one limit of the process, shared out so that neither port can take those of the other, of the
 //! log or of the feed.
 
-use touchmark_listen::Limits;
-
 /// Kept for the log, the feed, the sink's page and everything that opens a file for a moment.
 const SPARE: u64 = 512;
 /// MQTT and HTTP.
 const PORTS: u64 = 2;
+/// More connections than this on one port are a flood, whatever the system would allow.
+const CONNECTIONS_MAX: usize = 18_000;
 /// Below this nobody could work; a system with so few descriptors is warned about.
 const CONNECTIONS_MIN: u64 = 8;
 
-/// The connections that each port may hold. With a broker or a service behind, each takes two descriptors.
+/// The connections that each port may hold, those in a handshake included. With a broker or a service behind, each takes two descriptors.
 pub(super) fn connections_max(with_upstream: bool) -> usize {
     let limit = std::fs::read_to_string("/proc/self/limits").ok().and_then(|text| soft_limit(&text));
     let share = share(limit, with_upstream);
@@ -28,10 +28,11 @@ fn soft_limit(text: &str) -> Option<u64> {
 }
 
 fn share(limit: Option<u64>, with_upstream: bool) -> usize {
-    let most = Limits::default().connections_max;
     let each = if with_upstream { 2 } else { 1 };
     let share = limit.map(|limit| (limit.saturating_sub(SPARE) / each / PORTS).max(CONNECTIONS_MIN));
-    share.and_then(|share| usize::try_from(share).ok()).map_or(most, |share| share.min(most))
+    share
+        .and_then(|share| usize::try_from(share).ok())
+        .map_or(CONNECTIONS_MAX, |share| share.min(CONNECTIONS_MAX))
 }
 
 #[cfg(test)]
