@@ -6,6 +6,8 @@
 
 // A test stops at the first thing that is not as it should be.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+// The harness of tests hands on what tests print.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod agent;
 mod broker;

@@ -1,7 +1,7 @@
 //! The device agent against the real authority: from a token to renewals that nobody thinks of, and what an
 //! application, OpenSSL and an operator see of it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 // Half of a factory is enough here.
 #[allow(dead_code)]

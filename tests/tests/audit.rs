@@ -1,6 +1,6 @@
 //! The audit against everything that can be done to a data directory: flipped bits, cut files, changed rows, a
 //! fork signed with the right key, an old copy. It reads files only; nothing here asks a running server.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! EST under abuse: each row of docs/abuse.md, what it is answered, what it costs, and that it leaves nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::{Duration, Instant, SystemTime};
 use touchmark_api::Token;

@@ -1,5 +1,5 @@
 //! Connections that are not what the port is for: plaintext, floods, silence, paths that want out.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

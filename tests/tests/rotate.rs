@@ -1,7 +1,7 @@
 //! Rotation of a key under live traffic, and what becomes of the old one: as people run it, with mosquitto at the far
 //! end and OpenSSL reading the lists.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! The feed as a stored file: good, or refused; and what a large one costs.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test reads the clock
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)] // a test reads the clock
 
 mod support;
 

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::{Client, text};
 use failure::{Exit, Failure};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,13 +23,12 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let command = Command::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
     let ended = command.map_err(Failure::usage).and_then(run);
-    match ended {
-        Ok(exit) => ExitCode::from(exit as u8),
-        Err(failure) => {
-            log::line(format_args!("{failure}"));
-            ExitCode::from(failure.exit() as u8)
-        }
-    }
+    let exit = ended.unwrap_or_else(|failure| {
+        log::line(format_args!("{failure}"));
+        failure.exit()
+    });
+    log::flush(log::LAST_WORDS);
+    ExitCode::from(exit as u8)
 }
 
 fn run(command: Command) -> Result<Exit, Failure> {
@@ -79,10 +78,15 @@ fn ask(asked: Asked, client: &mut Client) -> Result<Exit, Failure> {
         }
         Asked::Renew { environment } => {
             let answer = client.ask(&Ask::Renew { environment })?;
-            print(&format!(
+            let asked = format!(
                 "asked for a new certificate in {0}; how it goes: touchmark-agent why {0}\n",
                 text(&answer["environment"])
-            ))
+            );
+            // It is asked for, whoever reads that.
+            if let Err(failure) = print(&asked) {
+                log::line(format_args!("{failure}"));
+            }
+            Ok(Exit::Ok)
         }
         Asked::Certificate { environment, anchors } => {
             let answer = client.ask(&Ask::Certificate { environment })?;
@@ -116,11 +120,12 @@ fn print(text: &str) -> Result<Exit, Failure> {
     write(text.as_bytes())
 }
 
-/// A reader that went away is the end of the command, not a panic.
+/// A reader that went away has seen enough.
 fn write(octets: &[u8]) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(octets).and_then(|()| out.flush()) {
         Ok(()) => Ok(Exit::Ok),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Ok),
         Err(error) => Err(Failure::internal("standard output cannot be written", error.to_string())),
     }
 }

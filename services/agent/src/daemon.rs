@@ -105,8 +105,7 @@ pub fn run(config: Config) -> BadStart {
     let _ = setrlimit(Resource::Core, none);
     // A thread that dies would leave its environment without a keeper: better none, and a restart.
     std::panic::set_hook(Box::new(|panic| {
-        log::line(format_args!("touchmark-agent is at fault and ends: {panic}"));
-        std::process::abort();
+        log::end_process(format_args!("touchmark-agent is at fault and ends: {panic}"));
     }));
     match start(config) {
         Ok(never) => match never {},

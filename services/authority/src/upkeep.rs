@@ -60,8 +60,10 @@ pub(crate) async fn advance_log(log: Arc<JournalLog>, mut stop: Stop) {
                 }
             }
             Err(fault) => {
-                tracing::error!(fault = %with_causes(&fault), "the journal's log is damaged; the authority stops");
-                std::process::abort();
+                touchmark_logging::end_process(format_args!(
+                    "the journal's log is damaged; the authority stops: {}",
+                    with_causes(&fault)
+                ));
             }
         }
     }
@@ -108,8 +110,9 @@ async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
         Ok(outcome) => outcome,
         Err(panic) => {
             // A log that nobody advances any more is worse than an authority that is down.
-            tracing::error!(%panic, "the journal's log failed in an unforeseen way; the authority stops");
-            std::process::abort();
+            touchmark_logging::end_process(format_args!(
+                "the journal's log failed in an unforeseen way; the authority stops: {panic}"
+            ));
         }
     }
 }

@@ -12,17 +12,17 @@ use std::path::Path;
 
 use crate::fault::WriteFault;
 
-/// fsync: the bytes and all metadata. Aborts the process if the disk cannot promise them.
+/// fsync: the bytes and all metadata. Ends the process with `EXIT_LOST` if the disk cannot promise them.
 pub fn file(file: &File, path: &Path) {
     promise(file.sync_all(), path);
 }
 
-/// fdatasync: the bytes, and the length that is needed to read them. Aborts like [`file()`].
+/// fdatasync: the bytes, and the length that is needed to read them. Ends the process like [`file()`].
 pub fn data(file: &File, path: &Path) {
     promise(file.sync_data(), path);
 }
 
-/// fsync of a directory: the names in it. Aborts like [`file()`]; a directory that cannot be opened is an error.
+/// fsync of a directory: the names in it. Ends the process like [`file()`]; a directory that cannot be opened is an error.
 pub fn directory(path: &Path) -> Result<(), WriteFault> {
     let directory = File::open(path).map_err(WriteFault::new("open", path))?;
     promise(directory.sync_all(), path);
@@ -31,10 +31,9 @@ pub fn directory(path: &Path) -> Result<(), WriteFault> {
 
 fn promise(answer: io::Result<()>, path: &Path) {
     if let Err(error) = answer {
-        eprintln!(
+        touchmark_logging::end_process(format_args!(
             "fsync of `{}` failed: {error}. The disk no longer keeps its promises; stopping.",
             path.display()
-        );
-        std::process::abort();
+        ));
     }
 }

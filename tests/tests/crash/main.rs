@@ -1,7 +1,7 @@
 //! kill -9, and what was promised before it. A kill alone does not prove durability, since the page cache
 //! survives it: so the order of system calls is looked at as well, and two builds that break the promise on
 //! purpose must be caught.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod kill_run;
 mod sabotage;

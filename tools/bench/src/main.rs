@@ -2,6 +2,8 @@
 //!
 //! Figures are server CPU per completed operation and ratios of one run: wall clock moves with the neighbours, ratios
 //! by a twentieth. Everything is on loopback; what is started here is ended here. Exit 6: a row missed its first bar.
+// What it prints is all that it is for.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accepted;

@@ -2,6 +2,7 @@
 //! conformance suite that every store passes.
 //!
 //! Everything here panics when the claim is false: it is called by tests only.
+#![allow(clippy::print_stderr)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod conformance;

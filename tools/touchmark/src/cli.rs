@@ -93,6 +93,20 @@ impl Command {
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Server(_) | Self::Gateway(_))
     }
+
+    /// Whether it changes something, so that its exit code tells of that, whatever becomes of the words about it.
+    pub(crate) fn acts(&self) -> bool {
+        match self {
+            Self::Server(_) | Self::Gateway(_) | Self::Demo(_) => true,
+            Self::Device(command) => command.acts(),
+            Self::Token(command) => matches!(command, commands::token::Token::Void { .. }),
+            Self::Maker(command) => !matches!(command, commands::maker::Maker::List { .. }),
+            Self::Env(command) => matches!(command, commands::env::Env::Create(_)),
+            Self::Policy(command) => matches!(command, commands::policy::Policy::Apply(_)),
+            Self::Cert(command) => matches!(command, commands::cert::Cert::Revoke { .. }),
+            Self::Explain(_) | Self::Audit(_) | Self::Completion(_) | Self::HelpExitCodes => false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -19,10 +19,11 @@ pub(crate) enum Exit {
     CheckFailed = 6,
     Unreachable = 8,
     Expired = 10,
+    Lost = touchmark_logging::EXIT_LOST as isize,
 }
 
 impl Exit {
-    pub(crate) const ALL: [(Self, &'static str); 9] = [
+    pub(crate) const ALL: [(Self, &'static str); 10] = [
         (Self::Ok, "ok"),
         (
             Self::Internal,
@@ -35,6 +36,10 @@ impl Exit {
         (Self::CheckFailed, "check failed: a policy, a log or a step of the demonstration is not in order"),
         (Self::Unreachable, "unreachable: nobody answers, or not as expected"),
         (Self::Expired, "expired: a certificate or token is past its time, or a clock is wrong"),
+        (
+            Self::Lost,
+            "lost: a service ended because a part of it failed for good, or a disk lost what it had promised; start it again",
+        ),
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -245,7 +250,7 @@ mod tests {
     #[test]
     fn exit_codes_stay_what_scripts_expect() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 8, 10]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 8, 10, 11]);
     }
 
     #[test]

@@ -24,21 +24,36 @@ use cli::{Cli, Command};
 use failure::{Exit, Failure};
 use home::Home;
 use output::Output;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use touchmark_logging::LineWriter;
 
 fn main() -> ExitCode {
+    touchmark_logging::tell_panics();
     let cli = Cli::parse();
     let output = cli.output();
-    let ended = start(cli, output);
-    match ended {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(failure) => {
-            // Arguments hold no secrets: those come from files and stdin only.
-            let failure = failure.or_what(|| std::env::args().collect::<Vec<_>>().join(" "));
-            eprintln!("{failure}");
-            ExitCode::from(failure.exit().code())
+    let acts = cli.command.acts();
+    let ended = start(cli, output).and_then(|exit| said(exit, acts));
+    let exit = ended.unwrap_or_else(|failure| {
+        // Arguments hold no secrets: those come from files and stdin only.
+        let failure = failure.or_what(|| std::env::args().collect::<Vec<_>>().join(" "));
+        touchmark_logging::line(format_args!("{failure}"));
+        failure.exit()
+    });
+    touchmark_logging::flush(touchmark_logging::LAST_WORDS);
+    ExitCode::from(exit.code())
+}
+
+/// What was done stays done when its words are lost; where the words were all, the command failed.
+fn said(exit: Exit, acts: bool) -> Result<Exit, Failure> {
+    match output::unsaid() {
+        Some(why) if acts => {
+            touchmark_logging::line(format_args!("what was done could not be told on stdout: {why}"));
+            Ok(exit)
         }
+        Some(why) => Err(Failure::internal("the result could not be written to stdout")
+            .why(why)
+            .fix("give stdout a file or pipe with room, and ask again")),
+        None => Ok(exit),
     }
 }
 
@@ -93,11 +108,12 @@ fn logging(is_service: bool) {
     use tracing_subscriber::EnvFilter;
     let default = if is_service { "warn" } else { "error" };
     let filter = EnvFilter::try_from_env("TOUCHMARK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(ansi)
-        .with_writer(std::io::stderr)
+        .with_ansi(touchmark_logging::is_terminal())
+        .with_writer(LineWriter::default)
+        // It would go straight to stderr.
+        .log_internal_errors(false)
         .compact()
         .init();
 }

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 /// What stdout carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -21,6 +22,14 @@ pub(crate) enum Format {
     Ndjson,
     /// Only names or identifiers, one a line.
     Name,
+}
+
+/// Why the first line that did not reach stdout could not be written.
+static UNSAID: OnceLock<String> = OnceLock::new();
+
+/// Why a result did not reach stdout whole, if so. A reader that went away is no reason.
+pub(crate) fn unsaid() -> Option<&'static str> {
+    UNSAID.get().map(String::as_str)
 }
 
 /// Something that can stand in a listing.
@@ -65,12 +74,18 @@ impl Output {
         match self.format {
             Format::Json => self.json(&items),
             Format::Ndjson => items.iter().try_for_each(|item| self.json_line(item)),
-            Format::Name => items.iter().try_for_each(|item| self.line(&printable(&item.name()))),
+            Format::Name => {
+                items.iter().for_each(|item| self.line(&printable(&item.name())));
+                Ok(())
+            }
             Format::Table if items.is_empty() => {
                 self.note("none");
                 Ok(())
             }
-            Format::Table => self.line(&table(T::HEADERS, items.iter().map(Listed::row))),
+            Format::Table => {
+                self.line(&table(T::HEADERS, items.iter().map(Listed::row)));
+                Ok(())
+            }
         }
     }
 
@@ -84,35 +99,48 @@ impl Output {
         match self.format {
             Format::Json => self.json(value),
             Format::Ndjson => self.json_line(value),
-            Format::Name => self.line(&printable(name)),
-            Format::Table => self.line(human(value).trim_end()),
+            Format::Name => {
+                self.line(&printable(name));
+                Ok(())
+            }
+            Format::Table => {
+                self.line(human(value).trim_end());
+                Ok(())
+            }
         }
     }
 
     /// Indented JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string_pretty(value).map_err(no_json)?)
+        self.line(&serde_json::to_string_pretty(value).map_err(no_json)?);
+        Ok(())
     }
 
     /// JSON on one line.
     pub(crate) fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string(value).map_err(no_json)?)
+        self.line(&serde_json::to_string(value).map_err(no_json)?);
+        Ok(())
     }
 
     /// A line on stdout, at once: the other end of a pipe may wait for it.
-    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+    ///
+    /// Never a failure of the act that it tells of: [`unsaid`] remembers a line that could not be written.
+    pub(crate) fn line(&self, text: &str) {
+        // Remarks that were made before it stand before it.
+        touchmark_logging::keep_order();
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+            Ok(()) => {}
             // `| head` has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(|error| Failure::internal("stdout is closed").why(error.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => drop(UNSAID.set(error.to_string())),
         }
     }
 
     /// A remark on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            touchmark_logging::line(format_args!("{text}"));
         }
     }
 

@@ -50,7 +50,8 @@ pub(super) fn end_if_promise_is_broken(error: &rusqlite::Error) {
         failure.extended_code,
         ffi::SQLITE_IOERR | ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC
     ) {
-        eprintln!("the store: {error}. The disk no longer keeps its promises; stopping.");
-        std::process::abort();
+        touchmark_logging::end_process(format_args!(
+            "the store: {error}. The disk no longer keeps its promises; stopping."
+        ));
     }
 }

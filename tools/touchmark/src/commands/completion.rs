@@ -15,6 +15,6 @@ pub(crate) struct Completion {
 pub(crate) fn run(order: &Completion, output: &Output) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(order.shell, &mut Cli::command(), "touchmark", &mut script);
-    output.line(String::from_utf8_lossy(&script).trim_end())?;
+    output.line(String::from_utf8_lossy(&script).trim_end());
     Ok(Exit::Ok)
 }

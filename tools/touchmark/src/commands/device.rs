@@ -46,6 +46,13 @@ pub(crate) enum Device {
     Run(device_run::Run),
 }
 
+impl Device {
+    /// See [`crate::cli::Command::acts`].
+    pub(crate) fn acts(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Get(_) | Self::Certs(_))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Only this environment

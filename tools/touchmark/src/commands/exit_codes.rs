@@ -11,7 +11,7 @@ pub(crate) fn run(output: &Output) -> Result<Exit, Failure> {
         output.json(&codes)?;
     } else {
         for (exit, says) in Exit::ALL {
-            output.line(&format!("{:>3}  {says}", exit.code()))?;
+            output.line(&format!("{:>3}  {says}", exit.code()));
         }
     }
     Ok(Exit::Ok)

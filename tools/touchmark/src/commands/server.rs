@@ -241,7 +241,8 @@ pub(crate) fn announce(ready: &Ready, output: &Output) -> Result<(), Failure> {
     }
     text += &format!("  {:<15} {}\n  {:<15} {}\n", "trust anchors", ready.ca, "data", ready.data);
     text += "\nin another terminal: touchmark device enroll pump-01 --env lab\nCtrl-C stops.";
-    output.line(&text)
+    output.line(&text);
+    Ok(())
 }
 
 /// SIGINT and SIGTERM, caught from the beginning.

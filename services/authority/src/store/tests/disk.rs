@@ -3,15 +3,14 @@
 use crate::store::SqliteStore;
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command as Program, Output};
 use touchmark_inventory::Store;
+use touchmark_logging::EXIT_LOST;
 use touchmark_testkit::{Scribe, command, replay};
 
 const CHILD: &str = "TOUCHMARK_TEST_STORE_UNDER_STRACE";
 const COMMITS: u64 = 20;
-const SIGABRT: i32 = 6;
 
 /// The child: commits one entry after the other, and says on its standard error when it asks and is answered.
 fn child(path: &Path) {
@@ -117,7 +116,7 @@ fn a_failed_fsync_of_the_log_ends_the_process_before_any_answer() {
     let this = "a_failed_fsync_of_the_log_ends_the_process_before_any_answer";
     let Some(output) = under_strace(this, &path, &options) else { return };
     let says = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.signal(), Some(SIGABRT), "{says}");
+    assert_eq!(output.status.code(), Some(i32::from(EXIT_LOST)), "{says}");
     assert!(says.contains("ASKED 0") && !says.contains("ANSWERED"), "{says}");
     assert!(says.contains("The disk no longer keeps its promises"), "{says}");
     replay::assert_rows_equal_replay(&SqliteStore::open(&path).unwrap());
@@ -135,7 +134,7 @@ fn a_failed_fsync_of_the_database_ends_the_process_and_the_log_keeps_what_was_an
     let this = "a_failed_fsync_of_the_database_ends_the_process_and_the_log_keeps_what_was_answered";
     let Some(output) = under_strace(this, &path, &options) else { return };
     let says = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.signal(), Some(SIGABRT), "{says}");
+    assert_eq!(output.status.code(), Some(i32::from(EXIT_LOST)), "{says}");
     assert!(says.contains(&format!("ANSWERED {} stored", COMMITS - 1)) && !says.contains("CLOSED"), "{says}");
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.journal_len(), Ok(COMMITS));
