@@ -141,29 +141,32 @@ pub(crate) mod oids {
     pub(crate) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
     pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     /// Private: SEQUENCE OF UTF8String with what the RA knows of the device (`model:x200`).
-    pub(crate) const SCOPE: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe6, 0x2d, 0x01, 0x01];
+    pub(crate) const SCOPE: &[u8] = &[
+        0x69, 0x8f, 0xe9, 0xa2, 0xb4, 0xa7, 0xbe, 0xe2, 0xa2, 0xeb, 0x91, 0x93, 0xee, 0xda, 0x86, 0xf5, 0xee,
+        0xb2, 0x40, 0x01, 0x01,
+    ];
 }
 
 /// Content octets of an OBJECT IDENTIFIER from its dotted text; `None` when the text is no OID.
 pub(crate) fn oid_content(dotted: &str) -> Option<Vec<u8>> {
     let mut arcs = dotted.split('.').map(|arc| {
         let canonical = !arc.is_empty() && arc.bytes().all(|c| c.is_ascii_digit());
-        arc.parse::<u32>().ok().filter(|_| canonical && (arc == "0" || !arc.starts_with('0')))
+        arc.parse::<u128>().ok().filter(|_| canonical && (arc == "0" || !arc.starts_with('0')))
     });
     let (root, second) = (arcs.next()??, arcs.next()??);
     if root > 2 || (root < 2 && second > 39) {
         return None;
     }
     let mut content = Vec::new();
-    put_arc(&mut content, u64::from(root) * 40 + u64::from(second));
+    put_arc(&mut content, second.checked_add(root * 40)?);
     for arc in arcs {
-        put_arc(&mut content, u64::from(arc?));
+        put_arc(&mut content, arc?);
     }
     Some(content)
 }
 
-fn put_arc(out: &mut Vec<u8>, arc: u64) {
-    let groups = (64 - arc.max(1).leading_zeros()).div_ceil(7);
+fn put_arc(out: &mut Vec<u8>, arc: u128) {
+    let groups = (128 - arc.max(1).leading_zeros()).div_ceil(7);
     for group in (0..groups).rev() {
         let seven = (arc >> (7 * group)).to_le_bytes()[0] & 0x7f;
         out.push(if group == 0 { seven } else { seven | 0x80 });

@@ -15,8 +15,11 @@ const EXTENSIONS_MAX: usize = 64;
 /// Most names, usages, addresses or scopes in one extension: they are kept as text.
 const VALUES_MAX: usize = 256;
 
-/// Private extension that carries scope strings (SEQUENCE OF UTF8String).
-pub(crate) const SCOPE: &str = "1.3.6.1.4.1.62253.1.1";
+/// Private extension that carries scope strings (SEQUENCE OF UTF8String): arc 1.1 below the project's UUID
+/// 07e944d1-3bec-48b5-9127-bad06ebb9940 (ITU-T X.667 §6).
+pub(crate) const SCOPE: &str = "2.25.10515796919617305175205030090285750592.1.1";
+/// Certificates issued before the project had an arc of its own carry the same content here. Read, never written.
+pub(crate) const SCOPE_OF_FIRST_RELEASE: &str = "1.3.6.1.4.1.62253.1.1";
 pub(crate) const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 pub(crate) const KEY_USAGE: &str = "2.5.29.15";
 pub(crate) const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
@@ -134,7 +137,15 @@ impl Extensions {
 
     /// Takes the meaning out of one extension; false when it has none for us.
     fn understand(&mut self, oid: &str, critical: bool, raw: &[u8], value: &[u8]) -> Result<bool, BadShape> {
-        if oid == SCOPE {
+        if oid == SCOPE || oid == SCOPE_OF_FIRST_RELEASE {
+            // One extension of each name would make two scopes, and readers that differ in which one counts.
+            if self
+                .present
+                .iter()
+                .any(|present| present.oid == SCOPE || present.oid == SCOPE_OF_FIRST_RELEASE)
+            {
+                return Err(BadShape);
+            }
             self.scope = read_scope(value)?;
             return Ok(true);
         }

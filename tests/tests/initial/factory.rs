@@ -131,7 +131,7 @@ impl<'a> Factory<'a> {
 pub(crate) fn module(hardware_id: &str) -> String {
     format!(
         "subjectAltName = otherName:1.3.6.1.5.5.7.8.4;SEQ:module\n\
-         [module]\ntype = OID:1.3.6.1.4.1.62253.9.1\nserial = FORMAT:ASCII,OCTETSTRING:{hardware_id}\n"
+         [module]\ntype = OID:2.999.9.1\nserial = FORMAT:ASCII,OCTETSTRING:{hardware_id}\n"
     )
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::der;
+use crate::extensions::{SCOPE, SCOPE_OF_FIRST_RELEASE};
 use crate::forge::*;
 use crate::key::KeyAlgorithm;
 use crate::signer::{Signer, SoftwareKey};
@@ -14,7 +15,7 @@ fn every_part_reads_as_it_was_written() {
     let device = root.device("pump-01", |forged| {
         forged
             .with(EXTENDED_KEY_USAGE, false, usages(&[CLIENT_AUTH, SERVER_AUTH, "1.2.3.4"]))
-            .with("1.3.6.1.4.1.62253.1.1", false, element(0x30, &[&element(0x0c, &[b"model:x200"])]))
+            .with(SCOPE, false, element(0x30, &[&element(0x0c, &[b"model:x200"])]))
             .change(|forged| {
                 let uri = "spiffe://lab.touchmark.internal/d/pump-01";
                 let list = [
@@ -180,11 +181,7 @@ fn what_is_not_a_strict_certificate_is_refused() {
             |f| *f = f.clone().with(SUBJECT_ALT_NAME, false, names(&[])),
             bad(SUBJECT_ALT_NAME),
         ),
-        (
-            "scope of numbers",
-            |f| *f = f.clone().with("1.3.6.1.4.1.62253.1.1", false, vec![0x30, 3, 2, 1, 1]),
-            bad("1.3.6.1.4.1.62253.1.1"),
-        ),
+        ("scope of numbers", |f| *f = f.clone().with(SCOPE, false, vec![0x30, 3, 2, 1, 1]), bad(SCOPE)),
     ];
     let root = root("root");
     for (name, change, expected) in rows {
@@ -295,5 +292,38 @@ fn keys_and_signatures_of_every_kind_read() {
         assert_eq!(root.public_key().algorithm(), algorithm);
         let verified = key.public_key().verify(root.signature_algorithm(), root.tbs_der(), root.signature());
         assert_eq!(verified, Ok(()), "{algorithm:?}");
+    }
+}
+
+/// Certificates of the first release carry their scope under an arc that is not ours; they stay readable.
+#[test]
+fn a_scope_is_read_under_either_name_and_refused_under_both() {
+    let root = root("root");
+    let value = |text: &str| element(0x30, &[&element(0x0c, &[text.as_bytes()])]);
+    let other = "1.3.6.1.4.1.62253.1.2";
+    let rows: &[(&str, &[(&str, &str)], Result<&[&str], &str>)] = &[
+        ("today's", &[(SCOPE, "model:x200")], Ok(&["model:x200"])),
+        ("the first", &[(SCOPE_OF_FIRST_RELEASE, "model:x200")], Ok(&["model:x200"])),
+        ("neither", &[], Ok(&[])),
+        ("a neighbour of the first", &[(other, "model:x200")], Ok(&[])),
+        ("both", &[(SCOPE, "model:x200"), (SCOPE_OF_FIRST_RELEASE, "model:x9")], Err(SCOPE_OF_FIRST_RELEASE)),
+        ("both, equal", &[(SCOPE_OF_FIRST_RELEASE, "a"), (SCOPE, "a")], Err(SCOPE)),
+    ];
+    for (name, extensions, expected) in rows {
+        let change = |forged: Forged| {
+            extensions.iter().fold(forged, |forged, (oid, text)| forged.with(oid, false, value(text)))
+        };
+        let der = Forged::device("a", key().public_key(), &root.certificate)
+            .change(|f| *f = change(f.clone()))
+            .to_der(&root.key);
+        let read = Certificate::from_der(&der);
+        match expected {
+            Ok(scope) => assert_eq!(read.unwrap().scope(), *scope, "{name}"),
+            Err(oid) => assert_eq!(
+                read,
+                Err(BadCertificate::Extension(BadExtension::Malformed { oid: (*oid).to_owned() })),
+                "{name}"
+            ),
+        }
     }
 }

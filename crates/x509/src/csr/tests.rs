@@ -1,4 +1,5 @@
 use super::*;
+use crate::extensions::{SCOPE, SCOPE_OF_FIRST_RELEASE};
 use crate::forge::*;
 use crate::key::KeyAlgorithm;
 use crate::signer::{Signer, SoftwareKey};
@@ -119,7 +120,12 @@ fn a_wish_passes_when_it_is_absent_or_equal_to_what_will_be_issued() {
             "csr-extension",
         ),
         ("unknown extension", asking(&key, &[extension("1.2.3.4", false, &[5, 0])]), "csr-extension"),
-        ("scope", asking(&key, &[extension("1.3.6.1.4.1.62253.1.1", false, &[0x30, 0])]), "csr-extension"),
+        ("scope", asking(&key, &[extension(SCOPE, false, &[0x30, 0])]), "csr-extension"),
+        (
+            "the first scope",
+            asking(&key, &[extension(SCOPE_OF_FIRST_RELEASE, false, &[0x30, 0])]),
+            "csr-extension",
+        ),
         (
             "extension twice",
             asking(&key, &[san(&[(URI, IDENTITY)]), san(&[(URI, "spiffe://x.y/d/b")])]),

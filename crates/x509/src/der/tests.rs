@@ -104,8 +104,19 @@ fn every_day_to_the_year_9999_comes_back() {
 fn an_oid_reads_from_dotted_text() {
     assert_eq!(oid_content("1.3.6.1.5.5.7.3.2"), Some(vec![0x2b, 6, 1, 5, 5, 7, 3, 2]));
     assert_eq!(oid_content("2.999"), Some(vec![0x88, 0x37]));
+    assert_eq!(oid_content(crate::extensions::SCOPE).as_deref(), Some(oids::SCOPE), "an arc of 128 bits");
     assert_eq!(oid_content("1.2.840.10045.2.1"), Some(vec![0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1]));
-    for bad in ["", "1", "3.1", "1.40", "1.2.x", "1..2", "1.2.03", "1.2.+3", "1.2.4294967296"] {
+    for bad in [
+        "",
+        "1",
+        "3.1",
+        "1.40",
+        "1.2.x",
+        "1..2",
+        "1.2.03",
+        "1.2.+3",
+        "1.2.340282366920938463463374607431768211456",
+    ] {
         assert_eq!(oid_content(bad), None, "{bad}");
     }
 }

@@ -7,7 +7,7 @@ use crate::signer::Signer;
 const SERIAL_NUMBER: &str = "2.5.4.5";
 
 fn module(serial: &[u8]) -> Vec<u8> {
-    let module = element(0x30, &[&oid("1.3.6.1.4.1.62253.9"), &element(der::OCTET_STRING, &[serial])]);
+    let module = element(0x30, &[&oid("2.999.9"), &element(der::OCTET_STRING, &[serial])]);
     element(0xa0, &[&oid(HARDWARE_MODULE_NAME), &element(0xa0, &[&module])])
 }
 

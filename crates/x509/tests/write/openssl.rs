@@ -136,7 +136,7 @@ fn openssl_prints_the_leaf_as_it_was_filled() {
         "URI:spiffe://lab.touchmark.internal/d/pump-01, DNS:pump-01.lab.example, IP Address:192.0.2.7, \
          IP Address:2001:DB8:0:0:0:0:0:7",
         "URI:http://127.0.0.1:8080/crl/lab.crl",
-        "1.3.6.1.4.1.62253.1.1:",
+        "2.25.10515796919617305175205030090285750592.1.1:",
     ] {
         assert!(printed.contains(expected), "{expected}: {printed}");
     }

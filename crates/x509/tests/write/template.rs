@@ -120,7 +120,7 @@ fn a_profile_that_cannot_be_encoded_is_refused() {
         crl_url: CRL_URL,
     };
     let no_oid = [ExtendedKeyUsage::Other("any purpose".to_owned())];
-    let own_oid = [ExtendedKeyUsage::Other("1.3.6.1.4.1.62253.9".to_owned())];
+    let own_oid = [ExtendedKeyUsage::Other("2.999.9".to_owned())];
     let rows = [
         ("good", good, None),
         ("another purpose", LeafProfile { extended_key_usages: &own_oid, ..good }, None),
