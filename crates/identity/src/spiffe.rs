@@ -50,6 +50,19 @@ pub struct SpiffeId {
     pub name: Name,
 }
 
+impl SpiffeId {
+    /// The name of the authority's own service identity. Nobody else can be given it, in any environment.
+    pub const AUTHORITY: &str = "authority";
+
+    /// Whether the authority itself answers to this identity, and not a gateway or another service.
+    ///
+    /// The trust domain is not asked: one authority serves several environments under one certificate, and a device
+    /// without a certificate knows the root only.
+    pub fn is_authority(&self) -> bool {
+        self.kind == PathKind::Service && self.name.as_str() == Self::AUTHORITY
+    }
+}
+
 impl fmt::Display for SpiffeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "spiffe://{}/{}/{}", self.trust_domain, self.kind.letter(), self.name)
@@ -100,6 +113,22 @@ mod tests {
             if let Ok(id) = read {
                 assert_eq!(id.to_string(), *uri, "{name}: writes what it read");
             }
+        }
+    }
+
+    #[test]
+    fn only_a_service_of_one_name_is_the_authority() {
+        let rows = [
+            ("lab.touchmark.internal/s/authority", true),
+            ("plant.touchmark.internal/s/authority", true),
+            ("lab.touchmark.internal/s/gateway", false),
+            ("lab.touchmark.internal/s/authority-2", false),
+            ("lab.touchmark.internal/d/authority", false),
+            ("lab.touchmark.internal/o/authority", false),
+        ];
+        for (path, expected) in rows {
+            let id: SpiffeId = format!("spiffe://{path}").parse().unwrap();
+            assert_eq!(id.is_authority(), expected, "{path}");
         }
     }
 }

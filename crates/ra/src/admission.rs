@@ -64,13 +64,17 @@ pub fn admit(
 ) -> Result<Admitted, Refusal> {
     let token = facts.token.ok_or(Refusal::Token)?;
     let name = named(token, facts)?;
+    // Only a token for this very name lets the authority's own service in, and nobody is given one.
+    let prefix = matches!(token.subject, Some(TokenSubject::Prefix(_)));
+    if prefix && token.kind == IdentityKind::Service && name.as_str() == SpiffeId::AUTHORITY {
+        return Err(Refusal::Token);
+    }
     within_environment(token, facts.environment)?;
     usable(token, now)?;
     if let Some(device) = facts.device.filter(|_| token.kind == IdentityKind::Operational) {
         if device.standing != Standing::Active {
             return Err(Refusal::Standing { device: device.device, standing: device.standing });
         }
-        let prefix = matches!(token.subject, Some(TokenSubject::Prefix(_)));
         if prefix && !only_burned_on(token, facts.certificates) {
             return Err(Refusal::DeviceExists { name });
         }

@@ -1,6 +1,7 @@
 //! Why a call did not succeed, told by who must act.
 
 use crate::Problem;
+use crate::authority::NotTheAuthority;
 use core::error::Error;
 use core::time::Duration;
 use rustls::CertificateError;
@@ -89,6 +90,9 @@ pub enum TlsReason {
     /// The server's certificate is not valid at this time (or this machine's clock is wrong).
     #[error("the server's certificate is expired or not yet valid; check this machine's clock too")]
     WrongTime,
+    /// The server's certificate is good for this host, but not the authority's own, or revoked.
+    #[error("the server is not the authority: {0}")]
+    NotTheAuthority(String),
     /// The server's certificate is no good in another way.
     #[error("the server's certificate is unacceptable: {0}")]
     BadCertificate(String),
@@ -115,6 +119,9 @@ impl From<&rustls::Error> for TlsReason {
                 | CertificateError::ExpiredContext { .. }
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. } => Self::WrongTime,
+                CertificateError::Other(other) if other.0.is::<NotTheAuthority>() => {
+                    Self::NotTheAuthority(other.to_string())
+                }
                 other => Self::BadCertificate(other.to_string()),
             },
             rustls::Error::AlertReceived(alert) => Self::Refused { alert: format!("{alert:?}") },

@@ -6,6 +6,7 @@
 //! Standards: RFC 8446, RFC 9112, RFC 9457.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod authority;
 mod base_url;
 mod blocking;
 mod fault;
@@ -15,6 +16,7 @@ mod problem;
 mod tls;
 
 pub use ::http::{HeaderMap, Method, StatusCode};
+pub use authority::KnownStatus;
 pub use base_url::BaseUrl;
 pub use blocking::BlockingHttp;
 pub use bytes::Bytes;

@@ -3,6 +3,7 @@
 //! Sessions are never resumed, so each connection proves possession of the key anew: a server that
 //! waits for such a proof (confirmation of a renewed certificate) gets one every time.
 
+use crate::authority::{AuthorityVerifier, KnownStatus};
 use crate::{DialFault, TlsReason};
 use core::time::Duration;
 use rustls::client::Resumption;
@@ -114,6 +115,7 @@ impl TlsVersions {
 #[derive(Clone, Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
 }
 
 impl ClientTls {
@@ -133,10 +135,11 @@ impl ClientTls {
         if roots.is_empty() {
             return Err(BadClientTls::NoAnchor);
         }
+        let roots = Arc::new(roots);
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&versions.list())
             .map_err(|error| BadClientTls::Config(error.to_string()))?
-            .with_root_certificates(roots);
+            .with_root_certificates(Arc::clone(&roots));
         let mut config = match identity {
             Some(ClientIdentity { chain, key }) => builder
                 .with_client_auth_cert(chain, key)
@@ -144,7 +147,21 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), roots })
+    }
+
+    /// The same client towards EST and the management API: only the authority's own certificate is taken, none of
+    /// another service under the same anchor, and none that `status` knows to be revoked. Nothing may be sent to the
+    /// authority through a client that was not made here.
+    ///
+    /// # Errors
+    /// [`BadClientTls::Config`].
+    pub fn to_authority(&self, status: Option<Arc<dyn KnownStatus>>) -> Result<Self, BadClientTls> {
+        let mut config = ClientConfig::clone(&self.config);
+        let provider = Arc::clone(config.crypto_provider());
+        let verifier = AuthorityVerifier::new(Arc::clone(&self.roots), provider, status)?;
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        Ok(Self { config: Arc::new(config), roots: Arc::clone(&self.roots) })
     }
 
     /// The same from PEM text of the anchors.

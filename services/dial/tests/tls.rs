@@ -15,9 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use touchmark_dial::{
-    BadClientTls, ClientIdentity, ClientTls, DialFault, HttpClient, Request, TlsReason, TlsVersions,
+    BadClientTls, ClientIdentity, ClientTls, DialFault, HttpClient, KnownStatus, Request, TlsReason,
+    TlsVersions,
 };
 use touchmark_identity::Secret;
+use touchmark_x509::Certificate;
 
 const CAP: Duration = Duration::from_secs(60);
 
@@ -29,12 +31,19 @@ impl Lab {
         for name in ["root", "stranger"] {
             lab.openssl(&format!("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.pem"));
         }
-        for (name, days) in [("server", 2), ("old", -1), ("client", 2)] {
-            std::fs::write(
-                lab.path("extensions"),
-                "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
-            )
-            .unwrap();
+        let id = |path: &str| format!(",URI:spiffe://lab.touchmark.internal/{path}");
+        for (name, days, uri) in [
+            ("server", 2, String::new()),
+            ("old", -1, String::new()),
+            ("client", 2, String::new()),
+            ("authority", 2, id("s/authority")),
+            ("gateway", 2, id("s/gateway")),
+            ("device", 2, id("d/authority")),
+            ("two", 2, id("s/authority") + &id("s/gateway")),
+        ] {
+            let extensions =
+                format!("subjectAltName=DNS:localhost,IP:127.0.0.1{uri}\nbasicConstraints=CA:FALSE\n");
+            std::fs::write(lab.path("extensions"), extensions).unwrap();
             lab.openssl(&format!("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout {name}.key -out {name}.csr"));
             lab.openssl(&format!("x509 -req -in {name}.csr -CA root.pem -CAkey root.key -CAcreateserial -days {days} -extfile extensions -out {name}.pem"));
         }
@@ -221,4 +230,46 @@ fn a_configuration_that_cannot_work_is_refused_when_it_is_made() {
     let tls = || Some(lab.tls("root", None, none));
     assert!(matches!(HttpClient::new(base("https://localhost"), None), Err(DialFault::BadTarget { .. })));
     assert!(matches!(HttpClient::new(base("http://localhost"), tls()), Err(DialFault::BadTarget { .. })));
+}
+
+struct Revoked(bool);
+
+impl KnownStatus for Revoked {
+    fn is_revoked(&self, _leaf: &Certificate, _above: &[Certificate]) -> bool {
+        self.0
+    }
+}
+
+/// A stolen gateway pair names the right host; without the authority's identity it is told nothing.
+#[tokio::test]
+async fn only_the_authoritys_own_certificate_passes_as_the_authority() {
+    let lab = Lab::new();
+    let rows = [
+        ("authority", None, None),
+        ("authority", Some(false), None),
+        ("authority", Some(true), Some("it is the authority's own, and revoked")),
+        ("gateway", None, Some("spiffe://lab.touchmark.internal/s/gateway, not the authority's own")),
+        ("device", None, Some("spiffe://lab.touchmark.internal/d/authority, not the authority's own")),
+        ("server", None, Some("it names nobody, and the authority's own certificate does")),
+        ("two", None, Some("it names nobody, and the authority's own certificate does")),
+    ];
+    for (name, known, refused) in rows {
+        let address = lab.serve(name, false, &[&rustls::version::TLS13]).await;
+        let any = lab.tls("root", None, TlsVersions::Tls13);
+        assert!(ask(address, any.clone(), None).await.is_ok(), "{name}: the host and the path are right");
+        let status = known.map(|revoked| Arc::new(Revoked(revoked)) as Arc<dyn KnownStatus>);
+        let answer = ask(address, any.to_authority(status).unwrap(), None).await;
+        match (answer, refused) {
+            (Ok(_), None) => {}
+            (Err(DialFault::Tls { reason: TlsReason::NotTheAuthority(why), .. }), Some(expected)) => {
+                assert!(why.ends_with(expected), "{name}: {why}");
+            }
+            (answer, _) => panic!("{name} {known:?}: {answer:?}"),
+        }
+    }
+    // What rustls refuses stays refused, with its own reason.
+    let address = lab.serve("authority", false, &[&rustls::version::TLS13]).await;
+    let strangers = lab.tls("stranger", None, TlsVersions::Tls13).to_authority(None).unwrap();
+    let answer = ask(address, strangers, None).await;
+    assert!(matches!(answer, Err(DialFault::Tls { reason: TlsReason::Untrusted, .. })), "{answer:?}");
 }

@@ -295,7 +295,7 @@ impl Lab {
             clock: clock.clone(),
         });
         let credential = Credential::read(&config.credential).unwrap();
-        let uplink = Arc::new(Uplink::new(&config, &credential).unwrap());
+        let uplink = Arc::new(Uplink::new(&config, &credential, &trust).unwrap());
         let sink = Arc::new(Sink::open(&self.data()).unwrap());
         let far = match broker {
             Some(broker) => FarEnd::Broker { address: broker.as_upstream(), uplink },

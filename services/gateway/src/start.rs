@@ -90,10 +90,10 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     create_dir_durable(&config.data, Mode::Private0600)?;
     let credential = Credential::read(&config.credential)?;
     let server = credential.server()?;
-    let uplink = Arc::new(Uplink::new(&config, &credential)?);
 
     let verifier = feed_key(&config.feed_key)?;
     let trust = Arc::new(Trust::new(config.environment.clone(), verifier, config.staleness));
+    let uplink = Arc::new(Uplink::new(&config, &credential, &trust)?);
     let mut file = FeedFile::new(&config.data);
     load_feed(&mut file, &trust);
     let clock = trust.clock(clock);

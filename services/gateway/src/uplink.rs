@@ -3,6 +3,7 @@
 use crate::config::GatewayConfig;
 use crate::credential::{BadCredential, Credential, Written, read_file};
 use crate::fault::GatewayFault;
+use crate::trust::Trust;
 use arc_swap::ArcSwap;
 use core::time::Duration;
 use std::path::PathBuf;
@@ -27,27 +28,57 @@ pub(crate) enum NoClient {
     Tls(#[from] BadClientTls),
 }
 
+impl From<NoClient> for GatewayFault {
+    fn from(fault: NoClient) -> Self {
+        match fault {
+            NoClient::Credential(fault) => fault.into(),
+            NoClient::Tls(fault) => fault.into(),
+        }
+    }
+}
+
 /// What every task that dials shares; the credential in it may be replaced.
 pub(crate) struct Uplink {
     base: BaseUrl,
-    tls: ArcSwap<ClientTls>,
+    tls: ArcSwap<Clients>,
+    trust: Arc<Trust>,
+}
+
+/// Two clients with one credential.
+struct Clients {
+    /// Takes the authority's own certificate only, and none that the feed knows to be revoked.
+    authority: ClientTls,
+    /// For a broker or service behind the gateway.
+    upstream: ClientTls,
+}
+
+impl Clients {
+    fn new(config: &GatewayConfig, credential: &Credential, trust: &Arc<Trust>) -> Result<Self, NoClient> {
+        let anchors = read_file(&config.anchors)?;
+        let upstream = ClientTls::from_pem(&anchors, Some(credential.client()), TlsVersions::default())?;
+        let authority = upstream.to_authority(Some(Arc::clone(trust) as _))?;
+        Ok(Self { authority, upstream })
+    }
 }
 
 impl Uplink {
-    pub(crate) fn new(config: &GatewayConfig, credential: &Credential) -> Result<Self, GatewayFault> {
+    pub(crate) fn new(
+        config: &GatewayConfig,
+        credential: &Credential,
+        trust: &Arc<Trust>,
+    ) -> Result<Self, GatewayFault> {
         let base: BaseUrl = config.authority_api.parse()?;
         if !base.is_https() {
             let why = "the authority is asked over https:// only".to_owned();
             return Err(GatewayFault::Config { key: "authority_api", why });
         }
-        let anchors = read_file(&config.anchors)?;
-        let tls = ClientTls::from_pem(&anchors, Some(credential.client()), TlsVersions::default())?;
-        Ok(Self { base, tls: ArcSwap::from_pointee(tls) })
+        let clients = Clients::new(config, credential, trust)?;
+        Ok(Self { base, tls: ArcSwap::from_pointee(clients), trust: Arc::clone(trust) })
     }
 
-    /// The client configuration in force: also towards an encrypted upstream.
-    pub(crate) fn tls(&self) -> ClientTls {
-        ClientTls::clone(&self.tls.load())
+    /// The client configuration in force towards an encrypted upstream.
+    pub(crate) fn upstream_tls(&self) -> ClientTls {
+        self.tls.load().upstream.clone()
     }
 
     /// A client with a connection of its own.
@@ -59,7 +90,7 @@ impl Uplink {
 /// One task's client. It dials anew when the credential was replaced.
 pub(crate) struct Caller {
     uplink: Arc<Uplink>,
-    live: Option<(Arc<ClientTls>, HttpClient)>,
+    live: Option<(Arc<Clients>, HttpClient)>,
 }
 
 impl Caller {
@@ -67,7 +98,7 @@ impl Caller {
     pub(crate) async fn ask(&mut self, request: Request) -> Result<Response, DialFault> {
         let tls = self.uplink.tls.load_full();
         if self.live.as_ref().is_none_or(|(used, _)| !Arc::ptr_eq(used, &tls)) {
-            let client = HttpClient::new(self.uplink.base.clone(), Some(ClientTls::clone(&tls)))?;
+            let client = HttpClient::new(self.uplink.base.clone(), Some(tls.authority.clone()))?;
             self.live = Some((tls, client));
         }
         match &mut self.live {
@@ -138,9 +169,11 @@ pub(crate) async fn follow_files(
 
 fn replace(config: &GatewayConfig, server: &ServerIdentity, uplink: &Uplink) -> Result<(), NoClient> {
     let credential = Credential::read(&config.credential)?;
-    let anchors = read_file(&config.anchors)?;
-    let tls = ClientTls::from_pem(&anchors, Some(credential.client()), TlsVersions::default())?;
+    let clients = Clients::new(config, &credential, &uplink.trust)?;
     credential.show_on(server)?;
-    uplink.tls.store(Arc::new(tls));
+    uplink.tls.store(Arc::new(clients));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,7 @@ impl Product {
     pub(crate) fn operator(&self) -> Outcome<BlockingHttp> {
         let folder = self.data().join("operator");
         let (chain, key) = (folder.join("operator.pem"), folder.join("operator.key"));
-        let tls = ClientTls::from_pem_files(&self.anchors(), Some((&chain, &key)))?;
+        let tls = ClientTls::from_pem_files(&self.anchors(), Some((&chain, &key)))?.to_authority(None)?;
         let base: BaseUrl = self.api()?.parse()?;
         Ok(BlockingHttp::new(HttpClient::new(base, Some(tls))?)?)
     }

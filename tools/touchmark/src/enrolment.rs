@@ -81,7 +81,8 @@ impl Enrolment<'_> {
         token: &TokenSecret,
         directory: &CredentialDir,
     ) -> Result<Certificate, Failure> {
-        let tls = ClientTls::from_pem(self.anchors_pem.as_bytes(), None, Default::default())?;
+        let tls =
+            ClientTls::from_pem(self.anchors_pem.as_bytes(), None, Default::default())?.to_authority(None)?;
         let mut client = HttpClient::new(self.est.parse()?, Some(tls))?;
         let held = directory.hold().await?;
         let pending = held.begin_enrolment(self.name)?;

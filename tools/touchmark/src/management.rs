@@ -40,7 +40,7 @@ impl Management {
     }
 
     pub(crate) fn with_files(url: &str, anchors: &Path, chain: &Path, key: &Path) -> Result<Self, Failure> {
-        let tls = ClientTls::from_pem_files(anchors, Some((chain, key)))?;
+        let tls = ClientTls::from_pem_files(anchors, Some((chain, key)))?.to_authority(None)?;
         Ok(Self { client: HttpClient::new(url.parse()?, Some(tls))? })
     }
 

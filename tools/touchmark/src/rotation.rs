@@ -11,7 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::home;
 use core::time::Duration;
 use refusal::{Refused, Turn};
-use touchmark_dial::{ClientTls, DialFault, HttpClient, Method, Request, Response, StatusCode, TlsReason};
+use touchmark_dial::{DialFault, HttpClient, Method, Request, Response, StatusCode, TlsReason};
 use touchmark_enrol::est;
 use touchmark_enrol::renewal::{CONFIRM_PATH, RENEWAL_HEADER, RENEWAL_PATH, RenewalHint, RenewalWindow};
 use touchmark_identity::{EnvironmentName, Name};
@@ -133,7 +133,7 @@ impl Rotation {
             request = request.header(name, value)?;
         }
         request = request.header(MANNER_HEADER, self.manner.as_str())?.timeout(EXCHANGE_MAX);
-        let mut client = HttpClient::new(self.est.parse()?, Some(directory.tls()?))?;
+        let mut client = HttpClient::new(self.est.parse()?, Some(directory.tls()?.to_authority(None)?))?;
         let answer = match ask(&mut client, &request, StatusCode::OK, tell).await {
             Ok(answer) => answer,
             Err(asked) => return Err(given_up(held, asked, Turn::Renewal, &self.name)?),
@@ -165,7 +165,8 @@ impl Rotation {
 
     /// The first proof with the new pair; said twice it is still said once.
     async fn confirm(&self, held: &Held<'_>, new: &Certificate) -> Result<(), Failure> {
-        let mut client = HttpClient::new(self.est.parse()?, Some(held.unconfirmed_tls()?))?;
+        let mut client =
+            HttpClient::new(self.est.parse()?, Some(held.unconfirmed_tls()?.to_authority(None)?))?;
         let request = Request::post(CONFIRM_PATH, "text/plain", new.fingerprint().to_string())?;
         let request = request.timeout(EXCHANGE_MAX);
         match ask(&mut client, &request, StatusCode::NO_CONTENT, &mut |_| {}).await {
@@ -176,7 +177,7 @@ impl Rotation {
 
     /// When the authority wants to see this credential next; without an answer the device decides alone.
     pub(crate) async fn window(&self, directory: &CredentialDir) -> Option<RenewalWindow> {
-        let tls: ClientTls = directory.tls().ok()?;
+        let tls = directory.tls().ok()?.to_authority(None).ok()?;
         let mut client = HttpClient::new(self.est.parse().ok()?, Some(tls)).ok()?;
         let answer = client.send(Request::get(RENEWAL_PATH).timeout(EXCHANGE_MAX)).await.ok()?.ok().ok()?;
         RenewalHint::from_json(&answer.body).ok().map(|hint| hint.window)

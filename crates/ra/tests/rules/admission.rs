@@ -146,3 +146,21 @@ fn a_burned_intent_between_hides_neither_the_predecessor_nor_its_generation() {
     assert_eq!(admitted.order.parts().replaces, Some(certificate_id(2)));
     assert_eq!(admitted.order.parts().generation, 4);
 }
+
+/// Whoever holds a certificate of that name is taken for the authority by devices, gateways and the command line.
+#[test]
+fn no_prefix_lets_anybody_in_under_the_authoritys_own_name() {
+    use IdentityKind::{Operational, Operator, Service};
+    let rows = [
+        (Service, TokenSubject::Prefix(word("auth")), "authority", false),
+        (Service, TokenSubject::Prefix(word("authorit")), "authority", false),
+        (Service, TokenSubject::Prefix(word("auth")), "authority-2", true),
+        (Operational, TokenSubject::Prefix(word("auth")), "authority", true),
+        (Operator, TokenSubject::Prefix(word("auth")), "authority", true),
+        (Service, named("authority"), "authority", true),
+    ];
+    for (kind, subject, name, admitted) in rows {
+        let outcome = asked(&token(kind, subject.clone()), name, None, &[]);
+        assert_eq!(outcome.is_ok(), admitted, "{kind:?} {subject:?} as {name}");
+    }
+}

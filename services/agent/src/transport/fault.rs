@@ -36,6 +36,9 @@ pub enum CallFault {
     /// No path from the server's certificate to a pinned anchor.
     #[error("the server's certificate leads to no pinned anchor: {0}")]
     Untrusted(PathFault),
+    /// A certificate under a pinned anchor, but a gateway's, another service's or a device's.
+    #[error("the server is not the authority: {0}")]
+    NotTheAuthority(String),
     /// The server's certificate is not of this time, or this machine's clock is wrong.
     #[error("the server's certificate is not valid now, or this machine's clock is wrong: {0}")]
     NotInTime(PathFault),
@@ -86,7 +89,10 @@ impl CallFault {
             Self::Dns { .. } => Trouble::Dns,
             Self::Connect { .. } => Trouble::Connect,
             Self::Timeout { .. } => Trouble::Timeout,
-            Self::Untrusted(_) | Self::WrongName { .. } | Self::BadCertificate(_) => Trouble::TlsUntrusted,
+            Self::Untrusted(_)
+            | Self::NotTheAuthority(_)
+            | Self::WrongName { .. }
+            | Self::BadCertificate(_) => Trouble::TlsUntrusted,
             Self::NotInTime(_) => Trouble::TlsExpired,
             Self::Alert { number, .. } => Trouble::TlsAlert(*number),
             Self::TooLarge(_) => Trouble::TooLarge,
@@ -120,6 +126,7 @@ impl CallFault {
                 Some(Untrusted::Path(fault)) if in_time(fault) => Self::Untrusted(fault.clone()),
                 Some(Untrusted::Path(fault)) => Self::NotInTime(fault.clone()),
                 Some(Untrusted::Unreadable(why)) => Self::BadCertificate(why.clone()),
+                Some(fault @ Untrusted::NotTheAuthority(_)) => Self::NotTheAuthority(fault.to_string()),
                 None => Self::BadCertificate(error.to_string()),
             },
             rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {

@@ -1,4 +1,5 @@
-//! Who is at the other end: a path to a pinned anchor, the name, and a moment at which to judge it (ADR 0011).
+//! Who is at the other end: a path to a pinned anchor, the authority's own identity (ADR 0023), the host's name, and a
+//! moment at which to judge it (ADR 0011). A gateway's certificate may name the same host, and is refused.
 //!
 //! A certificate from the future, issued under a pinned anchor, shows that the clock is behind: it is judged at its
 //! own first moment. One from the past shows nothing, so it is taken only where the clock is in doubt (the device's
@@ -23,6 +24,9 @@ pub(super) enum Untrusted {
     Path(PathFault),
     #[error("{0}")]
     Unreadable(String),
+    /// Somebody under our anchor, but not the authority.
+    #[error("it is the certificate of {0}, not the authority's own")]
+    NotTheAuthority(String),
 }
 
 /// Judges the server inside the handshake.
@@ -42,7 +46,12 @@ impl ServerVerifier {
             |der: &[u8]| Certificate::from_der(der).map_err(|fault| Untrusted::Unreadable(fault.to_string()));
         let leaf = read(leaf)?;
         let presented = intermediates.iter().map(|der| read(der)).collect::<Result<Vec<_>, _>>()?;
-        judge(&leaf, &presented, &self.anchors, self.moment).map_err(Untrusted::Path)
+        judge(&leaf, &presented, &self.anchors, self.moment).map_err(Untrusted::Path)?;
+        match leaf.spiffe_id() {
+            Ok(id) if id.is_authority() => Ok(()),
+            Ok(id) => Err(Untrusted::NotTheAuthority(id.to_string())),
+            Err(_) => Err(Untrusted::NotTheAuthority("somebody without an identity".to_owned())),
+        }
     }
 }
 

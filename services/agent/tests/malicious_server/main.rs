@@ -201,7 +201,7 @@ fn every_bad_answer_is_a_named_failure_within_bounds() {
     }
 }
 
-/// R43: a server is believed only under a pinned anchor, for its own name, in its time.
+/// R43: a server is believed only under a pinned anchor, as the authority, for its own name, in its time.
 #[test]
 fn a_server_that_is_not_ours_is_refused_by_name() {
     let pki = Pki::new();
@@ -210,6 +210,8 @@ fn a_server_that_is_not_ours_is_refused_by_name() {
     let elsewhere = Leaf { dns: vec!["elsewhere.example".into()], ip: vec![], ..leaf.clone() };
     let expired = Leaf { validity_s: (-3 * 86_400, -86_400), ..leaf.clone() };
     let device = Leaf { dns: leaf.dns.clone(), ip: leaf.ip.clone(), ..Leaf::device("pump-01") };
+    // What a thief of a gateway's pair has: the same host, a service's identity, and both usages.
+    let service = |path: &str| Leaf { path: path.into(), ..leaf.clone() };
     let giant = Leaf { scope: vec!["s".repeat(30_000), "t".repeat(30_000)], ..leaf.clone() };
     let many = {
         let (key, mut chain) = pki.holder(&leaf);
@@ -231,6 +233,10 @@ fn a_server_that_is_not_ours_is_refused_by_name() {
         ("another name", pki.holder(&elsewhere), Trouble::TlsUntrusted),
         ("expired", pki.holder(&expired), Trouble::TlsExpired),
         ("a device's certificate", pki.holder(&device), Trouble::TlsUntrusted),
+        ("a gateway's certificate", pki.holder(&service("s/gateway")), Trouble::TlsUntrusted),
+        ("another service's", pki.holder(&service("s/authority-2")), Trouble::TlsUntrusted),
+        ("an operator of that name", pki.holder(&service("o/authority")), Trouble::TlsUntrusted),
+        ("a device of that name", pki.holder(&service("d/authority")), Trouble::TlsUntrusted),
         ("giant certificates", giants, Trouble::Protocol),
         ("ten certificates", many, Trouble::TlsUntrusted),
     ];

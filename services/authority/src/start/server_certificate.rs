@@ -9,8 +9,8 @@ use crate::enrolment::Enrolments;
 use crate::http::Shell;
 use crate::tokens::Tokens;
 use std::sync::Arc;
-use touchmark_identity::{Timestamp, Validity};
-use touchmark_inventory::EnvironmentRow;
+use touchmark_identity::{SpiffeId, Timestamp, Validity};
+use touchmark_inventory::{CertificateState, EnvironmentRow, Store};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::{Clock, ServerIdentity};
 use touchmark_x509::Certificate;
@@ -26,6 +26,7 @@ struct Road {
     tokens: Arc<Tokens>,
     enrolments: Arc<Enrolments>,
     confirmations: Arc<Confirmations>,
+    store: Arc<dyn Store>,
     environment: EnvironmentRow,
     hosts: Vec<String>,
     clock: Clock,
@@ -33,7 +34,7 @@ struct Road {
 
 impl Road {
     async fn go(&self) -> Result<OwnIdentity, StartFault> {
-        let name = "authority".parse().expect("the word is a name");
+        let name = SpiffeId::AUTHORITY.parse().expect("the word is a name");
         let own = own_identity(
             &self.tokens,
             &self.enrolments,
@@ -68,6 +69,7 @@ impl ServerCertificate {
             tokens: shell.tokens.clone(),
             enrolments: shell.enrolments.clone(),
             confirmations: shell.confirmations.clone(),
+            store: shell.store.clone(),
             environment: environment.clone(),
             hosts,
             clock: shell.clock.clone(),
@@ -81,13 +83,16 @@ impl ServerCertificate {
         &self.identity
     }
 
-    /// Renews it in the last third of its life; says whether it did.
+    /// Renews it in the last third of its life, and at once when it was revoked: gateways refuse it then. Says whether
+    /// it did.
     ///
     /// # Errors
     /// [`StartFault`]; the old one is shown further.
     pub(crate) async fn renew_if_due(&self) -> Result<bool, StartFault> {
         let shown = Certificate::from_der(&self.identity.leaf_der())?;
-        if !is_due(shown.validity(), self.road.clock.now()) {
+        let row = self.road.store.certificate_by_fingerprint(&shown.fingerprint())?;
+        let revoked = row.is_some_and(|row| row.state == CertificateState::Revoked);
+        if !revoked && !is_due(shown.validity(), self.road.clock.now()) {
             return Ok(false);
         }
         let own = self.road.go().await?;

@@ -12,7 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchmark_decisions::Verdict;
-use touchmark_listen::{Accepted, Limits, PortPolicy, ServerTls, Stop, StopSwitch, bind, serve_tls};
+use touchmark_listen::{
+    Accepted, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, bind, serve_tls,
+};
 use touchmark_policy::DenyReason;
 use touchmark_status::{
     Change, Effect, FeedFault, FeedSigner, FeedVerifier, FeedWriter, Position, Standing, StatusSet,
@@ -189,14 +191,12 @@ async fn a_large_message_is_verified_beside_the_set_in_use() {
 }
 
 /// An authority that gives out these deltas after position 1, one for each poll, and answers nothing else.
-fn silent_authority(
-    lab: &Lab,
-    credential: &Credential,
-    running: &Running,
-    deltas: Vec<Vec<u8>>,
-) -> (String, StopSwitch) {
+fn silent_authority(lab: &Lab, running: &Running, deltas: Vec<Vec<u8>>) -> (String, StopSwitch) {
     let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
-    let tls = ServerTls::new(PortPolicy::Device, &credential.server().unwrap(), paths, lab.clock()).unwrap();
+    let holder = lab.holder("spiffe://lab.touchmark.internal/s/authority", &[], 86_400);
+    let chain = vec![holder.certificate.der().to_vec(), lab.issuing.certificate.der().to_vec()];
+    let server = ServerIdentity::new(chain, &holder.key.to_pkcs8()).unwrap();
+    let tls = ServerTls::new(PortPolicy::Device, &server, paths, lab.clock()).unwrap();
     let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
     let url = format!("https://{}", bound.address());
     let (switch, stop) = StopSwitch::new();
@@ -236,13 +236,13 @@ async fn an_authority_that_takes_no_reports_still_cuts_sessions() {
     let mut file = FeedFile::new(&lab.data());
     file.replace(&lab.snapshot()).unwrap();
     let deltas = vec![standing(&lab, "a"), standing(&lab, "b"), standing(&lab, "c")];
-    let (url, authority) = silent_authority(&lab, &credential, &running, deltas);
+    let (url, authority) = silent_authority(&lab, &running, deltas);
     config.authority_api = url;
     let client = FeedClient {
         trust: Arc::clone(&running.trust),
         file: Arc::new(Mutex::new(file)),
         reviewer: Arc::clone(&running.reviewer),
-        uplink: Arc::new(Uplink::new(&config, &credential).unwrap()),
+        uplink: Arc::new(Uplink::new(&config, &credential, &running.trust).unwrap()),
         clock: lab.clock(),
     };
     let (switch, stop) = StopSwitch::new();

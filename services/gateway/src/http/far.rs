@@ -49,7 +49,7 @@ impl HttpService {
     }
 
     async fn ask(&self, request: Request, arrival: &Arrival) -> Result<touchmark_dial::Response, DialFault> {
-        let tls = self.base.is_https().then(|| self.uplink.tls());
+        let tls = self.base.is_https().then(|| self.uplink.upstream_tls());
         let mut client = HttpClient::new(self.base.clone(), tls)?;
         client.send(request.header(IDENTITY_HEADER, &arrival.uri())?).await
     }

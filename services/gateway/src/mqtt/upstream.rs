@@ -117,7 +117,9 @@ pub(crate) async fn connect(
 
 async fn dial(address: &BrokerAddress, uplink: &Uplink) -> Result<Stream, BrokerFault> {
     if address.protected {
-        return Ok(Box::new(uplink.tls().connect(&address.address, &address.host, DIAL_TIMEOUT).await?));
+        return Ok(Box::new(
+            uplink.upstream_tls().connect(&address.address, &address.host, DIAL_TIMEOUT).await?,
+        ));
     }
     let fault = |source| BrokerFault::Unreachable { address: address.address.clone(), source };
     let dialled = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(&address.address)).await;

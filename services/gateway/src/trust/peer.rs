@@ -3,13 +3,16 @@
 //! `PathIdentity -> TrustedPeer -> Permit`: each is made from the one before only. Asked on every opening, cached
 //! path or not, and again for live sessions whenever the feed says something about them.
 
+use super::ground::Issuing;
 use super::{Ground, PathIdentity, Trust};
 use std::sync::Arc;
 use touchmark_decisions::FeedPosition;
+use touchmark_dial::KnownStatus;
 use touchmark_identity::{Name, PathKind, Timestamp};
 use touchmark_policy::{DecisionTable, DenyReason, PolicyVersion, Subject};
 use touchmark_policy_cedar::CompiledPolicy;
 use touchmark_status::{Freshness, Position, Presented, Status, StatusSet};
+use touchmark_x509::Certificate;
 
 /// A device against which nothing is known, at one position of the feed.
 pub(crate) struct TrustedPeer {
@@ -126,6 +129,21 @@ fn is_of_a_device(identity: &PathIdentity, ground: &Ground) -> Result<(), DenyRe
         return Err(DenyReason::UnknownIssuer);
     }
     Ok(())
+}
+
+impl KnownStatus for Trust {
+    /// The authority may live in another environment: what this feed does not speak of is not known here.
+    fn is_revoked(&self, leaf: &Certificate, above: &[Certificate]) -> bool {
+        let Some(ground) = self.ground.load_full() else { return false };
+        let issuer = |issuing: &&Issuing| {
+            issuing.certificate.subject_der() == leaf.issuer_der()
+                && above.iter().any(|shown| shown.fingerprint() == issuing.certificate.fingerprint())
+        };
+        let status = self.read();
+        let Some(state) = status.as_ref().map(StatusSet::state) else { return false };
+        let revoked = |issuing: &Issuing| state.revocation(&issuing.version, leaf.serial()).is_some();
+        state.key_is_denied(&leaf.spki_hash()) || ground.issuing.iter().filter(issuer).any(revoked)
+    }
 }
 
 fn not_known_against(status: &StatusSet, identity: &PathIdentity, now: Timestamp) -> Result<(), DenyReason> {

@@ -10,12 +10,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
-use touchmark_identity::{EnvironmentName, Name, TokenId};
+use touchmark_identity::{EnvironmentName, Name, SpiffeId, TokenId};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
 use touchmark_policy_cedar::OperatorVerb;
 
-/// The authority's own service name: a token for it would let somebody stand in for EST and the API.
-const RESERVED: &str = "authority";
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
 
@@ -97,7 +95,8 @@ pub(super) async fn create(
     };
     let known = match (&subject, kind) {
         (TokenSubject::Named(name), IdentityKind::Service | IdentityKind::Operator) => {
-            if name.as_str() == RESERVED {
+            // A token for it would let somebody stand in for EST and the API.
+            if name.as_str() == SpiffeId::AUTHORITY {
                 return Err(Refuse::new(
                     StatusCode::CONFLICT,
                     "name-reserved",
