@@ -512,7 +512,7 @@ fn api() {
         ("containment", r#"{"reason":"key-compromise","ttl_s":60,"wait_ms":10}"#),
         (
             "containment-outcome",
-            r#"{"device":"pump-01","seq":7,"dry_run":false,"certificates":["ab"],"sessions_closed":1,"gateways":[{"name":"g","applied_at":"a"}],"gateways_silent":[],"rule":"admin-all"}"#,
+            r#"{"device":"pump-01","seq":7,"dry_run":false,"certificates":["ab"],"sessions_closed":1,"gateways":[{"name":"g","state":"applied","applied_at":"a","applied_ms":4,"last_seen":"b"},{"name":"h","state":"unknown","applied_at":null,"applied_ms":null,"last_seen":null}],"already":false,"rule":"admin-all"}"#,
         ),
         ("frames-upload", r#"{"first_leaf":0,"frames":["AA=="],"checkpoint":"note"}"#),
         ("frames-accepted", r#"{"next_leaf":1}"#),

@@ -112,6 +112,6 @@ pub struct StatusReport {
     pub log_size: u64,
     /// Environments.
     pub environments: Vec<String>,
-    /// Gateways and when they last reported.
-    pub gateways: Vec<crate::GatewayApplied>,
+    /// Gateways.
+    pub gateways: Vec<crate::Gateway>,
 }

@@ -133,7 +133,7 @@ pub struct Containment {
     /// Only say what would happen.
     #[serde(default)]
     pub dry_run: bool,
-    /// Milliseconds to wait for gateways to report (2000 by default, 10000 at most).
+    /// Milliseconds to wait for gateways to report (5000 by default, 10000 at most).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
 }
@@ -155,21 +155,40 @@ pub struct ContainmentOutcome {
     pub certificates: Vec<String>,
     /// Live sessions that gateways ended, as far as they reported in time.
     pub sessions_closed: u64,
-    /// Gateways that reported in time.
-    pub gateways: Vec<GatewayApplied>,
-    /// Gateways of the environment that did not report in time: they learn it when they are back.
-    pub gateways_silent: Vec<String>,
+    /// Every gateway of the environment, and whether it is in force there.
+    pub gateways: Vec<GatewayEnforcement>,
+    /// Nothing was left to do: `accepted_at` is the time of the act that did it.
+    #[serde(default)]
+    pub already: bool,
     /// The rule of the operator policy that permitted it.
     pub rule: String,
 }
 
-/// A gateway's report on one change.
+/// Whether a change is in force at a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GatewayApplied {
+pub struct GatewayEnforcement {
     /// The gateway.
     pub name: String,
-    /// By its clock.
-    pub applied_at: String,
+    /// `applied`; `late` when it is online and has not acknowledged; `unknown` when nobody has heard of it; `offline` when
+    /// an operator declared it so.
+    pub state: EnforcementState,
+    /// When it was in force, by the gateway's clock.
+    pub applied_at: Option<String>,
+    /// Milliseconds from the commit to the acknowledgement, by the authority's clock.
+    pub applied_ms: Option<u64>,
+    /// When the gateway last asked for the feed, since the authority started.
+    pub last_seen: Option<String>,
+}
+
+/// The states of [`GatewayEnforcement`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum EnforcementState {
+    Applied,
+    Late,
+    Unknown,
+    Offline,
 }
 
 /// One journal entry of a device's history.

@@ -18,6 +18,9 @@ pub struct FeedQuery {
     /// Milliseconds to wait for news (0..=30000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
+    /// The gateway's staleness class: `strict`, `standard`, `life-safety`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
 }
 
 /// `POST /v1/feed/acknowledgement`.
@@ -40,4 +43,61 @@ pub struct FeedAcknowledgement {
 pub struct GatewayRegistration {
     /// Verifier key of its decision log (C2SP signed note).
     pub decision_log_vkey: String,
+}
+
+/// `GET /v1/gateways`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayQuery {
+    /// Only this environment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+}
+
+/// A gateway, as the authority knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its name.
+    pub name: String,
+    /// Its environment.
+    pub environment: String,
+    /// `online`: asked of late, and has all in force; `late`: asked of late, and has not; `unknown`: not heard of for 30 s, or
+    /// not since the authority started; `offline`: declared so.
+    pub standing: GatewayStanding,
+    /// Seconds since it showed that it holds the last answer; its feed is at most that old. `null` before it asked.
+    pub feed_age_s: Option<u64>,
+    /// How old its feed may be before it acts: `strict`, `standard`, `life-safety`.
+    pub staleness: Option<String>,
+    /// Feed position in force there.
+    pub applied_seq: Option<u64>,
+    /// The feed's last position.
+    pub feed_seq: u64,
+    /// When that was in force, by the gateway's clock.
+    pub applied_at: Option<String>,
+    /// When it last asked for the feed.
+    pub last_seen: Option<String>,
+    /// The end of a declared absence; `null` when there is none, or no end.
+    pub offline_until: Option<String>,
+    /// Who declared it offline.
+    pub offline_by: Option<String>,
+}
+
+/// The standings of a [`Gateway`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum GatewayStanding {
+    Online,
+    Late,
+    Unknown,
+    Offline,
+}
+
+/// `POST /v1/gateways/{name}/offline` and `/online`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayAbsence {
+    /// Seconds until it ends by itself; without an end it lasts until the gateway is declared online.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_s: Option<u64>,
 }

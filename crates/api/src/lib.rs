@@ -16,12 +16,15 @@ mod token;
 
 pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
 pub use device::{
-    Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, GatewayApplied, History, Page,
-    Renewals,
+    Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, EnforcementState, GatewayEnforcement,
+    History, Page, Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
 pub use explain::{Answer, Candidate, Explanation, OnExpiry, Revoker, Sighting};
-pub use feed::{FeedAcknowledgement, FeedQuery, GatewayRegistration};
+pub use feed::{
+    FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayQuery, GatewayRegistration,
+    GatewayStanding,
+};
 pub use maker::{HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
 pub use policy::{Policy, PolicyDocument};
 pub use problem::Problem;

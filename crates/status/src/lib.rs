@@ -7,6 +7,7 @@
 
 mod canonical;
 mod change;
+mod enforcement;
 mod fault;
 mod feed_file;
 mod message;
@@ -18,6 +19,7 @@ mod state;
 mod writer;
 
 pub use change::{Anchor, AnchorRole, Change, Revocation, Standing, Supersession};
+pub use enforcement::{Enforcement, GatewayView, ONLINE_WITHIN};
 pub use fault::FeedFault;
 pub use feed_file::{feed_file_entry, open_feed_file};
 pub use message::{FORMAT_VERSION, Head, MESSAGE_OCTETS_MAX, Position};

@@ -3,13 +3,14 @@
 use crate::commit::Commits;
 use crate::crls::Crls;
 use crate::feed::{Feeds, PublishFault, feed_standing, revocation};
+use crate::gateways::{Gateways, GatewaysFault};
 use crate::hierarchy::Hierarchy;
 use crate::journal_log::JournalLog;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-use touchmark_api::{ContainmentOutcome, GatewayApplied};
-use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
+use std::time::{Duration, Instant};
+use touchmark_api::ContainmentOutcome;
+use touchmark_identity::{EnvironmentName, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault, denies_keys};
 use touchmark_journal::{Draft, Event, IdentityKind, Standing};
 use touchmark_listen::Clock;
@@ -17,9 +18,6 @@ use touchmark_ra::{
     ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate, revoke_superseded,
 };
 use touchmark_status::{Change as FeedChange, Position};
-
-/// A gateway that polled within this time is waited for; others are named as silent at once.
-const GATEWAY_SILENT: Duration = Duration::from_secs(30);
 
 /// Superseded certificates that are revoked in one command; the next turn takes more.
 const SUPERSEDED_AT_ONCE: usize = 1_000;
@@ -49,6 +47,9 @@ pub(crate) enum ContainFault {
     /// The feed; the event is durable, and gateways learn it with their next snapshot.
     #[error(transparent)]
     Publish(#[from] PublishFault),
+    /// Who has it in force; it is durable, and on its way.
+    #[error(transparent)]
+    Gateways(#[from] GatewaysFault),
     /// A device without an environment cannot exist.
     #[error("the device has no environment")]
     NoEnvironment,
@@ -75,6 +76,8 @@ pub(crate) struct Containments {
     pub hierarchy: Arc<Hierarchy>,
     /// Feeds.
     pub feeds: Arc<Feeds>,
+    /// Who must hear of it.
+    pub gateways: Arc<Gateways>,
     /// CRLs.
     pub crls: Arc<Crls>,
     /// The journal's log, to wake.
@@ -154,44 +157,25 @@ impl Containments {
                 .collect(),
             sessions_closed: 0,
             gateways: Vec::new(),
-            gateways_silent: Vec::new(),
+            already: false,
             rule: change.rule.clone(),
         };
         if dry_run {
             return Ok(outcome);
         }
         let feed = self.feeds.of(&change.environment)?;
-        let now = self.clock.now();
-        let known = feed.seen();
-        let awaited: Vec<Name> = known
-            .iter()
-            .filter(|(_, at)| now.since(*at) < GATEWAY_SILENT)
-            .map(|(name, _)| name.clone())
-            .collect();
         let before = feed.applied();
         // Durable first; what follows is effect, and each part of it is made good by the upkeep.
         let receipt = self.commits.commit(change.command.clone()).await?;
+        let accepted = Instant::now();
         self.log.wake();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
         let position = self.take_effect(&change).await?;
-        feed.wait_until_applied(position, &awaited, wait).await;
-        let applied = feed.applied();
-        let total = |all: &std::collections::BTreeMap<Name, crate::feed::Applied>, name: &Name| {
-            all.get(name).map_or(0, |applied| applied.sessions_closed_total)
-        };
-        for (name, _) in &known {
-            match applied.get(name).filter(|applied| applied.position >= position) {
-                Some(report) => {
-                    let closed = total(&applied, name).saturating_sub(total(&before, name));
-                    outcome.sessions_closed = outcome.sessions_closed.saturating_add(closed);
-                    outcome
-                        .gateways
-                        .push(GatewayApplied { name: name.to_string(), applied_at: report.at.to_string() });
-                }
-                None => outcome.gateways_silent.push(name.to_string()),
-            }
-        }
+        let from = (&before, accepted);
+        let enforced = self.gateways.enforced(&change.environment, &feed, position, from, wait).await?;
+        outcome.gateways = enforced.gateways;
+        outcome.sessions_closed = enforced.sessions_closed;
         Ok(outcome)
     }
 

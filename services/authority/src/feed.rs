@@ -6,14 +6,14 @@
 use crate::hierarchy::{Hierarchy, Trust};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use touchmark_identity::{AuthorityVersionId, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{CertificateRow, Store, StoreFault};
 use touchmark_journal::Standing;
 use touchmark_status::{
     Anchor, AnchorRole, Change, FeedFault, FeedSigner, FeedWriter, PolicyBundle, Position, Revocation,
-    Supersession, feed_file_entry,
+    StalenessClass, Supersession, feed_file_entry,
 };
 
 /// Deltas kept for gateways that lag; one that lags more fetches a snapshot.
@@ -47,6 +47,8 @@ pub(crate) struct Applied {
     pub position: Position,
     /// By the gateway's clock.
     pub at: Timestamp,
+    /// When it was heard here.
+    pub heard: Instant,
     /// Sessions ended since the feed's epoch began.
     pub sessions_closed_total: u64,
 }
@@ -56,8 +58,20 @@ pub(crate) struct EnvironmentFeed {
     inner: Mutex<Feed>,
     news: watch::Sender<Position>,
     applied: watch::Sender<BTreeMap<Name, Applied>>,
-    /// Gateways that polled in this epoch.
-    seen: Mutex<BTreeMap<Name, Timestamp>>,
+    /// Gateways that polled in this epoch. Only holders of a service certificate get here.
+    seen: Mutex<BTreeMap<Name, Seen>>,
+    ending: watch::Receiver<bool>,
+}
+
+/// A gateway's last poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// By our clock, for people.
+    pub at: Timestamp,
+    /// The same, where no clock can be set.
+    pub since: Instant,
+    /// What it said about itself.
+    pub class: Option<StalenessClass>,
 }
 
 /// All feeds.
@@ -65,6 +79,8 @@ pub(crate) struct Feeds {
     signer: FeedSigner,
     feeds: Mutex<HashMap<EnvironmentName, Arc<EnvironmentFeed>>>,
     epoch: u64,
+    started: Instant,
+    ending: watch::Sender<bool>,
 }
 
 /// How much of what the rows say is published.
@@ -86,7 +102,8 @@ impl Feeds {
         store: &dyn Store,
         now: Timestamp,
     ) -> Result<Self, PublishFault> {
-        let feeds = Self { signer, feeds: Mutex::default(), epoch };
+        let ending = watch::channel(false).0;
+        let feeds = Self { signer, feeds: Mutex::default(), epoch, started: Instant::now(), ending };
         for trust in hierarchy.all() {
             feeds.open(&trust, store, now)?;
         }
@@ -108,6 +125,7 @@ impl Feeds {
             news,
             applied: watch::channel(BTreeMap::new()).0,
             seen: Mutex::default(),
+            ending: self.ending.subscribe(),
         };
         lock(&self.feeds).insert(environment.name.clone(), Arc::new(feed));
         Ok(())
@@ -222,6 +240,16 @@ impl Feeds {
         feeds.iter().map(|feed| lock(&feed.inner).writer.prune(now)).sum()
     }
 
+    /// How long gateways have had to ask.
+    pub(crate) fn up(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Answers everybody who waits with what there is, now and from now on: the authority ends.
+    pub(crate) fn end_waits(&self) {
+        self.ending.send_replace(true);
+    }
+
     /// The verifier that gateways are given.
     pub(crate) fn signer(&self) -> &FeedSigner {
         &self.signer
@@ -229,22 +257,36 @@ impl Feeds {
 }
 
 impl EnvironmentFeed {
-    /// Returns when the feed is past `held`, or after `wait`.
+    /// Returns when the feed is past `held`, after `wait`, or when the authority ends.
     pub(crate) async fn wait_for_news(&self, held: Position, wait: Duration) {
         let mut news = self.news.subscribe();
         let past = news.wait_for(|position| *position > held || position.epoch != held.epoch);
-        // Both outcomes lead to the same answer: whatever the feed has then.
-        let _ = tokio::time::timeout(wait, past).await;
+        // All outcomes lead to the same answer: whatever the feed has then.
+        self.at_most(wait, past).await;
+    }
+
+    async fn at_most(&self, wait: Duration, condition: impl Future) {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            _ = tokio::time::timeout(wait, condition) => {}
+            // An error means that the feeds are gone, which is an end as well.
+            _ = ending.wait_for(|ending| *ending) => {}
+        }
     }
 
     /// Notes that a gateway polled.
-    pub(crate) fn saw(&self, gateway: &Name, now: Timestamp) {
-        lock(&self.seen).insert(gateway.clone(), now);
+    pub(crate) fn saw(&self, gateway: &Name, at: Timestamp, class: Option<StalenessClass>) {
+        lock(&self.seen).insert(gateway.clone(), Seen { at, since: Instant::now(), class });
     }
 
     /// The gateways that polled in this epoch, and when last.
-    pub(crate) fn seen(&self) -> Vec<(Name, Timestamp)> {
-        lock(&self.seen).iter().map(|(name, at)| (name.clone(), *at)).collect()
+    pub(crate) fn seen(&self) -> BTreeMap<Name, Seen> {
+        lock(&self.seen).clone()
+    }
+
+    /// The feed's last position.
+    pub(crate) fn position(&self) -> Position {
+        *self.news.borrow()
     }
 
     /// Keeps a gateway's report; sessions closed add up. Says whether it was news: a position that rises.
@@ -266,7 +308,9 @@ impl EnvironmentFeed {
             let sessions_closed_total =
                 before.map_or(0, |applied| applied.sessions_closed_total).saturating_add(sessions_closed);
             let position = before.map_or(position, |applied| applied.position.max(position));
-            all.insert(gateway.clone(), Applied { position, at, sessions_closed_total });
+            // A report that is no news does not make the first one younger.
+            let heard = before.filter(|_| !news).map_or_else(Instant::now, |applied| applied.heard);
+            all.insert(gateway.clone(), Applied { position, at, heard, sessions_closed_total });
         });
         Some(news)
     }
@@ -276,19 +320,13 @@ impl EnvironmentFeed {
         self.applied.borrow().clone()
     }
 
-    /// Waits until every gateway of `expected` has `position` in force, or `wait` is over; gives what is then.
-    pub(crate) async fn wait_until_applied(
-        &self,
-        position: Position,
-        expected: &[Name],
-        wait: Duration,
-    ) -> BTreeMap<Name, Applied> {
+    /// Returns when every gateway of `expected` has `position` in force, after `wait`, or when the authority ends.
+    pub(crate) async fn wait_until_applied(&self, position: Position, expected: &[Name], wait: Duration) {
         let mut applied = self.applied.subscribe();
         let all_have = |all: &BTreeMap<Name, Applied>| {
             expected.iter().all(|name| all.get(name).is_some_and(|a| a.position >= position))
         };
-        let _ = tokio::time::timeout(wait, applied.wait_for(all_have)).await;
-        self.applied()
+        self.at_most(wait, applied.wait_for(all_have)).await;
     }
 }
 

@@ -18,6 +18,7 @@ mod entropy;
 mod environments;
 mod explain;
 mod feed;
+mod gateways;
 mod hierarchy;
 mod http;
 mod issuance;

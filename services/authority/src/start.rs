@@ -117,6 +117,7 @@ impl From<HierarchyFault> for StartFault {
 /// A running authority.
 pub struct Authority {
     ready: Ready,
+    feeds: Arc<Feeds>,
     stop: StopSwitch,
     tasks: JoinSet<()>,
     /// Last: the directory is free when everything else is gone.
@@ -129,8 +130,9 @@ impl Authority {
         self.ready.clone()
     }
 
-    /// Asks all ports to finish.
+    /// Asks all ports to finish: who waits for news is answered at once.
     pub fn stop(&self) {
+        self.feeds.end_waits();
         self.stop.stop();
     }
 
@@ -218,8 +220,9 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         pids: Pids { authority: Some(std::process::id()), gateway: None },
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
+    let feeds = shell.feeds.clone();
     let (stop, tasks) = listeners::serve(shell, ports, server, connections_max, clock)?;
-    Ok(Authority { ready, stop, tasks, _lock: lock })
+    Ok(Authority { ready, feeds, stop, tasks, _lock: lock })
 }
 
 async fn ensure_default_environment(

@@ -18,12 +18,13 @@ pub(crate) enum Exit {
     Conflict = 5,
     CheckFailed = 6,
     Unreachable = 8,
+    Partial = 9,
     Expired = 10,
     Lost = touchmark_logging::EXIT_LOST as isize,
 }
 
 impl Exit {
-    pub(crate) const ALL: [(Self, &'static str); 10] = [
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::Ok, "ok"),
         (
             Self::Internal,
@@ -35,6 +36,10 @@ impl Exit {
         (Self::Conflict, "conflict: the identifier is ambiguous, or the state does not allow it"),
         (Self::CheckFailed, "check failed: a policy, a log or a step of the demonstration is not in order"),
         (Self::Unreachable, "unreachable: nobody answers, or not as expected"),
+        (
+            Self::Partial,
+            "in part: it is done and durable, but not in force at every gateway, or not for every item",
+        ),
         (Self::Expired, "expired: a certificate or token is past its time, or a clock is wrong"),
         (
             Self::Lost,
@@ -250,7 +255,7 @@ mod tests {
     #[test]
     fn exit_codes_stay_what_scripts_expect() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 8, 10, 11]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn containments(house: &House, home: &std::path::Path) -> Containments {
         commits: house.commits.clone(),
         hierarchy: house.hierarchy.clone(),
         feeds: house.feeds.clone(),
+        gateways: house.gateways(home),
         crls: Arc::new(crls),
         log: Arc::new(log),
         clock: house.clock.clone(),

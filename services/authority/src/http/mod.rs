@@ -22,6 +22,7 @@ use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
 use crate::feed::Feeds;
+use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
 use crate::journal_log::JournalLog;
 use crate::makers::Makers;
@@ -77,6 +78,7 @@ pub(crate) struct UseCases {
     pub(crate) operators: Arc<Operators>,
     pub(crate) explain: Arc<Explain>,
     pub(crate) feeds: Arc<Feeds>,
+    pub(crate) gateways: Arc<Gateways>,
     pub(crate) crls: Arc<Crls>,
     pub(crate) log: Arc<JournalLog>,
     pub(crate) intake: Arc<DecisionIntake>,

@@ -5,6 +5,7 @@ use crate::containment::ContainFault;
 use crate::environments::EnvironmentFault;
 use crate::explain::ExplainFault;
 use crate::feed::PublishFault;
+use crate::gateways::GatewaysFault;
 use crate::operators::CallerFault;
 use crate::policies::PolicyActivationFault;
 use crate::sightings::UploadFault;
@@ -135,7 +136,17 @@ impl From<ContainFault> for Refuse {
             }
             ContainFault::Store(fault) => fault.into(),
             ContainFault::Publish(fault) => fault.into(),
+            ContainFault::Gateways(fault) => fault.into(),
             ContainFault::NoEnvironment => Self::internal(&fault),
+        }
+    }
+}
+
+impl From<GatewaysFault> for Refuse {
+    fn from(fault: GatewaysFault) -> Self {
+        match fault {
+            GatewaysFault::Store(fault) => fault.into(),
+            GatewaysFault::Archive(fault) => fault.into(),
         }
     }
 }

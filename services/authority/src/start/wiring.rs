@@ -12,6 +12,7 @@ use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
 use crate::feed::Feeds;
+use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
 use crate::http::{Shell, UseCases};
 use crate::issuance::Issuance;
@@ -60,6 +61,14 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         clock.clone(),
     ));
     let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone())?);
+    let intake = Arc::new(DecisionIntake {
+        archives: Archives::new(config.decisions()),
+        commits: commits.clone(),
+        confirmations: confirmations.clone(),
+        clones: clones.clone(),
+        organisation: organisation.clone(),
+    });
+    let gateways = Arc::new(Gateways { store: store.clone(), feeds: feeds.clone(), intake: intake.clone() });
     Ok(Shell::new(UseCases {
         clock: clock.clone(),
         organisation: organisation.clone(),
@@ -88,11 +97,12 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         )),
         hints: Arc::default(),
         clones: clones.clone(),
-        confirmations: confirmations.clone(),
+        confirmations,
         containments: Arc::new(Containments {
             commits: commits.clone(),
             hierarchy: hierarchy.clone(),
             feeds: feeds.clone(),
+            gateways: gateways.clone(),
             crls: crls.clone(),
             log: log.clone(),
             clock: clock.clone(),
@@ -113,15 +123,10 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             clock: clock.clone(),
         }),
         feeds,
+        gateways,
         crls,
         log,
-        intake: Arc::new(DecisionIntake {
-            archives: Archives::new(config.decisions()),
-            commits: commits.clone(),
-            confirmations,
-            clones: clones.clone(),
-            organisation: organisation.clone(),
-        }),
+        intake,
         refusals: Arc::new(Refusals::new(commits, organisation, clock.clone())),
         log_directory: config.log(),
         log_origin,

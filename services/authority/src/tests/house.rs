@@ -1,11 +1,13 @@
 //! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
 
+use crate::archive::Archives;
 use crate::clones::CloneAlarms;
 use crate::commit::Commits;
 use crate::confirmation::Confirmations;
 use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan, bootstrap_actor};
 use crate::feed::Feeds;
+use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
 use crate::issuance::{EnrolmentFault, Issuance};
 use crate::keys::KeyVault;
@@ -13,6 +15,7 @@ use crate::makers::Makers;
 use crate::pacing::Pacing;
 use crate::renewal::Renewals;
 use crate::sha256;
+use crate::sightings::DecisionIntake;
 use crate::tokens::{NewToken, Tokens};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -128,6 +131,19 @@ impl House {
     /// Lets time pass.
     pub(crate) fn pass(&self, span: Duration) {
         self.now_ms.fetch_add(u64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Whom containments wait for; logs of gateways below `home`.
+    pub(crate) fn gateways(&self, home: &std::path::Path) -> Arc<Gateways> {
+        let intake = DecisionIntake {
+            archives: Archives::new(home.join("decisions")),
+            commits: self.commits.clone(),
+            confirmations: self.confirmations.clone(),
+            clones: self.clones.clone(),
+            organisation: name("example"),
+        };
+        let (store, feeds) = (self.commits.store().clone(), self.feeds.clone());
+        Arc::new(Gateways { store, feeds, intake: Arc::new(intake) })
     }
 
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {

@@ -143,12 +143,13 @@ impl FeedClient {
             Some(_) => None,
             None => self.file.lock().unwrap_or_else(PoisonError::into_inner).floor(),
         };
+        let class = self.trust.staleness();
         let request = match held {
-            Some(Position { epoch, seq }) => {
-                Request::get(format!("/v1/feed?epoch={epoch}&after={seq}&wait_ms={POLL_WAIT_MS}"))
-                    .timeout(POLL_TIMEOUT)
-            }
-            None => Request::get("/v1/feed").timeout(SNAPSHOT_TIMEOUT),
+            Some(Position { epoch, seq }) => Request::get(format!(
+                "/v1/feed?epoch={epoch}&after={seq}&wait_ms={POLL_WAIT_MS}&class={class}"
+            ))
+            .timeout(POLL_TIMEOUT),
+            None => Request::get(format!("/v1/feed?class={class}")).timeout(SNAPSHOT_TIMEOUT),
         };
         let answer = caller.ask(request.response_octets_max(MESSAGE_OCTETS_MAX + 4096)).await?;
         let (trust, reviewer, now) = (Arc::clone(&self.trust), Arc::clone(&self.reviewer), self.clock.now());

@@ -63,6 +63,10 @@ impl Trust {
         &self.environment
     }
 
+    pub(crate) fn staleness(&self) -> StalenessClass {
+        self.staleness
+    }
+
     pub(crate) fn verifier(&self) -> &FeedVerifier {
         &self.verifier
     }

@@ -21,7 +21,7 @@ pub(crate) enum Cert {
     Revoke {
         /// crt_... or SHA-256 fingerprint
         id: String,
-        /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+        /// unspecified, key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
         #[arg(long, default_value = "unspecified")]
         reason: RevocationReason,
         /// Only say what would happen
@@ -83,7 +83,7 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
         Cert::Revoke { id, reason, dry_run } => {
             let order = Containment { reason: Some(reason.to_string()), dry_run, ..Containment::default() };
             let outcome = management.revoke_certificate(&id, &order).await?;
-            output.one(&outcome, &outcome.device, |outcome| contain::human("revoked", outcome))?;
+            return contain::told("revoked", &outcome.device, &outcome, output);
         }
         Cert::Where { id } => match management.explain(&id).await?.where_used {
             Answer::Known(sightings) => output.list(&sightings)?,

@@ -1,5 +1,8 @@
 //! `touchmark device revoke|quarantine|release|ban`: what it takes to shut a device out, and the proof that it is.
 //!
+//! It is durable when the authority answers. A gateway that has not said by then that it is in force there is named, and
+//! the exit code is 9.
+//!
 //! With `--reconnect` the device's own credential, if it lies here, is in a session while it is revoked: the
 //! time from the call to the end of that session is measured, and a new connection is tried.
 
@@ -14,7 +17,7 @@ use clap::Args;
 use core::time::Duration;
 use serde::Serialize;
 use std::time::Instant;
-use touchmark_api::{Containment, ContainmentOutcome};
+use touchmark_api::{Containment, ContainmentOutcome, EnforcementState, GatewayEnforcement};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason};
 use touchmark_listen::Clock;
 use touchmark_mqtt::ProtocolVersion;
@@ -34,7 +37,7 @@ pub(crate) struct Whom {
     #[arg(long)]
     dry_run: bool,
     /// How long to wait for gateways to report
-    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "2s")]
+    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "5s")]
     wait: Duration,
 }
 
@@ -42,7 +45,7 @@ pub(crate) struct Whom {
 pub(crate) struct Revoke {
     #[command(flatten)]
     whom: Whom,
-    /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+    /// unspecified, key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
     #[arg(long, default_value = "unspecified")]
     reason: RevocationReason,
     /// Hold a session meanwhile, measure when it ends, then try to come back
@@ -88,8 +91,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
     let name = order.whom.name.as_str();
     if !order.reconnect {
         let outcome = management.contain(name, "revoke", &containment).await?;
-        output.one(&outcome, name, |outcome| human("revoked", outcome))?;
-        return Ok(Exit::Ok);
+        return told("revoked", name, &outcome, output);
     }
     // The watched session and the revocation must mean the same device.
     let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
@@ -159,7 +161,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
         .what(name)
         .fix("look whether the gateway reaches the authority: touchmark audit decisions --device NAME"));
     }
-    Ok(Exit::Ok)
+    Ok(exit(&revoked.outcome, output))
 }
 
 pub(crate) async fn quarantine(order: Quarantine, home: &Home, output: &Output) -> Result<Exit, Failure> {
@@ -185,8 +187,7 @@ async fn plain(
 ) -> Result<Exit, Failure> {
     let name = whom.name.as_str();
     let outcome = Management::open(home)?.contain(name, verb, &containment).await?;
-    output.one(&outcome, name, |outcome| human(done, outcome))?;
-    Ok(Exit::Ok)
+    told(done, name, &outcome, output)
 }
 
 fn of(whom: &Whom) -> Containment {
@@ -198,11 +199,46 @@ fn of(whom: &Whom) -> Containment {
     }
 }
 
+/// Prints what became of it, and says whether it is in force everywhere.
+pub(crate) fn told(
+    done: &str,
+    name: &str,
+    outcome: &ContainmentOutcome,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    output.one(outcome, name, |outcome| human(done, outcome))?;
+    Ok(exit(outcome, output))
+}
+
+/// [`Exit::Partial`], and why, unless every gateway has it in force or was declared offline.
+pub(crate) fn exit(outcome: &ContainmentOutcome, output: &Output) -> Exit {
+    let missing: Vec<&str> = outcome
+        .gateways
+        .iter()
+        .filter(|gateway| matches!(gateway.state, EnforcementState::Late | EnforcementState::Unknown))
+        .map(|gateway| gateway.name.as_str())
+        .collect();
+    if missing.is_empty() {
+        return Exit::Ok;
+    }
+    output.note(&format!(
+        "warning: not in force everywhere: {} may still let it in; see: touchmark gateway list",
+        missing.join(", ")
+    ));
+    Exit::Partial
+}
+
 pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
-    let would = if outcome.dry_run { "would be " } else { "" };
-    let mut text = format!("{} {would}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
-    if let (Some(seq), Some(at)) = (outcome.seq, &outcome.accepted_at) {
-        text += &format!("  journal      entry {seq}, durable {at}\n");
+    let how = match (outcome.dry_run, outcome.already) {
+        (true, _) => "would be ",
+        (false, true) => "was already ",
+        (false, false) => "",
+    };
+    let mut text = format!("{} {how}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
+    match (outcome.seq, &outcome.accepted_at) {
+        (Some(seq), Some(at)) => text += &format!("  journal      entry {seq}, durable {at}\n"),
+        (None, Some(at)) => text += &format!("  since        {at}\n"),
+        (_, None) => {}
     }
     for fingerprint in &outcome.certificates {
         text += &format!("  certificate  {fingerprint}\n");
@@ -211,10 +247,87 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
         text += &format!("  sessions     {} closed\n", outcome.sessions_closed);
     }
     for gateway in &outcome.gateways {
-        text += &format!("  gateway      {} applied it {}\n", gateway.name, gateway.applied_at);
-    }
-    for silent in &outcome.gateways_silent {
-        text += &format!("  gateway      {silent} has not reported: it learns of it when it is back\n");
+        text += &format!("  gateway      {} {}\n", gateway.name, in_force(gateway));
     }
     text
+}
+
+fn in_force(gateway: &GatewayEnforcement) -> String {
+    let seen = || match &gateway.last_seen {
+        Some(at) => format!("last seen {at}"),
+        None => "not seen since the authority started".to_owned(),
+    };
+    match gateway.state {
+        EnforcementState::Applied => match (&gateway.applied_at, gateway.applied_ms) {
+            (Some(at), Some(ms)) => format!("applied after {ms} ms, {at}"),
+            _ => "applied".to_owned(),
+        },
+        EnforcementState::Late => format!("LATE: online, and has not acknowledged it ({})", seen()),
+        EnforcementState::Unknown => format!("UNKNOWN: not heard of ({})", seen()),
+        EnforcementState::Offline => {
+            format!("declared offline: it learns of it when it is back ({})", seen())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    fn outcome(states: &[EnforcementState]) -> ContainmentOutcome {
+        let gateway = |(number, state): (usize, &EnforcementState)| {
+            let applied = *state == EnforcementState::Applied;
+            GatewayEnforcement {
+                name: format!("gateway-0{number}"),
+                state: *state,
+                applied_at: applied.then(|| "2026-11-30T12:00:00.000Z".to_owned()),
+                applied_ms: applied.then_some(4),
+                last_seen: (*state == EnforcementState::Late).then(|| "2026-11-30T11:59:58.000Z".to_owned()),
+            }
+        };
+        ContainmentOutcome {
+            device: "pump-01".into(),
+            seq: Some(7),
+            accepted_at: Some("2026-11-30T12:00:00.000Z".into()),
+            dry_run: false,
+            certificates: Vec::new(),
+            sessions_closed: 1,
+            gateways: states.iter().enumerate().map(gateway).collect(),
+            already: false,
+            rule: "admin-all".into(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_in_force_everywhere_or_declared_away_ends_with_0() {
+        use EnforcementState::*;
+        let output = Output::new(Format::Json, true, true);
+        let rows: [(&[EnforcementState], Exit); 7] = [
+            (&[], Exit::Ok),
+            (&[Applied, Applied], Exit::Ok),
+            (&[Applied, Offline], Exit::Ok),
+            (&[Applied, Late], Exit::Partial),
+            (&[Unknown], Exit::Partial),
+            (&[Offline, Unknown, Applied], Exit::Partial),
+            (&[Late, Late], Exit::Partial),
+        ];
+        for (states, expected) in rows {
+            assert_eq!(exit(&outcome(states), &output), expected, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn each_gateway_is_named_with_what_is_known() {
+        use EnforcementState::*;
+        let text = human("revoked", &outcome(&[Applied, Late, Unknown, Offline]));
+        for expected in [
+            "gateway-00 applied after 4 ms, 2026-11-30T12:00:00.000Z",
+            "gateway-01 LATE: online, and has not acknowledged it (last seen 2026-11-30T11:59:58.000Z)",
+            "gateway-02 UNKNOWN: not heard of (not seen since the authority started)",
+            "gateway-03 declared offline",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
 }

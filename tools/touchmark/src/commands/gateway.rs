@@ -1,13 +1,16 @@
-//! `touchmark gateway up`: one gateway of one environment.
+//! `touchmark gateway`: runs one gateway of one environment; lists what the authority knows of them all.
 
 use crate::commands::server;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
-use crate::output::Output;
+use crate::management::Management;
+use crate::output::{Listed, Output};
 use crate::services::gateway::{GatewayOptions, start};
+use crate::span;
 use clap::{Args, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use touchmark_api::{Gateway as GatewayShown, GatewayQuery, GatewayStanding, NO_DATA};
 use touchmark_gateway::PreferredPorts;
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
@@ -16,6 +19,45 @@ use touchmark_status::StalenessClass;
 pub(crate) enum Gateway {
     /// Runs a gateway; enrols its own certificate first if it has none
     Up(Up),
+    /// What the authority knows of each gateway: age of its feed, what is in force there
+    List {
+        /// Only this environment's
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+    },
+}
+
+impl Listed for GatewayShown {
+    const HEADERS: &'static [&'static str] =
+        &["name", "env", "standing", "feed age", "class", "applied", "last seen"];
+    fn row(&self) -> Vec<String> {
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NO_DATA.to_owned());
+        let standing = match self.standing {
+            GatewayStanding::Online => "online".to_owned(),
+            GatewayStanding::Late => "late".to_owned(),
+            GatewayStanding::Unknown => "unknown".to_owned(),
+            GatewayStanding::Offline => match &self.offline_until {
+                Some(until) => format!("offline until {until}"),
+                None => "offline".to_owned(),
+            },
+        };
+        let applied = match self.applied_seq {
+            Some(seq) => format!("{seq} of {}", self.feed_seq),
+            None => format!("none of {}", self.feed_seq),
+        };
+        vec![
+            self.name.clone(),
+            self.environment.clone(),
+            standing,
+            self.feed_age_s.map_or_else(|| NO_DATA.to_owned(), span::words),
+            or_none(&self.staleness),
+            applied,
+            or_none(&self.last_seen),
+        ]
+    }
+    fn name(&self) -> String {
+        self.name.clone()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +107,15 @@ pub(crate) struct Up {
 }
 
 pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let Gateway::Up(order) = command;
+    let order = match command {
+        Gateway::Up(order) => order,
+        Gateway::List { env } => {
+            let query = GatewayQuery { environment: env.map(|env| env.to_string()) };
+            let gateways: Vec<GatewayShown> = Management::open(home)?.get("/v1/gateways", &query).await?;
+            output.list(&gateways)?;
+            return Ok(Exit::Ok);
+        }
+    };
     let authority = match order.authority {
         Some(url) => url,
         None => home::address(home.ready()?.api, "authority")?,

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use std::collections::VecDeque;
-use touchmark_api::{DecisionQuery, Explanation, GatewayApplied, LogHead, StatusReport};
+use touchmark_api::{DecisionQuery, Explanation, LogHead, StatusReport};
 use touchmark_identity::Timestamp;
 use touchmark_policy_cedar::OperatorVerb;
 
@@ -22,9 +22,8 @@ pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result
     let mut environments = Vec::new();
     for trust in shell.hierarchy.all() {
         environments.push(trust.environment.name.to_string());
-        for (name, at) in shell.feeds.of(&trust.environment.name)?.seen() {
-            gateways.push(GatewayApplied { name: name.to_string(), applied_at: at.to_string() });
-        }
+        let environment = &trust.environment.name;
+        gateways.extend(shell.gateways.list(environment, &*shell.feeds.of(environment)?)?);
     }
     Ok(Json(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -12,10 +12,13 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
-use touchmark_api::{FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, GatewayRegistration};
+use touchmark_api::{
+    FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayQuery, GatewayRegistration,
+};
 use touchmark_identity::{Actor, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
+use touchmark_policy_cedar::OperatorVerb;
 use touchmark_status::Position;
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -27,16 +30,41 @@ pub(super) async fn feed(
 ) -> Result<impl IntoResponse, Refuse> {
     let gateway = called.service()?;
     let feed = shell.feeds.of(&gateway.environment)?;
-    feed.saw(&gateway.name, shell.clock.now());
+    let class = query.class.as_deref().map(|class| class.parse().map_err(|why| Refuse::value("class", why)));
+    feed.saw(&gateway.name, shell.clock.now(), class.transpose()?);
     let held = query.epoch.zip(query.after).map(|(epoch, seq)| Position { epoch, seq });
     if let Some(held) = held {
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
         feed.wait_for_news(held, wait).await;
     }
-    let now = shell.clock.now();
-    feed.saw(&gateway.name, now);
-    let body = Bytes::from(shell.feeds.since(&gateway.environment, held, now)?);
+    let body = Bytes::from(shell.feeds.since(&gateway.environment, held, shell.clock.now())?);
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body))
+}
+
+/// All gateways that the caller may see, or those of one environment.
+pub(super) async fn list(
+    State(shell): State<Shell>,
+    called: Called,
+    Query(query): Query<GatewayQuery>,
+) -> Result<Json<Vec<Gateway>>, Refuse> {
+    let mut all = Vec::new();
+    match query.environment {
+        Some(text) => {
+            let environment = text.parse().map_err(|why| Refuse::value("environment", why))?;
+            called.may(&shell, OperatorVerb::EnvironmentRead, &environment)?;
+            all.extend(shell.gateways.list(&environment, &*shell.feeds.of(&environment)?)?);
+        }
+        None => {
+            called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+            for trust in shell.hierarchy.all() {
+                let environment = &trust.environment.name;
+                if shell.operators.permits(&called.0, OperatorVerb::EnvironmentRead, environment).is_ok() {
+                    all.extend(shell.gateways.list(environment, &*shell.feeds.of(environment)?)?);
+                }
+            }
+        }
+    }
+    Ok(Json(all))
 }
 
 pub(super) async fn acknowledge(
