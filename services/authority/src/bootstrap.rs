@@ -1,16 +1,15 @@
-//! The product's own first identities: its server certificate at every start, the first operator once. Both go
+//! The product's own identities: its server certificate and the operator of this data directory. Both go
 //! the same road as every device: token, request, admission, plan, record, sign, record.
 
-use crate::config::AuthorityConfig;
 use crate::enrolment::Enrolments;
 use crate::environments::bootstrap_actor;
 use crate::issuance::{Enrolled, EnrolmentFault};
 use crate::tokens::{NewTokenFault, Tokens};
 use std::time::Duration;
-use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_atomic};
+use touchmark_durable::WriteFault;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{EnvironmentName, Name};
-use touchmark_inventory::EnvironmentRow;
+use touchmark_inventory::{EnvironmentRow, StoreFault};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
 use touchmark_ra::{Act, Mandate, TokenOrder};
 use touchmark_x509::csr::{CsrFault, UnprovenCsr};
@@ -35,6 +34,9 @@ pub enum BootstrapFault {
     /// The road.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentFault),
+    /// What is known of an earlier certificate.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
     /// A file.
     #[error(transparent)]
     Write(#[from] WriteFault),
@@ -71,7 +73,7 @@ pub(crate) async fn own_identity(
         model: None,
         hosts,
     };
-    // Before the first operator exists nobody could permit it; afterwards only our own server name comes here.
+    // Before the first operator exists nobody could permit it; afterwards only our own two names come here.
     let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
     let token = tokens.create(mandate, order, roles).await?;
     let credential = PresentedCredential::Token { username: token.username, password: token.password };
@@ -79,28 +81,4 @@ pub(crate) async fn own_identity(
     let request = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
     let enrolled = enrolments.enrol(&request, "bootstrap").await?;
     Ok(OwnIdentity { key, enrolled })
-}
-
-/// The first operator's files, if there are none: certificate chain and key, both private.
-pub(crate) async fn ensure_operator(
-    config: &AuthorityConfig,
-    tokens: &Tokens,
-    enrolments: &Enrolments,
-    environment: &EnvironmentRow,
-) -> Result<(), BootstrapFault> {
-    let directory = config.operator();
-    let (chain, key) = (directory.join("operator.pem"), directory.join("operator.key"));
-    if chain.exists() && key.exists() {
-        return Ok(());
-    }
-    create_dir_durable(&directory, Mode::Private0600)?;
-    let name: Name = "operator".parse().expect("the word is a name");
-    let roles = vec!["admin".to_owned()];
-    let own = own_identity(tokens, enrolments, environment, IdentityKind::Operator, &name, Vec::new(), roles)
-        .await?;
-    let [issuing, _] = &own.enrolled.chain;
-    let pem = format!("{}{}", own.enrolled.certificate.to_pem(), issuing.to_pem());
-    write_atomic(&key, own.key.to_pkcs8_pem().expose().as_bytes(), Mode::Private0600)?;
-    write_atomic(&chain, pem.as_bytes(), Mode::Private0600)?;
-    Ok(())
 }

@@ -13,6 +13,8 @@ pub struct AuthorityConfig {
     pub data: PathBuf,
     /// Address of all ports.
     pub listen: IpAddr,
+    /// DNS names and addresses by which others reach it; the first one stands in URLs.
+    pub hosts: Vec<String>,
     /// Port of EST; 0 keeps the one of the last start, or chooses.
     pub est_port: u16,
     /// Port of the API.
@@ -31,6 +33,24 @@ pub struct AuthorityConfig {
 }
 
 impl AuthorityConfig {
+    /// The host in URLs, among them the CRL addresses in certificates: the first name given, else the address that it
+    /// listens on. `None` if that is every address.
+    pub(crate) fn host(&self) -> Option<String> {
+        let address = (!self.listen.is_unspecified()).then(|| self.listen.to_string());
+        self.hosts.first().cloned().or(address)
+    }
+
+    /// Everything that the server certificate names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+        for name in self.hosts.iter().cloned().chain(self.host()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     pub(crate) fn keys(&self) -> PathBuf {
         self.data.join("keys")
     }

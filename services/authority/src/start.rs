@@ -7,13 +7,16 @@ mod client_paths;
 mod data_lock;
 mod descriptors;
 mod listeners;
+mod local_operator;
 mod opening;
 mod server_certificate;
 mod wiring;
 
+pub(crate) use local_operator::LocalOperator;
 pub(crate) use server_certificate::ServerCertificate;
+use server_certificate::is_due;
 
-use crate::bootstrap::{BootstrapFault, ensure_operator};
+use crate::bootstrap::BootstrapFault;
 use crate::commit::Commits;
 use crate::config::{AuthorityConfig, log_vkey};
 use crate::crls::{CrlPublishFault, RootCrl};
@@ -40,7 +43,7 @@ use touchmark_durable::{Mode, WriteFault, write_atomic};
 use touchmark_identity::{Incarnation, OrganisationName, Timestamp};
 use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
-use touchmark_listen::{BadServerIdentity, BadServerTls, Clock, StopSwitch};
+use touchmark_listen::{BadServerIdentity, BadServerTls, Bound, Clock, StopSwitch};
 use touchmark_policy_cedar::PolicyFaults;
 use touchmark_ra::{Act, Mandate};
 use touchmark_status::FeedFault;
@@ -58,6 +61,10 @@ pub enum StartFault {
          Stop that one, or give this one another directory"
     )]
     InUse(std::path::PathBuf),
+    #[error(
+        "it listens on every address, and no name says how others reach it: certificates would point nowhere"
+    )]
+    NoHost,
     #[error("the lock {path} cannot be taken: {source}")]
     Lock { path: std::path::PathBuf, source: std::io::Error },
     #[error("the data directory: {0}")]
@@ -149,12 +156,17 @@ impl Authority {
 pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, StartFault> {
     #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
     sabotage::demand_consent();
+    let host = config.host().ok_or(StartFault::NoHost)?;
     let lock = DataLock::take(&config.data)?;
     let connections_max = descriptors::connections_max();
     let organisation: OrganisationName = "touchmark".parse().expect("the word is a name");
     let Opened { store, vault, feed_signer, log, log_origin, ports, incarnation, epoch } =
         Opened::open(&config, &organisation)?;
-    let public = format!("http://{}", ports.public.address());
+    let address = |bound: &Bound| match host.contains(':') {
+        true => format!("[{host}]:{}", bound.address().port()),
+        false => format!("{host}:{}", bound.address().port()),
+    };
+    let public = format!("http://{}", address(&ports.public));
     let crl_url_base = format!("{public}/crl");
     let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, incarnation, crl_url_base.clone())?);
 
@@ -203,13 +215,14 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     shell.crls.refresh_all().await?;
     let trust = hierarchy.default_trust().ok_or(StartFault::NoDefault)?;
     let server = ServerCertificate::obtain(&shell, &trust.environment, &config).await?;
-    ensure_operator(&config, &shell.tokens, &shell.enrolments, &trust.environment).await?;
+    let operator = LocalOperator::of(&shell, &trust.environment, &config);
+    operator.renew_if_due().await?;
     for trust in hierarchy.all() {
         write_anchors(&config.anchors(), &trust)?;
     }
     let ready = Ready {
-        est: Some(format!("https://{}", ports.est.address())),
-        api: Some(format!("https://{}", ports.api.address())),
+        est: Some(format!("https://{}", address(&ports.est))),
+        api: Some(format!("https://{}", address(&ports.api))),
         public: Some(public.clone()),
         http: None,
         sink: None,
@@ -221,7 +234,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
     let feeds = shell.feeds.clone();
-    let (stop, tasks) = listeners::serve(shell, ports, server, connections_max, clock)?;
+    let (stop, tasks) = listeners::serve(shell, ports, server, operator, connections_max, clock)?;
     Ok(Authority { ready, feeds, stop, tasks, _lock: lock })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::http::Shell;
 use crate::journal_log::{JournalLog, JournalLogFault};
-use crate::start::ServerCertificate;
+use crate::start::{LocalOperator, ServerCertificate};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const SUPERSEDED_EVERY: Duration = Duration::from_secs(10);
 /// Ended certificates leave the feeds so often.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// The local operator's files are looked at so often; a third of a life is left then.
+const OPERATOR_EVERY: Duration = Duration::from_secs(60);
 /// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
 const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 /// Least time between two heads: each costs several fsyncs, whether it covers one leaf or a thousand. What waits
@@ -118,9 +120,10 @@ async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
 }
 
 /// The slow turns, each second.
-pub(crate) async fn tick(shell: Shell, server: ServerCertificate, mut stop: Stop) {
+pub(crate) async fn tick(shell: Shell, server: ServerCertificate, operator: LocalOperator, mut stop: Stop) {
     let mut turn = tokio::time::interval(EVERY);
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
+    let mut operator_at = Instant::now() + OPERATOR_EVERY;
     let mut superseded_at = Instant::now();
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -153,6 +156,16 @@ pub(crate) async fn tick(shell: Shell, server: ServerCertificate, mut stop: Stop
                 Err(fault) => {
                     renew_at = Instant::now() + RENEWAL_RETRY;
                     tracing::error!(%fault, "the authority's own server certificate could not be renewed");
+                }
+            }
+        }
+        if Instant::now() >= operator_at {
+            operator_at = Instant::now() + OPERATOR_EVERY;
+            match operator.renew_if_due().await {
+                Ok(false) => {}
+                Ok(true) => tracing::info!("the certificate of this data directory's operator was renewed"),
+                Err(fault) => {
+                    tracing::error!(%fault, "the certificate of this data directory's operator could not be renewed");
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use super::StartFault;
 use super::client_paths::{ApiPaths, EnrolmentPaths};
+use super::local_operator::LocalOperator;
 use super::server_certificate::ServerCertificate;
 use crate::http::{Shell, api_router, est_router, public_router, serve_http, serve_http_plain};
 use crate::journal_log::JournalLog;
@@ -45,6 +46,7 @@ pub(super) fn serve(
     shell: Shell,
     ports: Ports,
     server: ServerCertificate,
+    operator: LocalOperator,
     connections_max: usize,
     clock: Clock,
 ) -> Result<(StopSwitch, JoinSet<()>), StartFault> {
@@ -80,7 +82,7 @@ pub(super) fn serve(
         serve_plain(ports.public, limits, public_stop, on_connection).await;
     });
     tasks.spawn(upkeep::advance_log(shell.log.clone(), stop.clone()));
-    tasks.spawn(upkeep::tick(shell, server, stop));
+    tasks.spawn(upkeep::tick(shell, server, operator, stop));
     Ok((switch, tasks))
 }
 

@@ -61,17 +61,13 @@ impl ServerCertificate {
         environment: &EnvironmentRow,
         config: &AuthorityConfig,
     ) -> Result<Self, StartFault> {
-        let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        if !config.listen.is_loopback() && !config.listen.is_unspecified() {
-            hosts.push(config.listen.to_string());
-        }
         let road = Road {
             tokens: shell.tokens.clone(),
             enrolments: shell.enrolments.clone(),
             confirmations: shell.confirmations.clone(),
             store: shell.store.clone(),
             environment: environment.clone(),
-            hosts,
+            hosts: config.names(),
             clock: shell.clock.clone(),
         };
         let own = road.go().await?;
@@ -106,6 +102,7 @@ fn chain(own: &OwnIdentity) -> Vec<Vec<u8>> {
     vec![own.enrolled.certificate.der().to_vec(), issuing.der().to_vec()]
 }
 
-fn is_due(validity: Validity, now: Timestamp) -> bool {
+/// In the last third of its life, or past it.
+pub(super) fn is_due(validity: Validity, now: Timestamp) -> bool {
     validity.not_after().since(now) < validity.lifetime() / 3
 }

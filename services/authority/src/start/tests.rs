@@ -3,13 +3,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use touchmark_identity::EnvironmentName;
+use touchmark_identity::{EnvironmentName, RevocationReason};
+use touchmark_journal::{CertificatesRevoked, RevokedCertificate};
+use touchmark_x509::{KeyAlgorithm, SoftwareKey};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn config(data: &Path) -> AuthorityConfig {
     AuthorityConfig {
         data: data.to_owned(),
+        hosts: Vec::new(),
         listen: [127, 0, 0, 1].into(),
         est_port: 0,
         api_port: 0,
@@ -153,6 +156,81 @@ async fn the_servers_own_certificate_is_renewed_in_its_last_third() {
     until("one renewal in the last third", || issued(home.path()) == 3).await;
     authority.stop();
     authority.stopped().await;
+}
+
+fn local_operator(data: &Path) -> Certificate {
+    let pem = std::fs::read_to_string(data.join("operator/operator.pem")).unwrap();
+    Certificate::from_pem_many(&pem).unwrap().remove(0)
+}
+
+async fn run_once_at(data: &Path, ahead: Duration) {
+    let clock = Clock::new(move || Clock::system().now().plus(ahead));
+    let authority = start(config(data), clock).await.unwrap();
+    authority.stop();
+    authority.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_of_the_directory_outlives_its_certificate_but_not_its_revocation() {
+    let home = tempfile::tempdir().unwrap();
+    run_once(home.path()).await;
+    let mut held = local_operator(home.path());
+    // The operator profile's 30 days: in its last third, and long after its end.
+    for (day, is_new) in [(19, false), (21, true), (40, false), (90, true), (400, true)] {
+        run_once_at(home.path(), DAY * day).await;
+        let now = local_operator(home.path());
+        assert_eq!(now.fingerprint() != held.fingerprint(), is_new, "day {day}");
+        held = now;
+    }
+    let key = home.path().join("operator/operator.key");
+    // A start that was cut off between the two files.
+    let other = SoftwareKey::generate(KeyAlgorithm::P256).unwrap().to_pkcs8_pem();
+    std::fs::write(&key, other.expose()).unwrap();
+    run_once_at(home.path(), DAY * 401).await;
+    assert_ne!(local_operator(home.path()).fingerprint(), held.fingerprint(), "not a pair");
+    held = local_operator(home.path());
+    let store = crate::SqliteStore::open(&crate::config::database(home.path())).unwrap();
+    let row = store.certificate_by_fingerprint(&held.fingerprint()).unwrap().unwrap();
+    let event = Event::CertificatesRevoked(CertificatesRevoked {
+        device: None,
+        certificates: vec![RevokedCertificate { certificate: row.certificate, spki: held.spki_hash() }],
+        reason: RevocationReason::KeyCompromise,
+    });
+    let at = Clock::system().now().plus(DAY * 402);
+    let envelope = Envelope { scope: row.scope.clone(), actor: bootstrap_actor(), cause: "test".into(), at };
+    let entries = vec![Draft { envelope, event, private: None }];
+    store.commit(Command { preconditions: Vec::new(), entries }).unwrap();
+    drop(store);
+    run_once_at(home.path(), DAY * 800).await;
+    assert_eq!(local_operator(home.path()).fingerprint(), held.fingerprint(), "revoked");
+}
+
+#[test]
+fn a_start_knows_by_which_name_it_is_reached() {
+    let home = tempfile::tempdir().unwrap();
+    let loopback = ["localhost", "127.0.0.1", "::1"];
+    for (listen, hosts, host, more) in [
+        ("127.0.0.1", vec![], Some("127.0.0.1"), vec![]),
+        ("127.0.0.2", vec![], Some("127.0.0.2"), vec!["127.0.0.2"]),
+        ("::1", vec![], Some("::1"), vec![]),
+        ("192.0.2.7", vec!["est.example"], Some("est.example"), vec!["est.example"]),
+        ("0.0.0.0", vec![], None, vec![]),
+        ("::", vec![], None, vec![]),
+        ("::", vec!["est.example", "192.0.2.7"], Some("est.example"), vec!["est.example", "192.0.2.7"]),
+    ] {
+        let hosts = hosts.into_iter().map(str::to_owned).collect();
+        let config = AuthorityConfig { listen: listen.parse().unwrap(), hosts, ..config(home.path()) };
+        assert_eq!(config.host().as_deref(), host, "{listen}");
+        assert_eq!(config.names(), loopback.into_iter().chain(more).collect::<Vec<_>>(), "{listen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_without_a_name_is_refused_and_leaves_no_trace() {
+    let home = tempfile::tempdir().unwrap();
+    let config = AuthorityConfig { listen: [0, 0, 0, 0].into(), ..config(home.path()) };
+    assert!(matches!(start(config, Clock::system()).await.map(drop), Err(StartFault::NoHost)));
+    assert!(files(home.path()).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

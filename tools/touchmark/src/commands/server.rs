@@ -40,6 +40,9 @@ pub(crate) struct Up {
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
+    /// Name or address by which others reach it (repeatable); the first one stands in URLs and CRL addresses
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
     /// File with the passphrase that protects the keys
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
@@ -91,6 +94,7 @@ pub(crate) async fn run(command: Server, home: &Home, output: &Output) -> Result
         home,
         AuthorityOptions {
             listen: order.listen,
+            hosts: order.hosts.clone(),
             est_port: order.est_port,
             api_port: order.api_port,
             public_port: order.public_port,
@@ -143,7 +147,7 @@ async fn beside(order: &Up, home: &Home, ready: &Ready) -> Result<(Beside, Optio
             feed_key: None,
             token_file: None,
             listen: order.listen,
-            hosts: Vec::new(),
+            hosts: order.hosts.clone(),
             ports: Default::default(),
             upstream_mqtt: order.upstream_mqtt.clone(),
             upstream_http: order.upstream_http.clone(),
@@ -160,6 +164,9 @@ async fn beside(order: &Up, home: &Home, ready: &Ready) -> Result<(Beside, Optio
     let mut command = process::own()?;
     command.args(["gateway", "up", "--authority", &authority, "--env", order.env.as_str()]);
     command.args(["--name", name.as_str(), "--listen", &order.listen.to_string(), "--data"]).arg(home.path());
+    for host in &order.hosts {
+        command.args(["--host", host]);
+    }
     if let Some(upstream) = &order.upstream_mqtt {
         command.args(["--upstream-mqtt", upstream]);
     }

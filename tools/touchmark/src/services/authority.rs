@@ -16,6 +16,7 @@ use touchmark_listen::Clock;
 #[derive(Debug)]
 pub(crate) struct AuthorityOptions {
     pub(crate) listen: IpAddr,
+    pub(crate) hosts: Vec<String>,
     pub(crate) est_port: u16,
     pub(crate) api_port: u16,
     pub(crate) public_port: u16,
@@ -29,6 +30,7 @@ pub(crate) async fn start(home: &Home, options: AuthorityOptions) -> Result<Auth
     let config = AuthorityConfig {
         data: home.path().to_owned(),
         listen: options.listen,
+        hosts: options.hosts,
         est_port: options.est_port,
         api_port: options.api_port,
         public_port: options.public_port,
@@ -62,6 +64,11 @@ fn no_start(home: &Home, fault: &StartFault) -> Failure {
             Exit::Conflict,
             "port",
             "stop what holds the port, or choose others: --est-port, --api-port, --public-port",
+        ),
+        StartFault::NoHost => (
+            Exit::Usage,
+            "no-host",
+            "--host NAME   (the name or address by which devices reach this machine)",
         ),
         StartFault::Data(_) => (Exit::Internal, "data", "check space, permissions and --data"),
         _ => (Exit::Internal, "start", "touchmark audit verify   (what is damaged?)"),

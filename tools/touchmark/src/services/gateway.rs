@@ -158,11 +158,13 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
     let token = match &options.token_file {
         Some(file) => TokenSecret::read(file)?,
         None => {
-            let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-            if !options.listen.is_loopback() && !options.listen.is_unspecified() {
+            let mut hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+            if !options.listen.is_unspecified() {
                 hosts.push(options.listen.to_string());
             }
             hosts.extend(options.hosts.iter().cloned());
+            hosts.sort();
+            hosts.dedup();
             let order = TokenOrder {
                 environment: options.environment.to_string(),
                 device: Some(options.name.to_string()),
