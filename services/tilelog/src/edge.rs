@@ -39,6 +39,23 @@ impl Edge {
         Some(Self { frontier, levels, bundle, full: Vec::new(), pending_octets: 0 })
     }
 
+    /// Of a log without leaves.
+    pub(crate) fn empty() -> Self {
+        Self {
+            frontier: Frontier::new(),
+            levels: Vec::new(),
+            bundle: Vec::new(),
+            full: Vec::new(),
+            pending_octets: 0,
+        }
+    }
+
+    /// Gives the full tiles away.
+    pub(crate) fn take_full(&mut self) -> Vec<(TilePath, Vec<u8>)> {
+        self.pending_octets = 0;
+        std::mem::take(&mut self.full)
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.frontier.size()
     }

@@ -6,11 +6,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
+mod disk;
 mod edge;
 mod fault;
 mod files;
 mod log;
 mod reader;
+mod rebuild;
 #[cfg(test)]
 mod sandbox;
 mod signer;
@@ -20,4 +22,5 @@ pub use fault::TileLogFault;
 pub use files::CHECKPOINT_FILE;
 pub use log::{PENDING_OCTETS_MAX, TileLog};
 pub use reader::{READ_ENTRIES_MAX, TileReader};
+pub use rebuild::rebuild;
 pub use signer::{BadSeed, NoteSigner};

@@ -10,12 +10,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use touchmark_durable::{Mode, create_dir_durable, rename_durable, write_atomic, write_atomic_all};
+use touchmark_durable::{Mode, create_dir_durable, rename_durable};
 use touchmark_tlog::{
     Checkpoint, ConsistencyProof, ENTRY_OCTETS_MAX, Hash, InclusionProof, ProofFault, Receipt, TileKind,
     TilePath, VerifierKey, bundle_entries, leaf_hash, open_note,
 };
 
+use crate::disk::Disk;
 use crate::edge::Edge;
 use crate::fault::TileLogFault;
 use crate::files::{self, CHECKPOINT_FILE, LOCK_FILE, NEXT_CHECKPOINT_FILE, TILE_DIRECTORY};
@@ -29,11 +30,13 @@ pub const PENDING_OCTETS_MAX: usize = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub struct TileLog {
     directory: PathBuf,
-    mode: Mode,
+    disk: Disk,
     signer: NoteSigner,
     edge: Edge,
     head: Checkpoint,
     note: String,
+    /// Signed and perhaps shown, but not known to be: the next publication finishes it before anything else.
+    pending: Option<(Checkpoint, String)>,
     /// Held locked while the log is open.
     _lock: File,
 }
@@ -60,7 +63,7 @@ impl TileLog {
             None => {
                 let empty = signer.sign_head(0, touchmark_tlog::empty_root());
                 refuse_below(floor, &empty.0)?;
-                write_atomic(&directory.join(CHECKPOINT_FILE), empty.1.as_bytes(), mode)?;
+                Disk::new(mode).write(&directory.join(CHECKPOINT_FILE), empty.1.as_bytes())?;
                 empty
             }
         };
@@ -73,7 +76,8 @@ impl TileLog {
             return Err(TileLogFault::ForkedFromFloor { floor: floor.size });
         }
         remove_unsigned_partials(directory, head.size)?;
-        Ok(Self { directory: directory.to_owned(), mode, signer, edge, head, note, _lock: lock })
+        let (directory, disk) = (directory.to_owned(), Disk::new(mode));
+        Ok(Self { directory, disk, signer, edge, head, note, pending: None, _lock: lock })
     }
 
     /// Appends leaves of at most 65535 octets each, all or none. Returns their indices.
@@ -106,28 +110,41 @@ impl TileLog {
     /// 2. `.checkpoint.next`: the same. From here on the new head exists, and the next `open` shows it.
     /// 3. rename to `checkpoint`: it may be visible, and is durable under its other name.
     /// 4. removal of partial tiles that are full now: nothing but leftovers.
+    ///
+    /// An error at 2 or 3 leaves a head of which nobody knows whether it will be shown by the next `open`. It is
+    /// finished first by the next call: until then no tile is written or removed, for it may need them.
     pub fn publish(&mut self) -> Result<&Checkpoint, TileLogFault> {
+        self.finish_pending()?;
         if self.edge.size() == self.head.size {
             return Ok(&self.head);
         }
         let files = self.edge.unpublished(self.head.size);
         let tiles: Vec<TilePath> = files.iter().map(|(tile, _)| *tile).collect();
         self.prepare_directories(&tiles)?;
-        write_atomic_all(files.iter().map(|(tile, bytes)| (self.path(tile), bytes)), self.mode)?;
+        self.disk.write_all(files.iter().map(|(tile, bytes)| (self.path(tile), bytes)))?;
 
-        let (head, note) = self.signer.sign_head(self.edge.size(), self.edge.root());
-        let next = self.directory.join(NEXT_CHECKPOINT_FILE);
-        write_atomic(&next, note.as_bytes(), self.mode)?;
-        rename_durable(&next, &self.directory.join(CHECKPOINT_FILE))?;
-
-        self.edge.published();
-        self.head = head;
-        self.note = note;
+        self.pending = Some(self.signer.sign_head(self.edge.size(), self.edge.root()));
+        self.finish_pending()?;
         for tile in tiles.iter().filter(|tile| !tile.is_partial()) {
             // Leftovers harm nobody, and the audit compares them: a failure is no reason to stop.
             let _ = fs::remove_dir_all(self.directory.join(tile.partials_directory()));
         }
         Ok(&self.head)
+    }
+
+    /// Shows the head that was signed last, if it is not known to be shown. Its tiles are durable.
+    fn finish_pending(&mut self) -> Result<(), TileLogFault> {
+        let Some((_, note)) = &self.pending else { return Ok(()) };
+        let next = self.directory.join(NEXT_CHECKPOINT_FILE);
+        self.disk.write(&next, note.as_bytes())?;
+        self.disk.rename(&next, &self.directory.join(CHECKPOINT_FILE))?;
+        if let Some((head, note)) = self.pending.take() {
+            if head.size == self.edge.size() {
+                self.edge.published();
+            }
+            (self.head, self.note) = (head, note);
+        }
+        Ok(())
     }
 
     /// Leaves appended so far, published or not: the index of the next one.
@@ -199,12 +216,12 @@ impl TileLog {
         }
         let directories: BTreeSet<PathBuf> =
             tiles.iter().filter_map(|tile| Some(self.path(tile).parent()?.to_owned())).collect();
-        directories.iter().try_for_each(|directory| create_dir_durable(directory, self.mode))?;
+        directories.iter().try_for_each(|directory| self.disk.create_directory(directory))?;
         Ok(())
     }
 }
 
-fn lock(directory: &Path) -> Result<File, TileLogFault> {
+pub(crate) fn lock(directory: &Path) -> Result<File, TileLogFault> {
     let failed = |source| TileLogFault::Read { file: LOCK_FILE.to_owned(), source };
     let file = File::create(directory.join(LOCK_FILE)).map_err(failed)?;
     match file.try_lock() {
@@ -277,7 +294,7 @@ fn resume(reader: &TileReader, head: &Checkpoint) -> Result<Edge, TileLogFault> 
 
 /// Removes partial tiles at the edge that are wider than the head allows: a crash left them behind.
 /// What it left further right is written anew, or removed, when the log gets there.
-fn remove_unsigned_partials(directory: &Path, size: u64) -> Result<(), TileLogFault> {
+pub(crate) fn remove_unsigned_partials(directory: &Path, size: u64) -> Result<(), TileLogFault> {
     let hash_levels = (0..8).map(|level| TileKind::Hashes { level });
     for kind in hash_levels.chain([TileKind::Entries]) {
         let places = match kind {

@@ -314,3 +314,92 @@ fn a_log_of_three_tile_levels_opens_from_its_edge_alone() {
     }
     assert_eq!(open(home.path()).root(), head.root);
 }
+
+/// One change of a publication fails, lost or made all the same; then more leaves come and the next publication
+/// fails at any of its changes too, or the process dies. Nothing of it may keep the log from opening.
+#[test]
+fn two_publications_that_fail_anywhere_never_keep_the_log_shut() {
+    use crate::disk::faults::Fault::{Lost, MadeButReportedLost};
+    // Past the end of a bundle, inside one, up to one exactly, in three steps: before, first try, second try.
+    for (from, mid, to) in [(250, 300, 310), (250, 256, 257), (0, 3, 300)] {
+        let home = tempfile::tempdir().unwrap();
+        let base = home.path().join("base");
+        {
+            let mut log = open(&base);
+            if from > 0 {
+                grow(&mut log, 1, &[from]);
+            }
+        }
+        let append = |log: &mut TileLog, to: u64| {
+            let leaves: Vec<Vec<u8>> = (log.size()..to).map(|index| leaf(1, index)).collect();
+            log.append(&leaves).unwrap();
+        };
+        let mut number = 0;
+        let mut try_it = |first: (usize, _), second: Option<(usize, _)>| -> (usize, usize) {
+            number += 1;
+            let name = format!("{from}, {mid}, {to}: {first:?}, then {second:?}");
+            let directory = home.path().join(format!("{number}"));
+            copy(&base, &directory);
+            let mut log = open(&directory);
+            append(&mut log, mid);
+            log.disk.faults.plan(first.0, first.1);
+            let failed = log.publish().is_err();
+            let changes = (log.disk.faults.changes(), 0);
+            let mut shown = log.checkpoint().clone();
+            if let (true, Some(second)) = (failed, second) {
+                append(&mut log, to);
+                log.disk.faults.plan(second.0, second.1);
+                let _ = log.publish();
+                shown = log.checkpoint().clone();
+            }
+            let second_changes = log.disk.faults.changes() - changes.0;
+            // The process dies here.
+            drop(log);
+            let mut log =
+                reopened(&directory, Some(&shown)).unwrap_or_else(|fault| panic!("{name}: {fault:?}"));
+            assert!(log.checkpoint().size >= shown.size, "{name}");
+            let next = log.size() + 1;
+            grow(&mut log, 1, &[next, to + 20]);
+            assert_eq!(audit(&directory, Some(&shown)).unwrap().root, naive(1, to + 20).root(), "{name}");
+            fs::remove_dir_all(&directory).unwrap();
+            (if failed { changes.0 } else { 0 }, second_changes)
+        };
+        let changes = (0..).take_while(|first| try_it((*first, Lost), None).0 > 0).count();
+        assert!(changes >= 4, "tiles, directories, the next head and its name: {changes}");
+        for first in 0..changes {
+            for fault in [Lost, MadeButReportedLost] {
+                try_it((first, fault), None);
+                // A second publication without a fault, then with one at each of its changes.
+                let (_, again) = try_it((first, fault), Some((usize::MAX / 2, Lost)));
+                // Two faults in all their combinations are many: for the first row only.
+                for second in (0..again).take_while(|_| to == 310) {
+                    try_it((first, fault), Some((second, Lost)));
+                    try_it((first, fault), Some((second, MadeButReportedLost)));
+                }
+            }
+        }
+    }
+}
+
+/// The smallest case of the above: a head that could not be renamed keeps its tiles.
+#[test]
+fn a_head_that_could_not_be_shown_is_finished_before_its_tiles_are_touched() {
+    let home = tempfile::tempdir().unwrap();
+    let mut log = open(home.path());
+    grow(&mut log, 1, &[250]);
+    let checkpoint = home.path().join(CHECKPOINT_FILE);
+    let aside = home.path().join("aside");
+    fs::rename(&checkpoint, &aside).unwrap();
+    fs::create_dir_all(checkpoint.join("in the way")).unwrap();
+    let leaves: Vec<Vec<u8>> = (250..300).map(|index| leaf(1, index)).collect();
+    log.append(&leaves).unwrap();
+    assert!(log.publish().is_err());
+    log.append(&[leaf(1, 300)]).unwrap();
+    assert!(log.publish().is_err());
+    fs::remove_dir_all(&checkpoint).unwrap();
+    fs::rename(&aside, &checkpoint).unwrap();
+    drop(log);
+    let mut log = open(home.path());
+    assert_eq!(log.checkpoint().size, 300);
+    assert_eq!(grow(&mut log, 1, &[301]).root, naive(1, 301).root());
+}
