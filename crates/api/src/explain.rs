@@ -27,6 +27,9 @@ pub struct Explanation {
     /// The decision that was asked for, if the identifier was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<crate::Decision>,
+    /// What was left out or shown together to keep the answer short, one phrase each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// An answer, or the words that there is none.
@@ -55,7 +58,7 @@ pub struct Sighting {
     pub gateway: String,
     /// What for.
     pub action: String,
-    /// Topic or path.
+    /// Topic or path; if `folded`, what many of them begin with.
     pub resource: String,
     /// First seen.
     pub first: String,
@@ -65,6 +68,16 @@ pub struct Sighting {
     pub allowed: u64,
     /// Times denied.
     pub denied: u64,
+    /// Whether this is many places, told together because the device used too many to keep apart.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub folded: bool,
+}
+
+impl Sighting {
+    /// The resource for people.
+    pub fn place(&self) -> String {
+        if self.folded { format!("{}* (many)", self.resource) } else { self.resource.clone() }
+    }
 }
 
 /// Somebody who can revoke.

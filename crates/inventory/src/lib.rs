@@ -10,6 +10,7 @@ mod indexes;
 mod memory;
 mod project;
 mod rows;
+mod sightings;
 mod store;
 mod tables;
 
@@ -21,6 +22,7 @@ pub use rows::{
     EnvironmentRow, HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow,
     TokenRow,
 };
+pub use sightings::{FOLDED_MIN, RESOURCE_OCTETS_MAX, RESOURCES_MAX, Seen, Sightings};
 pub use store::{
     Command, CommitDone, Conflict, DeviceFilter, Holder, LogHead, Precondition, Receipt, Store, StoreFault,
     StoredEntry,

@@ -5,6 +5,7 @@
 use crate::change::Change;
 use crate::project::{concerned_device, project};
 use crate::rows::*;
+use crate::sightings::Sightings;
 use crate::store::*;
 use crate::tables::{Tables, in_environment};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -408,16 +409,13 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreFault> {
         let mut inner = self.lock();
         for new in sightings {
-            let same = |row: &&mut SightingRow| {
-                row.fingerprint == new.fingerprint
-                    && row.relying_party == new.relying_party
-                    && row.action == new.action
-                    && row.resource == new.resource
+            let same = |row: &mut SightingRow| {
+                row.fingerprint == new.fingerprint && row.relying_party == new.relying_party
             };
-            match inner.sightings.iter_mut().find(same) {
-                Some(row) => row.absorb(new),
-                None => inner.sightings.push(new.clone()),
-            }
+            let known: Vec<SightingRow> = inner.sightings.extract_if(.., same).collect();
+            let mut places: Sightings = known.into_iter().collect();
+            places.add(new.action.clone().into(), new.resource.clone(), new.folded, &new.seen());
+            inner.sightings.extend(places.rows(&new.scope, new.fingerprint, &new.relying_party));
         }
         inner.positions.insert(gateway.clone(), position);
         Ok(())

@@ -1,5 +1,6 @@
 //! The rows. Every one carries its organisation and environment; nothing is deleted, only closed.
 
+use crate::Seen;
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name,
     ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, TrustDomain,
@@ -427,14 +428,22 @@ pub struct SightingRow {
     pub allowed: u64,
     /// Times denied.
     pub denied: u64,
+    /// Whether `resource` is what many resources begin with; see [`crate::Sightings`].
+    pub folded: bool,
 }
 
 impl SightingRow {
+    /// How often, and when.
+    pub fn seen(&self) -> Seen {
+        let Self { first, last, allowed, denied, .. } = *self;
+        Seen { first, last, allowed, denied }
+    }
+
     /// Takes in what was seen of the same certificate, place, action and resource at another time.
     pub fn absorb(&mut self, other: &Self) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.allowed = self.allowed.saturating_add(other.allowed);
-        self.denied = self.denied.saturating_add(other.denied);
+        let mut seen = self.seen();
+        seen.absorb(&other.seen());
+        (self.first, self.last, self.allowed, self.denied) =
+            (seen.first, seen.last, seen.allowed, seen.denied);
     }
 }

@@ -9,13 +9,13 @@ use crate::archive::ArchiveFault;
 use crate::config::{database, decisions as archives, log, log_vkey};
 use crate::store::SqliteStore;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use touchmark_identity::{Fingerprint, Name};
-use touchmark_inventory::{LogHead, Store, StoreFault, Tables, project};
-use touchmark_journal::{Entry, Event};
+use touchmark_identity::{CertificateId, DeviceId, Name};
+use touchmark_inventory::{LogHead, Store, StoreFault, StoredEntry, Tables, concerned_device, project};
+use touchmark_journal::{Entry, Event, Private};
 use touchmark_tilelog::{AuditReport, WitnessFinding, audit_dir};
 use touchmark_tlog::{Checkpoint, Frontier, Hash, VerifierKey, leaf_hash, open_note};
 
@@ -175,7 +175,7 @@ fn look(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditFault> 
         Entry::read(index, leaf, None).map(drop).map_err(|fault| fault.to_string())
     })?;
     audit_floor(floor.as_ref(), &key, &report, &leaves)?;
-    let Replayed { entries, rows, fingerprints } = replay(&store, &report, &leaves)?;
+    let Replayed { entries, rows } = replay(&store, &report, &leaves)?;
     Ok(AuditOutcome {
         size: report.size,
         root: report.root.to_string(),
@@ -185,7 +185,7 @@ fn look(data: &Path, witness: Option<&str>) -> Result<AuditOutcome, AuditFault> 
             WitnessFinding::Compared { size } => format!("compared with an outside head of {size} leaves"),
             WitnessFinding::NotCompared => "not compared with an outside head".to_owned(),
         },
-        gateways: decisions::audit(&archives(data), &store, fingerprints)?,
+        gateways: decisions::audit(&archives(data), &store)?,
         checkpoint: report.note,
     })
 }
@@ -227,8 +227,45 @@ fn audit_floor(
 struct Replayed {
     entries: u64,
     rows: usize,
-    /// Every certificate that was issued.
-    fingerprints: BTreeSet<Fingerprint>,
+}
+
+/// What stands beside the rows, to find them by: it must follow from the journal as they do.
+#[derive(Default)]
+struct Beside {
+    devices: HashMap<CertificateId, DeviceId>,
+    parties: BTreeMap<CertificateId, Name>,
+}
+
+impl Beside {
+    fn follow(&mut self, stored: &StoredEntry) {
+        let Event::CertificateIntended(intended) = &stored.entry.event else { return };
+        match (intended.device, &stored.entry.private) {
+            (Some(device), _) => drop(self.devices.insert(intended.certificate, device)),
+            (None, Some(Private::Intent(private))) => {
+                self.parties.insert(intended.certificate, private.identity.name.clone());
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn device_of(&self, stored: &StoredEntry) -> Option<DeviceId> {
+        concerned_device(&stored.entry.event, |certificate| self.devices.get(&certificate).copied())
+    }
+
+    /// The first certificate whose party is not the one in the journal.
+    fn other_party(&self, stored: &[(CertificateId, Name)]) -> Option<String> {
+        let stored: BTreeMap<&CertificateId, &Name> = stored.iter().map(|(id, party)| (id, party)).collect();
+        let wrong = self.parties.iter().find(|(id, party)| stored.get(id) != Some(party)).map(|(id, _)| id);
+        let more = || stored.keys().find(|id| !self.parties.contains_key(id)).copied();
+        let certificate = wrong.or_else(more)?;
+        let word = |party: Option<&Name>| party.map_or("none".to_owned(), |party| format!("`{party}`"));
+        let (says, expected) = (stored.get(certificate).copied(), self.parties.get(certificate));
+        Some(format!(
+            "certificate {certificate} has party {}, its journal entry {}",
+            word(says),
+            word(expected)
+        ))
+    }
 }
 
 /// Whether an event says only half without its private part. Nothing erases one yet, so none may be missing.
@@ -261,24 +298,25 @@ fn has_private_part(event: &Event) -> bool {
     }
 }
 
-fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<Replayed, AuditFault> {
+fn replay(store: &SqliteStore, report: &AuditReport, leaves: &[Hash]) -> Result<Replayed, AuditFault> {
     // Rows first: a commit that comes between the two reads shows as entries to replay on top, so read rows
     // until two looks at the journal's length agree.
-    let (rows, length) = loop {
+    let (rows, parties, length) = loop {
         let before = store.journal_len()?;
-        let rows = store.dump_rows()?;
+        let (rows, parties) = (store.dump_rows()?, store.certificate_parties()?);
         if store.journal_len()? == before {
-            break (rows, before);
+            break (rows, parties, before);
         }
     };
     if length < report.size {
         return Err(AuditFault::Entry { seq: length, what: "in the log but not in the database".into() });
     }
     let mut tables = Tables::default();
-    let mut fingerprints = BTreeSet::new();
+    let mut beside = Beside::default();
     let mut seq = 0;
     while seq < length {
         let batch = store.journal_from(seq, BATCH)?;
+        let mut devices = store.journal_devices(seq, BATCH)?.into_iter();
         if batch.is_empty() {
             return Err(AuditFault::Entry { seq, what: "missing from the database".into() });
         }
@@ -293,8 +331,12 @@ fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<Re
             if stored.entry.private.is_none() && has_private_part(&stored.entry.event) {
                 return Err(AuditFault::Entry { seq, what: "its private part is missing".into() });
             }
-            if let Event::CertificateIssued(issued) = &stored.entry.event {
-                fingerprints.insert(issued.fingerprint);
+            beside.follow(&stored);
+            if devices.next() != Some((seq, beside.device_of(&stored))) {
+                return Err(AuditFault::Entry {
+                    seq,
+                    what: "it stands under another device than its own".into(),
+                });
             }
             let changes =
                 project(&stored.entry).map_err(|fault| AuditFault::Entry { seq, what: fault.to_string() })?;
@@ -309,5 +351,11 @@ fn replay(store: &dyn Store, report: &AuditReport, leaves: &[Hash]) -> Result<Re
         let first = differing.or(extra).cloned().unwrap_or_default();
         return Err(AuditFault::Rows(first.chars().take(300).collect()));
     }
-    Ok(Replayed { entries: length, rows: rows.len(), fingerprints })
+    if let Some(wrong) = beside.other_party(&parties) {
+        return Err(AuditFault::Rows(wrong));
+    }
+    if let Some(seq) = store.private_part_alone()? {
+        return Err(AuditFault::Entry { seq, what: "there is a private part, and no entry".into() });
+    }
+    Ok(Replayed { entries: length, rows: rows.len() })
 }

@@ -1,10 +1,13 @@
 //! The four questions, for anything that names a device, a certificate, a key or a decision.
 
+mod bound;
+
 use crate::archive::{ArchiveFault, Archives};
 use crate::commit::Commits;
 use crate::hierarchy::Hierarchy;
 use crate::operators::Operators;
 use crate::views;
+use bound::{CERTIFICATES_MAX, bound};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,10 +182,16 @@ impl Explain {
     fn answer(&self, asked: &str, subject: &Subject) -> Result<Explanation, ExplainFault> {
         let store = self.commits.store();
         let now = self.clock.now();
-        let (device, rows) = match subject {
+        let (device, mut rows) = match subject {
             Subject::Device(row) => (Some(&**row), store.certificates_of_device(row.device)?),
             Subject::Party(kind, name) => (None, store.certificates_of_party(*kind, name)?),
         };
+        // Those that still work first; a stable sort keeps the newest first among them.
+        let all = rows.len();
+        if all > CERTIFICATES_MAX {
+            rows.sort_by_key(|row| !row.state.is_live());
+            rows.truncate(CERTIFICATES_MAX);
+        }
         let environment = device
             .and_then(|row| row.scope.environment.clone())
             .or_else(|| rows.first().and_then(|row| row.scope.environment.clone()));
@@ -194,7 +203,7 @@ impl Explain {
             Some(row) => store.renewals_of(row.device)?,
             None => None,
         };
-        Ok(Explanation {
+        let explanation = Explanation {
             asked: asked.to_owned(),
             device: device.map(views::device),
             renewals: renewals
@@ -210,7 +219,9 @@ impl Explain {
             on_expiry: self.on_expiry(&rows, environment.as_ref(), renewals.as_ref(), now),
             history,
             decision: None,
-        })
+            left_out: Vec::new(),
+        };
+        Ok(bound(explanation, all - rows.len()))
     }
 
     fn where_used(&self, rows: &[CertificateRow]) -> Result<Answer<Vec<Sighting>>, ExplainFault> {
@@ -231,6 +242,7 @@ impl Explain {
             last: row.last.to_string(),
             allowed: row.allowed,
             denied: row.denied,
+            folded: row.folded,
         });
         Ok(Answer::Known(seen.collect()))
     }
@@ -282,8 +294,11 @@ impl Explain {
         let mut actions_lost: Vec<String> = Vec::new();
         if let Some(fingerprint) = row.fingerprint {
             let seen = self.commits.store().sightings_of(&fingerprint).unwrap_or_default();
-            let lost =
-                seen.into_iter().filter(|s| s.allowed > 0).map(|s| format!("{} {}", s.action, s.resource));
+            let below = |folded| if folded { "*" } else { "" };
+            let lost = seen
+                .into_iter()
+                .filter(|s| s.allowed > 0)
+                .map(|s| format!("{} {}{}", s.action, s.resource, below(s.folded)));
             actions_lost.extend(lost);
         }
         Answer::Known(OnExpiry {
@@ -369,5 +384,6 @@ fn nobody(asked: &str) -> Explanation {
         renewals: Answer::no_data(),
         history: Vec::new(),
         decision: None,
+        left_out: Vec::new(),
     }
 }

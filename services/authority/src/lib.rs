@@ -25,6 +25,7 @@ mod issuance;
 mod journal_log;
 mod keyed_lock;
 mod keys;
+mod log_rebuild;
 mod makers;
 mod operators;
 mod pacing;
@@ -46,6 +47,7 @@ mod views;
 
 pub use config::AuthorityConfig;
 pub use keys::VaultFault;
+pub use log_rebuild::{RebuildFault, rebuild_log};
 pub use start::{Authority, StartFault, start};
 pub use store::SqliteStore;
 

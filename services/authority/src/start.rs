@@ -12,6 +12,7 @@ mod opening;
 mod server_certificate;
 mod wiring;
 
+pub(crate) use data_lock::DataLock;
 pub(crate) use local_operator::LocalOperator;
 pub(crate) use server_certificate::ServerCertificate;
 use server_certificate::is_due;
@@ -34,7 +35,6 @@ use crate::recovery;
 #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
 use crate::sabotage;
 use crate::sightings::UploadFault;
-use data_lock::DataLock;
 use opening::Opened;
 use std::sync::Arc;
 use tokio::task::JoinSet;

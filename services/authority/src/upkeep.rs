@@ -18,9 +18,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const OPERATOR_EVERY: Duration = Duration::from_secs(60);
 /// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
 const RENEWAL_RETRY: Duration = Duration::from_secs(600);
-/// Least time between two heads: each costs several fsyncs, whether it covers one leaf or a thousand. What waits
-/// for a head waits at most so long and a turn.
-const HEAD_GAP: Duration = Duration::from_millis(200);
+/// Least time between two heads: each costs several fsyncs and writes the last bundle of entries anew, whether it
+/// covers one leaf or a thousand. What waits for a head waits at most so long and a turn: less than two seconds.
+const HEAD_GAP: Duration = Duration::from_millis(800);
 /// First and longest pause before the log is tried again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);

@@ -1,32 +1,17 @@
 //! What decisions add up to: where each certificate was used, and which keys were proven.
 //!
-//! In: whole decisions from one archive, in order, beginning at a stored position. Out: rows to add.
+//! In: whole decisions from one archive, in order, beginning at a stored position. Out: rows to add. Memory grows
+//! with certificates, not with the places that they choose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use touchmark_decisions::{Decision, Proof, Verdict};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name, Timestamp};
-use touchmark_inventory::SightingRow;
+use touchmark_identity::{EnvironmentName, Fingerprint, Name};
+use touchmark_inventory::{Seen, SightingRow, Sightings};
 use touchmark_journal::Scope;
 use touchmark_policy::DenyReason;
 
 /// Epoch and sequence number of the next decision.
 pub(crate) type Position = (u32, u64);
-
-/// What was done with which certificate.
-pub(crate) type Place = (Fingerprint, &'static str, String);
-
-/// How often, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// The first time.
-    pub first: Timestamp,
-    /// The last time.
-    pub last: Timestamp,
-    /// Times allowed.
-    pub allowed: u64,
-    /// Times denied.
-    pub denied: u64,
-}
 
 /// A proof of possession as a gateway wrote it down.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +28,7 @@ pub(crate) struct Witnessed {
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
     from: Position,
-    places: BTreeMap<Place, Seen>,
+    used: BTreeMap<Fingerprint, Sightings>,
     proven: BTreeSet<Witnessed>,
     superseded: BTreeSet<Witnessed>,
 }
@@ -51,17 +36,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// Nothing yet; decisions before `from` are not taken.
     pub(crate) fn new(from: Position) -> Self {
-        Self { from, places: BTreeMap::new(), proven: BTreeSet::new(), superseded: BTreeSet::new() }
+        Self { from, used: BTreeMap::new(), proven: BTreeSet::new(), superseded: BTreeSet::new() }
     }
 
     /// Where it begins.
     pub(crate) fn from(&self) -> Position {
         self.from
-    }
-
-    /// Every place with its counts.
-    pub(crate) fn places(&self) -> &BTreeMap<Place, Seen> {
-        &self.places
     }
 
     /// Keys that were proven in a handshake.
@@ -91,35 +71,24 @@ impl Tally {
             }
             self.proven.insert(witnessed);
         }
-        let resource = decision.resource.as_ref().map(|r| r.as_str().to_owned()).unwrap_or_default();
-        let seen = self.places.entry((fingerprint, decision.action.as_str(), resource)).or_insert(Seen {
-            first: decision.at,
-            last: decision.at,
-            allowed: 0,
-            denied: 0,
-        });
-        seen.first = seen.first.min(decision.at);
-        seen.last = seen.last.max(decision.at);
-        let count = u64::from(decision.count);
-        match decision.verdict {
-            Verdict::Allow => seen.allowed = seen.allowed.saturating_add(count),
-            Verdict::Deny(_) => seen.denied = seen.denied.saturating_add(count),
-        }
+        let (action, resource, seen) = what(decision);
+        self.used.entry(fingerprint).or_default().add(action.into(), resource.to_owned(), false, &seen);
     }
 
     /// As rows of a gateway.
     pub(crate) fn rows(&self, scope: &Scope, gateway: &Name) -> Vec<SightingRow> {
-        let row = |((fingerprint, action, resource), seen): (&Place, &Seen)| SightingRow {
-            scope: scope.clone(),
-            fingerprint: *fingerprint,
-            relying_party: gateway.clone(),
-            action: (*action).to_owned(),
-            resource: resource.clone(),
-            first: seen.first,
-            last: seen.last,
-            allowed: seen.allowed,
-            denied: seen.denied,
-        };
-        self.places.iter().map(row).collect()
+        let places = self.used.iter();
+        places.flat_map(|(fingerprint, used)| used.rows(scope, *fingerprint, gateway)).collect()
     }
+}
+
+/// What was done, to what, how often and when.
+pub(crate) fn what(decision: &Decision) -> (&'static str, &str, Seen) {
+    let resource = decision.resource.as_ref().map_or("", |resource| resource.as_str());
+    let count = u64::from(decision.count);
+    let (allowed, denied) = match decision.verdict {
+        Verdict::Allow => (count, 0),
+        Verdict::Deny(_) => (0, count),
+    };
+    (decision.action.as_str(), resource, Seen { first: decision.at, last: decision.at, allowed, denied })
 }

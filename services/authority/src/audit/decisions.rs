@@ -5,15 +5,16 @@
 
 use super::{AuditFault, GatewayAudit};
 use crate::archive::{
-    ArchiveFault, CHECKPOINT_FILE, FRAMES_FILE, Position, Seen, Tally, VKEY_FILE, at_home, decode,
-    for_each_frame, gateways_below, text,
+    ArchiveFault, CHECKPOINT_FILE, FRAMES_FILE, Position, VKEY_FILE, at_home, decode, for_each_frame,
+    gateways_below, text, what,
 };
+use crate::store::SqliteStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 use touchmark_decisions::{Decision, DecisionReader, SequenceCheck};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name};
-use touchmark_inventory::{SightingRow, Store};
+use touchmark_identity::{EnvironmentName, Fingerprint, Name, OrganisationName};
+use touchmark_inventory::{FOLDED_MIN, RESOURCE_OCTETS_MAX, Seen, SightingRow, Sightings, Store};
 use touchmark_journal::IdentityKind;
 use touchmark_tlog::{Checkpoint, Frontier, VerifierKey, leaf_hash, open_note};
 
@@ -21,60 +22,88 @@ use touchmark_tlog::{Checkpoint, Frontier, VerifierKey, leaf_hash, open_note};
 const HEAD_LOOKS: u32 = 10;
 const HEAD_WAIT: Duration = Duration::from_millis(50);
 
+/// Certificate, action, resource.
+type Place = (Fingerprint, String, String);
+
 /// What the database says about one gateway.
 #[derive(Default)]
 struct Claims {
-    home: Option<EnvironmentName>,
+    home: Option<(OrganisationName, Option<EnvironmentName>)>,
     /// Up to where it was counted, before and after the rows were read.
     counted: (Position, Position),
-    rows: BTreeMap<(Fingerprint, String, String), SightingRow>,
+    rows: BTreeMap<Place, SightingRow>,
+    /// The same, to find the place that a use was counted at.
+    used: BTreeMap<Fingerprint, Sightings>,
 }
 
-/// Audits all archives below `root`. `fingerprints` are those of all certificates that were issued.
-pub(super) fn audit(
-    root: &Path,
-    store: &dyn Store,
-    mut fingerprints: BTreeSet<Fingerprint>,
-) -> Result<Vec<GatewayAudit>, AuditFault> {
+/// Audits all archives below `root`.
+pub(super) fn audit(root: &Path, store: &SqliteStore) -> Result<Vec<GatewayAudit>, AuditFault> {
     let mut claims: BTreeMap<Name, Claims> = BTreeMap::new();
+    let before: BTreeMap<Name, Position> = store.sightings_positions()?.into_iter().collect();
     for party in store.parties()?.into_iter().filter(|party| party.kind == IdentityKind::Service) {
-        let before = store.sightings_position(&party.name)?.unwrap_or_default();
-        let home = party.scope.environment;
+        let before = before.get(&party.name).copied().unwrap_or_default();
+        let home = Some((party.scope.organisation, party.scope.environment));
         claims.insert(party.name, Claims { home, counted: (before, before), ..Claims::default() });
     }
-    let names = gateways_below(root)?;
-    // Gateways may have seen certificates that nobody issued: rows about those are rows, too.
-    for gateway in &names {
-        let mut reader = DecisionReader::new();
-        let seen = for_each_frame(&root.join(gateway.as_str()).join(FRAMES_FILE), |leaf, bytes| {
-            let decisions = reader.read(&decode(leaf, bytes)?);
-            fingerprints.extend(decisions.iter().filter_map(Decision::certificate));
-            Ok(())
-        });
-        seen.map_err(|why| of(gateway, why.to_string()))?;
-    }
-    for fingerprint in fingerprints {
-        for row in store.sightings_of(&fingerprint)? {
-            let Some(claims) = claims.get_mut(&row.relying_party) else {
-                return Err(of(&row.relying_party, "it has sightings, and nobody registered it".into()));
-            };
-            claims.rows.insert((row.fingerprint, row.action.clone(), row.resource.clone()), row);
+    let mut stray = before.keys().find(|gateway| !claims.contains_key(*gateway)).cloned();
+    store.sightings(|row| {
+        match claims.get_mut(&row.relying_party) {
+            Some(claims) => {
+                let place = (row.fingerprint, row.action.clone(), row.resource.clone());
+                drop(claims.rows.insert(place, row));
+            }
+            None => stray = Some(row.relying_party),
         }
+        Ok(())
+    })?;
+    if let Some(gateway) = stray {
+        return Err(of(&gateway, "it has sightings, and nobody registered it".into()));
     }
     for (gateway, claims) in &mut claims {
         claims.counted.1 = store.sightings_position(gateway)?.unwrap_or_default();
-        if claims.counted.1 > (0, 0) && !root.join(gateway.as_str()).is_dir() {
+        let counted = claims.counted.1 > (0, 0) || !claims.rows.is_empty();
+        if counted && !root.join(gateway.as_str()).is_dir() {
             return Err(of(gateway, "its decisions were counted, and its archive is gone".into()));
         }
+        claims.find_places(gateway)?;
     }
     let nobody = Claims::default();
-    names
+    gateways_below(root)?
         .iter()
         .map(|gateway| {
             let claims = claims.get(gateway).unwrap_or(&nobody);
             audit_gateway(&root.join(gateway.as_str()), gateway, claims)
         })
         .collect()
+}
+
+impl Claims {
+    fn find_places(&mut self, gateway: &Name) -> Result<(), AuditFault> {
+        let mut of_certificate: BTreeMap<Fingerprint, Vec<SightingRow>> = BTreeMap::new();
+        for row in self.rows.values() {
+            let scope = (row.scope.organisation.clone(), row.scope.environment.clone());
+            if self.home.as_ref() != Some(&scope) {
+                let (certificate, on) = (row.fingerprint, &row.resource);
+                return Err(of(
+                    gateway,
+                    format!("a row about {certificate} and `{on}` is of another environment"),
+                ));
+            }
+            of_certificate.entry(row.fingerprint).or_default().push(row.clone());
+        }
+        for (certificate, rows) in of_certificate {
+            let count = rows.len();
+            let used: Sightings = rows.into_iter().collect();
+            if used.len() != count {
+                return Err(of(
+                    gateway,
+                    format!("a row about {certificate} lies below one that stands for many"),
+                ));
+            }
+            self.used.insert(certificate, used);
+        }
+        Ok(())
+    }
 }
 
 fn of(gateway: &Name, what: String) -> AuditFault {
@@ -152,7 +181,50 @@ struct Log {
     /// Whether the signed head is over the first of these frames.
     matched: bool,
     /// What had been counted at the first look, and at the second.
-    counted: (Tally, Tally),
+    counted: (BTreeMap<Place, Seen>, BTreeMap<Place, Seen>),
+    /// A use that should have a row and has none.
+    without_row: Option<Place>,
+    /// Of certificates with a row that stands for many: their places, until there are enough to fold.
+    apart: BTreeMap<Fingerprint, Apart>,
+}
+
+/// Whether there was reason to fold.
+enum Apart {
+    Few(BTreeSet<(&'static str, String)>),
+    Enough,
+}
+
+impl Log {
+    fn count(&mut self, claims: &Claims, decision: &Decision) {
+        let at = (decision.id.epoch, decision.id.sequence);
+        let Some(fingerprint) = decision.certificate().filter(|_| at < claims.counted.1) else { return };
+        let (action, resource, seen) = what(decision);
+        let place = claims.used.get(&fingerprint).and_then(|used| used.place_of(action, resource));
+        let Some((_, on)) = place else {
+            if at < claims.counted.0 {
+                self.without_row.get_or_insert((fingerprint, action.to_owned(), resource.to_owned()));
+            }
+            return;
+        };
+        let place = (fingerprint, action.to_owned(), on.to_owned());
+        if claims.rows.get(&place).is_some_and(|row| row.folded) {
+            let apart = self.apart.entry(fingerprint).or_insert_with(|| Apart::Few(BTreeSet::new()));
+            if let Apart::Few(places) = apart {
+                places.insert((action, resource.to_owned()));
+                if places.len() > FOLDED_MIN || resource.len() > RESOURCE_OCTETS_MAX {
+                    *apart = Apart::Enough;
+                }
+            }
+        }
+        for (counted, end) in
+            [(&mut self.counted.0, claims.counted.0), (&mut self.counted.1, claims.counted.1)]
+        {
+            if at < end {
+                let sum = counted.entry(place.clone());
+                sum.and_modify(|sum| sum.absorb(&seen)).or_insert(seen);
+            }
+        }
+    }
 }
 
 fn walk(
@@ -172,26 +244,21 @@ fn walk(
         unfinished: 0,
         reached: (0, 0),
         matched: is_head(&frontier),
-        counted: (Tally::new((0, 0)), Tally::new((0, 0))),
+        counted: (BTreeMap::new(), BTreeMap::new()),
+        without_row: None,
+        apart: BTreeMap::new(),
     };
     let walked = for_each_frame(&directory.join(FRAMES_FILE), |leaf, bytes| {
         let frame = decode(leaf, bytes)?;
         let bad = |what: String| ArchiveFault::BadFrame { leaf, what };
         sequence.check(&frame).map_err(|why| bad(why.to_string()))?;
-        if let Some(home) = &claims.home {
+        if let Some((_, Some(home))) = &claims.home {
             at_home(home, leaf, &frame)?;
         }
         frontier.append(leaf_hash(bytes));
         log.matched |= is_head(&frontier);
         for decision in reader.read(&frame) {
-            let at = (decision.id.epoch, decision.id.sequence);
-            for (tally, end) in
-                [(&mut log.counted.0, claims.counted.0), (&mut log.counted.1, claims.counted.1)]
-            {
-                if at < end {
-                    tally.add(&decision);
-                }
-            }
+            log.count(claims, &decision);
             log.decisions += 1;
         }
         Ok(())
@@ -204,16 +271,10 @@ fn walk(
 
 /// Each row is what the counted decisions add up to: no less than at the first look, no more than at the second.
 fn add_up(claims: &Claims, log: &Log) -> Result<(), String> {
-    let keyed = |tally: &Tally| -> BTreeMap<(Fingerprint, String, String), Seen> {
-        let owned = tally.places().iter();
-        owned
-            .map(|((certificate, act, on), seen)| ((*certificate, (*act).to_owned(), on.clone()), *seen))
-            .collect()
-    };
-    let (least, most) = (keyed(&log.counted.0), keyed(&log.counted.1));
-    if let Some((certificate, act, on)) = least.keys().find(|place| !claims.rows.contains_key(place)) {
+    if let Some((certificate, act, on)) = &log.without_row {
         return Err(format!("no row says that {certificate} was used to {act} `{on}`"));
     }
+    let (least, most) = &log.counted;
     for (place, row) in &claims.rows {
         let (certificate, act, on) = place;
         let Some(most) = most.get(place) else {
@@ -230,6 +291,11 @@ fn add_up(claims: &Claims, log: &Log) -> Result<(), String> {
                 "a row says that {certificate} was allowed {} and denied {} times to {act} `{on}`, the decisions \
                  say {} and {}, or at other times",
                 row.allowed, row.denied, most.allowed, most.denied
+            ));
+        }
+        if row.folded && matches!(log.apart.get(certificate), Some(Apart::Few(_))) {
+            return Err(format!(
+                "one row stands for all that {certificate} did below `{on}`, which is not much"
             ));
         }
     }

@@ -6,11 +6,42 @@ use crate::sightings::tests::{GATEWAY, commit, gateway, intake, people};
 use rusqlite::Connection;
 use std::sync::Arc;
 use touchmark_durable::Mode;
+use touchmark_journal::{Draft, TokenSubject};
 use touchmark_testkit::Scribe;
 use touchmark_tilelog::{NoteSigner, TileLog};
 
 struct Lab {
     home: tempfile::TempDir,
+}
+
+/// Entries from which each derived table has a row.
+fn rows_of_every_table() -> Vec<Draft> {
+    let mut scribe = Scribe::new();
+    let mut entries = people(&mut scribe, "pump-01", FINGERPRINT, true);
+    let version = scribe.authority_version();
+    entries.extend([
+        scribe.started(1, 1),
+        scribe.root_created(),
+        scribe.authority_created(version),
+        scribe.environment_created(),
+        scribe.profile_activated(),
+        scribe.policy_activated(),
+        scribe.crl_published(version, 0, 1),
+        scribe.enforcement_reported(GATEWAY, 1, 1),
+        scribe.refused("token-unknown", 2, None),
+    ]);
+    let (token, device, maker) = (scribe.token_id(), scribe.device_id(), scribe.maker_id());
+    entries.push(scribe.token_created(token, TokenSubject::Named(name("pump-02")), 1));
+    entries.push(scribe.device_registered(device, "pump-02"));
+    entries.push(scribe.renewal_refused(device, "not-yet", 1));
+    entries.push(scribe.maker_registered(maker, "acme"));
+    entries.push(scribe.hardware_registered(device, maker, "unit-1"));
+    for holder in [Some(device), None] {
+        let intent = scribe.intent(holder, version);
+        entries.push(scribe.intended(&intent));
+        entries.push(scribe.revoked(holder, &[&intent]));
+    }
+    entries
 }
 
 fn publish(data: &Path, store: &dyn Store) {
@@ -30,7 +61,7 @@ impl Lab {
         let home = tempfile::tempdir().unwrap();
         let data = home.path();
         let store = Arc::new(SqliteStore::open(&database(data)).unwrap());
-        commit(&*store, people(&mut Scribe::new(), "pump-01", FINGERPRINT, true));
+        commit(&*store, rows_of_every_table());
         let intake = intake(store.clone(), &archives(data));
         let day = day(GATEWAY);
         let (vkey, head) = signed(GATEWAY, &day);
@@ -170,5 +201,120 @@ async fn a_floor_above_the_log_or_over_other_leaves_is_found() {
         lab.sql(&format!("UPDATE log_head SET size = {size}, note = '{note}'"));
         let fault = lab.audit().unwrap_err().to_string();
         assert!(fault.contains(says), "{fault}");
+    }
+}
+
+/// A table of the database, with its columns: name, declared type, whether it is part of the key.
+fn schema(connection: &Connection) -> Vec<(String, Vec<(String, String, bool)>)> {
+    let mut tables = connection
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+        )
+        .unwrap();
+    let names: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let columns = |table: &str| {
+        let mut columns = connection.prepare("SELECT name, type, pk > 0 FROM pragma_table_info(?)").unwrap();
+        let read = columns.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        read.map(Result::unwrap).collect()
+    };
+    names.into_iter().map(|table| (table.clone(), columns(&table))).collect()
+}
+
+/// Another value than the one that is there.
+fn another(column: &str, declared: &str) -> String {
+    match declared {
+        // Past every key, so that none is taken twice.
+        "INTEGER" => format!("coalesce({column}, 0) + 1000"),
+        "TEXT" => format!("coalesce({column}, '') || 'x'"),
+        "BLOB" => {
+            format!("zeroblob(max(length(coalesce({column}, x'00000000000000000000000000000000')), 1))")
+        }
+        other => panic!("a column of type {other}"),
+    }
+}
+
+/// Tables and columns are read from the schema: one that the audit does not compare fails here.
+#[tokio::test]
+async fn a_change_in_any_column_and_a_row_more_or_less_in_any_table_is_found() {
+    let lab = Lab::new().await;
+    lab.audit().unwrap();
+    let path = database(lab.home.path());
+    let good = lab.home.path().join("good");
+    drop(Connection::open(&path).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    std::fs::copy(&path, &good).unwrap();
+    let tables = schema(&Connection::open(&path).unwrap());
+    assert!(tables.len() >= 19, "{tables:?}");
+    let try_it = |what: &str, sql: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        for part in ["decisions", "log"] {
+            copy(&lab.home.path().join(part), &data.join(part));
+        }
+        std::fs::copy(log_vkey(lab.home.path()), log_vkey(data)).unwrap();
+        std::fs::copy(&good, database(data)).unwrap();
+        let connection = Connection::open(database(data)).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+        let changed = connection.execute(sql, []).unwrap_or_else(|fault| panic!("{what}: {fault}: {sql}"));
+        assert!(changed > 0, "{what}: the table has no row: {sql}");
+        drop(connection);
+        assert!(look(data, None).is_err(), "{what}: not found: {sql}");
+    };
+    for (table, columns) in &tables {
+        for (column, declared, _) in columns {
+            // Of each row in turn.
+            let rows: i64 = Connection::open(&good)
+                .unwrap()
+                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+                .unwrap();
+            assert!(rows > 0, "{table} has no row: the test says nothing about it");
+            let keys: Vec<&str> =
+                columns.iter().filter(|(_, _, key)| *key).map(|(name, ..)| name.as_str()).collect();
+            let key = keys.join(", ");
+            for row in [0, rows - 1].into_iter().collect::<std::collections::BTreeSet<_>>() {
+                let sql = format!(
+                    "UPDATE {table} SET {column} = {} WHERE ({key}) = (SELECT {key} FROM {table} ORDER BY {key} \
+                     LIMIT 1 OFFSET {row})",
+                    another(column, declared)
+                );
+                try_it(&format!("{table}.{column}, row {row}"), &sql);
+            }
+        }
+        try_it(
+            &format!("a row less in {table}"),
+            &format!("DELETE FROM {table} WHERE rowid_or_key").replace("rowid_or_key", &{
+                let keys: Vec<&str> =
+                    columns.iter().filter(|(_, _, key)| *key).map(|(name, ..)| name.as_str()).collect();
+                let key = keys.join(", ");
+                format!("({key}) = (SELECT {key} FROM {table} ORDER BY {key} DESC LIMIT 1)")
+            }),
+        );
+        // An entry more behind the signed head is what a commit leaves until the next head: its rows tell. Of the
+        // tables of one row SQLite itself takes no second.
+        if table == "journal" || columns.iter().any(|(name, ..)| name == "one") {
+            continue;
+        }
+        let values: Vec<String> = columns
+            .iter()
+            .map(|(name, declared, key)| match (*key, declared.as_str(), name.as_str()) {
+                (true, "BLOB", _) => "randomblob(16)".into(),
+                (true, "INTEGER", _) => format!("(SELECT max({name}) + 1 FROM {table})"),
+                (true, _, _) | (false, _, "trust_domain" | "name") => format!("{name} || 'x'"),
+                (false, _, "serial") => "x'010203'".into(),
+                _ => name.clone(),
+            })
+            .collect();
+        let sql = format!("INSERT INTO {table} SELECT {} FROM {table} LIMIT 1", values.join(", "));
+        try_it(&format!("a row more in {table}"), &sql);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
     }
 }

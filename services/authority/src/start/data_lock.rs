@@ -10,14 +10,14 @@ const LOCK_FILE: &str = ".lock";
 
 /// Held while the authority runs.
 #[derive(Debug)]
-pub(super) struct DataLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct DataLock(#[expect(dead_code, reason = "held, not read")] File);
 
 impl DataLock {
     /// Takes the directory, making it if it is new.
     ///
     /// # Errors
     /// [`StartFault::InUse`] when a running process has it.
-    pub(super) fn take(data: &Path) -> Result<Self, StartFault> {
+    pub(crate) fn take(data: &Path) -> Result<Self, StartFault> {
         create_dir_durable(data, Mode::Private0600)?;
         let path = data.join(LOCK_FILE);
         // Never truncated and never removed: a lock is on the file that is there, not on its name.

@@ -7,6 +7,7 @@
 mod apply;
 mod checkpoint;
 mod column;
+mod derived;
 mod fault;
 mod journal;
 mod open;

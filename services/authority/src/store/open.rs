@@ -18,6 +18,7 @@ const APPLICATION_ID: i64 = 0x544d_4b31;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_journal_and_rows.sql"),
     include_str!("migrations/0002_renewal_and_makers.sql"),
+    include_str!("migrations/0003_folded_sightings.sql"),
 ];
 
 /// Nobody else writes; this covers a recovery of the log while readers open.

@@ -92,6 +92,8 @@ queries! {
     SIGHTINGS_POSITION = "SELECT epoch, seq FROM sighting_position WHERE gateway = ?1";
     SIGHTINGS_OF =
         select!(sighting, "WHERE fingerprint = ?1 ORDER BY relying_party, action, resource");
+    SIGHTINGS_AT = select!(sighting,
+        "WHERE fingerprint = ?1 AND relying_party = ?2 ORDER BY action, resource");
     SIGHTING = select!(sighting,
         "WHERE fingerprint = ?1 AND relying_party = ?2 AND action = ?3 AND resource = ?4");
 

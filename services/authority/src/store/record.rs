@@ -59,7 +59,8 @@ macro_rules! columns {
         "organisation, environment, maker, hardware_id, device, registered_at_ms, void"
     };
     (sighting) => {
-        "organisation, environment, fingerprint, relying_party, action, resource, first_ms, last_ms, allowed, denied"
+        "organisation, environment, fingerprint, relying_party, action, resource, first_ms, last_ms, allowed, denied, \
+         folded"
     };
 }
 pub(super) use columns;
@@ -162,7 +163,18 @@ record!(DeviceRow { device, scope, name, model, owner, standing, standing_until,
 record!(DeniedKeyRow { scope, spki, denied_at });
 record!(CrlRow { scope, authority_version, shard, number, sha256, published_at });
 record!(EnforcementRow { scope, gateway, epoch, seq, applied_at, sessions_closed });
-record!(SightingRow { scope, fingerprint, relying_party, action, resource, first, last, allowed, denied });
+record!(SightingRow {
+    scope,
+    fingerprint,
+    relying_party,
+    action,
+    resource,
+    first,
+    last,
+    allowed,
+    denied,
+    folded,
+});
 
 impl Record for Option<TokenSubject> {
     fn read(columns: &mut Columns<'_, '_>) -> Result<Self, StoreFault> {

@@ -3,7 +3,7 @@
 use super::{Case, Claim};
 use crate::scribe::name;
 use touchmark_identity::{Fingerprint, Timestamp};
-use touchmark_inventory::SightingRow;
+use touchmark_inventory::{RESOURCES_MAX, SightingRow};
 use touchmark_journal::Scope;
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -11,6 +11,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     ("sightings differ by certificate, relying party, action and resource", told_apart),
     ("the position of a gateway's log is the last one given, even without sightings", position),
     ("a count that is full stays full", saturates),
+    ("past so many places of a certificate at a gateway they are folded, across batches", folded),
 ];
 
 fn sighting(certificate: u8, at: u64, allowed: u64, denied: u64) -> SightingRow {
@@ -25,6 +26,7 @@ fn sighting(certificate: u8, at: u64, allowed: u64, denied: u64) -> SightingRow 
         last: at,
         allowed,
         denied,
+        folded: false,
     }
 }
 
@@ -73,4 +75,49 @@ fn saturates(case: &mut Case<'_>) {
     }
     let rows = case.store.sightings_of(&Fingerprint([1; 32])).expect("rows can be read");
     assert_eq!(rows.first().map(|row| (row.allowed, row.denied)), Some((u64::MAX, u64::MAX)));
+}
+
+fn folded(case: &mut Case<'_>) {
+    let gateway = name("gw-1");
+    let at_place = |gateway: &str, place: String| SightingRow {
+        relying_party: name(gateway),
+        resource: place,
+        ..sighting(1, 100, 1, 0)
+    };
+    let mut kept = vec![
+        at_place("gw-1", "other/state".into()),
+        SightingRow { action: "connect".into(), ..at_place("gw-1", "plant/p/x/1".into()) },
+        at_place("gw-2", "plant/p/x/1".into()),
+    ];
+    assert_eq!(case.store.add_sightings(&gateway, (1, 1), &kept), Ok(()));
+    let batches: Vec<Vec<SightingRow>> = (0..RESOURCES_MAX + 10)
+        .map(|number| at_place("gw-1", format!("plant/p/x/{number}")))
+        .collect::<Vec<_>>()
+        .chunks(50)
+        .map(<[SightingRow]>::to_vec)
+        .collect();
+    for batch in &batches {
+        assert_eq!(case.store.add_sightings(&gateway, (1, 2), batch), Ok(()));
+    }
+    let fold = SightingRow {
+        folded: true,
+        allowed: RESOURCES_MAX as u64 + 10,
+        ..at_place("gw-1", "plant/p/x/".into())
+    };
+    kept.insert(1, fold);
+    kept.sort_by(|a, b| {
+        (&a.relying_party, &a.action, &a.resource).cmp(&(&b.relying_party, &b.action, &b.resource))
+    });
+    assert_eq!(case.store.sightings_of(&Fingerprint([1; 32])), Ok(kept));
+    // A place below a fold never becomes a row of its own again, nor does what another part was folded into.
+    let below = [
+        at_place("gw-1", "plant/p/x/1".into()),
+        SightingRow { folded: true, ..at_place("gw-1", "plant/p/".into()) },
+    ];
+    assert_eq!(case.store.add_sightings(&gateway, (1, 3), &below), Ok(()));
+    let rows = case.store.sightings_of(&Fingerprint([1; 32])).expect("rows can be read");
+    let folds: Vec<_> =
+        rows.iter().filter(|row| row.folded).map(|row| (&*row.resource, row.allowed)).collect();
+    assert_eq!(folds, [("plant/p/", RESOURCES_MAX as u64 + 12)]);
+    assert_eq!(rows.len(), 4);
 }

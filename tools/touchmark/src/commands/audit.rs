@@ -23,6 +23,8 @@ pub(crate) enum Audit {
     Decisions(Decisions),
     /// The journal's newest signed head, to be kept elsewhere
     Head,
+    /// Writes the journal's log files again from the database, if they were lost; the server must be stopped
+    RebuildLog,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +84,7 @@ pub(crate) async fn run(command: Audit, home: &Home, output: &Output) -> Result<
             output.list(&Management::open(home)?.decisions(&query).await?)?;
             Ok(Exit::Ok)
         }
+        Audit::RebuildLog => services::authority::rebuild_log(home, output),
         Audit::Head => {
             let head: LogHead = Management::open(home)?.get("/v1/log", &()).await?;
             // The signed note alone, so that `audit head > FILE` is a witness.

@@ -49,9 +49,10 @@ impl Listed for Sighting {
     const HEADERS: &'static [&'static str] =
         &["gateway", "action", "resource", "first", "last", "allowed", "denied"];
     fn row(&self) -> Vec<String> {
-        let Self { gateway, action, resource, first, last, allowed, denied, certificate: _ } = self;
+        let Self { gateway, action, first, last, allowed, denied, .. } = self;
         let text = |part: &String| part.clone();
-        let mut row: Vec<String> = [gateway, action, resource, first, last].into_iter().map(text).collect();
+        let mut row: Vec<String> =
+            [gateway, action, &self.place(), first, last].into_iter().map(text).collect();
         row.extend([allowed.to_string(), denied.to_string()]);
         row
     }

@@ -77,6 +77,9 @@ pub(crate) fn human(all: &Explanation) -> String {
         vec![one.seq.to_string(), one.at.clone(), one.event.clone(), one.actor.clone(), one.cause.clone()]
     });
     text += &part(&["seq", "at", "event", "by", "because"], rows.collect());
+    if !all.left_out.is_empty() {
+        text += &format!("\nLeft out or shown together\n{}", indented(&all.left_out.join("\n")));
+    }
     text
 }
 
@@ -154,6 +157,7 @@ mod tests {
             renewals: Answer::no_data(),
             history: Vec::new(),
             decision: None,
+            left_out: Vec::new(),
         };
         let text = human(&nothing);
         assert_eq!(text.matches("  no data\n").count(), 6, "{text}");

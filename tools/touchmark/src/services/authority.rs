@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use touchmark_authority::audit::{AuditFault, verify as audit};
-use touchmark_authority::{Authority, AuthorityConfig, StartFault, VaultFault};
+use touchmark_authority::{Authority, AuthorityConfig, RebuildFault, StartFault, VaultFault};
 use touchmark_identity::EnvironmentName;
 use touchmark_listen::Clock;
 
@@ -107,6 +107,35 @@ pub(crate) fn verify(home: &Home, witness: Option<&str>, output: &Output) -> Res
     output.one(&outcome, &outcome.root, |outcome| {
         format!("{outcome}\n{}", output.paint(Tone::Good, "✓ everything is in order"))
     })?;
+    Ok(Exit::Ok)
+}
+
+/// `audit rebuild-log`: no server may run on the directory.
+pub(crate) fn rebuild_log(home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let head = touchmark_authority::rebuild_log(home.path()).map_err(|fault| {
+        let (exit, code, fix) = match &fault {
+            RebuildFault::Data(StartFault::InUse(_)) => {
+                (Exit::Conflict, "in-use", "stop the server that runs on it, then run this again")
+            }
+            RebuildFault::Audit(AuditFault::NoJournal(_)) => (Exit::NotFound, "no-journal", "correct --data"),
+            _ => (
+                Exit::CheckFailed,
+                "rebuild",
+                "the database is not the one that this log was made from: restore both from one backup",
+            ),
+        };
+        Failure::new(exit, code, "the log was not rebuilt; nothing was written")
+            .what(format!("data directory {}", home.path().display()))
+            .why(with_causes(&fault))
+            .fix(fix)
+    })?;
+    #[derive(serde::Serialize)]
+    struct Rebuilt {
+        size: u64,
+        root: String,
+    }
+    let rebuilt = Rebuilt { size: head.size, root: head.root.to_string() };
+    output.one(&rebuilt, &rebuilt.root, |one| format!("rebuilt {} entries, root {}", one.size, one.root))?;
     Ok(Exit::Ok)
 }
 

@@ -43,6 +43,7 @@ fn everything_is_there_after_it_is_opened_again() {
         last: touchmark_identity::Timestamp::from_unix_s(2),
         allowed: 1,
         denied: 0,
+        folded: false,
     };
     store.add_sightings(&gateway, (1, 2), std::slice::from_ref(&seen)).unwrap();
     let before = (store.dump_rows().unwrap(), replay::journal(&store));
