@@ -4,9 +4,12 @@
 //! Not here: revocation, policies, names beyond raw bytes. What is not understood is refused, and every search
 //! is paid from a budget, since the peer chooses the certificates.
 
+mod budget;
 mod issuer;
 #[cfg(test)]
 mod tests;
+
+pub use budget::{Budget, COST_MAX};
 
 use crate::certificate::{Certificate, DIGITAL_SIGNATURE, ExtendedKeyUsage};
 use touchmark_identity::{Fingerprint, SerialNumber, Timestamp};
@@ -15,8 +18,6 @@ use touchmark_identity::{Fingerprint, SerialNumber, Timestamp};
 pub const DEPTH_MAX: usize = 6;
 /// Most certificates that a peer may show beside its own.
 pub const PRESENTED_MAX: usize = 8;
-/// Most signatures that one path may cost: about 1 ms (RUSTSEC-2023-0052, pathological path building).
-pub const SIGNATURES_MAX: usize = 20;
 
 /// What the leaf is about to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,14 +130,15 @@ pub enum PathFault {
         /// Dotted object identifier.
         oid: String,
     },
-    /// An issuer with nameConstraints: not evaluated here, so not accepted.
+    /// An issuer with nameConstraints: not evaluated here, so not accepted. Or a leaf with them, where they may not
+    /// stand (RFC 5280 §4.2.1.10).
     #[error("certificate {subject} has name constraints, which are not evaluated here")]
     NameConstraints {
         /// Which one.
         subject: Named,
     },
-    /// The search cost more than [`SIGNATURES_MAX`].
-    #[error("the path was not found within {SIGNATURES_MAX} signature checks")]
+    /// The search cost more than [`COST_MAX`].
+    #[error("the path was not found within the cost of {COST_MAX} signature checks")]
     BudgetExhausted,
 }
 
@@ -228,11 +230,28 @@ pub fn validate(
     now: Timestamp,
     purpose: Purpose,
 ) -> Result<VerifiedPath, PathFault> {
+    validate_within(&mut Budget::default(), leaf, presented, anchors, now, purpose)
+}
+
+/// [`validate`], paid from a budget that the same peer's other searches are paid from, too.
+///
+/// Many anchors cost no more than one: only those count that can have issued something of what was presented.
+///
+/// # Errors
+/// As [`validate`].
+pub fn validate_within(
+    budget: &mut Budget,
+    leaf: &Certificate,
+    presented: &[Certificate],
+    anchors: &[Certificate],
+    now: Timestamp,
+    purpose: Purpose,
+) -> Result<VerifiedPath, PathFault> {
     if presented.len() > PRESENTED_MAX {
         return Err(PathFault::TooManyPresented { count: presented.len() });
     }
     leaf_allows(leaf, now, purpose)?;
-    let mut search = issuer::Search::new(presented, anchors, now, purpose);
+    let mut search = issuer::Search::new(budget, leaf, presented, anchors, now, purpose);
     let (between, anchor) = search.climb(leaf, &mut Vec::new())?;
     let chain: Vec<_> = [leaf].into_iter().chain(&between).chain([&anchor]).cloned().collect();
     let issuer = between.first().unwrap_or(&anchor).clone();
@@ -265,6 +284,9 @@ fn leaf_allows(leaf: &Certificate, now: Timestamp, purpose: Purpose) -> Result<(
     understood(leaf)?;
     if leaf.is_ca() {
         return Err(PathFault::LeafIsAuthority { subject: subject() });
+    }
+    if leaf.has_name_constraints() {
+        return Err(PathFault::NameConstraints { subject: subject() });
     }
     if leaf.key_usage().is_some_and(|usage| usage & DIGITAL_SIGNATURE == 0) {
         return Err(PathFault::KeyUsage { subject: subject() });

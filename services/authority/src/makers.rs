@@ -18,7 +18,9 @@ use touchmark_ra::{
 };
 use touchmark_x509::certificate::BadCertificate;
 use touchmark_x509::hardware::HardwareId;
-use touchmark_x509::path::{PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate};
+use touchmark_x509::path::{
+    Budget, PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate, validate_within,
+};
 use touchmark_x509::{Certificate, PublicKey};
 
 /// Why nothing was registered or withdrawn.
@@ -97,25 +99,21 @@ impl Makers {
     /// Whether a chain leads to a maker of any environment: enough to finish a handshake, and for nothing else.
     ///
     /// # Errors
-    /// [`PathFault`], of a maker who knows the issuer if there is one; `None` when no environment has a maker.
+    /// [`PathFault`], more telling than an unknown issuer if there is one; `None` when no environment has a maker.
     pub(crate) fn vouch(
         &self,
         leaf: &Certificate,
         presented: &[Certificate],
         now: Timestamp,
+        budget: &mut Budget,
     ) -> Result<(), Option<PathFault>> {
-        let mut outcome = Err(None);
-        for makers in self.now_in_force().values() {
-            let anchors: Vec<_> = makers.iter().map(|maker| maker.certificate.clone()).collect();
-            match validate(leaf, presented, &anchors, now, Purpose::Initial) {
-                Ok(_) => return Ok(()),
-                Err(fault) if matches!(outcome, Err(None | Some(PathFault::UnknownIssuer { .. }))) => {
-                    outcome = Err(Some(fault));
-                }
-                Err(_) => {}
-            }
+        let all = self.now_in_force();
+        let makers = || all.values().flatten();
+        if makers().next().is_none() {
+            return Err(None);
         }
-        outcome
+        let anchors: Vec<_> = makers().map(|maker| maker.certificate.clone()).collect();
+        validate_within(budget, leaf, presented, &anchors, now, Purpose::Initial).map(drop).map_err(Some)
     }
 
     /// The path of an initial certificate in one environment, and the maker at its end. Asked on every request: a maker

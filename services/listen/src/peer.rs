@@ -14,6 +14,8 @@ use touchmark_identity::Timestamp;
 
 /// Most certificates in a client's message that are handed to the path check: a leaf and seven above it.
 const CERTIFICATES_MAX: usize = 8;
+/// Most octets in them: makers' certificates have up to 4 KiB each, ours less than one.
+const CHAIN_OCTETS_MAX: usize = 32 * 1024;
 
 /// The chain a client presented. Possession of the leaf's key is proven; its path was accepted by the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +91,8 @@ impl ClientCertVerifier for PeerVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let rest: Vec<&[u8]> = intermediates.iter().map(|certificate| certificate.as_ref()).collect();
-        let judged = if rest.len() < CERTIFICATES_MAX {
+        let octets: usize = leaf.len() + rest.iter().map(|certificate| certificate.len()).sum::<usize>();
+        let judged = if rest.len() < CERTIFICATES_MAX && octets <= CHAIN_OCTETS_MAX {
             self.paths.check(leaf, &rest, Timestamp::from_unix_s(now.as_secs()))
         } else {
             Err(PathRefusal { code: "chain-too-long" })

@@ -1,29 +1,40 @@
 //! The search for issuers: depth first, anchors before presented certificates, paid from one budget.
 //!
 //! An issuer is found by raw name bytes and exact key identifier, allowed by its own extensions, and proven
-//! by its signature, in this order: the cheap checks come before the arithmetic.
+//! by its signature, in this order: the cheap checks come before the arithmetic. What cannot lead to an anchor by names
+//! and key identifiers is not looked at.
 
-use super::{DEPTH_MAX, Named, PathFault, Purpose, SIGNATURES_MAX, in_time, understood};
+use super::{Budget, DEPTH_MAX, Named, PathFault, Purpose, in_time, understood};
 use crate::certificate::{Certificate, KEY_CERT_SIGN};
 use crate::extensions::ANY_EXTENDED_KEY_USAGE;
 use touchmark_identity::Timestamp;
 
 pub(super) struct Search<'a> {
-    presented: &'a [Certificate],
-    anchors: &'a [Certificate],
+    presented: Vec<&'a Certificate>,
+    anchors: Vec<&'a Certificate>,
     now: Timestamp,
     purpose: Purpose,
-    signatures_left: usize,
+    budget: &'a mut Budget,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(
+        budget: &'a mut Budget,
+        leaf: &'a Certificate,
         presented: &'a [Certificate],
         anchors: &'a [Certificate],
         now: Timestamp,
         purpose: Purpose,
     ) -> Self {
-        Self { presented, anchors, now, purpose, signatures_left: SIGNATURES_MAX }
+        // An anchor that several environments share is one.
+        let mut of_use: Vec<&Certificate> = Vec::new();
+        for anchor in anchors {
+            let issues = |below| may_have_issued(anchor, below);
+            if (issues(leaf) || presented.iter().any(issues)) && !of_use.contains(&anchor) {
+                of_use.push(anchor);
+            }
+        }
+        Self { presented: leading_to(&of_use, presented), anchors: of_use, now, purpose, budget }
     }
 
     /// Finds the way from `below` to an anchor. `between` holds the authorities already on the path, leaf side first.
@@ -42,14 +53,23 @@ impl<'a> Search<'a> {
                 telling.get_or_insert(fault);
             }
         };
-        for anchor in self.anchors.iter().filter(|anchor| may_have_issued(anchor, below)) {
+        for at in 0..self.anchors.len() {
+            let Some(anchor) = self.anchors.get(at).copied().filter(|anchor| may_have_issued(anchor, below))
+            else {
+                continue;
+            };
             match self.accept(anchor, below, between) {
                 Ok(()) => return Ok((between.clone(), anchor.clone())),
                 Err(PathFault::BudgetExhausted) => return Err(PathFault::BudgetExhausted),
                 Err(fault) => note(fault),
             }
         }
-        for issuer in self.presented.iter().filter(|issuer| may_have_issued(issuer, below)) {
+        for at in 0..self.presented.len() {
+            let Some(issuer) =
+                self.presented.get(at).copied().filter(|issuer| may_have_issued(issuer, below))
+            else {
+                continue;
+            };
             // The same name and key a second time cannot lead anywhere new: it is a circle.
             let seen = |known: &Certificate| {
                 known.subject_der() == issuer.subject_der() && known.public_key() == issuer.public_key()
@@ -84,10 +104,9 @@ impl<'a> Search<'a> {
         if issuer.path_len().is_some_and(|most| u32::try_from(counted).unwrap_or(u32::MAX) > most) {
             return Err(PathFault::PathLength { subject: Named::of(issuer) });
         }
-        self.signatures_left = self.signatures_left.checked_sub(1).ok_or(PathFault::BudgetExhausted)?;
-        issuer
-            .public_key()
-            .verify(below.signature_algorithm(), below.tbs_der(), below.signature())
+        let key = issuer.public_key();
+        self.budget.pay(key.algorithm())?;
+        key.verify(below.signature_algorithm(), below.tbs_der(), below.signature())
             .map_err(|_| PathFault::BadSignature { subject: Named::of(below) })
     }
 }
@@ -115,6 +134,26 @@ pub(super) fn may_issue(issuer: &Certificate, now: Timestamp, purpose: Purpose) 
         return Err(PathFault::NotAuthorised { subject: subject(), purpose });
     }
     Ok(())
+}
+
+/// Those of `presented` that have a way to an anchor by names and key identifiers, in their order.
+fn leading_to<'a>(anchors: &[&Certificate], presented: &'a [Certificate]) -> Vec<&'a Certificate> {
+    let mut leads: Vec<bool> =
+        presented.iter().map(|below| anchors.iter().any(|anchor| may_have_issued(anchor, below))).collect();
+    // Each round that changes nothing is the last: at most as many rounds as certificates.
+    loop {
+        let leading: Vec<_> =
+            presented.iter().zip(&leads).filter(|(_, leads)| **leads).map(|(c, _)| c).collect();
+        let more: Vec<bool> = presented
+            .iter()
+            .zip(&leads)
+            .map(|(below, leads)| *leads || leading.iter().any(|issuer| may_have_issued(issuer, below)))
+            .collect();
+        if more == leads {
+            return leading;
+        }
+        leads = more;
+    }
 }
 
 /// Names as raw bytes (case folding has fooled others), and the key identifier exactly, where one is named.

@@ -72,6 +72,18 @@ fn a_fault_of_the_leaf_is_named() {
             |f| f.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None)),
             "path-leaf-is-authority",
         ),
+        // RFC 5280 §4.2.1.10: only in a CA certificate.
+        ("name constraints", |f| f.with(NAME_CONSTRAINTS, true, uri_constraint()), "path-name-constraints"),
+        (
+            "name constraints, not critical",
+            |f| f.with(NAME_CONSTRAINTS, false, uri_constraint()),
+            "path-name-constraints",
+        ),
+        (
+            "name constraints of another form",
+            |f| f.with(NAME_CONSTRAINTS, true, dns_constraint()),
+            "path-name-constraints",
+        ),
         ("unknown critical", |f| f.with("1.2.3.4", true, vec![5, 0]), "path-unknown-critical"),
         ("unknown, not critical", |f| f.with("1.2.3.4", false, vec![5, 0]), "ok"),
         ("no key identifiers", |f| f.without(AUTHORITY_KEY_ID).without(SUBJECT_KEY_ID), "ok"),
@@ -155,6 +167,11 @@ fn a_fault_of_an_authority_is_named() {
     }
 }
 
+fn dns_constraint() -> Vec<u8> {
+    let subtree = element(0x30, &[&element(0x82, &[b"example.org"])]);
+    element(0x30, &[&element(0xa1, &[&subtree])])
+}
+
 fn uri_constraint() -> Vec<u8> {
     let subtree = element(0x30, &[&element(URI, &[b".touchmark.internal"])]);
     element(0x30, &[&element(0xa0, &[&subtree])])
@@ -232,25 +249,162 @@ fn a_path_is_bounded_in_depth() {
     }
 }
 
-#[test]
-fn a_pathological_set_is_given_up_quickly() {
-    // Eight keys of one name, no key identifiers: each could have issued each, and none leads anywhere.
-    let plain =
-        |f: Forged| f.without(AUTHORITY_KEY_ID).with(BASIC_CONSTRAINTS, true, basic_constraints(true, None));
-    let root = root("root");
-    let first = key();
-    let mut parties =
-        vec![Party { certificate: Forged::root("x", first.public_key()).signed_by(&first), key: first }];
-    for _ in 1..PRESENTED_MAX {
-        let last = parties.last().unwrap();
-        parties.push(last.authority("x", plain));
-    }
-    let leaf = parties.last().unwrap().device("a", |f| f.without(AUTHORITY_KEY_ID));
-    let presented: Vec<&Party> = parties.iter().collect();
-    assert_eq!(check(&leaf, &presented, &[&root]), "path-budget");
+fn wide(forged: Forged) -> Forged {
+    forged.without(AUTHORITY_KEY_ID).with(BASIC_CONSTRAINTS, true, basic_constraints(true, None))
+}
 
-    let nine: Vec<&Party> = parties.iter().chain(&parties).take(PRESENTED_MAX + 1).collect();
-    assert_eq!(check(&leaf, &nine, &[&root]), "path-too-many");
+fn root_of(name: &str, algorithm: KeyAlgorithm) -> Party {
+    let key = SoftwareKey::generate(algorithm).unwrap();
+    Party { certificate: Forged::root(name, key.public_key()).without(AUTHORITY_KEY_ID).signed_by(&key), key }
+}
+
+/// So many authorities of one name with keys of one kind, no key identifiers: each could have issued each.
+fn alike(count: usize, algorithm: KeyAlgorithm) -> Vec<Party> {
+    let mut parties = vec![root_of("x", algorithm)];
+    while parties.len() < count {
+        let (last, key) = (parties.last().unwrap(), SoftwareKey::generate(algorithm).unwrap());
+        let certificate =
+            wide(Forged::authority("x", key.public_key(), &last.certificate)).signed_by(&last.key);
+        parties.push(Party { certificate, key });
+    }
+    parties
+}
+
+/// Four keys of one name, each certified twice by the next: the ways to an anchor double with each step.
+fn doubled() -> (Certificate, Vec<Certificate>) {
+    let parties = alike(5, KeyAlgorithm::P256);
+    let mut presented = Vec::new();
+    for (below, by) in parties.iter().zip(parties.iter().skip(1)) {
+        for early in [1, 2] {
+            let forged = wide(Forged::authority("x", below.key.public_key(), &by.certificate));
+            presented.push(forged.change(|f| f.not_before = time(NOW_S - early)).signed_by(&by.key));
+        }
+    }
+    (parties[0].device("a", |f| f.without(AUTHORITY_KEY_ID)), presented)
+}
+
+fn certificates(parties: &[Party]) -> Vec<Certificate> {
+    parties.iter().map(|party| party.certificate.clone()).collect()
+}
+
+#[test]
+fn what_a_chain_costs_does_not_grow_with_the_anchors() {
+    let unbound = |party: &Party| party.device("a", |f| f.without(AUTHORITY_KEY_ID));
+    let (eight, seven_384) = (alike(8, KeyAlgorithm::P256), alike(7, KeyAlgorithm::P384));
+    let (elsewhere, shared) = (root("elsewhere"), root("root"));
+    let environments = |count: usize| -> Vec<Certificate> {
+        let issuing = (0..count).map(|n| shared.authority(&format!("issuing {n}"), same));
+        issuing.flat_map(|issuing| [issuing.certificate, shared.certificate.clone()]).collect()
+    };
+    let ours = environments(31);
+    // Roots of the strangers' own name, so that each of their certificates could be issued by an anchor.
+    let doubled = doubled();
+    let named_alike = [root_of("x", KeyAlgorithm::P256).certificate];
+    let wide_chain: Vec<Party> = (0..8).map(|n| elsewhere.authority(&format!("wide {n}"), wide)).collect();
+    let (a, b) = (root_of("a", KeyAlgorithm::P256), root_of("b", KeyAlgorithm::P256));
+    let cross = |subject: &Party, name: &str, by: &Party| {
+        wide(Forged::authority(name, subject.key.public_key(), &by.certificate)).signed_by(&by.key)
+    };
+    let crossed = vec![cross(&a, "a", &b), cross(&b, "b", &a), a.certificate.clone(), b.certificate.clone()];
+    type Row<'a> = (&'a str, Certificate, Vec<Certificate>, Vec<Certificate>, &'a str, u32);
+    let rows: Vec<Row<'_>> = vec![
+        ("nobody knows them", unbound(&eight[7]), certificates(&eight), vec![], "path-unknown-issuer", 0),
+        (
+            "seven P-384 authorities",
+            unbound(&seven_384[6]),
+            certificates(&seven_384),
+            vec![],
+            "path-unknown-issuer",
+            0,
+        ),
+        (
+            "a wide chain",
+            unbound(&wide_chain[0]),
+            certificates(&wide_chain),
+            vec![],
+            "path-unknown-issuer",
+            0,
+        ),
+        (
+            "cross-signed",
+            a.device("x", |f| f.without(AUTHORITY_KEY_ID)),
+            crossed,
+            vec![],
+            "path-unknown-issuer",
+            0,
+        ),
+        (
+            "same name as an anchor",
+            unbound(&eight[7]),
+            certificates(&eight),
+            named_alike.to_vec(),
+            "path-signature",
+            35,
+        ),
+        ("the same, each key twice", doubled.0, doubled.1, named_alike.to_vec(), "path-budget", 40),
+        (
+            "seven P-384 authorities of the same name as an anchor",
+            unbound(&seven_384[6]),
+            certificates(&seven_384),
+            named_alike.to_vec(),
+            // Seven units each, and a P-256 anchor in between.
+            "path-budget",
+            11,
+        ),
+    ];
+    for (name, leaf, presented, more, expected, most) in rows {
+        let mut counted = Vec::new();
+        for environments in [environments(1), ours.clone()] {
+            let anchors: Vec<_> = environments.into_iter().chain(more.iter().cloned()).collect();
+            let mut budget = Budget::default();
+            let found = validate_within(&mut budget, &leaf, &presented, &anchors, now(), Purpose::Client);
+            assert_eq!(code(found), expected, "{name}");
+            assert!(budget.signatures() <= most, "{name}: {}", budget.signatures());
+            counted.push(budget.signatures());
+        }
+        assert_eq!(counted[0], counted[1], "{name}");
+    }
+    // A good one costs what it costs, among as many.
+    let good = shared.authority("good", same);
+    let leaf = good.device("pump-01", same);
+    let mut budget = Budget::default();
+    let found = validate_within(&mut budget, &leaf, &[good.certificate], &ours, now(), Purpose::Client);
+    assert_eq!((code(found), budget.signatures()), ("ok", 2));
+}
+
+#[test]
+fn one_budget_serves_all_that_is_asked_of_one_peer() {
+    let (leaf, presented) = doubled();
+    let anchors = [root_of("x", KeyAlgorithm::P256).certificate];
+    let mut budget = Budget::default();
+    for purpose in [Purpose::Renewal, Purpose::Initial] {
+        let found = validate_within(&mut budget, &leaf, &presented, &anchors, now(), purpose);
+        assert_eq!(code(found), "path-budget");
+    }
+    assert!(budget.signatures() <= COST_MAX, "{}", budget.signatures());
+}
+
+#[test]
+fn the_longest_path_of_the_costliest_keys_is_within_the_budget() {
+    let mut parties = vec![root_of("root", KeyAlgorithm::P384)];
+    for n in 0..DEPTH_MAX - 2 {
+        let (last, key) = (parties.last().unwrap(), SoftwareKey::generate(KeyAlgorithm::P384).unwrap());
+        let forged = Forged::authority(&format!("level-{n}"), key.public_key(), &last.certificate);
+        let certificate =
+            forged.with(BASIC_CONSTRAINTS, true, basic_constraints(true, None)).signed_by(&last.key);
+        parties.push(Party { certificate, key });
+    }
+    let leaf = parties.last().unwrap().device("a", same);
+    let presented: Vec<&Party> = parties.iter().skip(1).collect();
+    assert_eq!(check(&leaf, &presented, &[&parties[0]]), "ok");
+}
+
+#[test]
+fn a_chain_is_bounded_in_certificates() {
+    let eight = alike(PRESENTED_MAX, KeyAlgorithm::P256);
+    let leaf = eight[7].device("a", |f| f.without(AUTHORITY_KEY_ID));
+    let nine: Vec<&Party> = eight.iter().chain(&eight).take(PRESENTED_MAX + 1).collect();
+    assert_eq!(check(&leaf, &nine, &[&root("root")]), "path-too-many");
 }
 
 #[test]

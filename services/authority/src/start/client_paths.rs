@@ -8,7 +8,7 @@ use std::sync::Arc;
 use touchmark_identity::Timestamp;
 use touchmark_listen::{PathCheck, PathRefusal};
 use touchmark_x509::Certificate;
-use touchmark_x509::path::{PathFault, Purpose, validate};
+use touchmark_x509::path::{Budget, Purpose, validate_within};
 
 const MALFORMED: PathRefusal = PathRefusal { code: "path-malformed" };
 const UNKNOWN_ISSUER: PathRefusal = PathRefusal { code: "path-unknown-issuer" };
@@ -27,7 +27,8 @@ pub(super) struct EnrolmentPaths {
 
 impl PathCheck for ApiPaths {
     fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
-        Shown::read(leaf, intermediates)?.leads_to_any(&self.0.all(), now, Purpose::Client)
+        let shown = Shown::read(leaf, intermediates)?;
+        shown.leads_to_any(&self.0.all(), now, Purpose::Client, &mut Budget::default())
     }
 }
 
@@ -35,11 +36,13 @@ impl PathCheck for EnrolmentPaths {
     fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
         let shown = Shown::read(leaf, intermediates)?;
         let trusts = self.hierarchy.all();
-        let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal);
+        // One for both searches: whoever is at the other end has proven nothing yet.
+        let mut budget = Budget::default();
+        let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal, &mut budget);
         if ours.is_ok() {
             return ours;
         }
-        self.makers.vouch(&shown.leaf, &shown.presented, now).or_else(|fault| match fault {
+        self.makers.vouch(&shown.leaf, &shown.presented, now, &mut budget).or_else(|fault| match fault {
             _ if shown.names_an_issuer_of(&trusts) => ours,
             Some(fault) => Err(PathRefusal { code: fault.code() }),
             None => Err(UNKNOWN_ISSUER),
@@ -65,23 +68,19 @@ impl Shown {
         issuers.into_iter().any(|issuer| issuer.subject_der() == self.leaf.issuer_der())
     }
 
+    /// One search over the anchors of all environments: their number must not multiply what a stranger costs.
     fn leads_to_any(
         &self,
         trusts: &[Arc<Trust>],
         now: Timestamp,
         purpose: Purpose,
+        budget: &mut Budget,
     ) -> Result<(), PathRefusal> {
-        let mut refusal = UNKNOWN_ISSUER;
-        for trust in trusts {
-            let anchors = [trust.issuing.certificate().clone(), trust.root.clone()];
-            match validate(&self.leaf, &self.presented, &anchors, now, purpose) {
-                Ok(_) => return Ok(()),
-                // The environment that knows the issuer has more to say than the others.
-                Err(PathFault::UnknownIssuer { .. }) => {}
-                Err(fault) => refusal = PathRefusal { code: fault.code() },
-            }
+        let anchors: Vec<_> = trusts.iter().flat_map(|trust| trust.above()).collect();
+        match validate_within(budget, &self.leaf, &self.presented, &anchors, now, purpose) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(PathRefusal { code: fault.code() }),
         }
-        Err(refusal)
     }
 }
 

@@ -116,3 +116,38 @@ async fn a_makers_device_finishes_a_handshake_with_est_while_its_maker_is_in_for
     house.makers.withdraw(mandate(), &trust, &maker).await.unwrap();
     assert_eq!(at(&house, 0, &initial), (unknown, unknown));
 }
+
+#[tokio::test]
+async fn what_a_stranger_costs_does_not_grow_with_the_environments() {
+    let house = House::new().await;
+    let trust = house.hierarchy.default_trust().unwrap();
+    let now = house.clock.now();
+    let (maker, certificate) = authority(now, 100);
+    house.makers.register(mandate(), &trust, &name("acme"), &certificate).await.unwrap();
+    let (stranger, strangers) = authority(now, 100);
+    let rows = [
+        ("a stranger's", leaf(&stranger, &strangers, now, 10), "path-unknown-issuer", 0),
+        ("in our name", leaf(&stranger, trust.issuing.certificate(), now, 10), "path-signature", 1),
+        ("in a maker's name", leaf(&stranger, &certificate, now, 10), "path-signature", 1),
+        ("a maker's", leaf(&maker, &certificate, now, 10), "ok", 1),
+    ];
+    for (what, leaf, expected, signatures) in rows {
+        for environments in [1, 31] {
+            let trusts = vec![trust.clone(); environments];
+            let shown = Shown::read(&leaf, &[]).unwrap();
+            let mut budget = Budget::default();
+            let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal, &mut budget);
+            let makers = house.makers.vouch(&shown.leaf, &shown.presented, now, &mut budget);
+            let code = match (ours, makers) {
+                (Ok(()), _) | (_, Ok(())) => "ok",
+                (Err(PathRefusal { code: "path-unknown-issuer" }), Err(Some(fault))) => fault.code(),
+                (Err(refusal), _) => refusal.code,
+            };
+            assert_eq!(
+                (code, budget.signatures()),
+                (expected, signatures),
+                "{what}, {environments} environments"
+            );
+        }
+    }
+}
