@@ -1,7 +1,9 @@
-//! One connection: HTTP/1.1 with limits on heads, time and requests, and the peer that TLS proved.
+//! One connection: HTTP/1.1 with limits on heads, time and requests, and the peer that TLS proved. Names of fields in
+//! answers are written in title case: some EST clients compare them so.
 
 use axum::Router;
-use axum::http::{Request, StatusCode};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use touchmark_identity::Fingerprint;
-use touchmark_listen::{Accepted, PeerChain, Stop};
+use touchmark_listen::{Accepted, BadHost, PeerChain, Stop, check_host};
 use touchmark_x509::Certificate;
 
 /// A client that sends its head slower than this is cut.
@@ -76,18 +78,44 @@ where
     }
 }
 
+fn host_fault(request: &Request<Incoming>) -> Option<BadHost> {
+    let fields = request.headers().get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
+    let authority = request.uri().authority().map(Authority::as_str);
+    check_host(request.version() >= Version::HTTP_11, fields, authority).err()
+}
+
+/// The connection ends with it: where a request begins is in doubt.
+fn bad_host(fault: BadHost) -> Response {
+    let mut response = (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn run<I, S>(io: I, mut stop: Stop, service: S)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
 {
+    let hosted = service_fn(move |request| {
+        let answer = match host_fault(&request) {
+            None => Ok(service.call(request)),
+            Some(fault) => Err(fault),
+        };
+        async move {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(fault) => Ok(bad_host(fault)),
+            }
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_OCTETS_MAX)
+        .title_case_headers(true)
         .keep_alive(true)
-        .serve_connection(io, service);
+        .serve_connection(io, hosted);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         // A peer that breaks off is its own affair; what was durable stays durable.

@@ -18,7 +18,10 @@ pub(crate) use far::{HttpService, PublishRoad, UpdateRoad};
 use crate::arrivals::Standing;
 use crate::door::{Arrival, Door, Opened, Wish};
 use crate::session::Session;
-use answer::Answer;
+use ::http::header::HOST;
+use ::http::uri::Authority;
+use ::http::{HeaderValue, StatusCode, Version};
+use answer::{Answer, closing, problem};
 use core::convert::Infallible;
 use core::time::Duration;
 use hyper::body::Incoming;
@@ -29,7 +32,7 @@ use paced::Paced;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
-use touchmark_listen::{Accepted, Stop};
+use touchmark_listen::{Accepted, BadHost, Stop, check_host};
 use touchmark_policy::Denial;
 
 /// Time for the head of a request, and so for the idleness of a kept-alive connection.
@@ -56,6 +59,17 @@ pub(crate) struct Connection {
     session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
 }
 
+fn host_fault(request: &::http::Request<Incoming>) -> Option<BadHost> {
+    let fields = request.headers().get_all(HOST).into_iter().map(HeaderValue::as_bytes);
+    let authority = request.uri().authority().map(Authority::as_str);
+    check_host(request.version() >= Version::HTTP_11, fields, authority).err()
+}
+
+/// The connection ends with it: where a request begins is in doubt.
+fn bad_host(fault: BadHost) -> Answer {
+    closing(problem(StatusCode::BAD_REQUEST, "host-invalid", &fault.to_string(), "send one Host field"))
+}
+
 impl HttpPort {
     /// Serves one connection to its end.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
@@ -69,13 +83,19 @@ impl HttpPort {
         let handler = Arc::clone(&connection);
         let service = service_fn(move |request: ::http::Request<Incoming>| {
             let connection = Arc::clone(&handler);
-            async move { Ok::<Answer, Infallible>(connection.answer(request).await) }
+            async move {
+                Ok::<Answer, Infallible>(match host_fault(&request) {
+                    None => connection.answer(request).await,
+                    Some(fault) => bad_host(fault),
+                })
+            }
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
             .max_buf_size(HEAD_OCTETS_MAX)
             .max_headers(HEADERS_MAX)
+            .title_case_headers(true)
             .serve_connection(TokioIo::new(Paced::new(accepted.stream)), service);
         let cut = async {
             match watched.wait_for(Option::is_some).await.map(|session| session.clone()) {

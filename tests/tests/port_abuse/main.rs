@@ -1,6 +1,9 @@
 //! Connections that are not what the port is for: plaintext, floods, silence, paths that want out.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod flood;
+mod http_edge;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
