@@ -24,6 +24,10 @@ pub(crate) const POLICY_CHANGED: u8 = 5;
 
 /// An action or cause whose number does not fit three bits stands in an octet of its own.
 pub(crate) const ESCAPE: u8 = 7;
+/// That octet from version 2 on: the action's number, and whether a count and a policy follow.
+pub(crate) const ACTION_BITS: u8 = 0x1f;
+pub(crate) const WITH_COUNT: u8 = 0x40;
+pub(crate) const WITH_POLICY: u8 = 0x80;
 
 /// No record takes more: a longest resource, two names, a rule, four hashes and a dozen numbers.
 const RECORD_OCTETS_MAX: usize = 2_048;
@@ -38,6 +42,7 @@ pub struct FrameFull;
 /// One frame in the making.
 #[derive(Debug)]
 pub struct FrameBuilder {
+    version: u64,
     gateway: Name,
     epoch: u32,
     first_sequence: u64,
@@ -51,7 +56,12 @@ pub struct FrameBuilder {
 impl FrameBuilder {
     /// Begins a frame whose first decision has `first_sequence`.
     pub fn new(gateway: Name, epoch: u32, first_sequence: u64) -> Self {
+        Self::of_version(FRAME_VERSION, gateway, epoch, first_sequence)
+    }
+
+    pub(crate) fn of_version(version: u64, gateway: Name, epoch: u32, first_sequence: u64) -> Self {
         Self {
+            version,
             gateway,
             epoch,
             first_sequence,
@@ -63,14 +73,13 @@ impl FrameBuilder {
         }
     }
 
-    /// Adds a record; a decision gets its sequence number.
+    /// Adds a record; a decision gets its sequence number, several together the first of theirs.
     ///
     /// # Errors
     /// [`FrameFull`] when the record might not fit; nothing was added.
     pub fn push(&mut self, record: &Record) -> Result<Option<u64>, FrameFull> {
         let end = self.body.len().saturating_add(RECORD_OCTETS_MAX).saturating_add(HEADER_OCTETS_MAX);
-        let next_sequence =
-            self.next_sequence.checked_add(u64::from(record.is_decision())).ok_or(FrameFull)?;
+        let next_sequence = self.next_sequence.checked_add(record.numbers()).ok_or(FrameFull)?;
         if end > FRAME_OCTETS_MAX {
             return Err(FrameFull);
         }
@@ -82,7 +91,7 @@ impl FrameBuilder {
         match record {
             Record::EpochOpened(opened) => self.seen.epoch_opened(opened, out),
             Record::SessionOpened(opened) => self.seen.session_opened(opened, out),
-            Record::Act(act) => self.seen.act(act, out),
+            Record::Act(act) => self.seen.act(act, self.version, out),
             Record::SessionClosed(closed) => self.seen.session_closed(closed, out),
             Record::Refused(refused) => self.seen.refused(refused, out),
             Record::PolicyChanged(changed) => self.seen.policy_changed(changed, out),
@@ -122,7 +131,7 @@ impl FrameBuilder {
 
     fn header(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_OCTETS_MAX);
-        write_number(&mut out, FRAME_VERSION);
+        write_number(&mut out, self.version);
         write_octets(&mut out, self.gateway.as_str().as_bytes());
         write_number(&mut out, u64::from(self.epoch));
         write_number(&mut out, self.first_sequence);
@@ -199,13 +208,21 @@ impl Seen {
         }
     }
 
-    fn act(&mut self, act: &Act, out: &mut Vec<u8>) {
+    fn act(&mut self, act: &Act, version: u64, out: &mut Vec<u8>) {
         let same = self.session == Some(act.session);
         let number = act.action.number();
         let denied = act.verdict.reason().is_some();
-        out.push(ACT | u8::from(denied) << 3 | u8::from(same) << 4 | number.min(ESCAPE) << 5);
-        if number >= ESCAPE {
-            out.push(number);
+        // Frames of version 1 were read from such, and hold neither.
+        let (several, policy) = match version {
+            1 => (false, None),
+            _ => (act.count.get() > 1, act.policy),
+        };
+        let escaped = number >= ESCAPE || several || policy.is_some();
+        let short = if escaped { ESCAPE } else { number };
+        out.push(ACT | u8::from(denied) << 3 | u8::from(same) << 4 | short << 5);
+        if escaped {
+            let more = if several { WITH_COUNT } else { 0 } | if policy.is_some() { WITH_POLICY } else { 0 };
+            out.push(number | more);
         }
         if !same {
             self.session(act.session, out);
@@ -213,6 +230,12 @@ impl Seen {
         self.time(act.at, out);
         self.verdict(act.verdict, act.rule.as_ref(), out);
         self.text(act.resource.as_str(), || act.resource.shared(), out);
+        if several {
+            write_number(out, u64::from(act.count.get()));
+        }
+        if let Some(policy) = policy {
+            self.hash(policy.as_bytes(), out);
+        }
     }
 
     fn session_closed(&mut self, closed: &SessionClosed, out: &mut Vec<u8>) {

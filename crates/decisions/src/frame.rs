@@ -5,20 +5,24 @@
 //! hashes and sessions stand once and are an index after that. Numbers are LEB128, texts stand behind their length.
 //! A frame is held against its canonical form, so equal records are equal octets.
 
-use crate::builder::{ACT, EPOCH_OPENED, ESCAPE, POLICY_CHANGED, REFUSED, SESSION_CLOSED, SESSION_OPENED};
+use crate::builder::{
+    ACT, ACTION_BITS, EPOCH_OPENED, ESCAPE, POLICY_CHANGED, REFUSED, SESSION_CLOSED, SESSION_OPENED,
+    WITH_COUNT, WITH_POLICY,
+};
 use crate::octets::Octets;
 use crate::record::{
     Act, AddressFamily, CloseCause, EpochOpened, FeedPosition, PolicyChanged, PresentedCertificate, Proof,
     Record, Refused, SessionClosed, SessionId, SessionOpened, Verdict,
 };
 use crate::{BadFrame, FrameBuilder, FrameFull, Resource, Tls};
+use core::num::NonZeroU32;
 use core::str::FromStr;
 use std::sync::Arc;
 use touchmark_identity::{Fingerprint, Name, SerialNumber, Timestamp};
 use touchmark_policy::{Action, DenyReason, PolicyVersion, RuleId};
 
-/// The form written and read here.
-pub const FRAME_VERSION: u64 = 1;
+/// The form written here. Version 1, which knew no counts and no policies of acts, is read as well.
+pub const FRAME_VERSION: u64 = 2;
 
 /// Longest frame: a leaf of the log's tiles holds at most 65,535 octets.
 pub const FRAME_OCTETS_MAX: usize = 60_000;
@@ -39,6 +43,11 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Whether frames of this version are read here.
+    pub fn reads_version(version: u64) -> bool {
+        (1..=FRAME_VERSION).contains(&version)
+    }
+
     /// Reads a frame wholly.
     ///
     /// # Errors
@@ -49,7 +58,7 @@ impl Frame {
         }
         let mut from = Octets::new(octets);
         let version = from.number()?;
-        if version != FRAME_VERSION {
+        if !Self::reads_version(version) {
             return Err(BadFrame::UnknownVersion(version));
         }
         let gateway = parsed(from.text(Name::OCTETS_MAX)?)?;
@@ -64,6 +73,7 @@ impl Frame {
             return Err(BadFrame::Empty);
         }
         let mut reading = Reading {
+            version,
             from,
             last_ms,
             session: None,
@@ -85,31 +95,33 @@ impl Frame {
     /// # Errors
     /// [`FrameFull`] when they are more than a frame holds.
     pub fn encode(&self) -> Result<Vec<u8>, FrameFull> {
-        let mut builder = FrameBuilder::new(self.gateway.clone(), self.log_epoch, self.first_sequence);
+        let (gateway, epoch) = (self.gateway.clone(), self.log_epoch);
+        let mut builder = FrameBuilder::of_version(self.version, gateway, epoch, self.first_sequence);
         for record in &self.records {
             builder.push(record)?;
         }
         Ok(builder.finish())
     }
 
-    /// Each record with its sequence number, if it is a decision.
+    /// Each record with its sequence number, or the first of them, if it is a decision.
     pub fn numbered(&self) -> impl Iterator<Item = (Option<u64>, &Record)> {
         self.records.iter().scan(self.first_sequence, |next, record| {
             let sequence = record.is_decision().then_some(*next);
-            *next = next.saturating_add(u64::from(record.is_decision()));
+            *next = next.saturating_add(record.numbers());
             Some((sequence, record))
         })
     }
 
     /// The number that the next frame of this epoch begins with.
     pub fn next_sequence(&self) -> u64 {
-        let decisions = self.records.iter().filter(|record| record.is_decision()).count();
-        self.first_sequence.saturating_add(decisions as u64)
+        let numbers = self.records.iter().map(Record::numbers);
+        numbers.fold(self.first_sequence, u64::saturating_add)
     }
 }
 
 /// A frame half read, with what its indices point to.
 struct Reading<'b> {
+    version: u64,
     from: Octets<'b>,
     last_ms: u64,
     session: Option<SessionId>,
@@ -176,15 +188,29 @@ impl Reading<'_> {
     }
 
     fn act(&mut self, head: u8) -> Result<Act, BadFrame> {
-        let number = match head >> 5 {
-            ESCAPE => self.from.octet()?,
-            number => number,
+        let (number, more) = match head >> 5 {
+            ESCAPE if self.version == 1 => (self.from.octet()?, 0),
+            ESCAPE => {
+                let octet = self.from.octet()?;
+                (octet & ACTION_BITS, octet & !ACTION_BITS)
+            }
+            number => (number, 0),
         };
         let action = Action::from_number(number).ok_or(BadFrame::Malformed("an unknown action"))?;
         let session = self.session(flag(head, 4))?;
         let at = self.time()?;
         let (verdict, rule) = self.verdict(flag(head, 3))?;
-        Ok(Act { session, at, action, resource: self.resource()?, verdict, rule })
+        let resource = self.resource()?;
+        let count = match more & WITH_COUNT {
+            0 => 1,
+            _ => self.from.small("a count over 32 bits")?,
+        };
+        let count = NonZeroU32::new(count).ok_or(BadFrame::Malformed("a count of nothing"))?;
+        let policy = match more & WITH_POLICY {
+            0 => None,
+            _ => Some(PolicyVersion(self.hash()?)),
+        };
+        Ok(Act { session, at, action, resource, verdict, rule, policy, count })
     }
 
     fn session_closed(&mut self, head: u8) -> Result<SessionClosed, BadFrame> {

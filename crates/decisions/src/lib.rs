@@ -26,5 +26,5 @@ pub use record::{
     Record, Refused, SessionClosed, SessionId, SessionOpened, Verdict,
 };
 pub use resource::Resource;
-pub use sequence::{Continuation, FIRST_SEQUENCE, SequenceCheck, SequenceFault};
+pub use sequence::{Continuation, FIRST_SEQUENCE, Gap, Gaps, SequenceCheck, SequenceFault};
 pub use tls::Tls;

@@ -16,7 +16,7 @@ pub const SESSIONS_MAX: usize = 1 << 20;
 /// One decision, with everything that was known when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Gateway, epoch, sequence number.
+    /// Gateway, epoch, sequence number; of acts that were written down together, the first number.
     pub id: DecisionId,
     /// When; for a counter of refusals the beginning of its second.
     pub at: Timestamp,
@@ -32,11 +32,19 @@ pub struct Decision {
     pub policy: Option<PolicyVersion>,
     /// The session; `None` for strangers, and when its beginning was not read.
     pub session: Option<Arc<SessionOpened>>,
-    /// How many like it: 1, but for a counter of refusals.
+    /// How many like it: 1, but for a counter of refusals and for acts that were written down together.
     pub count: u32,
 }
 
 impl Decision {
+    /// Whether this is the decision of that name, or one of several that were written down together.
+    pub fn is_named(&self, id: &DecisionId) -> bool {
+        // Strangers have no session; their counter has one number.
+        let numbers = if self.resource.is_some() { u64::from(self.count.max(1)) } else { 1 };
+        let range = self.id.sequence..self.id.sequence.saturating_add(numbers);
+        (&self.id.gateway, self.id.epoch) == (&id.gateway, id.epoch) && range.contains(&id.sequence)
+    }
+
     /// The device's handle.
     pub fn device(&self) -> Option<&Name> {
         self.session.as_ref().map(|session| &session.handle)
@@ -129,10 +137,11 @@ impl DecisionReader {
             }
             Record::Act(act) => {
                 let open = self.sessions.get(&act.session);
-                let policy = match open {
+                let in_force = match open {
                     Some(open) if open.policies_before == self.policies => open.opened.policy,
                     _ => self.policy,
                 };
+                let policy = act.policy.or(in_force);
                 Some(Decision {
                     id: id?,
                     at: act.at,
@@ -142,7 +151,7 @@ impl DecisionReader {
                     rule: act.rule.clone(),
                     policy,
                     session: open.map(|open| Arc::clone(&open.opened)),
-                    count: 1,
+                    count: act.count.get(),
                 })
             }
             Record::Refused(refused) => Some(Decision {

@@ -1,9 +1,10 @@
 //! What a gateway writes down. One session record, then compact acts that point to it.
 //!
-//! Connects, acts and counters of refusals are decisions and take one sequence number each;
-//! the other records say what happened around them and take none.
+//! Connects, acts and counters of refusals are decisions and take a sequence number each, acts that were written down
+//! together one for each of them; the other records say what happened around them and take none.
 
 use crate::{Resource, Tls};
+use core::num::NonZeroU32;
 use touchmark_identity::{EnvironmentName, Fingerprint, Name, SerialNumber, Timestamp};
 use touchmark_policy::{Action, DenyReason, PolicyVersion, RuleId};
 
@@ -141,21 +142,26 @@ pub struct SessionOpened {
     pub peer_address_family: AddressFamily,
 }
 
-/// One act in a session.
+/// One act in a session, or several alike that were written down together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
     /// Whose.
     pub session: SessionId,
-    /// When.
+    /// When; of several, the first.
     pub at: Timestamp,
     /// What it did.
     pub action: Action,
-    /// To what.
+    /// To what; of several to different ones, their common levels and `#`.
     pub resource: Resource,
     /// Whether it may.
     pub verdict: Verdict,
     /// The rule that decided.
     pub rule: Option<RuleId>,
+    /// The policy that decided, where that is not the one in force for its session at this place of the log: the act
+    /// was decided while another one took over.
+    pub policy: Option<PolicyVersion>,
+    /// How many acts; each takes a sequence number.
+    pub count: NonZeroU32,
 }
 
 /// Why a session ended.
@@ -247,6 +253,14 @@ impl Record {
         match self {
             Self::SessionOpened(_) | Self::Act(_) | Self::Refused(_) => true,
             Self::EpochOpened(_) | Self::SessionClosed(_) | Self::PolicyChanged(_) => false,
+        }
+    }
+
+    /// How many sequence numbers it takes.
+    pub fn numbers(&self) -> u64 {
+        match self {
+            Self::Act(act) => u64::from(act.count.get()),
+            _ => u64::from(self.is_decision()),
         }
     }
 

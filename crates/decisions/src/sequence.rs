@@ -3,7 +3,8 @@
 //! The Merkle log proves that frames were not altered; this proves that the gateway wrote all it decided.
 
 use crate::{DecisionId, Frame, Record};
-use touchmark_identity::Name;
+use core::fmt;
+use touchmark_identity::{Name, Timestamp};
 
 /// The first decision of each epoch has this number.
 pub const FIRST_SEQUENCE: u64 = 0;
@@ -18,6 +19,53 @@ pub enum Continuation {
         /// If not clean, publishes of its last 50 ms may never have been written.
         previous_epoch_clean: bool,
     },
+}
+
+/// What a gateway's crash may have taken with it: at most the acts of 50 ms that nobody had waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first decision that may be missing: the one after the last that was kept.
+    pub from: DecisionId,
+    /// When the last one that was kept happened.
+    pub after: Timestamp,
+    /// When the gateway was started again.
+    pub before: Timestamp,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "from {} on at most 50 ms of acts may be missing, between {} and {}",
+            self.from, self.after, self.before
+        )
+    }
+}
+
+/// Finds the gaps in one gateway's log, frame by frame.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps {
+    last: Option<(u32, u64, Timestamp)>,
+}
+
+impl Gaps {
+    /// The gap before this frame, if there is one. Frames come in the order of the log.
+    pub fn before(&mut self, frame: &Frame) -> Option<Gap> {
+        let newest = frame.records.iter().map(Record::at).max()?;
+        let newest = match self.last {
+            Some((epoch, _, before)) if epoch == frame.log_epoch => newest.max(before),
+            _ => newest,
+        };
+        let last = self.last.replace((frame.log_epoch, frame.next_sequence(), newest));
+        let (epoch, sequence, after) = last.filter(|(epoch, ..)| *epoch != frame.log_epoch)?;
+        match frame.records.first() {
+            Some(Record::EpochOpened(opened)) if !opened.previous_epoch_clean => {
+                let from = DecisionId { gateway: frame.gateway.clone(), epoch, sequence };
+                Some(Gap { from, after, before: opened.at })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What is missing. The check stays where it was: the frame that was wanted is wanted still.

@@ -96,6 +96,12 @@ fn why() -> impl Strategy<Value = CloseCause> {
     prop_oneof![proptest::sample::select(plain), reason().prop_map(CloseCause::Cut)]
 }
 
+fn count() -> impl Strategy<Value = core::num::NonZeroU32> {
+    let several =
+        any::<u32>().prop_map(|n| core::num::NonZeroU32::new(n).unwrap_or(core::num::NonZeroU32::MIN));
+    prop_oneof![3 => Just(core::num::NonZeroU32::MIN), 1 => several]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let action = proptest::sample::select(Action::all().collect::<Vec<_>>());
     prop_oneof![
@@ -103,11 +109,11 @@ fn record() -> impl Strategy<Value = Record> {
             Record::EpochOpened(EpochOpened { at, previous_epoch_clean, status })
         }),
         opened().prop_map(Record::SessionOpened),
-        (session(), at(), action, resource(), verdict(), rule()).prop_map(
-            |(session, at, action, resource, verdict, rule)| {
-                Record::Act(Act { session, at, action, resource, verdict, rule })
-            }
-        ),
+        ((session(), at(), action, resource(), verdict(), rule()), proptest::option::of(hash()), count())
+            .prop_map(|((session, at, action, resource, verdict, rule), policy, count)| {
+                let policy = policy.map(PolicyVersion);
+                Record::Act(Act { session, at, action, resource, verdict, rule, policy, count })
+            }),
         (session(), at(), why()).prop_map(|(session, at, why)| Record::SessionClosed(SessionClosed {
             session,
             at,

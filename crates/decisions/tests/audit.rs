@@ -91,6 +91,55 @@ fn an_act_cites_the_policy_in_force_when_it_happened() {
     assert_eq!(policies, [0xaa, 0xaa, 0xbb, 0xaa, 0xaa, 0xbb]);
 }
 
+/// An act that the old table decided while the new policy took over is by the old one, whatever stands before it.
+#[test]
+fn an_act_of_an_old_table_cites_the_policy_that_decided_it() {
+    let mut reader = DecisionReader::new();
+    let records = [
+        Record::SessionOpened(opened(1, 0, Verdict::Allow)),
+        policy_changed(2, 0xbb),
+        several(1, 3, "t", 1, Some(0xaa)),
+        publish(1, 4, "t"),
+        policy_changed(5, 0xcc),
+        several(1, 6, "t/#", 30, Some(0xaa)),
+        several(1, 7, "t/#", 30, Some(0xbb)),
+        several(1, 8, "t/#", 40, None),
+    ];
+    let decisions = reader.read(&frame(1, 0, &records));
+    let read: Vec<_> = decisions.iter().map(|d| (d.id.sequence, d.count, d.policy.unwrap().0[0])).collect();
+    let expected = [(0, 1, 0xaa), (1, 1, 0xaa), (2, 1, 0xbb), (3, 30, 0xaa), (33, 30, 0xbb), (63, 40, 0xcc)];
+    assert_eq!(read, expected);
+    let named = |sequence| {
+        let id = touchmark_decisions::DecisionId { gateway: gateway(), epoch: 1, sequence };
+        decisions.iter().filter(|d| d.is_named(&id)).map(|d| d.id.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!((named(2), named(32), named(63), named(102)), (vec![2], vec![3], vec![63], vec![63]));
+    assert_eq!((named(103), named(u64::MAX)), (vec![], vec![]));
+}
+
+/// A crash shows as a gap with its bounds; an end in order, and a log without an earlier epoch, as none.
+#[test]
+fn a_crash_leaves_a_gap_with_bounds() {
+    let first = frame(1, 0, &[epoch_opened(true), publish(1, 10, "t"), several(1, 40, "t/#", 5, None)]);
+    let rows = [("crash", false, Some((6, 40, 90))), ("end in order", true, None)];
+    for (name, clean, expected) in rows {
+        let mut gaps = touchmark_decisions::Gaps::default();
+        assert_eq!(gaps.before(&first), None, "{name}");
+        assert_eq!(gaps.before(&frame(1, 6, &[closed(1, 39, CloseCause::Lost)])), None, "{name}");
+        let opened = Record::EpochOpened(touchmark_decisions::EpochOpened {
+            at: later(90),
+            previous_epoch_clean: clean,
+            status: None,
+        });
+        let gap = gaps.before(&frame(2, 0, &[opened]));
+        let found = gap.as_ref().map(|gap| (gap.from.epoch, gap.from.sequence, gap.after, gap.before));
+        // The newest record that was kept bounds it, also when an older one was written after it.
+        let expected = expected.map(|(sequence, after, before)| (1, sequence, later(after), later(before)));
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(gaps.before(&frame(2, 0, &[publish(1, 99, "t")])), None, "{name}: told once");
+    }
+}
+
 #[test]
 fn a_missing_or_repeated_frame_is_found() {
     use SequenceFault::*;

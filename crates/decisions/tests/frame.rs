@@ -9,12 +9,44 @@ use touchmark_decisions::{BadFrame, FRAME_OCTETS_MAX, Frame, FrameBuilder, Frame
 /// Stored bytes: a change here makes every log in the field unreadable.
 #[test]
 fn one_of_each_record_has_the_stored_bytes_and_reads_back() {
-    let octets = build(3, 1042, &every_record());
-    golden("every-record", &octets);
+    let octets = build(3, 1042, &every_record_of_version_2());
+    golden("every-record-2", &octets);
     let frame = Frame::decode(&octets).unwrap();
-    assert_eq!(frame.records, every_record());
+    assert_eq!(frame.records, every_record_of_version_2());
     assert_eq!((frame.log_epoch, frame.first_sequence, frame.gateway.clone()), (3, 1042, gateway()));
+    assert_eq!(frame.next_sequence(), 1042 + 9 + 703);
+}
+
+/// What gateways wrote before: these bytes are never written again, and are read for ever.
+#[test]
+fn the_first_version_reads_as_it_did() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/every-record.hex");
+    let text = std::fs::read_to_string(path).unwrap();
+    let octets = hex::decode(text.split_whitespace().collect::<String>()).unwrap();
+    let frame = Frame::decode(&octets).unwrap();
+    assert_eq!((frame.version, &frame.records), (1, &every_record()));
+    assert_eq!(frame.encode().unwrap(), octets);
     assert_eq!(frame.next_sequence(), 1042 + 9);
+    for (name, first) in [("as version 2", 2), ("as version 3", 3)] {
+        let other = [&[first], &octets[1..]].concat();
+        let read = Frame::decode(&other).map(|frame| frame.version);
+        assert_eq!(read, if first == 2 { Ok(2) } else { Err(BadFrame::UnknownVersion(3)) }, "{name}");
+    }
+}
+
+#[test]
+fn acts_that_were_written_down_together_take_a_number_each() {
+    let mut builder = FrameBuilder::new(gateway(), 3, 10);
+    let records = [publish(1, 1, "a"), several(1, 2, "a/#", 700, None), publish(1, 3, "a")];
+    let numbers: Vec<_> = records.iter().map(|record| builder.push(record).unwrap().unwrap()).collect();
+    assert_eq!((numbers, builder.next_sequence()), (vec![10, 11, 711], 712));
+    let octets = builder.finish();
+    assert!(octets.len() < 100, "{}", octets.len());
+    let frame = Frame::decode(&octets).unwrap();
+    assert_eq!(frame.numbered().filter_map(|(sequence, _)| sequence).collect::<Vec<_>>(), [10, 11, 711]);
+    assert_eq!(frame.next_sequence(), 712);
+    let mut last = FrameBuilder::new(gateway(), 3, u64::MAX - 5);
+    assert_eq!(last.push(&several(1, 2, "a/#", 6, None)), Err(FrameFull), "numbers are not passed");
 }
 
 #[test]
@@ -80,11 +112,11 @@ fn octets_that_no_gateway_writes_are_refused() {
     let rows: &[(&str, Vec<u8>, BadFrame)] = &[
         ("nothing", vec![], BadFrame::CutShort),
         ("zeros", vec![0; 64], BadFrame::UnknownVersion(0)),
-        ("newer", [&[2], &whole[1..]].concat(), BadFrame::UnknownVersion(2)),
+        ("newer", [&[3], &whole[1..]].concat(), BadFrame::UnknownVersion(3)),
         ("too large", vec![1; FRAME_OCTETS_MAX + 1], BadFrame::TooLarge { octets: FRAME_OCTETS_MAX + 1 }),
         ("no record", FrameBuilder::new(gateway(), 1, 0).finish(), BadFrame::Empty),
         ("octet after the end", [&one[..], &[0]].concat(), BadFrame::NotCanonical),
-        ("version spelled too long", [&[0x81, 0], &one[1..]].concat(), BadFrame::NotCanonical),
+        ("version spelled too long", [&[0x82, 0], &one[1..]].concat(), BadFrame::NotCanonical),
         ("a text that stands already", spelled_out, BadFrame::NotCanonical),
     ];
     for (name, octets, fault) in rows {
@@ -94,7 +126,7 @@ fn octets_that_no_gateway_writes_are_refused() {
 
 #[test]
 fn a_frame_cut_anywhere_is_refused() {
-    let whole = build(3, 1042, &every_record());
+    let whole = build(3, 1042, &every_record_of_version_2());
     for length in 0..whole.len() {
         assert!(Frame::decode(&whole[..length]).is_err(), "{length} octets");
     }
@@ -103,7 +135,7 @@ fn a_frame_cut_anywhere_is_refused() {
 /// The log's tree finds a flipped bit; here it must only never pass as the same records, and never panic.
 #[test]
 fn a_flipped_bit_is_refused_or_reads_as_other_records() {
-    let whole = build(3, 1042, &every_record());
+    let whole = build(3, 1042, &every_record_of_version_2());
     let good = Frame::decode(&whole).unwrap();
     let mut refused = 0;
     for bit in 0..whole.len() * 8 {

@@ -86,6 +86,10 @@ pub struct GatewayAudit {
     pub frames: u64,
     /// Decisions.
     pub decisions: u64,
+    /// Crashes of the gateway, each of which may have taken the acts of up to 50 ms.
+    pub gaps: u64,
+    /// The last of them, with its bounds.
+    pub last_gap: Option<String>,
     /// Frames covered by a verified head.
     pub covered: u64,
     /// Octets behind the last whole frame: the beginning of one that is being written, or was at a crash.
@@ -122,9 +126,16 @@ impl fmt::Display for AuditOutcome {
         for gateway in &self.gateways {
             writeln!(
                 f,
-                "decisions {}: {} decisions in {} frames, no gap; {} frames under its signed head; {} sightings add up",
+                "decisions {}: {} decisions in {} frames, none missing; {} frames under its signed head; {} sightings add up",
                 gateway.gateway, gateway.decisions, gateway.frames, gateway.covered, gateway.sightings
             )?;
+            if let Some(gap) = &gateway.last_gap {
+                writeln!(
+                    f,
+                    "          {}: {} crashes; at the last one, {gap}",
+                    gateway.gateway, gateway.gaps
+                )?;
+            }
             if gateway.unfinished > 0 {
                 writeln!(
                     f,

@@ -81,7 +81,7 @@ impl Explain {
     ) -> Result<Explanation, ExplainFault> {
         let mut found = None;
         archives.visit(|decision| {
-            if decision.id == *id {
+            if decision.is_named(id) {
                 found = Some(decision);
             }
         })?;

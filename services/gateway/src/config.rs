@@ -1,5 +1,6 @@
 //! What an operator tells a gateway. Everything else it learns from the feed.
 
+use core::str::FromStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use touchmark_identity::{EnvironmentName, Name};
@@ -23,6 +24,32 @@ pub struct PreferredPorts {
     pub http: u16,
     /// The built-in sink, plain HTTP on loopback.
     pub sink: u16,
+}
+
+/// What an acknowledged publish has behind it when the gateway lets its acknowledgement through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ack {
+    /// A place in the queue of the decision log: a crash takes at most the records of 50 ms, and leaves a gap that shows.
+    #[default]
+    Queued,
+    /// Its record on disk.
+    Durable,
+}
+
+/// A word that is no [`Ack`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown; one of: queued, durable")]
+pub struct UnknownAck;
+
+impl FromStr for Ack {
+    type Err = UnknownAck;
+    fn from_str(word: &str) -> Result<Self, UnknownAck> {
+        match word {
+            "queued" => Ok(Self::Queued),
+            "durable" => Ok(Self::Durable),
+            _ => Err(UnknownAck),
+        }
+    }
 }
 
 /// One gateway of one environment.
@@ -52,6 +79,8 @@ pub struct GatewayConfig {
     pub upstream_http: Option<String>,
     /// How long to go on with an old feed.
     pub staleness: StalenessClass,
+    /// What a publish waits for before it is passed on and acknowledged.
+    pub ack: Ack,
 }
 
 impl GatewayConfig {
@@ -78,6 +107,7 @@ impl GatewayConfig {
             upstream_mqtt: None,
             upstream_http: None,
             staleness: StalenessClass::default(),
+            ack: Ack::default(),
         }
     }
 }

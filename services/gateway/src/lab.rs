@@ -2,7 +2,7 @@
 //! around them, and clients. Everything that it hands to the gateway has the authority's real formats.
 
 use crate::arrivals::Arrivals;
-use crate::config::{CredentialFiles, GatewayConfig};
+use crate::config::{Ack, CredentialFiles, GatewayConfig};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
 use crate::door::Door;
@@ -272,14 +272,21 @@ impl Lab {
             gateway: "gateway-1".parse().unwrap(),
             environment: "lab".parse().unwrap(),
             data: self.data(),
+            ack: Ack::Queued,
         }
     }
 
     /// The parts of a gateway, so that a test can fold messages of the feed itself.
     pub(crate) fn run(&self, broker: Option<&Broker>) -> Running {
+        self.run_with(broker, StalenessClass::Standard, Ack::Queued)
+    }
+
+    /// The same with what an operator may choose.
+    pub(crate) fn run_with(&self, broker: Option<&Broker>, class: StalenessClass, ack: Ack) -> Running {
         let config = self.config();
-        let (trust, clock) = (self.trust(StalenessClass::Standard), self.clock());
-        let log = Arc::new(DecisionLog::open(&self.log_identity(), trust.feed_position(), &clock).unwrap());
+        let (trust, clock) = (self.trust(class), self.clock());
+        let identity = LogIdentity { ack, ..self.log_identity() };
+        let log = Arc::new(DecisionLog::open(&identity, trust.feed_position(), &clock).unwrap());
         let sessions = Arc::new(Sessions::default());
         let reviewer = Arc::new(Reviewer {
             trust: Arc::clone(&trust),
@@ -331,6 +338,21 @@ impl Lab {
     pub(crate) fn decisions(&self) -> Vec<Decision> {
         let mut reader = DecisionReader::new();
         self.frames().iter().flat_map(|frame| reader.read(frame)).collect()
+    }
+
+    /// Whether a text stands in the files of the log now, written ahead or in tiles.
+    pub(crate) fn is_on_disk(&self, text: &str) -> bool {
+        let mut files = vec![self.data().join("decision-log.wal"), self.data().join("decision-log")];
+        while let Some(path) = files.pop() {
+            if let Ok(folder) = std::fs::read_dir(&path) {
+                files.extend(folder.map(|entry| entry.unwrap().path()));
+            } else if let Ok(octets) = std::fs::read(&path)
+                && octets.windows(text.len()).any(|window| window == text.as_bytes())
+            {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) fn records(&self) -> Vec<Record> {

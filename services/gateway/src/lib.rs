@@ -26,6 +26,6 @@ mod witness;
 #[cfg(test)]
 mod lab;
 
-pub use config::{CredentialFiles, GatewayConfig, PreferredPorts};
+pub use config::{Ack, CredentialFiles, GatewayConfig, PreferredPorts, UnknownAck};
 pub use fault::GatewayFault;
 pub use start::{Gateway, GatewayReady, start};

@@ -102,6 +102,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         gateway: config.name.clone(),
         environment: config.environment.clone(),
         data: config.data.clone(),
+        ack: config.ack,
     };
     let log = Arc::new(DecisionLog::open(&identity, trust.feed_position(), &clock)?);
     let sessions = Arc::new(Sessions::default());

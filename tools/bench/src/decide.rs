@@ -43,6 +43,8 @@ impl Records {
             resource: Resource::from("plant/pump-01/temp"),
             verdict: Verdict::Allow,
             rule: Some(rule),
+            policy: None,
+            count: core::num::NonZeroU32::MIN,
         });
         if self.builder.push(&record).is_err() {
             let next = FrameBuilder::new(self.gateway.clone(), 1, self.builder.next_sequence());

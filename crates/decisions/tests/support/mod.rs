@@ -2,6 +2,7 @@
 // Each test binary uses a part of it, and stored bytes are files.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::path::PathBuf;
 use touchmark_decisions::{
@@ -61,7 +62,16 @@ pub fn publish(session: u64, ms: u64, topic: &str) -> Record {
         resource: Resource::from(topic),
         verdict: Verdict::Allow,
         rule: rule("starter-publish"),
+        policy: None,
+        count: NonZeroU32::MIN,
     })
+}
+
+/// Several acts that were written down together.
+pub fn several(session: u64, ms: u64, levels: &str, count: u32, policy: Option<u8>) -> Record {
+    let Record::Act(act) = publish(session, ms, levels) else { unreachable!() };
+    let policy = policy.map(|octet| PolicyVersion([octet; 32]));
+    Record::Act(Act { count: NonZeroU32::new(count).unwrap(), policy, ..act })
 }
 
 pub fn closed(session: u64, ms: u64, why: CloseCause) -> Record {
@@ -100,6 +110,8 @@ pub fn every_record() -> Vec<Record> {
             resource: Resource::from("#"),
             verdict: Verdict::Deny(DenyReason::NoRule),
             rule: None,
+            policy: None,
+            count: NonZeroU32::MIN,
         }),
         Record::Act(Act {
             session: SessionId(1000),
@@ -108,6 +120,8 @@ pub fn every_record() -> Vec<Record> {
             resource: Resource::from("x200/firmware.bin"),
             verdict: Verdict::Deny(DenyReason::ForbiddenByRule),
             rule: rule("no-updates-today"),
+            policy: None,
+            count: NonZeroU32::MIN,
         }),
         refused(0, 3),
         policy_changed(1500, 0xbb),
@@ -115,6 +129,16 @@ pub fn every_record() -> Vec<Record> {
         closed(1002, 1502, CloseCause::Peer),
         closed(1000, 1503, CloseCause::Cut(DenyReason::Quarantined)),
     ]
+}
+
+/// What version 2 added, beside what version 1 held.
+pub fn every_record_of_version_2() -> Vec<Record> {
+    let mut records = every_record();
+    let last = records.len() - 2;
+    records.insert(last, several(1002, 1501, "plant/pump-01/#", 700, None));
+    records.insert(last, several(1000, 1501, "plant/pump-01/state", 1, Some(0xaa)));
+    records.insert(last, several(1000, 1501, "plant/#", 2, Some(0xcc)));
+    records
 }
 
 pub fn build(epoch: u32, first_sequence: u64, records: &[Record]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use super::ArchiveFault;
 use std::io::Read;
 use std::path::Path;
-use touchmark_decisions::{FRAME_OCTETS_MAX, FRAME_VERSION, Frame};
+use touchmark_decisions::{FRAME_OCTETS_MAX, Frame};
 
 /// Where whole frames end, and what lies behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) fn for_each_frame(
         (&mut input).take(length).read_to_end(&mut bytes).map_err(fault)?;
         let have = bytes.len() as u64;
         if have != length {
-            if bytes.first().is_some_and(|version| u64::from(*version) != FRAME_VERSION) {
+            if bytes.first().is_some_and(|version| !Frame::reads_version(u64::from(*version))) {
                 return Err(impossible("cut short, and of no version of frame"));
             }
             return Ok(Walked { whole, tail: 4 + have });

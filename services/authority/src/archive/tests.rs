@@ -54,6 +54,8 @@ pub(crate) fn publish(ms: u64) -> Record {
         resource: Resource::from("plant/x"),
         verdict: Verdict::Allow,
         rule: None,
+        policy: None,
+        count: core::num::NonZeroU32::MIN,
     })
 }
 

@@ -12,7 +12,7 @@ use crate::store::SqliteStore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
-use touchmark_decisions::{Decision, DecisionReader, SequenceCheck};
+use touchmark_decisions::{Decision, DecisionReader, Gap, Gaps, SequenceCheck};
 use touchmark_identity::{EnvironmentName, Fingerprint, Name, OrganisationName};
 use touchmark_inventory::{FOLDED_MIN, RESOURCE_OCTETS_MAX, Seen, SightingRow, Sightings, Store};
 use touchmark_journal::IdentityKind;
@@ -153,6 +153,8 @@ fn audit_gateway(directory: &Path, gateway: &Name, claims: &Claims) -> Result<Ga
         gateway: gateway.to_string(),
         frames: log.frames,
         decisions: log.decisions,
+        gaps: log.gaps,
+        last_gap: log.last_gap.map(|gap| gap.to_string()),
         covered,
         unfinished: log.unfinished,
         sightings: claims.rows.len(),
@@ -176,6 +178,8 @@ fn signed_head(directory: &Path) -> Result<Option<Checkpoint>, String> {
 struct Log {
     frames: u64,
     decisions: u64,
+    gaps: u64,
+    last_gap: Option<Gap>,
     unfinished: u64,
     reached: Position,
     /// Whether the signed head is over the first of these frames.
@@ -233,7 +237,7 @@ fn walk(
     claims: &Claims,
     head: Option<&Checkpoint>,
 ) -> Result<Log, ArchiveFault> {
-    let mut sequence = SequenceCheck::new(gateway.clone());
+    let (mut sequence, mut gaps) = (SequenceCheck::new(gateway.clone()), Gaps::default());
     let (mut reader, mut frontier) = (DecisionReader::new(), Frontier::new());
     let is_head = |frontier: &Frontier| {
         head.is_some_and(|head| head.size == frontier.size() && head.root == frontier.root())
@@ -241,6 +245,8 @@ fn walk(
     let mut log = Log {
         frames: 0,
         decisions: 0,
+        gaps: 0,
+        last_gap: None,
         unfinished: 0,
         reached: (0, 0),
         matched: is_head(&frontier),
@@ -257,9 +263,13 @@ fn walk(
         }
         frontier.append(leaf_hash(bytes));
         log.matched |= is_head(&frontier);
+        log.decisions += frame.next_sequence().saturating_sub(frame.first_sequence);
+        if let Some(gap) = gaps.before(&frame) {
+            log.gaps += 1;
+            log.last_gap = Some(gap);
+        }
         for decision in reader.read(&frame) {
             log.count(claims, &decision);
-            log.decisions += 1;
         }
         Ok(())
     })?;

@@ -1,15 +1,17 @@
 //! The decision log of this gateway: records in, durable frames and signed heads out.
 //!
 //! One thread owns the files (`writer`); sessions hand it records over a bounded queue. Connect, subscribe and
-//! update wait until their record is durable; a publish waits for a place in the queue only, and is on disk within
-//! 50 ms. A full queue holds back the session that asks, in the order of asking. Strangers are counted beside it.
+//! update wait until their record is durable; a publish waits for a place in the queue only, unless the gateway was
+//! told otherwise. A crash takes at most what was let through within 50 ms (`unwritten`), and shows. A full queue holds back the session that asks, in the order of asking. Strangers are counted beside it.
 
 mod denials;
+mod fold;
 mod open;
 mod ship;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod unwritten;
 mod wal;
 mod writer;
 
@@ -17,6 +19,7 @@ pub(crate) use denials::{Denials, denied_resource};
 pub(crate) use ship::ship;
 pub(crate) use strangers::Strangers;
 
+use crate::config::Ack;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use touchmark_durable::WriteFault;
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_listen::Clock;
 use touchmark_tilelog::{BadSeed, TileLogFault};
+use unwritten::Unwritten;
 
 /// Records that may wait in memory: at 100 octets each less than a megabyte, and some ms of a full gateway's work.
 const QUEUE_MAX: usize = 8_192;
@@ -98,6 +102,8 @@ pub(crate) struct DecisionLog {
     room: Arc<Semaphore>,
     healthy: Arc<AtomicBool>,
     strangers: Arc<Strangers>,
+    unwritten: Arc<Unwritten>,
+    ack: Ack,
     next_session: AtomicU64,
     published: watch::Receiver<Published>,
     directory: PathBuf,
@@ -120,6 +126,7 @@ pub(crate) struct LogIdentity {
     pub(crate) environment: EnvironmentName,
     /// The gateway's data directory.
     pub(crate) data: PathBuf,
+    pub(crate) ack: Ack,
 }
 
 impl DecisionLog {
@@ -138,12 +145,14 @@ impl DecisionLog {
         let room = Arc::new(Semaphore::new(QUEUE_MAX));
         let healthy = Arc::new(AtomicBool::new(true));
         let strangers = Arc::new(Strangers::default());
+        let unwritten = Arc::new(Unwritten::default());
         let mut writer = writer::Writer::new(
             opened,
             writer::Shared {
                 room: Arc::clone(&room),
                 healthy: Arc::clone(&healthy),
                 strangers: Arc::clone(&strangers),
+                unwritten: Arc::clone(&unwritten),
                 publish,
             },
             clock.clone(),
@@ -155,7 +164,18 @@ impl DecisionLog {
             .spawn(move || writer.run(&inbox))
             .map_err(|_| LogFault::System("thread"))?;
         let next_session = AtomicU64::new(1);
-        Ok(Self { orders, room, healthy, strangers, next_session, published, directory, verifier_key })
+        Ok(Self {
+            orders,
+            room,
+            healthy,
+            strangers,
+            unwritten,
+            ack: identity.ack,
+            next_session,
+            published,
+            directory,
+            verifier_key,
+        })
     }
 
     /// Names a connection of this epoch.
@@ -189,14 +209,29 @@ impl DecisionLog {
         Ok(())
     }
 
-    /// Returns when the record has its place in the queue; it is on disk within 50 ms.
+    /// Returns when the record has its place in the queue; it is on disk soon.
     ///
-    /// While the disk refuses, it waits for the disk: nothing is allowed on the queue's word then.
+    /// A crash takes at most what was let through within 50 ms: while the oldest record that is not on disk is older
+    /// than that, and while the disk refuses, it waits for the disk.
     pub(crate) async fn queued(&self, record: Record) -> Result<(), LogUnavailable> {
+        self.unwritten.admitted().await;
         if self.healthy.load(Ordering::Relaxed) {
             self.send(record, None).await
         } else {
             Box::pin(self.durable(record)).await.map(drop)
+        }
+    }
+
+    /// What a publish waits for here.
+    pub(crate) fn ack(&self) -> Ack {
+        self.ack
+    }
+
+    /// The record of a publish: returns when the message may be passed on and acknowledged.
+    pub(crate) async fn published_act(&self, record: Record) -> Result<(), LogUnavailable> {
+        match self.ack {
+            Ack::Queued => self.queued(record).await,
+            Ack::Durable => self.durable(record).await.map(drop),
         }
     }
 
@@ -205,8 +240,13 @@ impl DecisionLog {
         if !self.healthy.load(Ordering::Relaxed) {
             return Some(record);
         }
+        let since = Instant::now();
+        if !self.unwritten.admits(since) {
+            return Some(record);
+        }
         let Ok(place) = self.room.try_acquire() else { return Some(record) };
-        match self.orders.send(Order::Write { record, since: Instant::now(), done: None }) {
+        self.unwritten.since(since);
+        match self.orders.send(Order::Write { record, since, done: None }) {
             Ok(()) => {
                 place.forget();
                 None
@@ -239,7 +279,9 @@ impl DecisionLog {
 
     async fn send(&self, record: Record, done: Option<Done>) -> Result<(), LogUnavailable> {
         let place = self.room.acquire().await.map_err(|_| LogUnavailable)?;
-        let order = Order::Write { record, since: Instant::now(), done };
+        let since = Instant::now();
+        self.unwritten.since(since);
+        let order = Order::Write { record, since, done };
         self.orders.send(order).map_err(|_| LogUnavailable)?;
         // The writer gives the place back when it took the record.
         place.forget();

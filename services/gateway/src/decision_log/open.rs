@@ -6,7 +6,7 @@
 use super::wal::Wal;
 use super::{LogFault, LogIdentity};
 use std::path::{Path, PathBuf};
-use touchmark_decisions::Frame;
+use touchmark_decisions::{Frame, Record};
 use touchmark_durable::{Mode, create_dir_durable, sync, write_atomic};
 use touchmark_identity::Name;
 use touchmark_tilelog::{NoteSigner, TileLog};
@@ -28,7 +28,7 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open(identity: &LogIdentity) -> Result<Opened, LogFault> {
-    let LogIdentity { gateway, environment, data } = identity;
+    let LogIdentity { gateway, environment, data, ack: _ } = identity;
     create_dir_durable(data, Mode::Private0600)?;
     let origin = format!("touchmark.internal/{environment}/gateway/{gateway}");
     let signer = NoteSigner::from_seed(&origin, &seed(&data.join(SEED_FILE))?)?;
@@ -50,11 +50,18 @@ pub(super) fn open(identity: &LogIdentity) -> Result<Opened, LogFault> {
     wal.clear()?;
 
     let clean_file = data.join(CLEAN_FILE);
-    let last = last_epoch(&log, &directory)?;
+    let last = last_frame(&log, &directory)?;
+    let (last, end) = match &last {
+        None => (None, None),
+        Some(frame) => (Some(frame.log_epoch), frame.records.iter().map(Record::at).max()),
+    };
     let previous_epoch_clean = match last {
         None => true,
         Some(last) => std::fs::read_to_string(&clean_file).is_ok_and(|text| text.trim() == last.to_string()),
     };
+    if let (false, Some(end)) = (previous_epoch_clean, end) {
+        tracing::warn!(after = %end, "the gateway did not end in order: acts of at most 50 ms after this moment may be missing in the log");
+    }
     // Gone before the first record of the new epoch, so that a crash in it is seen.
     if clean_file.exists() {
         std::fs::remove_file(&clean_file)
@@ -66,14 +73,13 @@ pub(super) fn open(identity: &LogIdentity) -> Result<Opened, LogFault> {
     Ok(Opened { gateway: gateway.clone(), epoch, previous_epoch_clean, log, wal, directory, clean_file })
 }
 
-/// The epoch of the last frame.
-fn last_epoch(log: &TileLog, directory: &Path) -> Result<Option<u32>, LogFault> {
+/// The last frame.
+fn last_frame(log: &TileLog, directory: &Path) -> Result<Option<Frame>, LogFault> {
     let Some(last) = log.size().checked_sub(1) else { return Ok(None) };
     let damaged = |what| LogFault::Damaged { path: directory.to_owned(), what };
     let entries = log.read_entries(last..last + 1)?;
     let entry = entries.first().ok_or_else(|| damaged("its last leaf is missing"))?;
-    let frame = Frame::decode(entry).map_err(|_| damaged("its last leaf is no frame"))?;
-    Ok(Some(frame.log_epoch))
+    Frame::decode(entry).map(Some).map_err(|_| damaged("its last leaf is no frame"))
 }
 
 /// The log's private key: drawn once, 0600 from its first moment.

@@ -3,9 +3,10 @@
 //! Records stay in `pending` until they are durable. If the disk refuses, those that somebody waits for are dropped
 //! (their act is denied), the others are kept and tried again, and no sequence number is spent: the log has no gap.
 
+use super::fold::{Ledger, Place};
 use super::open::Opened;
 use super::wal::{Kept, Wal};
-use super::{Done, LogFault, LogUnavailable, Order, Published, Strangers};
+use super::{Done, LogFault, LogUnavailable, Order, Published, Strangers, Unwritten};
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +36,8 @@ const UNPUBLISHED_OCTETS_MAX: usize = 64 * 1024 * 1024;
 
 struct Pending {
     record: Record,
-    done: Option<Done>,
+    /// Those who wait for it: several when acts were counted together.
+    done: Vec<Done>,
 }
 
 /// What the writer shares with the rest of the gateway.
@@ -43,6 +45,7 @@ pub(super) struct Shared {
     pub(super) room: Arc<Semaphore>,
     pub(super) healthy: Arc<AtomicBool>,
     pub(super) strangers: Arc<Strangers>,
+    pub(super) unwritten: Arc<Unwritten>,
     pub(super) publish: watch::Sender<Published>,
 }
 
@@ -56,7 +59,11 @@ pub(super) struct Writer {
     wal: Wal,
     clean_file: PathBuf,
     pending: Vec<Pending>,
-    /// How many of them somebody waits for.
+    /// What devices have used up of being written one by one.
+    ledger: Ledger,
+    /// Orders that the pending records stand for.
+    gathered: usize,
+    /// How many somebody waits for.
     waited_for: usize,
     /// When the oldest pending record came.
     since: Option<Instant>,
@@ -84,6 +91,8 @@ impl Writer {
             wal,
             clean_file,
             pending: Vec::new(),
+            ledger: Ledger::default(),
+            gathered: 0,
             waited_for: 0,
             since: None,
             unpublished_since: None,
@@ -100,7 +109,7 @@ impl Writer {
     pub(super) fn open_epoch(&mut self, status: Option<FeedPosition>) -> Result<(), LogFault> {
         let opened =
             EpochOpened { at: self.clock.now(), previous_epoch_clean: self.previous_epoch_clean, status };
-        self.pending.push(Pending { record: Record::EpochOpened(opened), done: None });
+        self.pending.push(Pending { record: Record::EpochOpened(opened), done: Vec::new() });
         self.write_pending()?;
         self.publish()
     }
@@ -161,19 +170,45 @@ impl Writer {
 
     fn take(&mut self, record: Record, since: Instant, done: Option<Done>) {
         self.shared.room.add_permits(1);
-        self.waited_for += usize::from(done.is_some());
-        self.pending.push(Pending { record, done });
         self.since.get_or_insert(since);
+        self.shared.unwritten.since(since);
+        self.gathered += 1;
+        self.waited_for += usize::from(done.is_some());
+        let record = match record {
+            Record::Act(act) => {
+                let next = self.pending.len();
+                let pending = &mut self.pending;
+                let placed = self.ledger.place(act, done.is_some(), next, move |at| {
+                    pending.get_mut(at).map(|pending| &mut pending.record)
+                });
+                match placed {
+                    Place::Own(act) => Record::Act(act),
+                    Place::In(at) => {
+                        if let Some(pending) = self.pending.get_mut(at) {
+                            pending.done.extend(done);
+                        }
+                        return;
+                    }
+                }
+            }
+            record => {
+                self.ledger.follow(&record);
+                record
+            }
+        };
+        self.pending.push(Pending { record, done: done.into_iter().collect() });
     }
 
     fn note(&mut self, record: Record) {
-        self.pending.push(Pending { record, done: None });
+        self.ledger.follow(&record);
+        self.gathered += 1;
+        self.pending.push(Pending { record, done: Vec::new() });
         self.since.get_or_insert_with(Instant::now);
     }
 
     /// Takes what is there already: it shares the fsync.
     fn drain(&mut self, orders: &Receiver<Order>) -> Option<tokio::sync::oneshot::Sender<()>> {
-        while self.pending.len() < GROUP_MAX {
+        while self.gathered < GROUP_MAX {
             match orders.try_recv() {
                 Ok(Order::Write { record, since, done }) => self.take(record, since, done),
                 Ok(Order::Note(record)) => self.note(record),
@@ -187,7 +222,7 @@ impl Writer {
     fn flush_is_due(&self) -> bool {
         let Some(since) = self.since else { return false };
         let rested = self.retry_at.is_none_or(|at| Instant::now() >= at);
-        self.waited_for > 0 || (rested && (since.elapsed() >= FLUSH_AFTER || self.pending.len() >= GROUP_MAX))
+        self.waited_for > 0 || (rested && (since.elapsed() >= FLUSH_AFTER || self.gathered >= GROUP_MAX))
     }
 
     fn flush(&mut self) {
@@ -204,18 +239,21 @@ impl Writer {
                     tracing::error!(%error, "the decision log cannot be written: everything is denied until it can");
                 }
                 self.retry_at = Some(Instant::now() + TICK);
-                for refused in self.pending.extract_if(.., |pending| pending.done.is_some()) {
-                    if let Some(done) = refused.done {
+                for refused in self.pending.extract_if(.., |pending| !pending.done.is_empty()) {
+                    self.ledger.refused(&refused.record);
+                    for done in refused.done {
                         // Whoever no longer waits was not let through either.
                         let _ = done.send(Err(LogUnavailable));
                     }
                 }
-                self.waited_for = 0;
+                self.ledger.begin_flush();
+                (self.waited_for, self.gathered) = (0, self.pending.len());
                 if self.pending.is_empty() {
                     self.since = None;
                 }
             }
         }
+        self.shared.unwritten.flushed(self.since);
     }
 
     /// Makes all pending records durable, tells those who wait, and hands the frames to the tree.
@@ -240,11 +278,12 @@ impl Writer {
         // They are durable: a tree that has no room yet takes them after its next head.
         let planted = self.plant();
         for (pending, sequence) in self.pending.drain(..).zip(sequences) {
-            if let Some(done) = pending.done {
+            for done in pending.done {
                 let _ = done.send(Ok(sequence));
             }
         }
-        (self.since, self.waited_for) = (None, 0);
+        self.ledger.begin_flush();
+        (self.since, self.waited_for, self.gathered) = (None, 0, 0);
         if let Err(error) = planted {
             tracing::warn!(%error, "durable frames of the decision log wait for a head");
         }
@@ -325,7 +364,7 @@ impl Writer {
     fn close(mut self, closing: tokio::sync::oneshot::Sender<()>) {
         let refused = self.shared.strangers.take_all();
         self.pending.extend(
-            refused.into_iter().map(|refused| Pending { record: Record::Refused(refused), done: None }),
+            refused.into_iter().map(|refused| Pending { record: Record::Refused(refused), done: Vec::new() }),
         );
         let ended = self.write_pending().and_then(|()| self.publish()).and_then(|()| {
             let epoch = self.epoch.to_string();

@@ -8,6 +8,7 @@ use crate::session::{Judge, Session};
 use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderValue, Method, Request, StatusCode};
 use bytes::Bytes;
+use core::num::NonZeroU32;
 use core::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -75,7 +76,7 @@ impl Connection {
             Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
         };
         let record = self.port.record(session, Action::Publish, topic, Ok(&permit));
-        if self.port.door.log.queued(record).await.is_err() {
+        if self.port.door.log.published_act(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
         }
         let content_type = content_type.as_ref().and_then(|value: &HeaderValue| value.to_str().ok());
@@ -143,8 +144,12 @@ impl HttpPort {
             Ok(permit) => (Verdict::Allow, Some(permit.rule().clone()), Resource::from(on)),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone(), denied_resource(on)),
         };
+        let policy = match decided {
+            Ok(permit) => Some(permit.policy()),
+            Err(_) => session.table().map(|table| table.version()),
+        };
         let (session, at) = (session.id(), self.door.clock.now());
-        Record::Act(Act { session, at, action, resource, verdict, rule })
+        Record::Act(Act { session, at, action, resource, verdict, rule, policy, count: NonZeroU32::MIN })
     }
 }
 

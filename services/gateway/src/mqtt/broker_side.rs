@@ -7,6 +7,7 @@ use super::merge::{Merged, Merges};
 use super::refusal::encoded;
 use crate::decision_log::denied_resource;
 use bytes::Bytes;
+use core::num::NonZeroU32;
 use std::collections::HashSet;
 use std::sync::Arc;
 use touchmark_decisions::{Act, SessionId, Verdict};
@@ -106,6 +107,8 @@ impl BrokerSide {
             resource: denied_resource(topic.as_str()),
             verdict: Verdict::Deny(denial.reason),
             rule: denial.rule,
+            policy: Some(table.version()),
+            count: NonZeroU32::MIN,
         };
         let answer = match publish.delivery {
             Delivery::AtMostOnce => None,

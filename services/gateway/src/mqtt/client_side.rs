@@ -7,6 +7,7 @@ use super::merge::Merges;
 use super::refusal::{Ending, encoded, reason_text};
 use crate::decision_log::{Denials, denied_resource};
 use bytes::Bytes;
+use core::num::NonZeroU32;
 use std::sync::Arc;
 use touchmark_decisions::{Act, Resource, SessionId, Verdict};
 use touchmark_identity::Timestamp;
@@ -15,7 +16,7 @@ use touchmark_mqtt::{
     Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
 };
 use touchmark_policy::{
-    Action, Decision, DecisionTable, Denial, DenyReason, Permit, RuleId, Topic, TopicFilter,
+    Action, Decision, DecisionTable, Denial, DenyReason, Permit, PolicyVersion, RuleId, Topic, TopicFilter,
 };
 
 /// What to do about one packet. Records first, then the effect.
@@ -142,7 +143,8 @@ impl ClientSide {
             Ok(topic) => table.publish(&topic),
             Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
         };
-        let act = |verdict, rule| self.act(now, Action::Publish, topic.as_str(), verdict, rule);
+        let act =
+            |verdict, rule| self.act(now, table.version(), Action::Publish, topic.as_str(), verdict, rule);
         match decision {
             Decision::Permit(permit) => {
                 let act = act(Verdict::Allow, Some(permit.rule().clone()));
@@ -207,14 +209,14 @@ impl ClientSide {
             match decision {
                 Decision::Permit(permit) => {
                     let rule = Some(permit.rule().clone());
-                    acts.push(self.act(now, Action::Subscribe, text, Verdict::Allow, rule));
+                    acts.push(self.act(now, table.version(), Action::Subscribe, text, Verdict::Allow, rule));
                     permits.push(permit);
                     kept.push(*subscription);
                     codes.push(None);
                 }
                 Decision::Deny(denial) => {
                     let (verdict, rule) = (Verdict::Deny(denial.reason), denial.rule.clone());
-                    acts.push(self.act(now, Action::Subscribe, text, verdict, rule));
+                    acts.push(self.act(now, table.version(), Action::Subscribe, text, verdict, rule));
                     codes.push(Some(suback_code(denial.reason)));
                     denied.push(denial);
                 }
@@ -268,12 +270,21 @@ impl ClientSide {
         encoded(self.version, &bare)
     }
 
-    fn act(&self, at: Timestamp, action: Action, on: &str, verdict: Verdict, rule: Option<RuleId>) -> Act {
+    fn act(
+        &self,
+        at: Timestamp,
+        policy: PolicyVersion,
+        action: Action,
+        on: &str,
+        verdict: Verdict,
+        rule: Option<RuleId>,
+    ) -> Act {
         let resource = match verdict {
             Verdict::Allow => Resource::from(on),
             Verdict::Deny(_) => denied_resource(on),
         };
-        Act { session: self.session, at, action, resource, verdict, rule }
+        let (session, policy, count) = (self.session, Some(policy), NonZeroU32::MIN);
+        Act { session, at, action, resource, verdict, rule, policy, count }
     }
 }
 

@@ -9,7 +9,8 @@ use super::merge::Merges;
 use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
-use crate::decision_log::{DecisionLog, LogUnavailable};
+use crate::config::Ack;
+use crate::decision_log::{DecisionLog, LogUnavailable, OnItsWay};
 use crate::door::Door;
 use crate::session::Session;
 use crate::sink::SinkSession;
@@ -60,6 +61,8 @@ enum FarWriter<'a> {
 struct Batch {
     up: BytesMut,
     back: BytesMut,
+    /// Records that have to be on disk first, where acknowledgements wait for it.
+    unwritten: Vec<OnItsWay>,
 }
 
 impl FarSide {
@@ -215,7 +218,7 @@ impl Talk {
         };
         match client.take(frame, &*self.table()?, self.clock.now()) {
             Step::Pass(frame) => far.pass(&frame, batch),
-            Step::Publish { permit, act, frame } => match self.queued(Record::Act(act)).await {
+            Step::Publish { permit, act, frame } => match self.recorded(Record::Act(act), batch).await {
                 Ok(()) => far.forward(permit, &frame, batch),
                 Err(_) => {
                     let (answer, ending) = client.unrecorded(&frame);
@@ -309,6 +312,28 @@ impl Talk {
         Ok(())
     }
 
+    /// Records a publish. It goes on and is acknowledged with its batch, which waits for the disk where it has to.
+    async fn recorded(&self, record: Record, batch: &mut Batch) -> Result<(), LogUnavailable> {
+        match self.log.ack() {
+            Ack::Queued => self.queued(record).await,
+            Ack::Durable => {
+                batch.unwritten.push(Box::pin(self.log.begin_durable(record)).await?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until the records of a batch are on disk. If one is not, nothing of the batch goes anywhere.
+    async fn written(&self, batch: &mut Batch) -> Result<(), Ending> {
+        for on_its_way in std::mem::take(&mut batch.unwritten) {
+            if on_its_way.wait().await.is_err() {
+                *batch = Batch::default();
+                return Err(Ending::cut(DenyReason::LogUnavailable));
+            }
+        }
+        Ok(())
+    }
+
     /// Boxed where it waits: waiting is rare, and its state would weigh on every idle session.
     async fn queued(&self, record: Record) -> Result<(), LogUnavailable> {
         match self.log.queued_at_once(record) {
@@ -322,6 +347,9 @@ impl Talk {
     }
 
     async fn flush(&self, batch: &mut Batch, far: &FarWriter<'_>) -> Result<(), Ending> {
+        if !batch.unwritten.is_empty() {
+            Box::pin(self.written(batch)).await?;
+        }
         if !batch.back.is_empty() {
             self.down.lock().await.write(&batch.back).await.map_err(|_| Ending::Lost)?;
             batch.back = BytesMut::new();

@@ -1,5 +1,6 @@
 //! The port as devices meet it: real TLS, a real broker behind, and verdicts read at the far end and in the log.
 
+mod acknowledged;
 mod arrivals;
 pub(crate) mod client;
 mod journeys;

@@ -12,6 +12,7 @@ use super::{FarEnd, MqttPort};
 use crate::decision_log::denied_resource;
 use crate::session::{Judge, Session};
 use bytes::Bytes;
+use core::num::NonZeroU32;
 use core::time::Duration;
 use tokio::time::timeout;
 use touchmark_decisions::{Act, Record, Resource, Verdict};
@@ -104,8 +105,10 @@ impl MqttPort {
             },
             verdict,
             rule,
+            policy: session.table().map(|table| table.version()),
+            count: NonZeroU32::MIN,
         };
-        let recorded = self.door.log.queued(Record::Act(act)).await;
+        let recorded = self.door.log.published_act(Record::Act(act)).await;
         if decided.is_err() || recorded.is_err() {
             return;
         }

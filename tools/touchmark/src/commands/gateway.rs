@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use touchmark_api::{Gateway as GatewayShown, GatewayQuery, GatewayStanding, NO_DATA};
-use touchmark_gateway::PreferredPorts;
+use touchmark_gateway::{Ack, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
 
@@ -104,6 +104,9 @@ pub(crate) struct Up {
     /// How long to go on without news: strict, standard, life-safety
     #[arg(long, default_value = "standard", value_name = "CLASS")]
     staleness: StalenessClass,
+    /// What an acknowledged publish waits for: queued (a crash takes at most the records of 50 ms), durable (the disk)
+    #[arg(long, default_value = "queued", value_name = "WHEN")]
+    ack: Ack,
 }
 
 pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
@@ -134,6 +137,7 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
         upstream_mqtt: order.upstream_mqtt,
         upstream_http: order.upstream_http,
         staleness: order.staleness,
+        ack: order.ack,
     };
     let mut signals = server::Signals::new()?;
     let (mut gateway, ready) = start(home, options).await?;

@@ -152,6 +152,7 @@ async fn beside(order: &Up, home: &Home, ready: &Ready) -> Result<(Beside, Optio
             upstream_mqtt: order.upstream_mqtt.clone(),
             upstream_http: order.upstream_http.clone(),
             staleness: Default::default(),
+            ack: Default::default(),
         };
         let (gateway, of_gateway) = gateway::start(home, options).await?;
         return Ok((Beside::Here(Box::new(gateway)), Some(of_gateway)));

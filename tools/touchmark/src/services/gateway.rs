@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use touchmark_api::{Pids, Ready, TokenOrder};
 use touchmark_durable::{Mode, write_atomic};
-use touchmark_gateway::{CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
+use touchmark_gateway::{Ack, CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_listen::Clock;
 use touchmark_status::StalenessClass;
@@ -43,6 +43,7 @@ pub(crate) struct GatewayOptions {
     pub(crate) upstream_mqtt: Option<String>,
     pub(crate) upstream_http: Option<String>,
     pub(crate) staleness: StalenessClass,
+    pub(crate) ack: Ack,
 }
 
 /// Enrols if need be, then starts.
@@ -71,6 +72,7 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     config.upstream_mqtt = options.upstream_mqtt;
     config.upstream_http = options.upstream_http;
     config.staleness = options.staleness;
+    config.ack = options.ack;
     let gateway = touchmark_gateway::start(config, Clock::system()).await.map_err(|fault| {
         Failure::new(Exit::Internal, "start", "the gateway does not start")
             .what(format!("gateway {} of {}", options.name, options.environment))

@@ -21,6 +21,7 @@ fn a_full_disk_denies_keeps_and_loses_no_number() {
         room: Arc::new(Semaphore::new(10)),
         healthy: Arc::clone(&healthy),
         strangers: Arc::default(),
+        unwritten: Arc::default(),
         publish,
     };
     let mut writer = Writer::new(opened, shared, lab.clock());
@@ -71,6 +72,7 @@ fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
         room: Arc::new(Semaphore::new(10)),
         healthy: Arc::new(AtomicBool::new(true)),
         strangers: Arc::default(),
+        unwritten: Arc::default(),
         publish,
     };
     let mut writer = Writer::new(opened, shared, lab.clock());
