@@ -49,6 +49,9 @@ enum Task {
         /// Leave out setup and the journeys: only what needs nothing but Rust.
         #[arg(long)]
         quick: bool,
+        /// The long runs at full length, too (sets TOUCHMARK_LONG_TESTS).
+        #[arg(long, conflicts_with = "quick")]
+        all: bool,
     },
     /// Golden files: the tests agree with them and leave them alone.
     Golden {
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
     match task {
         Task::Setup => setup::run(),
         Task::Check => check::run(&workspace),
-        Task::Test { quick } => test::run(&workspace, quick),
+        Task::Test { quick, all } => test::run(&workspace, quick, all),
         Task::Golden { bless: false } => single("golden", || golden::verify(&workspace)),
         Task::Golden { bless: true } => single("golden", || golden::bless(&workspace)),
         Task::Arrows => single("arrows", || arrows::run(&workspace)),

@@ -10,11 +10,16 @@ use crate::{cargo, golden, setup};
 
 /// The package whose tests drive the built product with programs from outside.
 const JOURNEYS: &str = "touchmark-tests";
+/// Tests that repeat something read it, and repeat it as often as their claim says.
+const LONG: &str = "TOUCHMARK_LONG_TESTS";
 
-pub(crate) fn run(workspace: &Workspace, quick: bool) -> ExitCode {
+pub(crate) fn run(workspace: &Workspace, quick: bool, all: bool) -> ExitCode {
     let step = |arguments: &[&str]| {
         let mut command = cargo::command(workspace.root());
         command.args(arguments).env_remove(golden::BLESS);
+        if all {
+            command.env(LONG, "1");
+        }
         command
     };
     let mut report = Report::new("test");
