@@ -1,7 +1,7 @@
 //! One handshake on one accepted socket, within a time limit; a slot is held only while we compute (ADR 0017).
 
 use crate::hello::read_hello;
-use crate::table::{Entry, Waits};
+use crate::table::{Entry, WaitsFor};
 use crate::{AcceptFault, PeerChain, ServerTls};
 use core::future::poll_fn;
 use core::pin::pin;
@@ -139,7 +139,7 @@ async fn in_slots<W: Future>(slots: &Semaphore, entry: &mut Entry, work: W) -> O
         let slot = match slots.try_acquire() {
             Ok(slot) => slot,
             Err(TryAcquireError::NoPermits) => {
-                entry.waits(Waits::ForUs);
+                entry.waits(WaitsFor::Us);
                 slots.acquire().await.ok()?
             }
             Err(TryAcquireError::Closed) => return None,
@@ -149,7 +149,7 @@ async fn in_slots<W: Future>(slots: &Semaphore, entry: &mut Entry, work: W) -> O
         if let Poll::Ready(done) = step {
             return Some(done);
         }
-        entry.waits(Waits::ForPeer);
+        entry.waits(WaitsFor::Peer);
         woken().await;
     }
 }

@@ -3,7 +3,7 @@
 //! Whoever sends one octet, or one octet at a time, costs a socket and a timer here, and no slot.
 
 use crate::AcceptFault;
-use crate::table::{Entry, Waits};
+use crate::table::{Entry, WaitsFor};
 use core::time::Duration;
 use rustls::server::{Accepted, Acceptor};
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) async fn read_hello(
     let begun = Instant::now();
     within(begun, FIRST_OCTET_TIMEOUT.min(limit), first_octet(stream, entry)).await?;
     let hello = within(begun, HELLO_TIMEOUT.min(limit), client_hello(stream, entry)).await?;
-    entry.waits(Waits::ForUs);
+    entry.waits(WaitsFor::Us);
     Ok(hello)
 }
 
@@ -49,7 +49,7 @@ async fn first_octet(stream: &TcpStream, entry: &mut Entry) -> Result<(), Accept
         seen = stream.peek(&mut at_once) => (seen, &at_once),
         // Before we looked it is no fault of the peer's that we know of nothing.
         () = tokio::task::yield_now() => {
-            entry.waits(Waits::ForRequest);
+            entry.waits(WaitsFor::Request);
             (stream.peek(&mut later).await, &later)
         }
     };
@@ -68,7 +68,7 @@ async fn client_hello(stream: &TcpStream, entry: &mut Entry) -> Result<Accepted,
             Ok(0) => return Err(AcceptFault::Closed),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                entry.waits(Waits::ForRequest);
+                entry.waits(WaitsFor::Request);
                 stream.readable().await.map_err(|_| AcceptFault::Closed)?;
                 continue;
             }

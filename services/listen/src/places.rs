@@ -1,7 +1,7 @@
 //! The places of a port: what each connection holds from its handshake to its end.
 
 use crate::serve::WhenFull;
-use crate::table::{ConnectionTable, Displaced, Entry, Holder, Waits};
+use crate::table::{ConnectionTable, Displaced, Entry, Holder, WaitsFor};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -42,7 +42,7 @@ impl Places {
     pub(crate) fn take_at_once(&self, holder: Holder) -> Option<Place> {
         match self {
             Self::Kept(places) => Arc::clone(places).try_acquire_owned().ok().map(Place::Kept),
-            Self::Given(table) => Some(Place::Given(Box::new(table.enter(holder, Waits::ForPeer)))),
+            Self::Given(table) => Some(Place::Given(Box::new(table.enter(holder, WaitsFor::Peer)))),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::accept::{HANDSHAKE_TIMEOUT, concerns_one_connection, handshake};
 use crate::places::{Place, Places};
-use crate::table::{ConnectionTable, Holder, Waits};
+use crate::table::{ConnectionTable, Holder, WaitsFor};
 use crate::{AcceptFault, Accepted, Bound, ServerTls, Stop};
 use core::time::Duration;
 use std::hash::{BuildHasher as _, RandomState};
@@ -113,7 +113,7 @@ where
     let on_fault = Arc::new(on_fault);
     let certificates = RandomState::new();
     let each = move |stream: TcpStream, remote: SocketAddr, mut stop: Stop| {
-        let (mut entry, displaced) = unfinished.enter(remote.ip().into(), Waits::ForUs);
+        let (mut entry, displaced) = unfinished.enter(remote.ip().into(), WaitsFor::Us);
         let (tls, slots, places) = (tls.clone(), Arc::clone(&slots), places.clone());
         let (on_connection, on_fault) = (Arc::clone(&on_connection), Arc::clone(&on_fault));
         let certificates = certificates.clone();
@@ -124,7 +124,7 @@ where
                     Ok(accepted) => accepted,
                     Err(refused) => {
                         on_fault(remote, &refused.fault);
-                        entry.waits(Waits::ForPeer);
+                        entry.waits(WaitsFor::Peer);
                         refused.linger().await;
                         return None;
                     }

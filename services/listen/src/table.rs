@@ -31,13 +31,13 @@ impl From<IpAddr> for Holder {
 
 /// What a connection waits for, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Waits {
+pub(crate) enum WaitsFor {
     /// The peer has not said yet what it wants.
-    ForRequest,
+    Request,
     /// The peer was answered, and has the next word.
-    ForPeer,
+    Peer,
     /// It is our turn: such a connection is never ended for another.
-    ForUs,
+    Us,
 }
 
 /// At most so many connections, and so many of one holder. Its memory is bounded by the first number.
@@ -53,7 +53,7 @@ pub(crate) struct ConnectionTable {
 #[derive(Debug, Default)]
 struct Held {
     last: u64,
-    connections: BTreeMap<(Holder, Waits, u64), oneshot::Sender<()>>,
+    connections: BTreeMap<(Holder, WaitsFor, u64), oneshot::Sender<()>>,
     holders: HashMap<Holder, Counts>,
     displaceable: usize,
 }
@@ -70,11 +70,11 @@ impl Counts {
         self.for_request + self.for_peer + self.for_us
     }
 
-    fn of(&mut self, waits: Waits) -> &mut usize {
+    fn of(&mut self, waits: WaitsFor) -> &mut usize {
         match waits {
-            Waits::ForRequest => &mut self.for_request,
-            Waits::ForPeer => &mut self.for_peer,
-            Waits::ForUs => &mut self.for_us,
+            WaitsFor::Request => &mut self.for_request,
+            WaitsFor::Peer => &mut self.for_peer,
+            WaitsFor::Us => &mut self.for_us,
         }
     }
 }
@@ -84,7 +84,7 @@ impl Counts {
 pub(crate) struct Entry {
     table: Arc<ConnectionTable>,
     holder: Holder,
-    waits: Waits,
+    waits: WaitsFor,
     number: u64,
 }
 
@@ -122,7 +122,7 @@ impl ConnectionTable {
     /// Enters a connection, and ends another where there are too many.
     ///
     /// Beyond the bounds it goes only when all others wait for us: that ends by our own work.
-    pub(crate) fn enter(self: &Arc<Self>, holder: Holder, waits: Waits) -> (Entry, Displaced) {
+    pub(crate) fn enter(self: &Arc<Self>, holder: Holder, waits: WaitsFor) -> (Entry, Displaced) {
         let (end, displaced) = oneshot::channel();
         let mut held = self.held();
         let its_own = held.holders.get(&holder).map_or(0, |counts| counts.all());
@@ -143,17 +143,17 @@ impl ConnectionTable {
 }
 
 impl Held {
-    fn put(&mut self, key: (Holder, Waits, u64), end: oneshot::Sender<()>) {
+    fn put(&mut self, key: (Holder, WaitsFor, u64), end: oneshot::Sender<()>) {
         self.connections.insert(key, end);
         let (holder, waits, _) = key;
         *self.holders.entry(holder).or_default().of(waits) += 1;
-        self.displaceable += usize::from(waits != Waits::ForUs);
+        self.displaceable += usize::from(waits != WaitsFor::Us);
     }
 
-    fn take(&mut self, key: (Holder, Waits, u64)) -> Option<oneshot::Sender<()>> {
+    fn take(&mut self, key: (Holder, WaitsFor, u64)) -> Option<oneshot::Sender<()>> {
         let end = self.connections.remove(&key)?;
         let (holder, waits, _) = key;
-        self.displaceable -= usize::from(waits != Waits::ForUs);
+        self.displaceable -= usize::from(waits != WaitsFor::Us);
         if let Some(counts) = self.holders.get_mut(&holder) {
             *counts.of(waits) -= 1;
             if counts.all() == 0 {
@@ -165,8 +165,8 @@ impl Held {
 
     /// Ends the connection of `holder` that kept us waiting longest, if any does.
     fn displace(&mut self, holder: Holder) {
-        let first = (holder, Waits::ForRequest, 0);
-        let waiting = self.connections.range(first..(holder, Waits::ForUs, 0)).next().map(|(key, _)| *key);
+        let first = (holder, WaitsFor::Request, 0);
+        let waiting = self.connections.range(first..(holder, WaitsFor::Us, 0)).next().map(|(key, _)| *key);
         if let Some(end) = waiting.and_then(|key| self.take(key)) {
             // Nobody hears it when the connection ends at this moment, which is as good.
             let _ = end.send(());
@@ -182,7 +182,7 @@ impl Held {
 
 impl Entry {
     /// Says what the connection waits for from now on.
-    pub(crate) fn waits(&mut self, waits: Waits) {
+    pub(crate) fn waits(&mut self, waits: WaitsFor) {
         if self.waits == waits {
             return;
         }
@@ -198,7 +198,7 @@ impl Entry {
     }
 
     pub(crate) fn is_our_turn(&self) -> bool {
-        self.waits == Waits::ForUs
+        self.waits == WaitsFor::Us
     }
 }
 

@@ -75,7 +75,7 @@ fn tell(ratios: &Ratios, failed: &[String]) -> ExitCode {
     }
     for ((section, what), (unit, samples)) in ratios {
         let Figure { median, min, max } = Figure::of(samples);
-        let is_slower = JUDGED.contains(unit) && !(median <= SLOWER_MAX);
+        let is_slower = JUDGED.contains(unit) && (median.is_nan() || median > SLOWER_MAX);
         slower += usize::from(is_slower);
         let word = match (JUDGED.contains(unit), is_slower) {
             (false, _) => "told",

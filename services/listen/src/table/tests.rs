@@ -19,37 +19,29 @@ fn a_holder_is_an_address_or_a_network_of_64_bits() {
 
 #[test]
 fn whoever_keeps_us_waiting_ends_first_and_what_waits_for_us_never() {
-    use Waits::{ForPeer, ForRequest, ForUs};
-    type Row<'a> = (&'a str, &'a [(Holder, Waits)], Option<usize>);
+    use WaitsFor::{Peer, Request, Us};
+    type Row<'a> = (&'a str, &'a [(Holder, WaitsFor)], Option<usize>);
     let rows: &[Row<'_>] = &[
-        ("within the bounds", &[(HERE, ForRequest), (HERE, ForUs)], None),
-        (
-            "the oldest of those without a request",
-            &[(HERE, ForPeer), (HERE, ForRequest), (HERE, ForRequest)],
-            Some(1),
-        ),
-        ("else the oldest that was answered", &[(HERE, ForUs), (HERE, ForPeer), (HERE, ForPeer)], Some(1)),
-        (
-            "of the same holder",
-            &[(THERE, ForRequest), (HERE, ForUs), (HERE, ForPeer), (HERE, ForUs)],
-            Some(2),
-        ),
-        ("never one that waits for us", &[(HERE, ForUs), (HERE, ForUs), (HERE, ForUs)], None),
+        ("within the bounds", &[(HERE, Request), (HERE, Us)], None),
+        ("the oldest of those without a request", &[(HERE, Peer), (HERE, Request), (HERE, Request)], Some(1)),
+        ("else the oldest that was answered", &[(HERE, Us), (HERE, Peer), (HERE, Peer)], Some(1)),
+        ("of the same holder", &[(THERE, Request), (HERE, Us), (HERE, Peer), (HERE, Us)], Some(2)),
+        ("never one that waits for us", &[(HERE, Us), (HERE, Us), (HERE, Us)], None),
         (
             "in a full table the one of the fullest holder",
-            &[(HERE, ForRequest), (THERE, ForUs), (THERE, ForRequest), (THERE, ForRequest)],
+            &[(HERE, Request), (THERE, Us), (THERE, Request), (THERE, Request)],
             Some(2),
         ),
         (
             "in a full table silence before an answer",
-            &[(THERE, ForPeer), (THERE, ForPeer), (HERE, ForRequest), (THERE, ForPeer)],
+            &[(THERE, Peer), (THERE, Peer), (HERE, Request), (THERE, Peer)],
             Some(2),
         ),
     ];
     for (name, held, displaced) in rows {
         let table = ConnectionTable::new(4, 3);
         let mut held: Vec<_> = held.iter().map(|(holder, waits)| table.enter(*holder, *waits)).collect();
-        let _newest = table.enter(HERE, ForUs);
+        let _newest = table.enter(HERE, Us);
         let over: Vec<_> = (0..held.len()).filter(|at| is_over(&mut held[*at])).collect();
         assert_eq!(over, displaced.iter().copied().collect::<Vec<_>>(), "{name}");
     }
@@ -58,10 +50,10 @@ fn whoever_keeps_us_waiting_ends_first_and_what_waits_for_us_never() {
 #[test]
 fn a_flood_from_one_address_displaces_itself() {
     let table = ConnectionTable::new(512, 256);
-    let mut good = table.enter(THERE, Waits::ForPeer);
+    let mut good = table.enter(THERE, WaitsFor::Peer);
     let mut flood = Vec::new();
     for _ in 0..5_000 {
-        flood.push(table.enter(HERE, Waits::ForRequest));
+        flood.push(table.enter(HERE, WaitsFor::Request));
     }
     assert!(!is_over(&mut good));
     assert_eq!(flood.iter_mut().filter_map(|held| is_over(held).then_some(())).count(), 5_000 - 256);
@@ -72,10 +64,10 @@ fn a_flood_from_one_address_displaces_itself() {
 #[test]
 fn a_flood_from_many_addresses_stays_within_the_table() {
     let table = ConnectionTable::new(512, 256);
-    let mut good: Vec<_> = (0..10).map(|_| table.enter(THERE, Waits::ForPeer)).collect();
+    let mut good: Vec<_> = (0..10).map(|_| table.enter(THERE, WaitsFor::Peer)).collect();
     let mut flood = Vec::new();
     for network in 0..5_000 {
-        flood.push(table.enter(Holder::V6(network), Waits::ForRequest));
+        flood.push(table.enter(Holder::V6(network), WaitsFor::Request));
     }
     assert_eq!(table.held().connections.len(), 512);
     assert!(!good.iter_mut().any(is_over), "answered ones outlast silent ones");
@@ -89,17 +81,17 @@ fn a_flood_from_many_addresses_stays_within_the_table() {
 async fn room_is_where_a_connection_left_or_waits_for_its_peer() {
     let soon = Duration::from_millis(20);
     let table = ConnectionTable::new(2, 2);
-    let (mut first, _displaced) = table.enter(HERE, Waits::ForUs);
-    let second = table.enter(THERE, Waits::ForUs);
+    let (mut first, _displaced) = table.enter(HERE, WaitsFor::Us);
+    let second = table.enter(THERE, WaitsFor::Us);
     assert!(tokio::time::timeout(soon, table.has_room()).await.is_err());
     let waiting = tokio::spawn({
         let table = Arc::clone(&table);
         async move { table.has_room().await }
     });
     tokio::task::yield_now().await;
-    first.waits(Waits::ForPeer);
+    first.waits(WaitsFor::Peer);
     waiting.await.unwrap();
-    first.waits(Waits::ForUs);
+    first.waits(WaitsFor::Us);
     let waiting = tokio::spawn({
         let table = Arc::clone(&table);
         async move { table.has_room().await }
