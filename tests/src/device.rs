@@ -132,7 +132,7 @@ impl Device {
 /// The certificate for a key and what stands above it, out of an answer.
 pub(crate) fn chain(key: &Key, body: &[u8]) -> Vec<Certificate> {
     let certificates = parse_certs_response(body).unwrap();
-    let enrolled = choose(&certificates, &key.0.public_key().spki_hash()).unwrap();
+    let enrolled = choose(&certificates, &[], &key.0.public_key().spki_hash()).unwrap();
     [vec![enrolled.leaf], enrolled.chain].concat()
 }
 

@@ -8,6 +8,7 @@ use touchmark_identity::{
     AuthorityVersionId, BadValidity, Incarnation, ProfileVersionId, SerialNumber, Timestamp, Validity,
 };
 use touchmark_x509::certificate::BadCertificate;
+use touchmark_x509::csr::Form;
 use touchmark_x509::lint::{Expectation, Finding, Kind, lint};
 use touchmark_x509::tbs::{BadProfile, CaContents, LeafProfile, LeafTemplate, ca_tbs};
 use touchmark_x509::{Certificate, Signer, SigningFault};
@@ -131,6 +132,7 @@ pub struct IssuingAuthority {
     crl_url_base: String,
     crl_shards: u32,
     templates: HashMap<(ProfileVersionId, u32), Arc<LeafTemplate>>,
+    forms: HashMap<ProfileVersionId, Form>,
 }
 
 impl IssuingAuthority {
@@ -149,6 +151,7 @@ impl IssuingAuthority {
             crl_url_base,
             crl_shards: crl_shards.max(1),
             templates: HashMap::new(),
+            forms: HashMap::new(),
         }
     }
 
@@ -167,7 +170,18 @@ impl IssuingAuthority {
             })?;
             self.templates.insert((profile.version, shard), Arc::new(template));
         }
+        let form = Form {
+            extended_key_usages: profile.extended_key_usages().to_vec(),
+            authority_key_id: self.certificate.subject_key_id().unwrap_or_default().to_vec(),
+            crl_urls: (0..self.crl_shards).map(|shard| self.crl_url(shard)).collect(),
+        };
+        self.forms.insert(profile.version, form);
         Ok(())
+    }
+
+    /// What all certificates of a profile version have in common; `None` unless it was prepared.
+    pub fn form(&self, profile: ProfileVersionId) -> Option<&Form> {
+        self.forms.get(&profile)
     }
 
     /// This key and certificate.

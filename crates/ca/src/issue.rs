@@ -58,6 +58,10 @@ pub fn issue(plan: Recorded<IssuancePlan>, signer: &dyn Signer) -> Result<Issued
         .public_key()
         .verify(signer.algorithm(), &intended, &signature)
         .map_err(|_| IssueFault::Signature)?;
+    // Whatever keeps the key: a certificate with the other form would be refused at every port.
+    if !signer.public_key().is_low_s(&signature) {
+        return Err(IssueFault::Signature);
+    }
     let certificate = Certificate::from_der(&plan.tbs.into_certificate(signer.algorithm(), &signature))?;
     if certificate.tbs_der() != intended {
         return Err(IssueFault::Differs);

@@ -313,7 +313,7 @@ impl Reading<'_> {
         Ok(PresentedCertificate {
             fingerprint: Fingerprint(self.from.fixed()?),
             issuer: Fingerprint(self.hash()?),
-            serial: SerialNumber::try_from(self.from.octets(SerialNumber::OCTETS)?)
+            serial: SerialNumber::of_stranger(self.from.octets(SerialNumber::OCTETS)?)
                 .map_err(|_| BadFrame::Malformed("not a serial number"))?,
         })
     }

@@ -162,15 +162,20 @@ fn a_client_finds_its_certificate_and_chain_in_any_order_and_wrapping() {
     for (name, body) in bodies {
         let certificates = parse_certs_response(&body).unwrap();
         assert_eq!(certificates.len(), 5, "{name}");
-        let enrolled = choose(&certificates, &key.public_key().spki_hash()).unwrap();
+        let enrolled = choose(&certificates, &[], &key.public_key().spki_hash()).unwrap();
         assert_eq!(enrolled.leaf.der(), leaf.der(), "{name}: the newest of ours");
         let chain: Vec<&[u8]> = enrolled.chain.iter().map(Certificate::der).collect();
         assert_eq!(chain, [lab.issuing.der()], "{name}: without the root");
+        let alone = std::slice::from_ref(&leaf);
+        let known = [lab.root.clone(), foreign.clone(), lab.issuing.clone()];
+        let enrolled = choose(alone, &known, &key.public_key().spki_hash()).unwrap();
+        let chain: Vec<&[u8]> = enrolled.chain.iter().map(Certificate::der).collect();
+        assert_eq!(chain, [lab.issuing.der()], "{name}: from what was known before");
         let stranger = SoftwareKey::generate(KeyAlgorithm::P256).unwrap().public_key().spki_hash();
-        assert!(matches!(choose(&certificates, &stranger), Err(BadCertsResponse::NotOurKey)), "{name}");
+        assert!(matches!(choose(&certificates, &[], &stranger), Err(BadCertsResponse::NotOurKey)), "{name}");
         let ca_key = lab.issuing.spki_hash();
         assert!(
-            matches!(choose(&certificates, &ca_key), Err(BadCertsResponse::NotOurKey)),
+            matches!(choose(&certificates, &[], &ca_key), Err(BadCertsResponse::NotOurKey)),
             "{name}: a CA is no leaf"
         );
     }

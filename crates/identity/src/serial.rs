@@ -57,9 +57,11 @@ impl TryFrom<u8> for Incarnation {
     }
 }
 
-/// Serial number of one certificate: positive, at most 20 octets in DER.
+/// Serial number of one certificate: at most 20 octets in DER. Ours are positive; makers have also issued zero and
+/// negative ones, which [`SerialNumber::of_stranger`] reads.
 ///
-/// No `Default`, no `From<u64>`: a serial is drawn by the CA or read from a certificate.
+/// No `Default`, no `From<u64>`: a serial is drawn by the CA or read from a certificate. Kept as a two's complement of
+/// 160 bits, so that no two numbers are the same octets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SerialNumber([u8; SerialNumber::OCTETS]);
 
@@ -75,38 +77,70 @@ impl SerialNumber {
         Self(octets)
     }
 
-    /// Content octets of the DER INTEGER: minimal, sign bit clear.
+    /// Content octets of the DER INTEGER: minimal, and the sign bit clear unless the number is negative.
     pub fn der_content(&self) -> &[u8] {
-        let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
-        let sign = usize::from(self.0.get(zeros).is_some_and(|octet| octet & 0x80 != 0));
-        // A 20-octet value with its top bit set cannot be built, so a sign octet always has room.
-        &self.0[zeros.saturating_sub(sign)..]
+        let pad = if self.is_negative() { 0xff } else { 0 };
+        let padding = self.0.iter().take_while(|octet| **octet == pad).count();
+        // One octet must stay to carry the sign, or to be the number.
+        let sign = usize::from(self.0.get(padding).is_none_or(|octet| (octet ^ pad) & 0x80 != 0));
+        &self.0[padding.saturating_sub(sign)..]
+    }
+
+    /// Reads the content octets of a DER INTEGER in a certificate that may be another's: zero and negative numbers break
+    /// RFC 5280 §4.1.2.2, which asks readers to handle them gracefully.
+    ///
+    /// # Errors
+    /// [`BadSerial`] for what is no DER, or longer than 20 octets.
+    pub fn of_stranger(der: &[u8]) -> Result<Self, BadSerial> {
+        let pad = match der {
+            [] => return Err(BadSerial::Empty),
+            [0, second, ..] if second & 0x80 == 0 => return Err(BadSerial::Padded),
+            [0xff, second, ..] if second & 0x80 != 0 => return Err(BadSerial::Padded),
+            _ if der.len() > Self::OCTETS => return Err(BadSerial::TooLong { octets: der.len() }),
+            [first, ..] if first & 0x80 != 0 => 0xff,
+            _ => 0,
+        };
+        let mut octets = [pad; Self::OCTETS];
+        octets[Self::OCTETS - der.len()..].copy_from_slice(der);
+        Ok(Self(octets))
+    }
+
+    /// Whether RFC 5280 §4.1.2.2 allows it: greater than zero.
+    pub fn is_positive(&self) -> bool {
+        !self.is_negative() && self.0.iter().any(|octet| *octet != 0)
+    }
+
+    fn is_negative(&self) -> bool {
+        self.0[0] & 0x80 != 0
     }
 }
 
 impl TryFrom<&[u8]> for SerialNumber {
     type Error = BadSerial;
-    /// Reads the content octets of a DER INTEGER.
+    /// Reads the content octets of a DER INTEGER that must be positive.
     fn try_from(der: &[u8]) -> Result<Self, BadSerial> {
         match der {
-            [] => Err(BadSerial::Empty),
             [first, ..] if first & 0x80 != 0 => Err(BadSerial::Negative),
-            [0, second, ..] if second & 0x80 == 0 => Err(BadSerial::Padded),
             [0] => Err(BadSerial::Zero),
-            _ if der.len() > Self::OCTETS => Err(BadSerial::TooLong { octets: der.len() }),
-            _ => {
-                let mut octets = [0; Self::OCTETS];
-                octets[Self::OCTETS - der.len()..].copy_from_slice(der);
-                Ok(Self(octets))
-            }
+            _ => Self::of_stranger(der),
         }
     }
 }
 
 impl fmt::Display for SerialNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let zeros = self.0.iter().take_while(|octet| **octet == 0).count();
-        self.0.iter().skip(zeros).try_for_each(|octet| write!(f, "{octet:02x}"))
+        // As OpenSSL writes it: a sign, and the magnitude.
+        let mut magnitude = self.0;
+        if self.is_negative() {
+            f.write_str("-")?;
+            let mut carry = true;
+            for octet in magnitude.iter_mut().rev() {
+                let (sum, over) = (!*octet).overflowing_add(u8::from(carry));
+                (*octet, carry) = (sum, over);
+            }
+        }
+        let zeros = magnitude.iter().take_while(|octet| **octet == 0).count().min(Self::OCTETS - 1);
+        magnitude.iter().skip(zeros).try_for_each(|octet| write!(f, "{octet:02x}"))
     }
 }
 
@@ -155,6 +189,42 @@ mod tests {
             if let Ok(serial) = read {
                 assert_eq!(serial.der_content(), *der, "{name}: writes what it read");
                 assert_eq!(serial.to_string().parse(), Ok(serial), "{name}: text reads back");
+            }
+        }
+    }
+
+    #[test]
+    fn a_strangers_serial_is_read_whatever_its_sign_and_no_two_are_the_same() {
+        let rows: &[(&str, &[u8], Result<&str, BadSerial>)] = &[
+            ("zero", &[0], Ok("00")),
+            ("one", &[1], Ok("01")),
+            ("-1", &[0xff], Ok("-01")),
+            ("-32510", &[0x81, 0x02], Ok("-7efe")),
+            ("33026", &[0, 0x81, 0x02], Ok("8102")),
+            ("-128", &[0x80], Ok("-80")),
+            ("-129", &[0xff, 0x7f], Ok("-81")),
+            (
+                "the smallest",
+                &[&[0x80][..], &[0; 19]].concat(),
+                Ok("-8000000000000000000000000000000000000000"),
+            ),
+            ("padded", &[0xff, 0x80], Err(BadSerial::Padded)),
+            ("padded zero", &[0, 0], Err(BadSerial::Padded)),
+            ("nothing", &[], Err(BadSerial::Empty)),
+            ("too long", &[0x80; 21], Err(BadSerial::TooLong { octets: 21 })),
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for (name, der, expected) in rows {
+            let read = SerialNumber::of_stranger(der);
+            assert_eq!(
+                read.as_ref().map(ToString::to_string),
+                expected.as_ref().map(|t| (*t).to_owned()).map_err(|b| b),
+                "{name}"
+            );
+            if let Ok(serial) = read {
+                assert_eq!(serial.der_content(), *der, "{name}: writes what it read");
+                assert_eq!(serial.is_positive(), SerialNumber::try_from(*der).is_ok(), "{name}");
+                assert!(seen.insert(serial), "{name}");
             }
         }
     }

@@ -16,8 +16,7 @@ use touchmark_journal::{
     DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, Private, Salt, Standing,
     TokenSubject,
 };
-use touchmark_x509::certificate::ExtendedKeyUsage;
-use touchmark_x509::csr::Granted;
+use touchmark_x509::csr::{Form, Granted};
 
 /// The rows that an enrolment concerns, read by the caller. The commit checks again what may have changed.
 #[derive(Debug)]
@@ -32,8 +31,8 @@ pub struct EnrolmentFacts<'a> {
     pub device: Option<&'a DeviceRow>,
     /// All certificates of the identity, newest first.
     pub certificates: &'a [CertificateRow],
-    /// Purposes that the profile gives.
-    pub extended_key_usages: &'a [ExtendedKeyUsage],
+    /// What the profile and the authority put into every certificate.
+    pub form: &'a Form,
 }
 
 /// Admitted: the order, and what the commit must check and record with its intent.
@@ -85,14 +84,15 @@ pub fn admit(
         name: name.clone(),
     };
     let (dns, ips) = hosts(token);
+    let subject = subject(token, facts, &name, cause, now, random);
     request.csr().within(&Granted {
         common_name: name.as_str(),
         uri: &identity.to_string(),
         dns: &dns,
         ips: &ips,
-        extended_key_usages: facts.extended_key_usages,
+        scope: &subject.scope_strings,
+        form: facts.form,
     })?;
-    let subject = subject(token, facts, &name, cause, now, random);
     let public_key = request.csr().public_key().clone();
     let mut preconditions = vec![
         Precondition::TokenUsable { token: token.token, now },

@@ -21,8 +21,7 @@ use touchmark_inventory::{
     CertificateRow, DeviceRow, EnvironmentRow, HardwareRow, Holder, MakerRow, Precondition,
 };
 use touchmark_journal::{Envelope, IdentityKind, Standing};
-use touchmark_x509::certificate::ExtendedKeyUsage;
-use touchmark_x509::csr::Granted;
+use touchmark_x509::csr::{Form, Granted};
 use touchmark_x509::hardware::{BadHardwareId, HardwareId};
 use touchmark_x509::path::{PathFault, VerifiedPath};
 
@@ -86,8 +85,8 @@ pub struct InitialFacts<'a> {
     pub device: Option<&'a DeviceRow>,
     /// All certificates of that device.
     pub certificates: &'a [CertificateRow],
-    /// Purposes that the profile gives.
-    pub extended_key_usages: &'a [ExtendedKeyUsage],
+    /// What the profile and the authority put into every certificate.
+    pub form: &'a Form,
 }
 
 /// Decides on an enrolment by initial certificate. The commit demands that the hardware is still expected, and its
@@ -123,12 +122,14 @@ pub fn admit_initial(
         kind: PathKind::Device,
         name: name.clone(),
     };
+    let scope_strings = scope_strings(device.model.as_ref());
     request.csr().within(&Granted {
         common_name: name.as_str(),
         uri: &identity.to_string(),
         dns: &[],
         ips: &[],
-        extended_key_usages: facts.extended_key_usages,
+        scope: &scope_strings,
+        form: facts.form,
     })?;
     let public_key = request.csr().public_key().clone();
     // The maker may keep a copy, and who has it would be the device for as long as the hardware lives.
@@ -144,7 +145,7 @@ pub fn admit_initial(
         device: Some(device.device),
         public_key,
         csr_sha256: request.csr().digest(),
-        scope_strings: scope_strings(device.model.as_ref()),
+        scope_strings,
         dns: Vec::new(),
         ips: Vec::new(),
         token: None,

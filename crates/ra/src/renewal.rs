@@ -17,8 +17,7 @@ use touchmark_inventory::{
 };
 use touchmark_journal::{Envelope, RenewalFacts, RenewalManner, Standing};
 use touchmark_x509::Certificate;
-use touchmark_x509::certificate::ExtendedKeyUsage;
-use touchmark_x509::csr::Granted;
+use touchmark_x509::csr::{Form, Granted};
 
 /// Successors that nobody proved, before the next one has to wait: a person who tries things, and answers that
 /// were lost. Each replaced one stays with every gateway until it ends.
@@ -143,8 +142,8 @@ pub struct RenewalTerms<'a> {
     pub old: &'a Certificate,
     /// Every certificate with the key that is asked for.
     pub of_key: &'a [CertificateRow],
-    /// Purposes that the profile gives.
-    pub extended_key_usages: &'a [ExtendedKeyUsage],
+    /// What the profile and the authority put into every certificate.
+    pub form: &'a Form,
     /// Who set the renewal going, as the requester says.
     pub manner: RenewalManner,
 }
@@ -166,12 +165,15 @@ pub fn admit_renewal(
         return Err(Refusal::CertificateUnknown);
     };
     let (dns, ips) = (terms.old.dns_sans().to_vec(), terms.old.ip_sans().to_vec());
+    // From the inventory as it is now: this is how changes of model or group reach a certificate.
+    let scope_strings = presented.device.map_or_else(Vec::new, |device| scope_strings(device.model.as_ref()));
     request.csr().within(&Granted {
         common_name: identity.name.as_str(),
         uri: &identity.to_string(),
         dns: &dns,
         ips: &ips,
-        extended_key_usages: terms.extended_key_usages,
+        scope: &scope_strings,
+        form: terms.form,
     })?;
     let public_key = request.csr().public_key().clone();
     presented.key_is_new(terms.of_key)?;
@@ -192,8 +194,7 @@ pub fn admit_renewal(
         device: row.device,
         public_key,
         csr_sha256: request.csr().digest(),
-        // From the inventory as it is now: this is how changes of model or group reach a certificate.
-        scope_strings: presented.device.map_or_else(Vec::new, |device| scope_strings(device.model.as_ref())),
+        scope_strings,
         dns,
         ips,
         token: None,

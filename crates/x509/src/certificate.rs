@@ -7,9 +7,10 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use crate::distinguished_name::same_name;
 pub use crate::extensions::BadExtension;
 use crate::extensions::Extensions;
-use crate::key::{BadKey, PublicKey, SignatureAlgorithm};
+use crate::key::{BadKey, BadSignatureAlgorithm, PublicKey, SignatureAlgorithm};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use core::fmt;
@@ -90,8 +91,8 @@ pub enum BadCertificate {
     #[error("the certificate's validity is not a span of time")]
     Validity,
     /// Signed with an algorithm that is weak, unknown or wrongly parametrised.
-    #[error("the certificate's signature algorithm is not one of ECDSA, Ed25519, RSA with SHA-2")]
-    SignatureAlgorithm,
+    #[error("the certificate is signed with {0}")]
+    SignatureAlgorithm(BadSignatureAlgorithm),
     /// The signed and the unsigned algorithm identifier differ.
     #[error("the certificate names two different signature algorithms")]
     AlgorithmMismatch,
@@ -233,7 +234,14 @@ impl Certificate {
 
     /// Whether subject and issuer have the same name (RFC 5280 §3.2: self-issued, as in a key roll-over).
     pub fn is_self_issued(&self) -> bool {
-        self.0.subject_der == self.0.issuer_der
+        same_name(&self.0.subject_der, &self.0.issuer_der)
+    }
+
+    /// Whether `issuer` has the name, and the key identifier if one is named, of this certificate's issuer. Names are
+    /// compared as RFC 5280 §7.1 says.
+    pub fn names_as_issuer(&self, issuer: &Self) -> bool {
+        self.authority_key_id().is_none_or(|id| issuer.subject_key_id() == Some(id))
+            && same_name(&issuer.0.subject_der, &self.0.issuer_der)
     }
 
     /// The subject's only common name, for people to read; `None` if there is none, or several.
@@ -281,7 +289,7 @@ impl Certificate {
 
     /// Whether the subjectAltName holds a name of a sort that is not listed above.
     pub fn has_other_sans(&self) -> bool {
-        self.0.extensions.names.other
+        self.0.extensions.names.other.is_some()
     }
 
     /// The identity: the one URI of the certificate, never its common name.

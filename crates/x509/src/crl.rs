@@ -187,6 +187,7 @@ impl Crl {
         }
         let inner_algorithm = fields.whole(der::SEQUENCE)?;
         let signature_algorithm = SignatureAlgorithm::from_algorithm_identifier_der(inner_algorithm)
+            .ok()
             .filter(|_| inner_algorithm == outer_algorithm)
             .ok_or(BadCrl::SignatureAlgorithm)?;
         let issuer = fields.whole(der::SEQUENCE)?;

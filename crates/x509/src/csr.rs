@@ -1,18 +1,24 @@
 //! PKCS#10 requests from devices (RFC 2986): read, then proven, then held against what will be issued.
 //!
 //! In: untrusted DER. Out: [`Csr`], which only [`UnprovenCsr::prove_possession`] makes. A request contributes a
-//! key and nothing else; what it asks for is kept so that a wrong wish is refused and not silently dropped.
+//! key and nothing else; what it asks for is kept, so that a wrong wish is refused in words and not silently dropped.
+//! Which wishes pass is judged in `csr/judge.rs`.
 
+mod judge;
 #[cfg(test)]
 mod tests;
 
-use crate::certificate::{BadExtension, DIGITAL_SIGNATURE, ExtendedKeyUsage};
+pub use crate::distinguished_name::Attribute;
+pub use judge::{Form, Granted};
+
+use crate::certificate::{BadExtension, ExtendedKeyUsage};
 use crate::der::{BIT_STRING, INTEGER, OID, SEQUENCE, SET};
-use crate::distinguished_name::DistinguishedName;
+use crate::distinguished_name::{DistinguishedName, text};
 use crate::extensions::{
     BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE, Extensions, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID,
 };
-use crate::key::{BadKey, PublicKey, SignatureAlgorithm, sha256};
+use crate::key::{BadKey, BadSignature, BadSignatureAlgorithm, PublicKey, SignatureAlgorithm, sha256};
+use crate::oid_names::named;
 use crate::strict::{BadShape, Element, Field};
 use core::net::IpAddr;
 
@@ -21,11 +27,16 @@ pub const CSR_OCTETS_MAX: usize = 16 * 1024;
 /// Most attributes in one request: known clients send at most 5.
 const ATTRIBUTES_MAX: usize = 16;
 
-/// Most of a refused name that is repeated to people and logs.
-const ASKED_CHARS_MAX: usize = 128;
-
 const EXTENSION_REQUEST: &str = "1.2.840.113549.1.9.14";
+/// What Microsoft's tools wrote before PKCS #9 had extensionRequest; the same list under another number.
+const MICROSOFT_EXTENSIONS: &str = "1.3.6.1.4.1.311.2.1.14";
 const CHALLENGE_PASSWORD: &str = "1.2.840.113549.1.9.7";
+/// A name of the requester in no form at all (RFC 2985 §5.4.1); `openssl req` asks people for one.
+const UNSTRUCTURED_NAME: &str = "1.2.840.113549.1.9.2";
+/// Attributes that say which program asks and on which system, and ask for nothing: Microsoft's osVersion,
+/// enrollmentCspProvider and requestClientInfo.
+const CLIENT_INFORMATION: [&str; 3] =
+    ["1.3.6.1.4.1.311.13.2.3", "1.3.6.1.4.1.311.13.2.2", "1.3.6.1.4.1.311.21.20"];
 
 /// Why a request is refused; the device, or whoever configured it, must act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,17 +48,44 @@ pub enum CsrFault {
         octets: usize,
     },
     /// Not DER, or not the structure of a request.
-    #[error("not a certification request: {part} is malformed")]
+    #[error("not a certification request: {part} cannot be read as DER")]
     Malformed {
         /// The first part that could not be read.
         part: &'static str,
     },
+    /// A version that PKCS #10 does not have.
+    #[error(
+        "the request's version is INTEGER {found}; taken is INTEGER 0, which means version 1 (RFC 2986 §4.1)"
+    )]
+    Version {
+        /// As encoded.
+        found: String,
+    },
+    /// An attribute whose meaning would depend on the reader.
+    #[error("the request's attribute {attribute} {why}")]
+    AttributeForm {
+        /// Which one.
+        attribute: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// More than 16 attributes.
+    #[error("a request has at most {ATTRIBUTES_MAX} attributes")]
+    TooManyAttributes,
     /// The public key is refused.
     #[error("the request's public key: {0}")]
     Key(BadKey),
-    /// Signed with an algorithm that is weak, unknown or does not fit the key.
-    #[error("the request's signature algorithm is not one of ECDSA, Ed25519, RSA with SHA-2")]
-    SignatureAlgorithm,
+    /// Signed with an algorithm that is weak or unknown.
+    #[error("the request is signed with {0}")]
+    SignatureAlgorithm(BadSignatureAlgorithm),
+    /// Signed with an algorithm of another type of key.
+    #[error("the request names the signature algorithm {algorithm}, which its {key} key cannot make")]
+    SignatureKey {
+        /// The algorithm.
+        algorithm: String,
+        /// The key.
+        key: String,
+    },
     /// The request was not signed by the key that it holds.
     #[error("the request is not signed by its own key")]
     Signature,
@@ -55,25 +93,35 @@ pub enum CsrFault {
     #[error("the requested extensions: {0}")]
     Unreadable(BadExtension),
     /// A name is asked for that will not be issued.
-    #[error("the request asks for the name {asked:?}, which will not be issued")]
+    #[error("the request asks for {found}; taken is {taken}")]
     Name {
-        /// The name, or its sort.
-        asked: String,
+        /// What stands in the request.
+        found: String,
+        /// What would have passed.
+        taken: String,
     },
     /// A CA certificate is asked for.
-    #[error("the request asks for a CA certificate")]
+    #[error(
+        "the request asks for a CA certificate (basicConstraints, 2.5.29.19); taken is none, or cA FALSE"
+    )]
     Ca,
     /// An extension is asked for that will not be issued so.
-    #[error("the request asks for extension {oid}, which will not be issued so")]
+    #[error("the request asks for the extension {extension} {found}; taken is {taken}")]
     Extension {
-        /// Dotted object identifier.
-        oid: String,
+        /// Name and object identifier.
+        extension: String,
+        /// What it asks for.
+        found: String,
+        /// What would have passed.
+        taken: String,
     },
-    /// An attribute other than extensionRequest and challengePassword.
-    #[error("the request has the attribute {oid}, which has no meaning here")]
+    /// An attribute that means something, and not what will be issued.
+    #[error(
+        "the request has the attribute {attribute}; taken are extensionRequest, and what describes the client"
+    )]
     Attribute {
-        /// Dotted object identifier.
-        oid: String,
+        /// Name and object identifier.
+        attribute: String,
     },
 }
 
@@ -82,9 +130,13 @@ impl CsrFault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "csr-too-large",
-            Self::Malformed { .. } | Self::Unreadable(_) => "csr-malformed",
+            Self::Malformed { .. }
+            | Self::Version { .. }
+            | Self::AttributeForm { .. }
+            | Self::TooManyAttributes
+            | Self::Unreadable(_) => "csr-malformed",
             Self::Key(_) => "csr-key",
-            Self::SignatureAlgorithm | Self::Signature => "csr-signature",
+            Self::SignatureAlgorithm(_) | Self::SignatureKey { .. } | Self::Signature => "csr-signature",
             Self::Name { .. } => "csr-name",
             Self::Ca => "csr-ca",
             Self::Extension { .. } => "csr-extension",
@@ -96,18 +148,16 @@ impl CsrFault {
 /// What a request asks for beside its key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requested {
-    /// Common names of the subject.
-    pub common_names: Vec<String>,
-    /// The subject holds another attribute, or a common name in an old character set.
-    pub other_subject: bool,
+    /// The subject's attributes.
+    pub subject: Vec<Attribute>,
     /// URIs of the subjectAltName.
     pub uris: Vec<String>,
     /// DNS names of the subjectAltName.
     pub dns: Vec<String>,
     /// Addresses of the subjectAltName.
     pub ips: Vec<IpAddr>,
-    /// The subjectAltName holds a name of another sort.
-    pub other_names: bool,
+    /// What other sort of name the subjectAltName holds.
+    pub other_name: Option<String>,
     /// basicConstraints with cA TRUE.
     pub ca: bool,
     /// extKeyUsage.
@@ -116,27 +166,14 @@ pub struct Requested {
     pub key_usage: Option<u16>,
     /// subjectKeyIdentifier.
     pub subject_key_id: Option<Vec<u8>>,
-    /// Extensions without a field above, as dotted object identifiers.
-    pub unknown_extensions: Vec<String>,
-    /// Attributes other than extensionRequest and challengePassword, as dotted object identifiers.
-    pub unknown_attributes: Vec<String>,
+    /// Extensions without a field above, as dotted object identifiers with their values.
+    pub extensions: Vec<(String, Vec<u8>)>,
+    /// Texts of unstructuredName; `None` where it is no text.
+    pub unstructured_names: Vec<Option<String>>,
+    /// Attributes without a field here, as dotted object identifiers.
+    pub attributes: Vec<String>,
     /// A challengePassword is there; its value is dropped.
     pub challenge_password: bool,
-}
-
-/// What will be issued; all that a request may ask for.
-#[derive(Clone, Copy, Debug)]
-pub struct Granted<'a> {
-    /// The subject's common name.
-    pub common_name: &'a str,
-    /// The identity.
-    pub uri: &'a str,
-    /// DNS names.
-    pub dns: &'a [String],
-    /// Addresses.
-    pub ips: &'a [IpAddr],
-    /// extKeyUsage.
-    pub extended_key_usages: &'a [ExtendedKeyUsage],
 }
 
 /// A request that was read, whose signature nobody has looked at.
@@ -179,28 +216,32 @@ impl UnprovenCsr {
         else {
             return Err(CsrFault::Malformed { part: "the outer sequence" });
         };
-        let [Some(version), Some(subject), Some(key), Some(attributes)] = info
-            .fields([Field::One(INTEGER), Field::One(SEQUENCE), Field::One(SEQUENCE), Field::One(0xa0)])
-            .map_err(malformed("the signed part"))?
+        // RFC 2986 has the attributes always there; several clients leave out the tag with nothing in it, which says
+        // the same.
+        let [Some(version), Some(subject), Some(key), attributes] = info
+            .fields([Field::One(INTEGER), Field::One(SEQUENCE), Field::One(SEQUENCE), Field::Optional(0xa0)])
+            .map_err(malformed("the signed part (version, subject, key, attributes)"))?
         else {
-            return Err(CsrFault::Malformed { part: "the signed part" });
+            return Err(CsrFault::Malformed { part: "the signed part (version, subject, key, attributes)" });
         };
         if version.content != [0] {
-            return Err(CsrFault::Malformed { part: "the version" });
+            let found = match version.content {
+                [encoded] if *encoded < 0x80 => encoded.to_string(),
+                others => format!("of {} octets", others.len()),
+            };
+            return Err(CsrFault::Version { found });
         }
         let public_key = PublicKey::from_spki_der(key.raw).map_err(CsrFault::Key)?;
         let subject = DistinguishedName::read(subject).map_err(malformed("the subject"))?;
-        let mut requested = Requested {
-            common_names: subject.common_names,
-            other_subject: subject.other,
-            ..Requested::default()
-        };
-        read_attributes(attributes, &mut requested)?;
+        let mut requested = Requested { subject: subject.attributes, ..Requested::default() };
+        if let Some(attributes) = attributes {
+            read_attributes(attributes, &mut requested)?;
+        }
         Ok(Self {
             der: der.to_vec(),
             signed: info.raw.to_vec(),
             algorithm: SignatureAlgorithm::from_algorithm_identifier_der(algorithm.raw)
-                .ok_or(CsrFault::SignatureAlgorithm)?,
+                .map_err(CsrFault::SignatureAlgorithm)?,
             signature: signature.whole_bits().map_err(malformed("the signature"))?.to_vec(),
             public_key,
             requested,
@@ -210,12 +251,16 @@ impl UnprovenCsr {
     /// Checks that the key in the request signed the request.
     ///
     /// # Errors
-    /// [`CsrFault::Signature`], when it did not.
+    /// [`CsrFault::SignatureKey`] or [`CsrFault::Signature`], when it did not.
     pub fn prove_possession(self) -> Result<Csr, CsrFault> {
-        self.public_key
-            .verify(self.algorithm, &self.signed, &self.signature)
-            .map_err(|_| CsrFault::Signature)?;
-        Ok(Csr { der: self.der, public_key: self.public_key, requested: self.requested })
+        match self.public_key.verify(self.algorithm, &self.signed, &self.signature) {
+            Ok(()) => Ok(Csr { der: self.der, public_key: self.public_key, requested: self.requested }),
+            Err(BadSignature::DoesNotVerify) => Err(CsrFault::Signature),
+            Err(BadSignature::KeyMismatch) => Err(CsrFault::SignatureKey {
+                algorithm: self.algorithm.to_string(),
+                key: self.public_key.algorithm().to_string(),
+            }),
+        }
     }
 }
 
@@ -239,96 +284,49 @@ impl Csr {
     pub fn requested(&self) -> &Requested {
         &self.requested
     }
-
-    /// Whether every wish is absent or equal to what will be issued; challengePassword is for the caller to judge.
-    ///
-    /// # Errors
-    /// [`CsrFault`] names the first wish that is neither.
-    pub fn within(&self, granted: &Granted<'_>) -> Result<(), CsrFault> {
-        // No `..`: a new wish must be judged here before this compiles again.
-        let Requested {
-            common_names,
-            other_subject,
-            uris,
-            dns,
-            ips,
-            other_names,
-            ca,
-            extended_key_usages,
-            key_usage,
-            subject_key_id,
-            unknown_extensions,
-            unknown_attributes,
-            challenge_password: _,
-        } = &self.requested;
-        let name = |asked: &dyn ToString| CsrFault::Name {
-            asked: asked.to_string().chars().take(ASKED_CHARS_MAX).collect(),
-        };
-        let extension = |oid: &str| CsrFault::Extension { oid: oid.to_owned() };
-        if *ca {
-            return Err(CsrFault::Ca);
-        }
-        if let Some(asked) = common_names.iter().find(|asked| *asked != granted.common_name) {
-            return Err(name(asked));
-        }
-        if *other_subject || common_names.len() > 1 {
-            return Err(name(&"subject with more than one common name"));
-        }
-        if let Some(asked) = uris.iter().find(|asked| *asked != granted.uri) {
-            return Err(name(asked));
-        }
-        if let Some(asked) = dns.iter().find(|asked| !granted.dns.contains(asked)) {
-            return Err(name(asked));
-        }
-        if let Some(asked) = ips.iter().find(|asked| !granted.ips.contains(asked)) {
-            return Err(name(asked));
-        }
-        if *other_names {
-            return Err(name(&"subjectAltName of another sort than URI, DNS, IP"));
-        }
-        if extended_key_usages.iter().any(|asked| !granted.extended_key_usages.contains(asked)) {
-            return Err(extension(EXTENDED_KEY_USAGE));
-        }
-        if key_usage.is_some_and(|asked| asked != DIGITAL_SIGNATURE) {
-            return Err(extension(KEY_USAGE));
-        }
-        if subject_key_id.as_ref().is_some_and(|asked| *asked != self.public_key.key_id()) {
-            return Err(extension(SUBJECT_KEY_ID));
-        }
-        if let Some(oid) = unknown_extensions.first() {
-            return Err(extension(oid));
-        }
-        match unknown_attributes.first() {
-            Some(oid) => Err(CsrFault::Attribute { oid: oid.clone() }),
-            None => Ok(()),
-        }
-    }
 }
 
 fn read_attributes(attributes: Element<'_>, requested: &mut Requested) -> Result<(), CsrFault> {
-    let bad = CsrFault::Malformed { part: "the attributes" };
+    const PART: &str = "the list of attributes";
     let mut seen: Vec<String> = Vec::new();
     for attribute in attributes.children() {
         let [Some(id), Some(values)] = attribute
             .and_then(|attribute| attribute.fields([Field::One(OID), Field::One(SET)]))
-            .map_err(malformed("the attributes"))?
+            .map_err(malformed(PART))?
         else {
-            return Err(bad);
+            return Err(CsrFault::Malformed { part: PART });
         };
-        let oid = id.oid_text().map_err(malformed("the attributes"))?;
+        let oid = id.oid_text().map_err(malformed(PART))?;
+        let form = |why| CsrFault::AttributeForm { attribute: named(&oid), why };
         // Readers that take the first of two extension requests sign what others did not check.
-        if seen.contains(&oid) || seen.len() == ATTRIBUTES_MAX {
-            return Err(bad);
+        if seen.contains(&oid) {
+            return Err(form("stands twice"));
+        }
+        if seen.len() == ATTRIBUTES_MAX {
+            return Err(CsrFault::TooManyAttributes);
         }
         match oid.as_str() {
-            EXTENSION_REQUEST => {
-                let [list] =
-                    values.contents([Field::One(SEQUENCE)]).map_err(malformed("the extension request"))?;
-                let list = list.ok_or(CsrFault::Malformed { part: "the extension request" })?;
-                take_wishes(Extensions::read(list).map_err(CsrFault::Unreadable)?, requested);
+            EXTENSION_REQUEST | MICROSOFT_EXTENSIONS => {
+                if seen.iter().any(|other| matches!(other.as_str(), EXTENSION_REQUEST | MICROSOFT_EXTENSIONS))
+                {
+                    return Err(form("is a second list of extensions"));
+                }
+                let Ok([Some(list)]) = values.contents([Field::One(SEQUENCE)]) else {
+                    return Err(form("does not hold one list of extensions"));
+                };
+                // RFC 5280 wants one extension at least; a client that has none and says so asks for nothing.
+                if !list.content.is_empty() {
+                    let extensions = Extensions::read_keeping_values(list).map_err(CsrFault::Unreadable)?;
+                    take_wishes(extensions, requested);
+                }
             }
             CHALLENGE_PASSWORD => requested.challenge_password = true,
-            _ => requested.unknown_attributes.push(oid.clone()),
+            UNSTRUCTURED_NAME => {
+                let texts = values.children().map(|value| value.map(text));
+                requested.unstructured_names = texts.collect::<Result<_, _>>().map_err(malformed(PART))?;
+            }
+            known if CLIENT_INFORMATION.contains(&known) => {}
+            _ => requested.attributes.push(oid.clone()),
         }
         seen.push(oid);
     }
@@ -338,16 +336,16 @@ fn read_attributes(attributes: Element<'_>, requested: &mut Requested) -> Result
 fn take_wishes(extensions: Extensions, requested: &mut Requested) {
     const JUDGED: [&str; 5] =
         [BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID];
-    requested.unknown_extensions = extensions
+    requested.extensions = extensions
         .present
         .into_iter()
-        .map(|present| present.oid)
-        .filter(|oid| !JUDGED.contains(&oid.as_str()))
+        .filter(|present| !JUDGED.contains(&present.oid.as_str()))
+        .map(|present| (present.oid, present.value))
         .collect();
     requested.uris = extensions.names.uris;
     requested.dns = extensions.names.dns;
     requested.ips = extensions.names.ips;
-    requested.other_names = extensions.names.other;
+    requested.other_name = extensions.names.other;
     requested.ca = extensions.basic_constraints.is_some_and(|constraints| constraints.ca);
     requested.extended_key_usages = extensions.extended_key_usages.unwrap_or_default();
     requested.key_usage = extensions.key_usage;

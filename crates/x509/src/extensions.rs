@@ -5,6 +5,7 @@
 
 use crate::certificate::ExtendedKeyUsage;
 use crate::der::{BOOLEAN, INTEGER, OCTET_STRING, OID, SEQUENCE, UTF8_STRING};
+use crate::oid_names::named;
 use crate::strict::{BadShape, Element, Field};
 use core::net::IpAddr;
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension};
@@ -26,6 +27,8 @@ pub(crate) const EXTENDED_KEY_USAGE: &str = "2.5.29.37";
 pub(crate) const ANY_EXTENDED_KEY_USAGE: &str = "2.5.29.37.0";
 pub(crate) const SUBJECT_ALT_NAME: &str = "2.5.29.17";
 pub(crate) const SUBJECT_KEY_ID: &str = "2.5.29.14";
+pub(crate) const AUTHORITY_KEY_ID: &str = "2.5.29.35";
+pub(crate) const CRL_DISTRIBUTION_POINTS: &str = "2.5.29.31";
 /// Type of an otherName: the maker's name for a piece of hardware.
 pub(crate) const HARDWARE_MODULE_NAME: &str = "1.3.6.1.5.5.7.8.4";
 
@@ -39,13 +42,13 @@ pub enum BadExtension {
     #[error("more than 64 extensions")]
     TooMany,
     /// RFC 5280 §4.2 forbids it, and readers disagree about which one counts.
-    #[error("extension {oid} stands twice")]
+    #[error("the extension {} stands twice", named(oid))]
     Duplicate {
         /// Dotted object identifier.
         oid: String,
     },
     /// The content is not what the identifier promises.
-    #[error("extension {oid} is malformed")]
+    #[error("the extension {} cannot be read", named(oid))]
     Malformed {
         /// Dotted object identifier.
         oid: String,
@@ -60,8 +63,8 @@ pub(crate) struct AlternativeNames {
     pub(crate) ips: Vec<IpAddr>,
     /// hwSerialNum of every hardwareModuleName.
     pub(crate) hardware_serials: Vec<Vec<u8>>,
-    /// A name of another sort (mail, directory, any otherName) stands there too.
-    pub(crate) other: bool,
+    /// The sort of another name that stands there too: mail, directory, any otherName.
+    pub(crate) other: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub(crate) struct Present {
     pub(crate) critical: bool,
     /// Whether this crate gives it a meaning.
     pub(crate) understood: bool,
+    /// Its value, where it was asked to be kept; else empty.
+    pub(crate) value: Vec<u8>,
 }
 
 /// All extensions of one certificate or request.
@@ -98,12 +103,21 @@ pub(crate) struct Extensions {
 impl Extensions {
     /// Reads a SEQUENCE OF Extension whose shape was walked.
     pub(crate) fn read(list: Element<'_>) -> Result<Self, BadExtension> {
+        Self::read_list(list, false)
+    }
+
+    /// As [`Extensions::read`], with the octets of every value.
+    pub(crate) fn read_keeping_values(list: Element<'_>) -> Result<Self, BadExtension> {
+        Self::read_list(list, true)
+    }
+
+    fn read_list(list: Element<'_>, keep: bool) -> Result<Self, BadExtension> {
         if list.tag != SEQUENCE || list.content.is_empty() {
             return Err(BadExtension::List);
         }
         let mut extensions = Self::default();
         for child in list.children() {
-            extensions.read_one(child.map_err(|BadShape| BadExtension::List)?)?;
+            extensions.read_one(child.map_err(|BadShape| BadExtension::List)?, keep)?;
         }
         Ok(extensions)
     }
@@ -113,7 +127,7 @@ impl Extensions {
         self.present.iter().find(|present| present.oid == oid).map(|present| present.critical)
     }
 
-    fn read_one(&mut self, extension: Element<'_>) -> Result<(), BadExtension> {
+    fn read_one(&mut self, extension: Element<'_>, keep: bool) -> Result<(), BadExtension> {
         let [Some(id), critical, Some(value)] = extension
             .fields([Field::One(OID), Field::Optional(BOOLEAN), Field::One(OCTET_STRING)])
             .map_err(|BadShape| BadExtension::List)?
@@ -131,7 +145,8 @@ impl Extensions {
         let Ok(understood) = self.understand(&oid, critical, extension.raw, value.content) else {
             return Err(BadExtension::Malformed { oid });
         };
-        self.present.push(Present { oid, critical, understood });
+        let value = if keep { value.content.to_vec() } else { Vec::new() };
+        self.present.push(Present { oid, critical, understood, value });
         Ok(())
     }
 
@@ -256,10 +271,24 @@ fn read_names(names: &[GeneralName<'_>]) -> Result<AlternativeNames, BadShape> {
             GeneralName::DNSName(dns) => read.dns.push(printable(dns)?),
             GeneralName::IPAddress(octets) => read.ips.push(address(octets)?),
             GeneralName::Invalid(..) => return Err(BadShape),
-            _ => read.other = true,
+            other => read.other = Some(sort(other)),
         }
     }
     Ok(read)
+}
+
+/// What sort of name that is, for people.
+fn sort(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::OtherName(oid, _) => {
+            let oid = oid.to_id_string();
+            format!("otherName {}", named(&oid))
+        }
+        GeneralName::RFC822Name(_) => "mail address (rfc822Name)".to_owned(),
+        GeneralName::DirectoryName(_) => "directoryName".to_owned(),
+        GeneralName::RegisteredID(_) => "registeredID".to_owned(),
+        _ => "name of an old sort".to_owned(),
+    }
 }
 
 /// The hwSerialNum of a GeneralName that is a hardwareModuleName (RFC 4108 §5).

@@ -1,4 +1,4 @@
-//! Public keys (SubjectPublicKeyInfo) and signature algorithms, with the limits that come before any arithmetic.
+//! Public keys (SubjectPublicKeyInfo), with the limits that come before any arithmetic.
 //!
 //! In: DER from certificates, requests and our own signers. Out: [`PublicKey`], which cannot hold a key outside
 //! the limits, and verification. RFC 5480 (EC), RFC 8410 (Ed25519), RFC 8017 (RSA, verified only, never made here).
@@ -7,7 +7,11 @@
 mod tests;
 
 use crate::der::{self, NotDer, Reader};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::low_s;
+use crate::oid_names::named;
+pub use crate::signature_algorithm::{BadSignatureAlgorithm, SignatureAlgorithm};
+use crate::strict::Element;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::signature::{self as lc, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use std::sync::Arc;
 use touchmark_identity::SpkiHash;
@@ -24,6 +28,7 @@ const RSA_EXPONENT_BITS_MAX: u32 = 33;
 const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const SECP256R1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const SECP384R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+const SECP521R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
@@ -34,6 +39,8 @@ pub enum KeyAlgorithm {
     P256,
     /// ECDSA on secp384r1.
     P384,
+    /// ECDSA on secp521r1, verified only, never made here.
+    P521,
     /// EdDSA on edwards25519.
     Ed25519,
     /// RSA with a modulus of so many bits.
@@ -48,8 +55,21 @@ pub enum KeyAlgorithm {
 pub(crate) enum KeyType {
     P256,
     P384,
+    P521,
     Ed25519,
     Rsa,
+}
+
+impl core::fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
+            Self::P521 => f.write_str("P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Rsa { bits } => write!(f, "RSA-{bits}"),
+        }
+    }
 }
 
 impl KeyType {
@@ -61,22 +81,32 @@ impl KeyType {
             EC_PUBLIC_KEY => match algorithm.optional(der::OID)? {
                 Some(SECP256R1) => Self::P256,
                 Some(SECP384R1) => Self::P384,
-                _ => return Err(BadKey::Curve),
+                Some(SECP521R1) => Self::P521,
+                other => {
+                    let found = other.map_or_else(|| "explicit parameters".to_owned(), oid_named);
+                    return Err(BadKey::Curve { found });
+                }
             },
             ED25519 => Self::Ed25519,
             RSA_ENCRYPTION => match algorithm.content(der::NULL)? {
                 [] => Self::Rsa,
                 _ => return Err(BadKey::Malformed),
             },
-            _ => return Err(BadKey::Algorithm),
+            other => return Err(BadKey::Algorithm { found: oid_named(other) }),
         };
         algorithm.finish()?;
         Ok(key_type)
     }
 }
 
+/// The content octets of an OBJECT IDENTIFIER for people.
+pub(crate) fn oid_named(content: &[u8]) -> String {
+    let element = Element { tag: der::OID, content, raw: content };
+    element.oid_text().map_or_else(|_| "a malformed object identifier".to_owned(), |oid| named(&oid))
+}
+
 /// Why a SubjectPublicKeyInfo is refused; the party that made the key must act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Not the DER of a SubjectPublicKeyInfo.
     #[error("not a SubjectPublicKeyInfo in DER")]
@@ -88,11 +118,17 @@ pub enum BadKey {
         octets: usize,
     },
     /// Neither EC, Ed25519 nor RSA.
-    #[error("the key is neither EC, Ed25519 nor RSA")]
-    Algorithm,
-    /// An EC key on another curve than P-256 and P-384, or with explicit parameters.
-    #[error("an EC key must name the curve P-256 or P-384")]
-    Curve,
+    #[error("it is a key of the algorithm {found}; taken are EC, Ed25519 and RSA (rsaEncryption)")]
+    Algorithm {
+        /// Its algorithm.
+        found: String,
+    },
+    /// An EC key on another curve than P-256, P-384 and P-521, or with explicit parameters.
+    #[error("its curve is {found}; taken are P-256, P-384 and P-521, by their names")]
+    Curve {
+        /// Its curve.
+        found: String,
+    },
     /// A compressed or hybrid point, or one of the wrong length.
     #[error("an EC point must be uncompressed")]
     PointForm,
@@ -197,6 +233,10 @@ impl PublicKey {
                 check_point(bits, 97, &lc::ECDSA_P384_SHA384_ASN1)?;
                 KeyAlgorithm::P384
             }
+            KeyType::P521 => {
+                check_point(bits, 133, &lc::ECDSA_P521_SHA512_ASN1)?;
+                KeyAlgorithm::P521
+            }
             KeyType::Ed25519 => {
                 check_order(bits)?;
                 KeyAlgorithm::Ed25519
@@ -229,10 +269,35 @@ impl PublicKey {
         id
     }
 
+    /// Whether `id` is one of the key identifiers that others make of this key: SHA-1 over the subjectPublicKey, whole or
+    /// its last 60 bits (RFC 5280 §4.2.1.2), the leftmost 160 bits or all of SHA-256, SHA-384 or SHA-512 over it or over
+    /// the SubjectPublicKeyInfo (RFC 7093 §2).
+    pub fn is_key_id(&self, id: &[u8]) -> bool {
+        let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.subject_public_key());
+        let mut short = [0; 8];
+        short.copy_from_slice(&sha1.as_ref()[12..]);
+        short[0] = 0x40 | (short[0] & 0x0f);
+        if id == sha1.as_ref() || id == short {
+            return true;
+        }
+        [&SHA256, &SHA384, &SHA512, &SHA1_FOR_LEGACY_USE_ONLY].into_iter().any(|algorithm| {
+            [self.subject_public_key(), self.spki_der()].into_iter().any(|hashed| {
+                let hash = digest(algorithm, hashed);
+                id == hash.as_ref() || id == &hash.as_ref()[..20]
+            })
+        })
+    }
+
+    /// Whether an ECDSA signature under this key is the smaller of its two forms, (r, s) with s at most half the order.
+    /// True of every other signature: they have one form.
+    pub fn is_low_s(&self, signature: &[u8]) -> bool {
+        low_s::half_order(self.algorithm).is_none_or(|half| low_s::is_low(signature, half))
+    }
+
     /// Whether this key signed `message`.
     ///
     /// # Errors
-    /// [`BadSignature`]; a P-256 or P-384 key takes both ECDSA hashes, since `openssl req` signs with SHA-256 by default.
+    /// [`BadSignature`]; an EC key takes every hash of the SHA-2 family, as clients combine them (RFC 5758 §3.2).
     pub fn verify(
         &self,
         algorithm: SignatureAlgorithm,
@@ -243,12 +308,20 @@ impl PublicKey {
         let verification: &'static dyn VerificationAlgorithm = match (self.algorithm, algorithm) {
             (KeyAlgorithm::P256, S::EcdsaSha256) => &lc::ECDSA_P256_SHA256_ASN1,
             (KeyAlgorithm::P256, S::EcdsaSha384) => &lc::ECDSA_P256_SHA384_ASN1,
+            (KeyAlgorithm::P256, S::EcdsaSha512) => &lc::ECDSA_P256_SHA512_ASN1,
             (KeyAlgorithm::P384, S::EcdsaSha256) => &lc::ECDSA_P384_SHA256_ASN1,
             (KeyAlgorithm::P384, S::EcdsaSha384) => &lc::ECDSA_P384_SHA384_ASN1,
+            (KeyAlgorithm::P384, S::EcdsaSha512) => &lc::ECDSA_P384_SHA512_ASN1,
+            (KeyAlgorithm::P521, S::EcdsaSha256) => &lc::ECDSA_P521_SHA256_ASN1,
+            (KeyAlgorithm::P521, S::EcdsaSha384) => &lc::ECDSA_P521_SHA384_ASN1,
+            (KeyAlgorithm::P521, S::EcdsaSha512) => &lc::ECDSA_P521_SHA512_ASN1,
             (KeyAlgorithm::Ed25519, S::Ed25519) => &lc::ED25519,
             (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha256) => &lc::RSA_PKCS1_2048_8192_SHA256,
             (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha384) => &lc::RSA_PKCS1_2048_8192_SHA384,
             (KeyAlgorithm::Rsa { .. }, S::RsaPkcs1Sha512) => &lc::RSA_PKCS1_2048_8192_SHA512,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPssSha256) => &lc::RSA_PSS_2048_8192_SHA256,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPssSha384) => &lc::RSA_PSS_2048_8192_SHA384,
+            (KeyAlgorithm::Rsa { .. }, S::RsaPssSha512) => &lc::RSA_PSS_2048_8192_SHA512,
             _ => return Err(BadSignature::KeyMismatch),
         };
         UnparsedPublicKey::new(verification, self.subject_public_key())
@@ -309,80 +382,4 @@ pub(crate) fn sha256(octets: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, octets).as_ref());
     hash
-}
-
-/// A signature algorithm as certificates, requests and CRLs name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignatureAlgorithm {
-    /// ecdsa-with-SHA256 (RFC 5758 §3.2).
-    EcdsaSha256,
-    /// ecdsa-with-SHA384 (RFC 5758 §3.2).
-    EcdsaSha384,
-    /// Ed25519 (RFC 8410 §3).
-    Ed25519,
-    /// sha256WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha256,
-    /// sha384WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha384,
-    /// sha512WithRSAEncryption (RFC 4055 §5).
-    RsaPkcs1Sha512,
-}
-
-impl SignatureAlgorithm {
-    const ALL: [Self; 6] = [
-        Self::EcdsaSha256,
-        Self::EcdsaSha384,
-        Self::Ed25519,
-        Self::RsaPkcs1Sha256,
-        Self::RsaPkcs1Sha384,
-        Self::RsaPkcs1Sha512,
-    ];
-
-    /// The AlgorithmIdentifier, parameters as the RFCs demand: NULL for RSA, absent for the others.
-    pub fn algorithm_identifier_der(self) -> &'static [u8] {
-        match self {
-            Self::EcdsaSha256 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
-            Self::EcdsaSha384 => b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
-            Self::Ed25519 => b"\x30\x05\x06\x03\x2b\x65\x70",
-            Self::RsaPkcs1Sha256 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
-            Self::RsaPkcs1Sha384 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00",
-            Self::RsaPkcs1Sha512 => b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00",
-        }
-    }
-
-    /// Reads a whole AlgorithmIdentifier; anything but the exact octets of a known one is `None`.
-    pub fn from_algorithm_identifier_der(der: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.algorithm_identifier_der() == der)
-    }
-
-    /// Reads the content octets of an OBJECT IDENTIFIER; parameters are the caller's to check.
-    pub fn from_oid(content: &[u8]) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| {
-            let oid = Reader::new(algorithm.algorithm_identifier_der())
-                .enter(der::SEQUENCE)
-                .and_then(|mut fields| fields.content(der::OID));
-            oid == Ok(content)
-        })
-    }
-
-    /// The algorithm with which a key of this kind signs by default.
-    pub fn default_for(key: KeyAlgorithm) -> Self {
-        match key {
-            KeyAlgorithm::P256 => Self::EcdsaSha256,
-            KeyAlgorithm::P384 => Self::EcdsaSha384,
-            KeyAlgorithm::Ed25519 => Self::Ed25519,
-            KeyAlgorithm::Rsa { .. } => Self::RsaPkcs1Sha256,
-        }
-    }
-
-    /// Whether a key of this kind can have made such a signature.
-    pub fn fits(self, key: KeyAlgorithm) -> bool {
-        match self {
-            Self::EcdsaSha256 | Self::EcdsaSha384 => matches!(key, KeyAlgorithm::P256 | KeyAlgorithm::P384),
-            Self::Ed25519 => key == KeyAlgorithm::Ed25519,
-            Self::RsaPkcs1Sha256 | Self::RsaPkcs1Sha384 | Self::RsaPkcs1Sha512 => {
-                matches!(key, KeyAlgorithm::Rsa { .. })
-            }
-        }
-    }
 }

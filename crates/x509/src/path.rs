@@ -19,6 +19,10 @@ pub const DEPTH_MAX: usize = 6;
 /// Most certificates that a peer may show beside its own.
 pub const PRESENTED_MAX: usize = 8;
 
+/// Our leaves that begin from this second on are signed with the smaller s (2026-11-30T18:00:00Z): one that has the
+/// greater is a copy under another fingerprint. What was signed before is read with either.
+const LOW_S_SINCE_S: u64 = 1_796_061_600;
+
 /// What the leaf is about to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -87,6 +91,12 @@ pub enum PathFault {
         /// Which one.
         subject: Named,
     },
+    /// The other form of an ECDSA signature that we made: somebody rewrote the certificate (CVE-2026-25793).
+    #[error("certificate {subject} carries its signature in a form that its issuer does not write (high s)")]
+    SignatureForm {
+        /// Which one.
+        subject: Named,
+    },
     /// A CA certificate was shown as somebody's own.
     #[error("certificate {subject} is an authority's and cannot identify a peer")]
     LeafIsAuthority {
@@ -151,6 +161,7 @@ impl PathFault {
             Self::NotYetValid { .. } => "path-not-yet-valid",
             Self::UnknownIssuer { .. } => "path-unknown-issuer",
             Self::BadSignature { .. } => "path-signature",
+            Self::SignatureForm { .. } => "path-signature-form",
             Self::LeafIsAuthority { .. } => "path-leaf-is-authority",
             Self::NotAnAuthority { .. } => "path-not-an-authority",
             Self::KeyUsage { .. } => "path-key-usage",

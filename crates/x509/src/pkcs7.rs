@@ -44,8 +44,11 @@ impl From<NotDer> for BadBag {
     }
 }
 
-/// Puts certificates into a bag, in the order given.
+/// Puts certificates into a bag in DER: they stand in the order of a SET OF, whatever order they are given in.
 pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
+    let mut sorted = certificates.to_vec();
+    // X.690 §11.6: as octet strings. No certificate is the beginning of another, so padding decides nothing.
+    sorted.sort_unstable();
     let mut out = Vec::with_capacity(certificates.iter().map(|der| der.len()).sum::<usize>() + 64);
     der::nest(&mut out, der::SEQUENCE, |content_info| {
         der::put(content_info, der::OID, ID_SIGNED_DATA);
@@ -54,9 +57,8 @@ pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
                 der::put_unsigned(signed_data, 1);
                 der::put(signed_data, der::SET, &[]);
                 der::nest(signed_data, der::SEQUENCE, |content| der::put(content, der::OID, ID_DATA));
-                // CMS allows BER here, so the set is not sorted: clients take the first as their own.
                 der::nest(signed_data, der::context_constructed(0), |set| {
-                    certificates.iter().for_each(|der| set.extend_from_slice(der));
+                    sorted.iter().for_each(|der| set.extend_from_slice(der));
                 });
                 der::put(signed_data, der::SET, &[]);
             });

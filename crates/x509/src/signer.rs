@@ -6,6 +6,7 @@
 
 use crate::der::{self, Reader};
 use crate::key::{KeyAlgorithm, KeyType, PublicKey, SignatureAlgorithm};
+use crate::low_s::lowered;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::pkcs8::Document;
 use aws_lc_rs::rand::SystemRandom;
@@ -44,7 +45,7 @@ pub trait Signer: Send + Sync {
     /// The algorithm of every signature made here.
     fn algorithm(&self) -> SignatureAlgorithm;
 
-    /// Signs `message` (not its hash); the signature is as X.509 carries it.
+    /// Signs `message` (not its hash); the signature is as X.509 carries it, an ECDSA one with the smaller s.
     ///
     /// # Errors
     /// [`SigningFault`]; trying again may help with [`SigningFault::Keeper`].
@@ -77,7 +78,7 @@ impl SoftwareKey {
                 EcdsaKeyPair::generate(&lc::ECDSA_P384_SHA384_ASN1_SIGNING).map(Pair::Ecdsa)
             }
             KeyAlgorithm::Ed25519 => Ed25519KeyPair::generate().map(Pair::Ed25519),
-            KeyAlgorithm::Rsa { .. } => return Err(SigningFault::Unsupported),
+            KeyAlgorithm::P521 | KeyAlgorithm::Rsa { .. } => return Err(SigningFault::Unsupported),
         };
         Self::from_pair(pair.map_err(|_| SigningFault::Provider)?)
     }
@@ -95,7 +96,7 @@ impl SoftwareKey {
                 EcdsaKeyPair::from_pkcs8(&lc::ECDSA_P384_SHA384_ASN1_SIGNING, pkcs8).map(Pair::Ecdsa)
             }
             KeyType::Ed25519 => Ed25519KeyPair::from_pkcs8(pkcs8).map(Pair::Ed25519),
-            KeyType::Rsa => return Err(SigningFault::Unsupported),
+            KeyType::P521 | KeyType::Rsa => return Err(SigningFault::Unsupported),
         };
         Self::from_pair(pair.map_err(|_| SigningFault::NotPkcs8)?)
     }
@@ -157,7 +158,8 @@ impl Signer for SoftwareKey {
             Pair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), message),
             Pair::Ed25519(pair) => pair.try_sign(message),
         };
-        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| SigningFault::Provider)
+        let signature = signature.map_err(|_| SigningFault::Provider)?;
+        Ok(lowered(signature.as_ref(), self.public_key.algorithm()))
     }
 }
 

@@ -46,7 +46,8 @@ impl<'a> Element<'a> {
         Ok(element)
     }
 
-    fn first(input: &'a [u8]) -> Result<(Self, &'a [u8]), BadShape> {
+    /// The first element of `input`, whose inside was not walked, and what follows it.
+    pub(crate) fn first(input: &'a [u8]) -> Result<(Self, &'a [u8]), BadShape> {
         let (&tag, after_tag) = input.split_first().ok_or(BadShape)?;
         // 0x1f starts a tag number of several octets; nothing that we read has one.
         if tag & 0x1f == 0x1f || tag == 0 {

@@ -262,8 +262,15 @@ pub(crate) fn put_uri(out: &mut Vec<u8>, uri: &SpiffeId) {
 /// Appends an authorityKeyIdentifier with a key identifier only.
 pub(crate) fn put_authority_key_id(out: &mut Vec<u8>, issuer_key_id: &[u8]) {
     der::put_extension(out, oids::AUTHORITY_KEY_ID, Critical::No, |value| {
-        der::nest(value, der::SEQUENCE, |fields| der::put(fields, der::context(0), issuer_key_id));
+        value.extend_from_slice(&authority_key_id(issuer_key_id));
     });
+}
+
+/// The value of an authorityKeyIdentifier with a key identifier only.
+pub(crate) fn authority_key_id(issuer_key_id: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(issuer_key_id.len() + 4);
+    der::nest(&mut value, der::SEQUENCE, |fields| der::put(fields, der::context(0), issuer_key_id));
+    value
 }
 
 /// Appends Extensions under their explicit tag: `[3]` in a certificate.
@@ -329,26 +336,41 @@ fn put_subject_alt_name(out: &mut Vec<u8>, leaf: &LeafContents<'_>) {
     });
 }
 
-/// DistributionPoint { distributionPoint [0] { fullName [0] { uniformResourceIdentifier } } } (RFC 5280 §4.2.1.13).
 fn put_crl_distribution_point(out: &mut Vec<u8>, url: &str) {
     der::put_extension(out, oids::CRL_DISTRIBUTION_POINTS, Critical::No, |value| {
-        der::nest(value, der::SEQUENCE, |points| {
-            der::nest(points, der::SEQUENCE, |point| {
-                der::nest(point, der::context_constructed(0), |name| {
-                    der::nest(name, der::context_constructed(0), |full| der::put(full, URI, url.as_bytes()));
-                });
-            });
-        });
+        value.extend_from_slice(&crl_distribution_point(url));
     });
 }
 
-fn put_scope(out: &mut Vec<u8>, scope: &[String]) {
-    if scope.is_empty() {
+/// DistributionPoint { distributionPoint [0] { fullName [0] { uniformResourceIdentifier } } } (RFC 5280 §4.2.1.13).
+pub(crate) fn crl_distribution_point(url: &str) -> Vec<u8> {
+    let mut value = Vec::with_capacity(url.len() + 16);
+    der::nest(&mut value, der::SEQUENCE, |points| {
+        der::nest(points, der::SEQUENCE, |point| {
+            der::nest(point, der::context_constructed(0), |name| {
+                der::nest(name, der::context_constructed(0), |full| der::put(full, URI, url.as_bytes()));
+            });
+        });
+    });
+    value
+}
+
+fn put_scope(out: &mut Vec<u8>, strings: &[String]) {
+    if strings.is_empty() {
         return;
     }
-    der::put_extension(out, oids::SCOPE, Critical::No, |value| {
-        der::nest(value, der::SEQUENCE, |strings| {
-            scope.iter().for_each(|text| der::put(strings, der::UTF8_STRING, text.as_bytes()));
-        });
+    der::put_extension(out, oids::SCOPE, Critical::No, |value| put_scope_value(value, strings));
+}
+
+/// The value of the scope extension.
+pub(crate) fn scope(strings: &[String]) -> Vec<u8> {
+    let mut value = Vec::new();
+    put_scope_value(&mut value, strings);
+    value
+}
+
+fn put_scope_value(value: &mut Vec<u8>, strings: &[String]) {
+    der::nest(value, der::SEQUENCE, |list| {
+        strings.iter().for_each(|text| der::put(list, der::UTF8_STRING, text.as_bytes()));
     });
 }

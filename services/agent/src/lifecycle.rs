@@ -134,6 +134,8 @@ struct Saved {
 #[derive(Debug)]
 struct ThisLife {
     anchors_asked: bool,
+    /// The authorities that `cacerts` named: what stands between a certificate and an anchor. Bounded by the bag.
+    authorities: Vec<Certificate>,
     hints_offered: bool,
     next_hint_at: Timestamp,
     warned: bool,
@@ -300,6 +302,12 @@ impl Stage {
 
 impl ThisLife {
     fn begin(now: Timestamp) -> Self {
-        Self { anchors_asked: false, hints_offered: true, next_hint_at: now, warned: false }
+        Self {
+            anchors_asked: false,
+            authorities: Vec::new(),
+            hints_offered: true,
+            next_hint_at: now,
+            warned: false,
+        }
     }
 }

@@ -127,14 +127,14 @@ impl Enrolments {
             }
             (None, IdentityKind::Operational) => Vec::new(),
         };
-        let profile = trust.profiles.get(&token.kind).ok_or(EnrolmentFault::NoProfile)?;
+        let form = trust.form(token.kind).ok_or(EnrolmentFault::NoProfile)?;
         let facts = EnrolmentFacts {
             environment: &trust.environment,
             token: Some(token),
             username,
             device: device.as_ref(),
             certificates: &certificates,
-            extended_key_usages: profile.profile.extended_key_usages(),
+            form,
         };
         Ok(admit(request, &facts, cause, self.clock.now(), random())?)
     }

@@ -9,6 +9,7 @@ use touchmark_identity::{AuthorityVersionId, EnvironmentName, Incarnation, Name,
 use touchmark_inventory::{AuthorityRow, EnvironmentRow, ProfileRow, Store, StoreFault};
 use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind};
 use touchmark_x509::certificate::BadCertificate;
+use touchmark_x509::csr::Form;
 use touchmark_x509::{Certificate, Signer, SoftwareKey};
 
 /// Why the hierarchy cannot be read. An operator must act.
@@ -68,6 +69,11 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
+    /// What all certificates of a kind have in common.
+    pub(crate) fn form(&self, kind: IdentityKind) -> Option<&Form> {
+        self.issuing.form(self.profiles.get(&kind)?.profile.version)
+    }
+
     /// Issuing certificate, then root: what a device is given as its anchors.
     pub(crate) fn chain(&self) -> [&Certificate; 2] {
         [self.issuing.certificate(), &self.root]

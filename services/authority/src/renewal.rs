@@ -84,15 +84,10 @@ impl Renewals {
         }
         let read = self.read(peer, Siblings::Current)?;
         let kind = read.row.kind;
-        let profile = read.trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
+        let form = read.trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
         let der = read.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
         let of_key = self.commits.store().certificates_by_key(&request.csr().public_key().spki_hash())?;
-        let terms = RenewalTerms {
-            old: &Certificate::from_der(der)?,
-            of_key: &of_key,
-            extended_key_usages: profile.profile.extended_key_usages(),
-            manner,
-        };
+        let terms = RenewalTerms { old: &Certificate::from_der(der)?, of_key: &of_key, form, manner };
         let admitted = admit_renewal(request, &read.presented()?, &terms, cause, self.clock.now())?;
         self.issuance.issue(admitted, &read.trust, kind).await
     }

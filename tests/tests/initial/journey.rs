@@ -106,9 +106,9 @@ fn initial_opens_no_other_route(curl: &Program, lab: &Lab, initial: &Pair) {
     let post = ["-H", "Content-Type: application/pkcs10", "--data-binary", &csr];
     assert_eq!(present(format!("{}/.well-known/est/cacerts", lab.est()), &[]), 200, "open to all");
     for (route, more, status) in [
-        ("/.well-known/est/simplereenroll", &post[..], 401),
-        ("/.well-known/touchmark/confirm", &["-X", "POST"], 401),
-        ("/.well-known/touchmark/renewal", &[], 401),
+        ("/.well-known/est/simplereenroll", &post[..], 403),
+        ("/.well-known/touchmark/confirm", &["-X", "POST"], 403),
+        ("/.well-known/touchmark/renewal", &[], 403),
     ] {
         assert_eq!(present(format!("{}{route}", lab.est()), more), status, "{route}");
     }

@@ -98,13 +98,16 @@ impl Enrolment<'_> {
                 return Err(failure.what(what()));
             }
         };
+        let bad = |why: String| {
+            Failure::new(Exit::Unreachable, "est-answer", "the answer holds no certificate for us")
+                .what(what())
+                .why(why)
+        };
+        let anchors = Certificate::from_pem_many(self.anchors_pem)
+            .map_err(|fault| bad(format!("the anchors: {fault}")))?;
         let enrolled = est::parse_certs_response(&body)
-            .and_then(|bag| est::choose(&bag, &pending.key.public_key().spki_hash()))
-            .map_err(|fault| {
-                Failure::new(Exit::Unreachable, "est-answer", "the answer holds no certificate for us")
-                    .what(what())
-                    .why(fault.to_string())
-            })?;
+            .and_then(|bag| est::choose(&bag, &anchors, &pending.key.public_key().spki_hash()))
+            .map_err(|fault| bad(fault.to_string()))?;
         let mut chain = vec![enrolled.leaf.clone()];
         chain.extend(enrolled.chain);
         held.finish_enrolment(&chain, self.anchors_pem)?;

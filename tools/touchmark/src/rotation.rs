@@ -142,14 +142,14 @@ impl Rotation {
         let bad = |why: String| {
             Failure::new(Exit::Unreachable, "est-answer", "the answer holds no successor for us").why(why)
         };
+        let anchors = Certificate::from_pem_many(&home::read(&directory.anchors())?)
+            .map_err(|fault| bad(fault.to_string()))?;
         let enrolled = est::parse_certs_response(&answer.body)
-            .and_then(|bag| est::choose(&bag, &pending.key.public_key().spki_hash()))
+            .and_then(|bag| est::choose(&bag, &anchors, &pending.key.public_key().spki_hash()))
             .map_err(|fault| bad(fault.to_string()))?;
         if enrolled.leaf.spiffe_id().ok() != old.spiffe_id().ok() {
             return Err(bad("it names another identity".to_owned()));
         }
-        let anchors = Certificate::from_pem_many(&home::read(&directory.anchors())?)
-            .map_err(|fault| bad(fault.to_string()))?;
         validate(&enrolled.leaf, &enrolled.chain, &anchors, Clock::system().now(), Purpose::Client)
             .map_err(|fault| bad(fault.to_string()))?;
         let mut chain = vec![enrolled.leaf.clone()];

@@ -105,11 +105,17 @@ pub struct Enrolled {
     pub chain: Vec<Certificate>,
 }
 
-/// Finds our certificate in an answer, wherever it stands, and puts its chain in order.
+/// Finds our certificate in an answer, wherever it stands, and puts its chain in order. An answer need hold no other
+/// (RFC 7030 §4.2.3): what stands above it is looked for in the answer, then among `known`, which `cacerts` gave or
+/// somebody pinned.
 ///
 /// # Errors
 /// [`BadCertsResponse::NotOurKey`] when no leaf is for `key`.
-pub fn choose(certificates: &[Certificate], key: &SpkiHash) -> Result<Enrolled, BadCertsResponse> {
+pub fn choose(
+    certificates: &[Certificate],
+    known: &[Certificate],
+    key: &SpkiHash,
+) -> Result<Enrolled, BadCertsResponse> {
     let leaf = certificates
         .iter()
         .filter(|certificate| certificate.spki_hash() == *key && !certificate.is_ca())
@@ -119,7 +125,7 @@ pub fn choose(certificates: &[Certificate], key: &SpkiHash) -> Result<Enrolled, 
     let mut chain: Vec<Certificate> = Vec::new();
     while chain.len() < CHAIN_CERTIFICATES_MAX {
         let top = chain.last().unwrap_or(leaf);
-        let above = certificates.iter().find(|candidate| {
+        let above = certificates.iter().chain(known).find(|candidate| {
             candidate.is_ca()
                 && !candidate.is_self_issued()
                 && issued(candidate, top)

@@ -6,7 +6,7 @@ use touchmark_identity::{Name, Secret};
 use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, Holder, Precondition, TokenRow};
 use touchmark_journal::{Event, IdentityKind, Standing, TokenSubject};
 use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit};
-use touchmark_x509::csr::UnprovenCsr;
+use touchmark_x509::csr::{Form, UnprovenCsr};
 use touchmark_x509::request::certification_request;
 use touchmark_x509::{KeyAlgorithm, SoftwareKey};
 
@@ -32,7 +32,7 @@ fn asked(
         username: &username,
         device,
         certificates,
-        extended_key_usages: &[],
+        form: &Form::default(),
     };
     admit(&request, &facts, "test", now(), [3; 26])
 }

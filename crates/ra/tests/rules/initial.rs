@@ -12,7 +12,7 @@ use touchmark_ra::{
     Act, Admitted, HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder,
     Refusal, admit_initial, register_hardware, register_maker, withdraw_maker,
 };
-use touchmark_x509::csr::UnprovenCsr;
+use touchmark_x509::csr::{Form, UnprovenCsr};
 use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::{Purpose, VerifiedPath, validate};
 use touchmark_x509::request::certification_request;
@@ -85,7 +85,7 @@ fn asked(
         hardware,
         device,
         certificates,
-        extended_key_usages: &[],
+        form: &Form::default(),
     };
     admit_initial(&request, &facts, "test", now())
 }

@@ -15,7 +15,7 @@ use touchmark_ra::{
     Admitted, Presented, Refusal, RenewalTerms, admit_renewal, revoke_superseded, suspect_clone,
 };
 use touchmark_x509::certificate::ExtendedKeyUsage;
-use touchmark_x509::csr::UnprovenCsr;
+use touchmark_x509::csr::{Form, UnprovenCsr};
 use touchmark_x509::request::certification_request;
 use touchmark_x509::tbs::{LeafContents, LeafProfile, LeafTemplate};
 use touchmark_x509::{Certificate, KeyAlgorithm, Signer as _, SoftwareKey};
@@ -120,7 +120,7 @@ impl Question {
         let asked = self.key.public_key().spki_hash();
         let of_key: Vec<_> =
             self.certificates.iter().filter(|row| row.spki == Some(asked)).cloned().collect();
-        let terms = RenewalTerms { old: &old, of_key: &of_key, extended_key_usages: &[], manner };
+        let terms = RenewalTerms { old: &old, of_key: &of_key, form: &Form::default(), manner };
         admit_renewal(&request, &presented, &terms, "test", self.at)
     }
 }
@@ -314,7 +314,7 @@ fn a_service_keeps_its_hosts_and_a_device_gets_the_scope_of_today() {
         EnrolmentRequest::new(Intent::Renew, csr, None, PresentedCredential::None, None)
     };
     let terms =
-        RenewalTerms { old: &old, of_key: &[], extended_key_usages: &[], manner: RenewalManner::Unknown };
+        RenewalTerms { old: &old, of_key: &[], form: &Form::default(), manner: RenewalManner::Unknown };
     let service = Presented {
         row: &row,
         environment: &environment,

@@ -5,7 +5,7 @@
 
 use super::{BadCertificate, CERTIFICATE_OCTETS_MAX, DateForm, Parts};
 use crate::der::{BIT_STRING, GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME};
-use crate::distinguished_name::DistinguishedName;
+use crate::distinguished_name::{COMMON_NAME, DistinguishedName, SERIAL_NUMBER};
 use crate::extensions::Extensions;
 use crate::key::{PublicKey, SignatureAlgorithm, sha256};
 use crate::strict::{BadShape, Element, Field};
@@ -86,12 +86,12 @@ pub(super) fn certificate(der: &[u8]) -> Result<Parts, BadCertificate> {
         subject_der: subject.raw.to_vec(),
         signature: signature.whole_bits().map_err(malformed("the signature"))?.to_vec(),
         signature_algorithm: SignatureAlgorithm::from_algorithm_identifier_der(algorithm.raw)
-            .ok_or(BadCertificate::SignatureAlgorithm)?,
-        serial: SerialNumber::try_from(serial.content).map_err(BadCertificate::Serial)?,
+            .map_err(BadCertificate::SignatureAlgorithm)?,
+        serial: SerialNumber::of_stranger(serial.content).map_err(BadCertificate::Serial)?,
         validity,
         date_forms,
-        common_names: subject_name.common_names,
-        subject_serial_numbers: subject_name.serial_numbers,
+        subject_serial_numbers: subject_name.texts(SERIAL_NUMBER),
+        common_names: subject_name.texts(COMMON_NAME),
         public_key: PublicKey::from_spki_der(key.raw).map_err(BadCertificate::Key)?,
         fingerprint: Fingerprint(sha256(der)),
         unknown_critical: unknown_critical.map(|present| present.oid.clone()).collect(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::signer::{Signer, SoftwareKey};
 
-const CURVE_P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
+const CURVE_P224: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x21];
 const DSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01];
 
 fn spki(algorithm: impl FnOnce(&mut Vec<u8>), bits: &[u8]) -> Vec<u8> {
@@ -78,19 +78,29 @@ fn limits_come_before_arithmetic_and_name_themselves() {
     let trailing = [good.public_key().spki_der(), &[0]].concat();
     let e65537: &[u8] = &[1, 0, 1];
     let rsa_key = |bits| Ok(KeyAlgorithm::Rsa { bits });
+    let curve = |found: &str| BadKey::Curve { found: found.to_owned() };
     let rows: Vec<(&str, Vec<u8>, Result<KeyAlgorithm, BadKey>)> = vec![
         ("P-256", good.public_key().spki_der().to_vec(), Ok(KeyAlgorithm::P256)),
         ("nothing", vec![], Err(BadKey::Malformed)),
         ("trailing octet", trailing, Err(BadKey::Malformed)),
-        ("P-521", ec(CURVE_P521, &[4; 133]), Err(BadKey::Curve)),
-        ("explicit curve", explicit, Err(BadKey::Curve)),
-        ("no curve", spki(|out| der::put(out, der::OID, EC_PUBLIC_KEY), point), Err(BadKey::Curve)),
+        ("P-521 off its curve", ec(SECP521R1, &[4; 133]), Err(BadKey::PointNotOnCurve)),
+        ("P-224", ec(CURVE_P224, &[4; 57]), Err(curve("P-224 (1.3.132.0.33)"))),
+        ("explicit curve", explicit, Err(curve("explicit parameters"))),
+        (
+            "no curve",
+            spki(|out| der::put(out, der::OID, EC_PUBLIC_KEY), point),
+            Err(curve("explicit parameters")),
+        ),
         ("compressed point", ec(SECP256R1, &compressed), Err(BadKey::PointForm)),
         ("hybrid point", ec(SECP256R1, &hybrid), Err(BadKey::PointForm)),
         ("point at infinity", ec(SECP256R1, &[0]), Err(BadKey::PointForm)),
         ("point of another curve", ec(SECP384R1, point), Err(BadKey::PointForm)),
         ("point off its curve", ec(SECP256R1, &off_curve), Err(BadKey::PointNotOnCurve)),
-        ("DSA", spki(|out| der::put(out, der::OID, DSA), &[]), Err(BadKey::Algorithm)),
+        (
+            "DSA",
+            spki(|out| der::put(out, der::OID, DSA), &[]),
+            Err(BadKey::Algorithm { found: "dsa (1.2.840.10040.4.1)".to_owned() }),
+        ),
         (
             "Ed25519 of 31 octets",
             spki(|out| der::put(out, der::OID, ED25519), &[1; 31]),
@@ -119,7 +129,7 @@ fn limits_come_before_arithmetic_and_name_themselves() {
     ];
     for (name, der, expected) in rows {
         let read = PublicKey::from_spki_der(&der);
-        assert_eq!(read.as_ref().map(PublicKey::algorithm).map_err(|bad| *bad), expected, "{name}");
+        assert_eq!(read.as_ref().map(PublicKey::algorithm).map_err(Clone::clone), expected, "{name}");
         if let Ok(key) = read {
             assert_eq!(key.spki_der(), der, "{name}: keeps what it read");
         }
@@ -146,15 +156,33 @@ fn a_key_verifies_its_own_signatures_and_no_others() {
 }
 
 #[test]
-fn an_algorithm_reads_back_and_is_exact() {
-    for algorithm in SignatureAlgorithm::ALL {
-        let der = algorithm.algorithm_identifier_der();
-        assert_eq!(SignatureAlgorithm::from_algorithm_identifier_der(der), Some(algorithm));
-        let oid = Reader::new(der).enter(der::SEQUENCE).unwrap().content(der::OID).unwrap();
-        assert_eq!(SignatureAlgorithm::from_oid(oid), Some(algorithm));
+fn the_key_identifiers_that_others_make_are_known_and_no_more() {
+    let key = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+    let key = key.public_key();
+    let (bits, spki) = (key.subject_public_key(), key.spki_der());
+    let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, bits).as_ref().to_vec();
+    let mut short = sha1[12..].to_vec();
+    short[0] = 0x40 | (short[0] & 0x0f);
+    let (sha256, sha384) = (digest(&SHA256, bits), digest(&SHA384, bits));
+    let rows: &[(&str, Vec<u8>, bool)] = &[
+        ("SHA-1 of the key", sha1.clone(), true),
+        ("60 bits of SHA-1", short, true),
+        ("160 bits of SHA-256", sha256.as_ref()[..20].to_vec(), true),
+        ("SHA-256", sha256.as_ref().to_vec(), true),
+        ("160 bits of SHA-384", sha384.as_ref()[..20].to_vec(), true),
+        (
+            "SHA-1 of the SubjectPublicKeyInfo",
+            digest(&SHA1_FOR_LEGACY_USE_ONLY, spki).as_ref().to_vec(),
+            true,
+        ),
+        ("SHA-512 of the SubjectPublicKeyInfo", digest(&SHA512, spki).as_ref().to_vec(), true),
+        ("160 other bits of SHA-256", sha256.as_ref()[12..].to_vec(), false),
+        ("part of SHA-1", sha1[..19].to_vec(), false),
+        ("nothing", vec![], false),
+    ];
+    for (name, id, known) in rows {
+        assert_eq!(key.is_key_id(id), *known, "{name}");
     }
-    let with_null = b"\x30\x0c\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x05\x00";
-    assert_eq!(SignatureAlgorithm::from_algorithm_identifier_der(with_null), None);
 }
 
 #[test]

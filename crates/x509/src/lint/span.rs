@@ -6,9 +6,13 @@ use crate::certificate::{Certificate, DateForm};
 /// First second of 2050, from which dates are GeneralizedTime (RFC 5280 §4.1.2.5).
 const YEAR_2050_S: u64 = 2_524_608_000;
 
-/// At least 64 random bits need 9 octets; RFC 5280 §4.1.2.2 allows 20. (A set top bit cannot be read at all.)
+/// At least 64 random bits need 9 octets; RFC 5280 §4.1.2.2 allows 20, and positive numbers only.
 pub(super) fn serial_octets(certificate: &Certificate, _: &Expectation<'_>) -> Option<String> {
-    let octets = certificate.serial().der_content().len();
+    let serial = certificate.serial();
+    if !serial.is_positive() {
+        return Some(format!("the serial number {serial} is not positive"));
+    }
+    let octets = serial.der_content().len();
     broken(!(9..=20).contains(&octets), || format!("the serial number has {octets} octets, expected 9 to 20"))
 }
 

@@ -3,3 +3,4 @@
 
 mod openssl;
 mod own_road;
+mod strangers;

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use touchmark_identity::{SerialNumber, Timestamp, Validity};
 use touchmark_x509::certificate::ExtendedKeyUsage;
-use touchmark_x509::csr::{Granted, UnprovenCsr};
+use touchmark_x509::csr::{Form, Granted, UnprovenCsr};
 use touchmark_x509::lint::{Expectation, Finding, Kind, lint};
 use touchmark_x509::path::{PathFault, Purpose, validate};
 use touchmark_x509::request::certification_request;
@@ -76,18 +76,20 @@ fn what_we_write_is_linted_clean_and_finds_its_path() {
         let uri = "spiffe://lab.touchmark.internal/d/pump-01".parse().unwrap();
         let request = certification_request("pump-01", Some(&uri), &device_key).unwrap();
         let csr = UnprovenCsr::from_der(&request).unwrap().prove_possession().unwrap();
+        let form = Form { extended_key_usages: vec![ExtendedKeyUsage::ClientAuth], ..Form::default() };
         let granted = Granted {
             common_name: "pump-01",
             uri: "spiffe://lab.touchmark.internal/d/pump-01",
             dns: &[],
             ips: &[],
-            extended_key_usages: &[ExtendedKeyUsage::ClientAuth],
+            scope: &[],
+            form: &form,
         };
         assert_eq!(csr.within(&granted), Ok(()));
         let template = LeafTemplate::new(&LeafProfile {
             issuer: &issuing,
             signature_algorithm: issuing_key.algorithm(),
-            extended_key_usages: granted.extended_key_usages,
+            extended_key_usages: &form.extended_key_usages,
             crl_url: "http://127.0.0.1:8080/crl/issuing",
         })
         .unwrap();

@@ -147,15 +147,20 @@ fn bags_pass_both_ways() {
     let bench = Bench::new();
     let root = root_with(SoftwareKey::generate(KeyAlgorithm::P256).unwrap());
     let issuing = issuing_with(&root, SoftwareKey::generate(KeyAlgorithm::P256).unwrap());
-    let chain = [issuing.certificate.der(), root.certificate.der()];
+    let mut chain = [issuing.certificate.der(), root.certificate.der()];
     bench.put("ours.p7", certs_only(&chain));
+    chain.sort();
     let printed = bench.openssl("pkcs7 -in ours.p7 -inform DER -print_certs");
     let read = Certificate::from_pem_many(&printed).unwrap();
     assert_eq!(read.iter().map(Certificate::der).collect::<Vec<_>>(), chain);
 
     bench.put("chain.pem", [issuing.certificate.to_pem(), root.certificate.to_pem()].concat());
     bench.openssl("crl2pkcs7 -nocrl -certfile chain.pem -outform DER -out theirs.p7");
-    assert_eq!(parse_certs_only(&bench.take("theirs.p7")).unwrap(), chain.map(<[u8]>::to_vec));
+    let mut theirs = parse_certs_only(&bench.take("theirs.p7")).unwrap();
+    theirs.sort();
+    assert_eq!(theirs, chain.map(<[u8]>::to_vec));
+    // DER: the same octets, whatever order they were given in.
+    assert_eq!(certs_only(&[chain[1], chain[0]]), certs_only(&chain));
 
     // A signed message is no bag, though it is SignedData too.
     bench.put("key.pem", issuing.key.to_pkcs8_pem().expose());

@@ -158,7 +158,12 @@ impl Lifecycle {
             now: self.watch.now(),
             floor: self.watch.floor(),
         };
-        match Chain::accept(certificates, &wanted) {
+        // An answer holds the one certificate (RFC 7030 §4.2.3); what is above it came with `cacerts`, stands above the
+        // current one, or is pinned.
+        let current = self.current.iter().flat_map(|chain| chain.certificates().skip(1));
+        let known = self.this_life.authorities.iter().chain(current).chain(&anchors);
+        let all: Vec<_> = certificates.iter().chain(known).cloned().collect();
+        match Chain::accept(&all, &wanted) {
             Ok(chain) => {
                 let leaf = chain.leaf();
                 self.memory.hint = hint.map(|hint| (leaf.fingerprint(), hint.window));
@@ -182,6 +187,7 @@ impl Lifecycle {
 
     fn offered(&mut self, certificates: &[Certificate]) {
         self.this_life.anchors_asked = true;
+        self.this_life.authorities = certificates.iter().filter(|one| one.is_ca()).cloned().collect();
         if self.anchors.follow(certificates, self.watch.now()) {
             self.memory.followed = self.anchors.words().to_vec();
             (self.disk.state, self.disk.anchors) = (false, false);

@@ -32,7 +32,7 @@ impl Chain {
     /// # Errors
     /// [`Unfit`].
     pub fn accept(certificates: &[Certificate], wanted: &Wanted<'_>) -> Result<Self, Unfit> {
-        let found = est::choose(certificates, &wanted.key).map_err(|_| Unfit::NotOurKey)?;
+        let found = est::choose(certificates, &[], &wanted.key).map_err(|_| Unfit::NotOurKey)?;
         let leaf = found.leaf;
         let identity = leaf.spiffe_id().map_err(|_| Unfit::NoIdentity)?;
         let ours = match wanted.identity {

@@ -72,10 +72,14 @@ fn algorithm_name(algorithm: SignatureAlgorithm) -> &'static str {
     match algorithm {
         SignatureAlgorithm::EcdsaSha256 => "ecdsa-sha256",
         SignatureAlgorithm::EcdsaSha384 => "ecdsa-sha384",
+        SignatureAlgorithm::EcdsaSha512 => "ecdsa-sha512",
         SignatureAlgorithm::Ed25519 => "ed25519",
         SignatureAlgorithm::RsaPkcs1Sha256
         | SignatureAlgorithm::RsaPkcs1Sha384
         | SignatureAlgorithm::RsaPkcs1Sha512 => "rsa",
+        SignatureAlgorithm::RsaPssSha256
+        | SignatureAlgorithm::RsaPssSha384
+        | SignatureAlgorithm::RsaPssSha512 => "rsa-pss",
     }
 }
 

@@ -104,7 +104,7 @@ impl InitialEnrolments {
             None => Ok(Vec::new()),
         };
         let mut certificates = certificates_now()?;
-        let profile = trust.profiles.get(&IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
+        let form = trust.form(IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
         let admit = |certificates: &[_]| {
             let facts = InitialFacts {
                 environment: &trust.environment,
@@ -113,7 +113,7 @@ impl InitialEnrolments {
                 hardware: hardware.as_ref(),
                 device: device.as_ref(),
                 certificates,
-                extended_key_usages: profile.profile.extended_key_usages(),
+                form,
             };
             admit_initial(request, &facts, cause, self.clock.now())
         };

@@ -117,6 +117,9 @@ async fn run(
             let intent = path.operation.intent().ok_or(EstFault::UnknownPath)?;
             let credential = presented_credential(intent, text(header::AUTHORIZATION), peer);
             let body = read(body).await?;
+            if intent == Intent::Renew && peer.is_none() {
+                return Err(certificate_missing());
+            }
             let csr = read_csr(text(header::CONTENT_TYPE), &body)?;
             let csr = csr.prove_possession().map_err(EstFault::Csr)?;
             if csr.requested().challenge_password {
@@ -147,7 +150,11 @@ async fn run(
                 }
                 (Intent::Renew, None) => Err(EnrolmentFault::NoCredential),
             };
-            Ok(issued(shell, &enrolled.map_err(est_fault)?, user_agent))
+            let enrolled = enrolled.map_err(|fault| match intent {
+                Intent::Enrol => est_fault(fault),
+                Intent::Renew => by_certificate(est_fault(fault)),
+            })?;
+            Ok(issued(shell, &enrolled, user_agent))
         }
         Operation::FullCmc | Operation::ServerKeyGen => {
             Err(EstFault::NotOffered { operation: path.operation.as_str() }.into())
@@ -183,12 +190,26 @@ pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
 /// The certificate, and when its successor should be asked for.
 fn issued(shell: &Shell, enrolled: &Enrolled, user_agent: Option<&str>) -> Response {
     shell.log.wake();
-    let [issuing, _root] = &enrolled.chain;
-    // The root is left out: a device must not take its anchor from the answer it is to judge by it.
-    let body = write_certs_only(&[enrolled.certificate.der(), issuing.der()], user_agent);
+    // Nothing but it (RFC 7030 §4.2.3): what stands above comes with `cacerts`.
+    let body = write_certs_only(&[enrolled.certificate.der()], user_agent);
     let mut response = written(body);
     put_hint(&mut response, shell.hints.with_answer(enrolled, shell.clock.now()));
     response
+}
+
+/// What rests on a certificate is not asked for by password: no challenge, which a client would answer with one.
+pub(super) fn certificate_missing() -> Refused {
+    let says = "this takes the certificate that it is about as the TLS client certificate, and here is none; a first \
+                certificate is asked for at simpleenroll";
+    EstFault::Forbidden { code: "certificate-missing", says: says.to_owned() }.into()
+}
+
+/// The same for a certificate that we do not know.
+pub(super) fn by_certificate(refused: Refused) -> Refused {
+    let Refused { fault: EstFault::Unauthorised, code } = refused else { return refused };
+    let unknown = Refusal::CertificateUnknown;
+    let says = format!("{unknown}; {}", unknown.fix());
+    Refused { fault: EstFault::Forbidden { code: unknown.code(), says }, code }
 }
 
 pub(super) fn est_fault(fault: EnrolmentFault) -> Refused {

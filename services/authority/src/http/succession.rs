@@ -1,7 +1,7 @@
 //! What stands beside EST on its port: confirm a certificate, ask when to renew it. Both rest on the certificate of
 //! the connection; both are ours, and no RFC's.
 
-use super::est::{Refused, est_fault, read, refused};
+use super::est::{Refused, by_certificate, certificate_missing, est_fault, read, refused};
 use super::{Peer, Shell};
 use crate::clones::Use;
 use crate::confirmation::Proven;
@@ -52,7 +52,7 @@ pub(super) async fn confirm(
 
 async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -> Result<(), Refused> {
     let body = read(request.into_body()).await?;
-    let peer = peer.ok_or(EstFault::Unauthorised)?;
+    let peer = peer.ok_or_else(certificate_missing)?;
     let meant = match String::from_utf8_lossy(&body).trim() {
         "" => None,
         text => Some(text.parse::<Fingerprint>().map_err(|_| EstFault::Forbidden {
@@ -62,7 +62,7 @@ async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -
     };
     if let Err(fault) = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await {
         look_at(shell, &peer, &fault, Use::Other, CONFIRM).await;
-        return Err(est_fault(fault));
+        return Err(by_certificate(est_fault(fault)));
     }
     shell.log.wake();
     Ok(())
@@ -91,7 +91,8 @@ pub(super) async fn look_at(
 
 /// `GET`: when to renew the certificate of this connection.
 pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Extension<Peer>) -> Response {
-    match hinted(&shell, peer) {
+    let Some(peer) = peer else { return said(&shell, HINT, &certificate_missing()) };
+    match hinted(&shell, &peer) {
         Ok(hint) => {
             let mut response = Response::new(Body::from(hint.to_json()));
             let json = HeaderValue::from_static("application/json");
@@ -100,20 +101,17 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
             response
         }
         Err(fault) => {
-            if let Some(peer) = peer {
-                look_at(&shell, &peer, &fault, Use::Other, HINT).await;
-            }
-            said(&shell, HINT, &est_fault(fault))
+            look_at(&shell, &peer, &fault, Use::Other, HINT).await;
+            said(&shell, HINT, &by_certificate(est_fault(fault)))
         }
     }
 }
 
-fn hinted(shell: &Shell, peer: Option<Fingerprint>) -> Result<RenewalHint, EnrolmentFault> {
-    let peer = peer.ok_or(EnrolmentFault::NoCredential)?;
+fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
     let now = shell.clock.now();
-    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, &peer, Siblings::OfSuperseded)?;
+    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, peer, Siblings::OfSuperseded)?;
     rows.presented()?.may_renew(None, now)?;
-    Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, &peer, now))
+    Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, peer, now))
 }
 
 fn said(shell: &Shell, cause: &str, refusal: &Refused) -> Response {

@@ -209,6 +209,7 @@ fn reason(fault: &PathFault) -> DenyReason {
         PathFault::UnknownIssuer { .. } => DenyReason::UnknownIssuer,
         PathFault::TooManyPresented { .. }
         | PathFault::BadSignature { .. }
+        | PathFault::SignatureForm { .. }
         | PathFault::LeafIsAuthority { .. }
         | PathFault::NotAnAuthority { .. }
         | PathFault::KeyUsage { .. }

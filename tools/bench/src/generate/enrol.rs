@@ -119,9 +119,11 @@ impl EnrolJob {
             open.push(stream);
         }
         let elapsed = begun.elapsed();
+        let anchors = std::fs::read_to_string(&self.target.anchors).while_("the anchors")?;
+        let anchors = touchmark_x509::Certificate::from_pem_many(&anchors)?;
         let mut enrolled = Vec::new();
         for (at, answer) in answers {
-            match shots.get(at).map(|shot| self.judge(shot, &answer)) {
+            match shots.get(at).map(|shot| self.judge(shot, &answer, &anchors)) {
                 Some(Ok(identity)) => enrolled.push(identity),
                 Some(Err(fault)) => count.errors.push(fault.to_string()),
                 None => {}
@@ -167,15 +169,21 @@ impl EnrolJob {
         Ok(Shot { name: name.to_owned(), key, bytes })
     }
 
-    fn judge(&self, shot: &Shot, answer: &Answer) -> Outcome<Identity> {
+    /// What stands above a certificate is not in the answer: it is among the anchors.
+    fn judge(
+        &self,
+        shot: &Shot,
+        answer: &Answer,
+        anchors: &[touchmark_x509::Certificate],
+    ) -> Outcome<Identity> {
         if answer.status != 200 {
             let words = String::from_utf8_lossy(&answer.body);
             return Err(format!("{}: status {}: {}", shot.name, answer.status, words.trim()).into());
         }
         let chain = match &self.way {
             Way::Token { .. } | Way::Renew => {
-                let enrolled =
-                    choose(&parse_certs_response(&answer.body)?, &shot.key.public_key().spki_hash())?;
+                let certificates = parse_certs_response(&answer.body)?;
+                let enrolled = choose(&certificates, anchors, &shot.key.public_key().spki_hash())?;
                 core::iter::once(&enrolled.leaf)
                     .chain(&enrolled.chain)
                     .map(|one| one.der().to_vec())

@@ -107,7 +107,7 @@ impl Authority {
             username,
             device: device.as_ref(),
             certificates: &certificates,
-            extended_key_usages: self.profile.extended_key_usages(),
+            form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
         };
         let random = self.chance.octets();
         let admitted = admit(request, &facts, ENROLMENT, now, random)?;
@@ -159,7 +159,7 @@ impl Authority {
         let terms = RenewalTerms {
             of_key: &of_key,
             old: &Certificate::from_der(der).expect("what we issued can be read"),
-            extended_key_usages: self.profile.extended_key_usages(),
+            form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
             manner: RenewalManner::Automatic,
         };
         let admitted = admit_renewal(request, &self.presented(&rows), &terms, RENEWAL, now)?;
