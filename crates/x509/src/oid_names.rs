@@ -74,7 +74,8 @@ const NAMES: &[(&str, &str)] = &[
     ("1.3.6.1.4.1.311.25.2", "Microsoft ntdsCaSecurityExt"),
     ("2.16.840.1.113730.1.1", "netscapeCertType"),
     ("2.16.840.1.113730.1.13", "netscapeComment"),
-    ("1.3.6.1.4.1.62253.1.1", "Touchmark scope"),
+    ("2.25.10515796919617305175205030090285750592.1.1", "Touchmark scope"),
+    ("1.3.6.1.4.1.62253.1.1", "Touchmark scope of the first release"),
     // Purposes.
     ("2.5.29.37.0", "anyExtendedKeyUsage"),
     ("1.3.6.1.5.5.7.3.1", "serverAuth"),

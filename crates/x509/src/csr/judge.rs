@@ -7,7 +7,8 @@ use super::{Csr, CsrFault, Requested};
 use crate::certificate::{DIGITAL_SIGNATURE, ExtendedKeyUsage};
 use crate::distinguished_name::{Attribute, COMMON_NAME};
 use crate::extensions::{
-    AUTHORITY_KEY_ID, CRL_DISTRIBUTION_POINTS, EXTENDED_KEY_USAGE, KEY_USAGE, SCOPE, SUBJECT_KEY_ID,
+    AUTHORITY_KEY_ID, CRL_DISTRIBUTION_POINTS, EXTENDED_KEY_USAGE, KEY_USAGE, SCOPE, SCOPE_OF_FIRST_RELEASE,
+    SUBJECT_KEY_ID,
 };
 use crate::oid_names::{named, short_name};
 use crate::tbs;
@@ -158,7 +159,7 @@ fn judge_extension(oid: &str, value: &[u8], granted: &Granted<'_>) -> Result<(),
             form.crl_urls.iter().any(|url| value == tbs::crl_distribution_point(url)),
             format!("none, or one of: {}", list(&form.crl_urls, Clone::clone)),
         ),
-        SCOPE if !granted.scope.is_empty() => {
+        SCOPE | SCOPE_OF_FIRST_RELEASE if !granted.scope.is_empty() => {
             (value == tbs::scope(granted.scope), format!("none, or: {}", list(granted.scope, Clone::clone)))
         }
         _ => (false, "none, since it is not issued".to_owned()),

@@ -174,7 +174,7 @@ fn every_extension_passes_when_it_equals_what_will_be_issued() {
         (AUTHORITY_KEY_ID, authority_key_id(&AUTHORITY_ID)),
         (SUBJECT_ALT_NAME, names(&[(URI, IDENTITY)])),
         (CRL_POINTS, crl_points(CRLS[1])),
-        (crate::extensions::SCOPE, scope(&SCOPES)),
+        (SCOPE, scope(&SCOPES)),
     ];
     for critical in [false, true] {
         let list: Vec<_> = issued.iter().map(|(oid, value)| extension(oid, critical, value)).collect();
@@ -270,13 +270,13 @@ fn what_differs_is_named_with_what_was_found_and_what_is_taken() {
         ),
         (
             "another scope",
-            with("1.3.6.1.4.1.62253.1.1", &scope(&["model:x300"])),
+            with(SCOPE, &scope(&["model:x300"])),
             "csr-extension",
             &["Touchmark scope", "custody:software, model:x200"],
         ),
         (
             "more scope",
-            with("1.3.6.1.4.1.62253.1.1", &scope(&["custody:software", "model:x200", "group:a"])),
+            with(SCOPE, &scope(&["custody:software", "model:x200", "group:a"])),
             "csr-extension",
             &["Touchmark scope"],
         ),
@@ -423,6 +423,8 @@ fn what_only_describes_the_client_passes() {
     assert_eq!(judge(&with_attributes(&key, &both)), "csr-malformed", "two lists");
     let hosts = asking(&key, &[san(&[(DNS, "PUMP-01.Lab")])]);
     assert_eq!(judged(&hosts), Ok(()), "host names have no case");
+    let copied = asking(&key, &[extension(SCOPE_OF_FIRST_RELEASE, false, &scope(&SCOPES))]);
+    assert_eq!(judged(&copied), Ok(()), "copied from an older certificate");
     let empty = asking(&key, &[extension(AUTHORITY_KEY_ID, false, &[0x30, 0])]);
     assert_eq!(judged(&empty), Ok(()), "an empty authority key identifier names none");
 }
