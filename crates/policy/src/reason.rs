@@ -114,6 +114,8 @@ deny_reasons! {
         => "If it should be allowed, change the policy and activate it; the device may connect again at once.",
     34 PathInvalid "path-invalid" "The HTTP path names nothing that can be decided."
         => "Use `POST /publish/TOPIC` or `GET /updates/MODEL/FILE` with plain names.",
+    40 Rate "rate" "The device sends or connects more often than it may."
+        => "Send fewer messages, or several readings in one; keep connections open. If it should be allowed, raise the gateway's `--publish-rate`.",
 }
 
 /// A word that is no reason.

@@ -47,6 +47,34 @@ pub fn open_feed_file(
     }
 }
 
+/// Verifies a file that a crash may have torn: gives the set, and the octets from the front that it was read from.
+///
+/// An incomplete message at the end was never whole on disk, and neither were octets of zero: both are left out, and
+/// what follows is to be written where they begin. Everything else is as in [`open_feed_file`]; what is left must not be
+/// below `floor`.
+///
+/// # Errors
+/// Any [`FeedFault`]; the gateway refuses everyone until the authority answers.
+pub fn recover_feed_file(
+    octets: &[u8],
+    verifier: &FeedVerifier,
+    environment: &EnvironmentName,
+    floor: Option<Position>,
+    now: Timestamp,
+) -> Result<(StatusSet, usize), FeedFault> {
+    let mut rest = octets;
+    let mut whole = 0;
+    while let Ok(Some((wire, after))) = split_entry(rest) {
+        if rest.iter().all(|octet| *octet == 0) {
+            break;
+        }
+        whole += LENGTH_OCTETS.saturating_add(wire.len());
+        rest = after;
+    }
+    let set = open_feed_file(octets.get(..whole).unwrap_or_default(), verifier, environment, floor, now)?;
+    Ok((set, whole))
+}
+
 /// The next message and what follows it.
 type Split<'a> = Option<(&'a [u8], &'a [u8])>;
 

@@ -21,7 +21,7 @@ mod writer;
 pub use change::{Anchor, AnchorRole, Change, Revocation, Standing, Supersession};
 pub use enforcement::{Enforcement, GatewayView, ONLINE_WITHIN};
 pub use fault::FeedFault;
-pub use feed_file::{feed_file_entry, open_feed_file};
+pub use feed_file::{feed_file_entry, open_feed_file, recover_feed_file};
 pub use message::{FORMAT_VERSION, Head, MESSAGE_OCTETS_MAX, Position};
 pub use policy_bundle::PolicyBundle;
 pub use set::{CLOCK_AHEAD_MAX, Effect, Presented, Status, StatusSet};

@@ -134,6 +134,8 @@ pub struct StatusSet {
     trust_domain: TrustDomain,
     head: Head,
     issued_at: Timestamp,
+    /// When the last message was issued; before `issued_at` when the authority's clock stepped back.
+    last_issued_at: Timestamp,
     state: State,
 }
 
@@ -165,6 +167,7 @@ impl StatusSet {
             trust_domain: envelope.trust_domain.clone(),
             head: envelope.head(),
             issued_at: envelope.issued_at,
+            last_issued_at: envelope.issued_at,
             state: *state,
         })
     }
@@ -226,6 +229,7 @@ impl StatusSet {
         };
         // The authority's clock may step back a little; what it already said about a later moment stands.
         self.issued_at = self.issued_at.max(envelope.issued_at);
+        self.last_issued_at = envelope.issued_at;
         Ok(effects)
     }
 
@@ -263,6 +267,17 @@ impl StatusSet {
     /// When the authority last spoke.
     pub fn issued_at(&self) -> Timestamp {
         self.issued_at
+    }
+
+    /// When the last message was issued, by the authority's clock as it was then.
+    pub fn last_issued_at(&self) -> Timestamp {
+        self.last_issued_at
+    }
+
+    /// Goes back to the moment of the last message: the caller knows that the later one was a clock's mistake. Without
+    /// it the set would not age until that moment comes.
+    pub fn take_back_time(&mut self) {
+        self.issued_at = self.last_issued_at;
     }
 
     /// Where the feed stands: ask for what comes after this, and keep it as the floor.

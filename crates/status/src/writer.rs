@@ -5,7 +5,11 @@
 
 use crate::message::{Envelope, Head, Position, read_message};
 use crate::{Change, FeedFault, FeedSigner, State};
+use core::time::Duration;
 use touchmark_identity::{EnvironmentName, Timestamp, TrustDomain};
+
+/// How far a clock is set back at most by those who keep it right.
+const STEP_BACK_MAX: Duration = Duration::from_secs(300);
 
 /// The feed of one environment, as its authority writes it.
 #[derive(Clone, Debug)]
@@ -94,14 +98,15 @@ impl FeedWriter {
         self.state.prune(now)
     }
 
-    /// Issue times never go back, whatever the clock does.
+    /// Issue times do not go back for a step of a clock. A clock that was far ahead and is right again is followed, or
+    /// the feed would stay in the future until that moment has come.
     fn envelope(&self, now: Timestamp) -> Envelope {
         Envelope {
             environment: self.environment.clone(),
             trust_domain: self.trust_domain.clone(),
             position: self.head.position,
             previous: self.head.hash,
-            issued_at: now.max(self.issued_at),
+            issued_at: if self.issued_at.since(now) > STEP_BACK_MAX { now } else { now.max(self.issued_at) },
         }
     }
 }

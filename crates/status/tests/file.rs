@@ -8,6 +8,7 @@ use support::*;
 use touchmark_identity::{EnvironmentName, SpkiHash};
 use touchmark_status::{
     Change, FeedFault, FeedVerifier, Position, State, StatusSet, feed_file_entry, open_feed_file,
+    recover_feed_file,
 };
 
 /// A snapshot at 1.1, deltas to 1.3, a heartbeat.
@@ -86,6 +87,56 @@ fn a_file_cut_or_flipped_anywhere_is_refused() {
         let mut flipped = whole.clone();
         flipped[index] ^= 1 << (index % 8);
         assert!(open(&flipped, floor).is_err(), "flipped at {index}");
+    }
+}
+
+/// A crash leaves an incomplete message at the end, or zeros: what was whole before it is used if it reaches the floor.
+#[test]
+fn a_torn_tail_costs_the_last_message_only() {
+    let (entries, _) = file();
+    let whole = entries.concat();
+    let ends: Vec<usize> = entries
+        .iter()
+        .scan(0, |end, entry| {
+            *end += entry.len();
+            Some(*end)
+        })
+        .collect();
+    let recover = |octets: &[u8], seq: Option<u64>| {
+        let floor = seq.map(|seq| Position { epoch: 1, seq });
+        let recovered = recover_feed_file(octets, &signer().verifier(), &environment(), floor, later(10));
+        recovered.map(|(set, length)| (set.position().seq, length))
+    };
+    // The fourth message is a heartbeat.
+    let seqs = [1, 2, 3, 3];
+    for length in 0..=whole.len() {
+        let reached = ends.iter().rposition(|end| *end <= length);
+        let expected = reached.map(|at| (seqs[at], ends[at]));
+        assert_eq!(recover(&whole[..length], None).ok(), expected, "cut at {length}");
+        let enough = expected.filter(|(seq, _)| *seq >= 3);
+        assert_eq!(recover(&whole[..length], Some(3)).ok(), enough, "cut at {length}, under a floor");
+    }
+    let rows: &[(&str, Vec<u8>, Option<(u64, usize)>)] = &[
+        (
+            "zeros of a block that was never written",
+            [&whole[..], &[0; 4096]].concat(),
+            Some((3, whole.len())),
+        ),
+        ("three zeros", [&whole[..], &[0; 3]].concat(), Some((3, whole.len()))),
+        ("zeros alone", vec![0; 512], None),
+        ("a length of more than there is", [&whole[..], &[0, 0, 1, 0, 7]].concat(), Some((3, whole.len()))),
+        ("a whole message that does not verify", [&whole[..], &[0, 0, 0, 1, 7]].concat(), None),
+        ("zeros and then something", [&whole[..], &[0; 64], b"x"].concat(), None),
+        ("a delta lost from the middle", [&entries[0][..], &entries[2]].concat(), None),
+        ("one that came again", [&whole[..], &entries[1]].concat(), None),
+    ];
+    for (name, octets, expected) in rows {
+        assert_eq!(recover(octets, None).ok(), *expected, "{name}");
+    }
+    for index in 0..ends[2] {
+        let mut flipped = whole.clone();
+        flipped[index] ^= 1 << (index % 8);
+        assert!(recover(&flipped, Some(3)).is_err(), "flipped at {index}");
     }
 }
 

@@ -160,6 +160,7 @@ impl Response {
 pub struct HttpClient {
     base: BaseUrl,
     tls: Option<(ClientTls, String)>,
+    loopback_only: bool,
     live: Option<Live>,
 }
 
@@ -172,7 +173,7 @@ struct Live {
 
 impl Clone for HttpClient {
     fn clone(&self) -> Self {
-        Self { base: self.base.clone(), tls: self.tls.clone(), live: None }
+        Self { base: self.base.clone(), tls: self.tls.clone(), loopback_only: self.loopback_only, live: None }
     }
 }
 
@@ -205,7 +206,13 @@ impl HttpClient {
                 });
             }
         };
-        Ok(Self { base, tls, live: None })
+        Ok(Self { base, tls, loopback_only: false, live: None })
+    }
+
+    /// Speaks with loopback addresses only: a name is resolved by the system, and may mean another machine.
+    pub fn on_loopback_only(mut self) -> Self {
+        self.loopback_only = true;
+        self
     }
 
     /// Demands a certificate for this name in place of the base URL's host.
@@ -284,7 +291,17 @@ impl HttpClient {
         let address = self.base.authority();
         match &self.tls {
             Some((tls, name)) => Live::start(tls.connect(&address, name, timeout).await?, &address).await,
-            None => Live::start(connect_tcp(&address).await?, &address).await,
+            None => {
+                let stream = connect_tcp(&address).await?;
+                let is_loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+                if self.loopback_only && !is_loopback {
+                    return Err(DialFault::BadTarget {
+                        target: self.base.to_string(),
+                        why: "it is no loopback address of this machine, and plain text goes to no other",
+                    });
+                }
+                Live::start(stream, &address).await
+            }
         }
     }
 }

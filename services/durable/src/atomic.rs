@@ -91,6 +91,14 @@ pub(crate) fn parent(path: &Path) -> &Path {
     named(path.parent().unwrap_or(Path::new("/")))
 }
 
+/// [`write_atomic`], if the file does not hold these bytes already: a disk without space is no fault then.
+pub fn write_changed(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteFault> {
+    match std::fs::read(path) {
+        Ok(held) if held == bytes => Ok(()),
+        _ => write_atomic(path, bytes, mode),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,8 @@ struct Rules {
     recorded: Terms,
     /// The same for all certificates of this kind together.
     recorded_together: Terms,
+    /// Sessions that are opened: each leaves some 200 octets in the log.
+    opened: Terms,
 }
 
 /// As many wait as may have a session. Someone who is refused once a second is told and written down for ever.
@@ -44,6 +46,7 @@ const GOOD: Rules = Rules {
     told: Terms { at_once: 50, one_every_ms: 20 },
     recorded: Terms { at_once: 50, one_every_ms: 1_000 },
     recorded_together: Terms { at_once: 10_000, one_every_ms: 5 },
+    opened: Terms { at_once: 3_000, one_every_ms: 500 },
 };
 /// Enough to be told why, a few times. All of them together take a small part of the connections and of the log,
 /// also when a whole fleet was revoked.
@@ -53,6 +56,8 @@ const KNOWN_BAD: Rules = Rules {
     told: Terms { at_once: 20, one_every_ms: 200 },
     recorded: Terms { at_once: 20, one_every_ms: 5_000 },
     recorded_together: Terms { at_once: 2_000, one_every_ms: 20 },
+    // It may have become good since it came.
+    opened: Terms { at_once: 3_000, one_every_ms: 500 },
 };
 
 /// Whose account.
@@ -140,6 +145,13 @@ impl Account {
             .spend(self.key, now, |account, rules| account.told.spend(&rules.told, 1, now))
     }
 
+    /// Takes one session that is opened out of the account. `false` when there is none left.
+    pub(crate) fn may_open(&self, now: Timestamp) -> bool {
+        self.arrivals
+            .of(self.standing)
+            .spend(self.key, now, |account, rules| account.opened.spend(&rules.opened, 1, now))
+    }
+
     /// Takes one refusal that is written down out of the account. `false` when it is to be counted only.
     pub(crate) fn may_be_recorded(&self, now: Timestamp) -> bool {
         let accounts = self.arrivals.of(self.standing);
@@ -170,6 +182,7 @@ struct Owed {
     waiting: usize,
     told: Allowance,
     recorded: Allowance,
+    opened: Allowance,
 }
 
 impl Accounts {
@@ -225,7 +238,9 @@ impl Accounts {
 
 impl Owed {
     fn owes_nothing(&self, rules: &Rules) -> bool {
-        self.told.was_whole(&rules.told) && self.recorded.was_whole(&rules.recorded)
+        self.told.was_whole(&rules.told)
+            && self.recorded.was_whole(&rules.recorded)
+            && self.opened.was_whole(&rules.opened)
     }
 }
 
@@ -234,7 +249,8 @@ impl Inner {
         if self.by_key.len() >= self.crowded_at && !self.by_key.contains_key(&key) {
             self.by_key.retain(|_, owed| {
                 let told = owed.told.is_whole(&rules.told, now);
-                owed.waiting > 0 || !(told && owed.recorded.is_whole(&rules.recorded, now))
+                let recorded = owed.recorded.is_whole(&rules.recorded, now);
+                owed.waiting > 0 || !(told && recorded && owed.opened.is_whole(&rules.opened, now))
             });
             if self.by_key.len() >= ACCOUNTS_MAX {
                 // Those who wait stay, and connections are bounded. What the others owe is bounded together.
@@ -246,6 +262,7 @@ impl Inner {
             waiting: 0,
             told: Allowance::whole(&rules.told, now),
             recorded: Allowance::whole(&rules.recorded, now),
+            opened: Allowance::whole(&rules.opened, now),
         })
     }
 }
@@ -295,6 +312,18 @@ mod tests {
         let good = arrivals.wait(&new, Standing::Good, now).unwrap().account();
         assert_eq!((0..99).filter(|_| good.may_be_told(now)).count(), 50);
         assert_eq!((0..99).filter(|_| good.may_be_recorded(now)).count(), 50);
+    }
+
+    #[test]
+    fn a_certificate_opens_so_many_sessions_and_one_in_half_a_second_after_that() {
+        let lab = Lab::new();
+        let (arrivals, now) = (arrivals(&lab), lab.now());
+        let one = arrivals.wait(&identity(&lab, "pump-01"), Standing::Good, now).unwrap().account();
+        assert_eq!((0..9_000).filter(|_| one.may_open(now)).count(), 3_000);
+        let later = |ms| now.plus(Duration::from_millis(ms));
+        assert!(!one.may_open(later(499)) && one.may_open(later(500)) && !one.may_open(later(501)));
+        let other = arrivals.wait(&identity(&lab, "pump-01"), Standing::Good, now).unwrap().account();
+        assert!(other.may_open(now), "another certificate of the same device");
     }
 
     #[test]

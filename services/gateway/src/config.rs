@@ -81,6 +81,8 @@ pub struct GatewayConfig {
     pub staleness: StalenessClass,
     /// What a publish waits for before it is passed on and acknowledged.
     pub ack: Ack,
+    /// Messages a second that one certificate may publish; a device twice as many.
+    pub publish_rate: u32,
 }
 
 impl GatewayConfig {
@@ -108,6 +110,7 @@ impl GatewayConfig {
             upstream_http: None,
             staleness: StalenessClass::default(),
             ack: Ack::default(),
+            publish_rate: crate::rates::PUBLISH_RATE,
         }
     }
 }

@@ -60,6 +60,7 @@ impl Credential {
         if chain.is_empty() {
             return Err(BadCredential::Pem { path: files.chain.clone(), what: "certificate" });
         }
+        warn_of_readers(&files.key);
         let text = Secret::new(read_file(&files.key)?);
         let key = PrivatePkcs8KeyDer::from_pem_slice(text.expose()).map_err(|_| BadCredential::Pem {
             path: files.key.clone(),
@@ -79,6 +80,26 @@ impl Credential {
     pub(crate) fn client(&self) -> ClientIdentity {
         ClientIdentity::from_der(self.chain.clone(), &self.pkcs8)
     }
+}
+
+/// Says so when others than the gateway's user can read its key, or change it. It is used all the same: where keys
+/// come from a mount, its rights are not the gateway's to set.
+fn warn_of_readers(key: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(metadata) = std::fs::metadata(key) else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if lets_others_in(mode) {
+        tracing::error!(
+            key = %key.display(),
+            mode = %format_args!("{mode:04o}"),
+            "other users can read or change the gateway's private key: chmod 600, and replace the key if they should not have"
+        );
+    }
+}
+
+/// Whether a file of this mode is readable or writable for others than its owner.
+fn lets_others_in(mode: u32) -> bool {
+    mode & 0o066 != 0
 }
 
 /// When the files were last written; a change asks for another read.
@@ -105,4 +126,19 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, BadCredential> {
         return Err(BadCredential::TooLong { path: path.to_owned() });
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_owners_alone() {
+        for mode in [0o600, 0o400, 0o700, 0o611] {
+            assert!(!lets_others_in(mode), "{mode:o}");
+        }
+        for mode in [0o644, 0o640, 0o604, 0o660, 0o602, 0o777] {
+            assert!(lets_others_in(mode), "{mode:o}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use crate::arrivals::{Account, Arrivals, Standing, Waiting};
 use crate::decision_log::{DecisionLog, denied_resource};
+use crate::rates::{Metered, Rates};
 use crate::session::{Entered, Judge, Session, Sessions};
 use crate::tls_facts::tls_numbers;
 use crate::trust::{PathIdentity, Trust};
@@ -24,6 +25,7 @@ pub(crate) struct Door {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) log: Arc<DecisionLog>,
     pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) clock: Clock,
 }
 
@@ -47,6 +49,11 @@ impl Arrival {
     /// Who it is.
     pub(crate) fn handle(&self) -> &Name {
         &self.identity.id().name
+    }
+
+    /// What its path says about it.
+    pub(crate) fn identity(&self) -> &PathIdentity {
+        &self.identity
     }
 
     /// What its refusals count against.
@@ -116,6 +123,11 @@ struct Grounds {
 }
 
 impl Door {
+    /// What the messages of a session are measured by.
+    pub(crate) fn metered(&self, identity: &PathIdentity) -> Metered {
+        self.rates.of(&identity.id().name, (identity.authority_version(), identity.serial()))
+    }
+
     /// Who is behind an accepted connection. `None` for one without an acceptable path or without a place to wait in;
     /// that is counted.
     pub(crate) fn arrival(&self, accepted: &Accepted) -> Option<Arrival> {
@@ -174,7 +186,7 @@ impl Door {
     pub(crate) async fn open(&self, arrival: &Arrival, wish: &Wish<'_>) -> Result<(Opened, Permit), Denial> {
         let session = Arc::new(Session::new(self.log.next_session(), Arc::clone(&arrival.identity)));
         let mut grounds = Grounds { policy: None, status: self.trust.feed_position() };
-        let decided = self.decide(&session, wish, &mut grounds);
+        let decided = self.decide(&session, arrival, wish, &mut grounds);
         if let Err(denial) = &decided {
             let now = self.clock.now();
             // How often it may still be told is asked when it comes again.
@@ -215,6 +227,7 @@ impl Door {
     fn decide(
         &self,
         session: &Arc<Session>,
+        arrival: &Arrival,
         wish: &Wish<'_>,
         grounds: &mut Grounds,
     ) -> Result<(Entered, Permit), Denial> {
@@ -234,6 +247,10 @@ impl Door {
             if let Decision::Deny(denial) = table.will(&topic) {
                 return Err(denial);
             }
+        }
+        // Asked last: only what would be allowed counts.
+        if !arrival.account.may_open(self.clock.now()) {
+            return Err(Denial::because(DenyReason::Rate));
         }
         match session.end_ordered() {
             Some(reason) => Err(Denial::because(reason)),
@@ -282,6 +299,35 @@ mod tests {
     use crate::lab::Lab;
     use touchmark_status::StalenessClass;
 
+    /// R46: what cannot be written down is not allowed.
+    #[tokio::test]
+    async fn no_session_opens_without_its_record() {
+        let lab = Lab::new();
+        let (trust, clock) = (lab.trust(StalenessClass::Standard), lab.clock());
+        let log = Arc::new(DecisionLog::open(&lab.log_identity(), trust.feed_position(), &clock).unwrap());
+        let arrivals = Arc::new(Arrivals::new(lab.now()));
+        let identity = trust.identity_of(lab.device("pump-01").certificate.der(), lab.now()).unwrap();
+        let arrival = || {
+            let place = arrivals.wait(&identity, Standing::Good, lab.now()).unwrap();
+            let tls = Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 };
+            Arrival::new(Arc::clone(&identity), tls, AddressFamily::V4, place)
+        };
+        let door = Door {
+            trust: Arc::clone(&trust),
+            sessions: Arc::default(),
+            log: Arc::clone(&log),
+            arrivals: Arc::clone(&arrivals),
+            rates: Arc::new(Rates::new(1)),
+            clock,
+        };
+        let wish = Wish { resource: "pump-01", fault: None, will_topic: None, client_id: Some("pump-01") };
+        drop(door.open(&arrival(), &wish).await.ok().expect("while the log can be written"));
+        log.close().await;
+        let refused = door.open(&arrival(), &wish).await.err().map(|denial| denial.reason);
+        assert_eq!(refused, Some(DenyReason::LogUnavailable));
+        assert!(door.sessions.all().is_empty());
+    }
+
     #[tokio::test]
     async fn whoever_stops_waiting_for_the_record_leaves_no_session_without_an_end() {
         let lab = Lab::new();
@@ -293,7 +339,9 @@ mod tests {
         let tls = Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 };
         let arrival = Arrival::new(identity, tls, AddressFamily::V4, place);
         let sessions = Arc::default();
-        let door = Door { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, clock };
+        let rates = Arc::new(Rates::new(1));
+        let door =
+            Door { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, rates, clock };
         let wish = Wish { resource: "/publish/x", fault: None, will_topic: None, client_id: None };
         tokio::select! {
             biased;

@@ -7,6 +7,7 @@ use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
 use crate::door::Door;
 use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
+use crate::rates::{PUBLISH_RATE, Rates};
 use crate::session::{Reviewer, Sessions};
 use crate::sink::Sink;
 use crate::trust::{DevicePaths, Trust};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use touchmark_decisions::{Decision, DecisionReader, Frame, Record, SequenceCheck};
 use touchmark_dial::{ClientIdentity, ClientTls, TlsVersions};
 use touchmark_identity::{AuthorityVersionId, SerialNumber, Timestamp, Validity};
-use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, bind, serve_tls};
+use touchmark_listen::{Accepted, Clock, Limits, PortPolicy, ServerTls, Stop, StopSwitch, bind, serve_tls};
 use touchmark_status::{
     Anchor, AnchorRole, Change, FeedSigner, FeedWriter, Revocation, StalenessClass, StatusSet,
     feed_file_entry,
@@ -152,6 +153,11 @@ impl Lab {
         self.ahead_ms.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// Moves it back: it was ahead.
+    pub(crate) fn go_back(&self, time: Duration) {
+        self.ahead_ms.fetch_sub(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
     /// Signs a delta; gives its octets.
     pub(crate) fn publish(&self, changes: Vec<Change>) -> Vec<u8> {
         self.writer.lock().unwrap().publish(changes, self.now(), &self.signer).unwrap()
@@ -281,8 +287,23 @@ impl Lab {
         self.run_with(broker, StalenessClass::Standard, Ack::Queued)
     }
 
+    /// The same with a rate of messages.
+    pub(crate) fn run_at(&self, publish_rate: u32) -> Running {
+        self.run_all(None, StalenessClass::Standard, Ack::Queued, publish_rate)
+    }
+
     /// The same with what an operator may choose.
     pub(crate) fn run_with(&self, broker: Option<&Broker>, class: StalenessClass, ack: Ack) -> Running {
+        self.run_all(broker, class, ack, PUBLISH_RATE)
+    }
+
+    fn run_all(
+        &self,
+        broker: Option<&Broker>,
+        class: StalenessClass,
+        ack: Ack,
+        publish_rate: u32,
+    ) -> Running {
         let config = self.config();
         let (trust, clock) = (self.trust(class), self.clock());
         let identity = LogIdentity { ack, ..self.log_identity() };
@@ -299,6 +320,7 @@ impl Lab {
             sessions: Arc::clone(&sessions),
             log: Arc::clone(&log),
             arrivals: Arc::new(Arrivals::new(clock.now())),
+            rates: Arc::new(Rates::new(publish_rate)),
             clock: clock.clone(),
         });
         let credential = Credential::read(&config.credential).unwrap();
@@ -326,6 +348,25 @@ impl Lab {
             move |_, fault| door.count_fault(fault),
         ));
         Running { address, trust, sessions, reviewer, log, sink, door: kept, switch }
+    }
+
+    /// One more port of a gateway, served as the test says.
+    pub(crate) fn serve<F>(&self, running: &Running, serve: F) -> SocketAddr
+    where
+        F: Fn(Accepted, Stop) -> core::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
+    {
+        let credential = Credential::read(&self.config().credential).unwrap();
+        let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
+        let server = credential.server().unwrap();
+        let tls = ServerTls::new(PortPolicy::Device, &server, paths, self.clock()).unwrap();
+        let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
+        let address = bound.address();
+        let (switch, stop) = StopSwitch::new();
+        tokio::spawn(async move {
+            let _kept = switch;
+            serve_tls(bound, tls, Limits::default(), stop, serve, |_, _| {}).await;
+        });
+        address
     }
 
     /// A client's TLS with a holder's certificate.

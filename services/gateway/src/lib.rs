@@ -15,6 +15,7 @@ mod fault;
 mod feed;
 mod http;
 mod mqtt;
+mod rates;
 mod session;
 mod sink;
 mod start;
@@ -28,4 +29,5 @@ mod lab;
 
 pub use config::{Ack, CredentialFiles, GatewayConfig, PreferredPorts, UnknownAck};
 pub use fault::GatewayFault;
+pub use rates::PUBLISH_RATE;
 pub use start::{Gateway, GatewayReady, start};

@@ -12,6 +12,7 @@ use crate::fault::GatewayFault;
 use crate::feed::{FeedClient, FeedFile};
 use crate::http::{HttpPort, HttpService, PublishRoad, UpdateRoad};
 use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
+use crate::rates::Rates;
 use crate::session::{Reviewer, Sessions};
 use crate::sink::{Sink, serve_page};
 use crate::trust::{DevicePaths, Trust};
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use touchmark_durable::{Mode, create_dir_durable, write_atomic};
+use touchmark_durable::{Mode, create_dir_durable, write_changed};
 use touchmark_listen::{
     Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, WhenFull, bind,
     serve_plain, serve_tls,
@@ -111,6 +112,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         sessions: Arc::clone(&sessions),
         log: Arc::clone(&log),
         arrivals: Arc::new(Arrivals::new(clock.now())),
+        rates: Arc::new(Rates::new(config.publish_rate)),
         clock: clock.clone(),
     });
     let far = FarEnds::of(&config, &uplink)?;
@@ -255,7 +257,7 @@ impl Ports {
             sink: ports.sink.as_ref().map_or(kept.sink, |sink| sink.address().port()),
         };
         // Three numbers always have a form in JSON.
-        write_atomic(&path, &serde_json::to_vec(&now).unwrap_or_default(), Mode::Private0600)?;
+        write_changed(&path, &serde_json::to_vec(&now).unwrap_or_default(), Mode::Private0600)?;
         Ok(ports)
     }
 

@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use touchmark_api::Ready;
-use touchmark_durable::{Mode, write_atomic};
+use touchmark_durable::{Mode, write_changed};
 use touchmark_identity::{EnvironmentName, Name};
 
 /// Longest file of ours that is read whole.
@@ -82,7 +82,7 @@ impl Home {
 pub(crate) fn write_ready(path: &Path, ready: &Ready) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(ready)
         .map_err(|error| Failure::internal("the addresses have no form in JSON").why(error.to_string()))?;
-    Ok(write_atomic(path, &text, Mode::Private0600)?)
+    Ok(write_changed(path, &text, Mode::Private0600)?)
 }
 
 /// One of the addresses, or what to start to have it.

@@ -105,13 +105,22 @@ impl Writer {
         }
     }
 
-    /// Writes the first record of the epoch, durably, before any decision can follow.
+    /// Writes the first record of the epoch, durably, before any decision can follow. On a disk without space it stays
+    /// the first of those that wait: nothing is allowed before it is written.
     pub(super) fn open_epoch(&mut self, status: Option<FeedPosition>) -> Result<(), LogFault> {
         let opened =
             EpochOpened { at: self.clock.now(), previous_epoch_clean: self.previous_epoch_clean, status };
         self.pending.push(Pending { record: Record::EpochOpened(opened), done: Vec::new() });
-        self.write_pending()?;
-        self.publish()
+        match self.write_pending() {
+            Err(LogFault::Write(error)) => {
+                tracing::error!(%error, "the decision log cannot be written: everything is denied until it can");
+                self.shared.healthy.store(false, Ordering::Relaxed);
+                self.since = Some(Instant::now());
+                self.retry_at = Some(Instant::now() + TICK);
+                Ok(())
+            }
+            written => written.and_then(|()| self.publish()),
+        }
     }
 
     /// Runs until it is told to close, or until the gateway is gone.

@@ -1,8 +1,8 @@
 //! Following the feed: long poll, verify, into force, end sessions; then store, review, report.
 //!
-//! Four stages, each in its own time: the poll never waits for a report, for a session that is slow to leave, or for
-//! a new policy. An end is ordered before the disk is asked, since a slow disk must not keep a revoked device in.
-//! What is reported has happened: it is stored, and the sessions have left.
+//! Stages, each in its own time: the poll never waits for a report, for a session that is slow to leave, or for a new
+//! policy. Ends are ordered and policies reach live sessions beside the disk, since a slow disk must not keep a right
+//! alive. What is reported has happened: it is stored, and the sessions have left.
 
 use super::file::{FeedFile, StoringFault, messages};
 use super::report::{Applied, report};
@@ -12,7 +12,8 @@ use crate::uplink::{Backoff, Caller, Uplink};
 use core::time::Duration;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{mpsc, watch};
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
 use touchmark_decisions::SessionId;
 use touchmark_dial::{DialFault, Request};
 use touchmark_identity::Timestamp;
@@ -71,35 +72,52 @@ pub(super) enum ToStore {
 /// What is in force and waits for the disk.
 struct Unstored {
     to_store: Vec<ToStore>,
-    settle: Unsettled,
+    position: Option<Position>,
+    stored: oneshot::Sender<()>,
 }
 
-/// What is stored and waits for the sessions that it concerns.
+/// What is in force and waits for the sessions that it concerns.
 struct Unsettled {
     position: Option<Position>,
     ended: Vec<SessionId>,
     concerns_all: bool,
+    stored: oneshot::Receiver<()>,
+}
+
+/// What all sessions have settled, and which is told once it is stored.
+struct Untold {
+    position: Option<Position>,
+    ended: u64,
+    stored: oneshot::Receiver<()>,
 }
 
 impl FeedClient {
     /// Follows the feed until the gateway stops.
     pub(crate) async fn follow(self, stop: Stop) {
         let (to_store, storing) = mpsc::channel(STORING_MAX);
-        // Short entries, and what they wait for is bounded in time.
+        // Short entries, held back by the disk and by what they wait for, which is bounded in time.
         let (to_settle, settling) = mpsc::unbounded_channel();
+        let (to_tell, telling) = mpsc::unbounded_channel();
         let begin = Applied { position: self.trust.position(), at: self.clock.now(), ended: 0 };
         let (applied, reporting) = watch::channel(begin);
         let noted = self.trust.policy_version();
         let long = AtomicBool::new(false);
         tokio::join!(
-            self.poll(to_store, &long, stop.clone()),
-            self.store(storing, to_settle, &long),
-            self.settle(settling, applied, noted),
+            self.poll(to_store, to_settle, &long, stop.clone()),
+            self.store(storing, &long),
+            self.settle(settling, to_tell, noted),
+            self.tell(telling, applied),
             report(self.uplink.caller(), reporting, stop),
         );
     }
 
-    async fn poll(&self, to_store: mpsc::Sender<Unstored>, long: &AtomicBool, mut stop: Stop) {
+    async fn poll(
+        &self,
+        to_store: mpsc::Sender<Unstored>,
+        to_settle: mpsc::UnboundedSender<Unsettled>,
+        long: &AtomicBool,
+        mut stop: Stop,
+    ) {
         let mut backoff = Backoff::new();
         let mut caller = self.uplink.caller();
         let mut told = String::new();
@@ -107,7 +125,7 @@ impl FeedClient {
         loop {
             let outcome = tokio::select! {
                 () = stop.stopped() => return,
-                outcome = self.round(&mut caller, &mut whole, &to_store) => outcome,
+                outcome = self.round(&mut caller, &mut whole, &to_store, &to_settle) => outcome,
             };
             // Once for each time that it was found long: a snapshot may be on its way to the disk.
             whole |= long.swap(false, Ordering::Relaxed);
@@ -136,6 +154,7 @@ impl FeedClient {
         caller: &mut Caller,
         whole: &mut bool,
         to_store: &mpsc::Sender<Unstored>,
+        to_settle: &mpsc::UnboundedSender<Unsettled>,
     ) -> Result<(), FollowFault> {
         let held = self.trust.position().filter(|_| !*whole);
         // Counts without a set only, and does not rise before there is one.
@@ -158,33 +177,30 @@ impl FeedClient {
             taken.await.map_err(|_| FollowFault::Task)??;
         if !messages.is_empty() {
             let concerns_all = Reviewer::concern_all(&effects);
-            let settle = Unsettled { position: self.trust.position(), ended, concerns_all };
-            // The other end outlives this one.
-            let _ = to_store.send(Unstored { to_store: messages, settle }).await;
+            let position = self.trust.position();
+            let (done, stored) = oneshot::channel();
+            // The other ends outlive this one.
+            let _ = to_settle.send(Unsettled { position, ended, concerns_all, stored });
+            let _ = to_store.send(Unstored { to_store: messages, position, stored: done }).await;
         }
         *whole = wants_snapshot;
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
     /// Stores what is in force, in its order; then raises the floor.
-    async fn store(
-        &self,
-        mut storing: mpsc::Receiver<Unstored>,
-        to_settle: mpsc::UnboundedSender<Unsettled>,
-        long: &AtomicBool,
-    ) {
-        while let Some(Unstored { to_store, settle }) = storing.recv().await {
-            let (file, position, now) = (Arc::clone(&self.file), settle.position, self.clock.now());
+    async fn store(&self, mut storing: mpsc::Receiver<Unstored>, long: &AtomicBool) {
+        while let Some(Unstored { to_store, position, stored: done }) = storing.recv().await {
+            let (file, now) = (Arc::clone(&self.file), self.clock.now());
             let stored = tokio::task::spawn_blocking(move || {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 store(&mut file, &to_store, position, now);
-                file.is_long()
+                file.wants_snapshot(Instant::now())
             });
             if stored.await.unwrap_or_default() {
                 long.store(true, Ordering::Relaxed);
             }
-            // The other end outlives this one.
-            let _ = to_settle.send(settle);
+            // Nobody waits for it any more when the gateway stops.
+            let _ = done.send(());
         }
     }
 
@@ -192,10 +208,10 @@ impl FeedClient {
     async fn settle(
         &self,
         mut settling: mpsc::UnboundedReceiver<Unsettled>,
-        applied: watch::Sender<Applied>,
+        to_tell: mpsc::UnboundedSender<Untold>,
         mut noted: Option<PolicyVersion>,
     ) {
-        while let Some(Unsettled { position, mut ended, concerns_all }) = settling.recv().await {
+        while let Some(Unsettled { position, mut ended, concerns_all, stored }) = settling.recv().await {
             if concerns_all {
                 // Noted first: what is decided by the new tables stands behind this in the log.
                 self.reviewer.note_policy(&mut noted).await;
@@ -209,9 +225,19 @@ impl FeedClient {
             }
             let count = ended.len() as u64;
             self.reviewer.wait_until_left(ended).await;
+            // The other end outlives this one.
+            let _ = to_tell.send(Untold { position, ended: count, stored });
+        }
+    }
+
+    /// Hands on for the report what sessions have settled, once it is stored as well.
+    async fn tell(&self, mut telling: mpsc::UnboundedReceiver<Untold>, applied: watch::Sender<Applied>) {
+        while let Some(Untold { position, ended, stored }) = telling.recv().await {
+            // An end without a word is one of the storing task, which is over.
+            let _ = stored.await;
             let at = self.clock.now();
             applied.send_modify(|applied| {
-                *applied = Applied { position, at, ended: applied.ended + count };
+                *applied = Applied { position, at, ended: applied.ended + ended };
             });
         }
     }
@@ -240,9 +266,11 @@ pub(super) fn take(
                     news.to_store.push(ToStore::Delta(wire.to_vec()));
                 }
                 news.effects.extend(effects);
+                // What ended by a clock that was ahead may have been forgotten meanwhile.
+                news.wants_snapshot |= trust.took_time_back();
             }
             Err(fault) => {
-                news.wants_snapshot = matches!(fault, FeedFault::Gap { .. } | FeedFault::BrokenChain { .. });
+                news.wants_snapshot |= matches!(fault, FeedFault::Gap { .. } | FeedFault::BrokenChain { .. });
                 news.fault = Some(fault);
                 break;
             }

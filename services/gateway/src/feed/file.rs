@@ -4,10 +4,12 @@
 //! everyone is refused until the authority sends a snapshot. The position is a floor: a copy of the file from last
 //! week is refused. Order of writing: feed, then floor; a crash between leaves a feed that is newer than its floor.
 
+use core::time::Duration;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use touchmark_durable::{AppendFile, Mode, WriteFault, write_atomic};
 use touchmark_identity::{EnvironmentName, Timestamp};
-use touchmark_status::{FeedFault, FeedVerifier, Position, StatusSet, feed_file_entry, open_feed_file};
+use touchmark_status::{FeedFault, FeedVerifier, Position, StatusSet, feed_file_entry, recover_feed_file};
 
 const FEED_FILE: &str = "feed";
 const FLOOR_FILE: &str = "feed.floor";
@@ -15,6 +17,8 @@ const FLOOR_FILE: &str = "feed.floor";
 const DELTAS_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 /// A heartbeat is kept once in this time, so that the age of the feed survives a restart.
 const HEARTBEAT_KEPT_EVERY_S: u64 = 60;
+/// After a message could not be stored a snapshot is asked for once in this time, until one is.
+const HOLE_ASKED_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a stored feed is not used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,8 @@ pub(crate) enum StoringFault {
     Write(#[from] WriteFault),
     #[error(transparent)]
     Feed(#[from] FeedFault),
+    #[error("an earlier message of the feed could not be stored; waiting for a snapshot")]
+    Hole,
 }
 
 /// The two files.
@@ -46,6 +52,9 @@ pub(crate) struct FeedFile {
     /// Where a kept heartbeat begins: the next one, or the next delta, takes its place or follows it.
     heartbeat_at: Option<u64>,
     heartbeat_kept_at: Timestamp,
+    /// A message in force could not be stored: nothing may follow it, or the file would be no feed at all.
+    hole: bool,
+    asked: Option<Instant>,
 }
 
 impl FeedFile {
@@ -58,6 +67,8 @@ impl FeedFile {
             snapshot_octets: 0,
             heartbeat_at: None,
             heartbeat_kept_at: Timestamp::from_unix_ms(0),
+            hole: false,
+            asked: None,
         }
     }
 
@@ -80,7 +91,17 @@ impl FeedFile {
         };
         // Its messages were held against the time when they came. A clock that was set back since must not refuse
         // them: the feed is what tells the time then.
-        Ok(Some(open_feed_file(&octets, verifier, environment, self.floor, Timestamp::MAX)?))
+        let (set, whole) = recover_feed_file(&octets, verifier, environment, self.floor, Timestamp::MAX)?;
+        if whole < octets.len() {
+            tracing::warn!(
+                file = %self.feed.display(),
+                octets = octets.len() - whole,
+                "leaving out an incomplete message at the end of the stored feed"
+            );
+            // What comes next must not stand behind it.
+            self.hole = self.opened().and_then(|file| file.truncate(whole as u64)).is_err();
+        }
+        Ok(Some(set))
     }
 
     /// The highest position that was ever in force here.
@@ -88,10 +109,23 @@ impl FeedFile {
         self.floor
     }
 
-    /// Whether a snapshot should take the place of all the deltas.
-    pub(crate) fn is_long(&self) -> bool {
+    /// Whether a snapshot should take the place of what is stored: the deltas are long, or one is missing.
+    pub(crate) fn wants_snapshot(&mut self, now: Instant) -> bool {
+        if self.hole {
+            let rested =
+                self.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= HOLE_ASKED_EVERY);
+            self.asked = if rested { Some(now) } else { self.asked };
+            return rested;
+        }
         let length = self.open.as_ref().map_or(0, AppendFile::len);
         length.saturating_sub(self.snapshot_octets) > DELTAS_OCTETS_MAX.max(self.snapshot_octets)
+    }
+
+    /// What is in force could not be stored.
+    fn fails(&mut self, error: StoringFault) -> StoringFault {
+        self.hole = true;
+        self.open = None;
+        error
     }
 
     /// Stores a snapshot in place of everything.
@@ -99,43 +133,60 @@ impl FeedFile {
         let entry = feed_file_entry(snapshot)?;
         // Closed first: its descriptor belongs to the file that is replaced.
         self.open = None;
-        write_atomic(&self.feed, &entry, Mode::Private0600)?;
+        if let Err(error) = write_atomic(&self.feed, &entry, Mode::Private0600) {
+            return Err(self.fails(error.into()));
+        }
         self.snapshot_octets = entry.len() as u64;
         self.heartbeat_at = None;
+        (self.hole, self.asked) = (false, None);
         Ok(())
     }
 
     /// Stores deltas behind what is there.
     pub(crate) fn append(&mut self, deltas: &[&[u8]]) -> Result<(), StoringFault> {
+        if self.hole {
+            return Err(StoringFault::Hole);
+        }
         let mut octets = Vec::new();
         for wire in deltas {
             octets.extend(feed_file_entry(wire)?);
         }
-        let file = self.opened()?;
-        file.append(&octets)?;
-        file.sync();
+        let written = self.opened().and_then(|file| {
+            file.append(&octets)?;
+            file.sync();
+            Ok(())
+        });
         self.heartbeat_at = None;
-        Ok(())
+        written.map_err(|error| self.fails(error.into()))
     }
 
     /// Stores a heartbeat now and then, in place of the one before.
     pub(crate) fn keep_heartbeat(&mut self, wire: &[u8], now: Timestamp) -> Result<(), StoringFault> {
-        if now.since(self.heartbeat_kept_at).as_secs() < HEARTBEAT_KEPT_EVERY_S {
+        // A clock that went back starts the time anew.
+        let kept_since = now.since(self.heartbeat_kept_at).as_secs();
+        if self.hole || (kept_since < HEARTBEAT_KEPT_EVERY_S && now >= self.heartbeat_kept_at) {
             return Ok(());
         }
         let entry = feed_file_entry(wire)?;
         let before = self.heartbeat_at.take();
-        let file = self.opened()?;
-        if let Some(at) = before {
-            // A crash here loses a heartbeat: the feed looks older than it is, which is the safe side.
-            file.truncate(at)?;
+        let written = self.opened().and_then(|file| {
+            if let Some(at) = before {
+                // A crash here loses a heartbeat: the feed looks older than it is, which is the safe side.
+                file.truncate(at)?;
+            }
+            let at = file.len();
+            file.append(&entry)?;
+            file.sync();
+            Ok(at)
+        });
+        match written {
+            Ok(at) => {
+                self.heartbeat_at = Some(at);
+                self.heartbeat_kept_at = now;
+                Ok(())
+            }
+            Err(error) => Err(self.fails(error.into())),
         }
-        let at = file.len();
-        file.append(&entry)?;
-        file.sync();
-        self.heartbeat_at = Some(at);
-        self.heartbeat_kept_at = now;
-        Ok(())
     }
 
     /// Raises the floor, durably.

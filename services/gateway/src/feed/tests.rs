@@ -10,6 +10,7 @@ use crate::trust::DevicePaths;
 use crate::uplink::Uplink;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchmark_decisions::Verdict;
 use touchmark_listen::{
@@ -97,6 +98,81 @@ fn a_file_that_does_not_verify_is_no_feed() {
     std::fs::write(&path, &good).unwrap();
     std::fs::write(lab.data().join("feed.floor"), "1").unwrap();
     assert!(load(&lab).is_err(), "a floor that cannot be read");
+}
+
+#[test]
+fn after_a_message_that_could_not_be_stored_nothing_follows_but_a_snapshot() {
+    for fails in ["a delta", "a snapshot", "a heartbeat"] {
+        let lab = Lab::new();
+        std::fs::create_dir_all(lab.data()).unwrap();
+        let (path, aside) = (lab.data().join("feed"), lab.data().join("aside"));
+        let mut file = FeedFile::new(&lab.data());
+        file.replace(&lab.snapshot()).unwrap();
+        let first = std::fs::read(&path).unwrap();
+        assert!(!file.wants_snapshot(Instant::now()), "{fails}");
+        // A disk without space, for a moment.
+        let full = |file: &mut FeedFile, then: &dyn Fn(&mut FeedFile) -> bool| {
+            std::fs::rename(&path, &aside).unwrap();
+            match fails {
+                // No file can be put in the place of a folder.
+                "a snapshot" => std::fs::create_dir_all(path.join("x")).unwrap(),
+                _ => std::os::unix::fs::symlink("/dev/full", &path).unwrap(),
+            }
+            let failed = then(file);
+            match fails {
+                "a snapshot" => std::fs::remove_dir_all(&path).unwrap(),
+                _ => std::fs::remove_file(&path).unwrap(),
+            }
+            std::fs::rename(&aside, &path).unwrap();
+            failed
+        };
+        lab.pass(core::time::Duration::from_secs(61));
+        let (two, beat) = (standing(&lab, "a"), lab.heartbeat());
+        let failed = match fails {
+            "a delta" => full(&mut file, &|file| file.append(&[&two]).is_err()),
+            "a snapshot" => full(&mut file, &|file| file.replace(&lab.snapshot()).is_err()),
+            _ => full(&mut file, &|file| file.keep_heartbeat(&beat, lab.now()).is_err()),
+        };
+        assert!(failed, "{fails}");
+        let three = standing(&lab, "b");
+        assert!(file.append(&[&three]).is_err(), "{fails}: not behind a hole");
+        lab.pass(core::time::Duration::from_secs(61));
+        file.keep_heartbeat(&lab.heartbeat(), lab.now()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), first, "{fails}: nothing was added");
+        let now = Instant::now();
+        assert!(
+            file.wants_snapshot(now) && !file.wants_snapshot(now),
+            "{fails}: asked for, not all the time"
+        );
+        assert!(file.wants_snapshot(now + core::time::Duration::from_secs(31)), "{fails}: and again");
+        assert!(load(&lab).unwrap().is_some(), "{fails}: what is there is a feed still");
+        file.replace(&lab.snapshot()).unwrap();
+        assert!(!file.wants_snapshot(now), "{fails}");
+        file.append(&[&standing(&lab, "c")]).unwrap();
+        assert_eq!(load(&lab).unwrap().unwrap().position().seq, 4, "{fails}");
+    }
+}
+
+#[test]
+fn a_torn_tail_is_left_out_and_what_follows_stands_in_its_place() {
+    let lab = Lab::new();
+    std::fs::create_dir_all(lab.data()).unwrap();
+    let path = lab.data().join("feed");
+    let mut file = FeedFile::new(&lab.data());
+    file.replace(&lab.snapshot()).unwrap();
+    file.append(&[&standing(&lab, "a")]).unwrap();
+    file.raise_floor(Position { epoch: 1, seq: 2 }).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let torn = feed_file_entry(&standing(&lab, "b")).unwrap();
+    let next = standing(&lab, "c");
+    for length in [1, 3, 4, 5, torn.len() / 2, torn.len() - 1] {
+        std::fs::write(&path, [&whole[..], &torn[..length]].concat()).unwrap();
+        let mut file = FeedFile::new(&lab.data());
+        let set = file.load(&lab.signer.verifier(), &"lab".parse().unwrap()).unwrap().unwrap();
+        assert_eq!(set.position().seq, 2, "{length}");
+        file.append(&[&torn[4..], &next]).unwrap();
+        assert_eq!(load(&lab).unwrap().unwrap().position().seq, 4, "{length}");
+    }
 }
 
 /// What a device meets at a gateway that starts with this stored feed and without its authority.

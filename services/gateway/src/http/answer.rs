@@ -55,6 +55,7 @@ pub(crate) fn denied(denial: &Denial) -> Answer {
     let reason = denial.reason;
     let status = match reason {
         DenyReason::LogUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        DenyReason::Rate => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::FORBIDDEN,
     };
     let title = match &denial.rule {

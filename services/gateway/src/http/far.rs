@@ -1,7 +1,8 @@
 //! Where permitted HTTP requests go: an HTTP service, a broker, the sink, or a file of the gateway's.
 
 use super::answer::{Answer, no_content, problem};
-use super::held::{Held, HeldOctets};
+use super::held::{Held, HeldOctets, NoRoom};
+use super::paced::Pace;
 use crate::door::Arrival;
 use crate::mqtt::{BrokerAddress, is_loopback, publish_once};
 use crate::sink::{Message, Sink};
@@ -50,7 +51,9 @@ impl HttpService {
 
     async fn ask(&self, request: Request, arrival: &Arrival) -> Result<touchmark_dial::Response, DialFault> {
         let tls = self.base.is_https().then(|| self.uplink.upstream_tls());
-        let mut client = HttpClient::new(self.base.clone(), tls)?;
+        let client = HttpClient::new(self.base.clone(), tls)?;
+        // Without TLS the host was a loopback address, or a name that has to be one.
+        let mut client = if self.base.is_https() { client } else { client.on_loopback_only() };
         client.send(request.header(IDENTITY_HEADER, &arrival.uri())?).await
     }
 }
@@ -123,12 +126,21 @@ pub(crate) enum UpdateRoad {
 
 impl UpdateRoad {
     /// Fetches a permitted file. Both names passed the policy's grammar: no separator, no climb, not hidden.
-    pub(crate) async fn fetch(&self, permit: Permit, arrival: &Arrival, model: &str, file: &str) -> Answer {
+    pub(crate) async fn fetch(
+        &self,
+        permit: Permit,
+        arrival: &Arrival,
+        pace: &Pace,
+        model: &str,
+        file: &str,
+    ) -> Answer {
         drop(permit);
         match self {
             Self::Service(service) => {
-                let Some(mut room) = service.held.reserve(FETCHED_OCTETS_MAX).await else {
-                    return busy();
+                let mut room = match service.held.reserve(arrival.handle(), FETCHED_OCTETS_MAX).await {
+                    Ok(room) => room,
+                    Err(NoRoom::OfThisDevice) => return one_at_a_time(),
+                    Err(NoRoom::AtAll) => return busy(),
                 };
                 let request = Request::get(format!("/updates/{}/{}", encoded(model), encoded(file)))
                     .response_octets_max(FETCHED_OCTETS_MAX);
@@ -136,7 +148,7 @@ impl UpdateRoad {
                     Ok(answer) if answer.status.is_success() => {
                         let kind = answer.headers.get(CONTENT_TYPE).cloned();
                         room.shrink_to(answer.body.len());
-                        let mut fetched = Response::new(Held::new(answer.body, room).boxed());
+                        let mut fetched = Response::new(Held::new(answer.body, room, pace).boxed());
                         let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                         fetched.headers_mut().insert(CONTENT_TYPE, kind);
                         fetched
@@ -189,6 +201,15 @@ fn streamed(file: std::fs::File, octets: u64) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(octets));
     answer
+}
+
+fn one_at_a_time() -> Answer {
+    problem(
+        StatusCode::TOO_MANY_REQUESTS,
+        "updates-busy",
+        "the device fetches another update already",
+        "fetch one update after the other",
+    )
 }
 
 fn busy() -> Answer {

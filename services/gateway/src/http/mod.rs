@@ -17,6 +17,7 @@ pub(crate) use far::{HttpService, PublishRoad, UpdateRoad};
 
 use crate::arrivals::Standing;
 use crate::door::{Arrival, Door, Opened, Wish};
+use crate::rates::Metered;
 use crate::session::Session;
 use ::http::header::HOST;
 use ::http::uri::Authority;
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use paced::Paced;
+use paced::{Pace, Paced};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
@@ -54,6 +55,10 @@ pub(crate) struct HttpPort {
 pub(crate) struct Connection {
     port: Arc<HttpPort>,
     arrival: Arrival,
+    /// What its messages are measured by.
+    metered: Metered,
+    /// How fast its peer has to take what it is sent.
+    pace: Pace,
     opened: Mutex<Option<Opened>>,
     /// Whoever waits for an ordered end gets the session once it is open.
     session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
@@ -78,8 +83,16 @@ impl HttpPort {
             Standing::Good => HEAD_WAIT,
             Standing::KnownBad => HEAD_WAIT_KNOWN_BAD,
         };
+        let (pace, metered) = (Pace::default(), self.door.metered(arrival.identity()));
         let (session, mut watched) = tokio::sync::watch::channel(None);
-        let connection = Arc::new(Connection { port: self, arrival, opened: Mutex::new(None), session });
+        let connection = Arc::new(Connection {
+            port: self,
+            arrival,
+            metered,
+            pace: pace.clone(),
+            opened: Mutex::new(None),
+            session,
+        });
         let handler = Arc::clone(&connection);
         let service = service_fn(move |request: ::http::Request<Incoming>| {
             let connection = Arc::clone(&handler);
@@ -96,7 +109,7 @@ impl HttpPort {
             .max_buf_size(HEAD_OCTETS_MAX)
             .max_headers(HEADERS_MAX)
             .title_case_headers(true)
-            .serve_connection(TokioIo::new(Paced::new(accepted.stream)), service);
+            .serve_connection(TokioIo::new(Paced::new(accepted.stream, pace)), service);
         let cut = async {
             match watched.wait_for(Option::is_some).await.map(|session| session.clone()) {
                 Ok(Some(session)) => session.ended().await,

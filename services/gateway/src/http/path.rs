@@ -31,6 +31,12 @@ impl Asked {
     }
 }
 
+/// Whether a topic has a level without a name. MQTT knows such levels; in a path they are a mistake, and whoever is
+/// behind may read `a//b` as `a/b`.
+pub(crate) fn has_empty_level(topic: &str) -> bool {
+    topic.split('/').any(str::is_empty)
+}
+
 /// Percent-decodes once. `None` when it is no UTF-8, or an escape is broken.
 pub(crate) fn decoded(text: &str) -> Option<String> {
     let (mut octets, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());

@@ -1,17 +1,19 @@
 //! One request: trust anew, decide, record, act, answer.
 
 use super::answer::{Answer, closing, denied, problem};
-use super::path::Asked;
+use super::path::{Asked, has_empty_level};
 use super::{Connection, HttpPort};
 use crate::decision_log::denied_resource;
-use crate::session::{Judge, Session};
-use ::http::header::CONTENT_TYPE;
+use crate::rates::OverRate;
+use crate::session::Session;
+use ::http::header::{ALLOW, CONTENT_TYPE};
 use ::http::{HeaderValue, Method, Request, StatusCode};
 use bytes::Bytes;
 use core::num::NonZeroU32;
 use core::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use std::time::Instant;
 use touchmark_decisions::{Act, Record, Resource, Verdict};
 use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic};
 
@@ -41,8 +43,11 @@ impl Connection {
         match (request.method().clone(), asked) {
             (Method::POST, Asked::Publish(topic)) => self.publish(&session, request, &topic).await,
             (Method::GET, Asked::Update { model, file }) => self.update(&session, &model, &file).await,
-            (_, Asked::Publish(_)) => wrong_method("POST"),
-            (_, Asked::Update { .. }) => wrong_method("GET"),
+            (_, Asked::Publish(topic)) => self.wrong_method(&session, Action::Publish, &topic, "POST").await,
+            (_, Asked::Update { model, file }) => {
+                let on = format!("{model}/{file}");
+                self.wrong_method(&session, Action::RequestUpdate, &on, "GET").await
+            }
             (_, Asked::Nothing) => {
                 let reason = DenyReason::PathInvalid;
                 let told = self.refuse(&session, Action::Call, &path, Denial::because(reason)).await;
@@ -54,11 +59,21 @@ impl Connection {
         }
     }
 
+    /// Refuses a path that takes another method; recorded like any other denial.
+    async fn wrong_method(&self, session: &Session, action: Action, on: &str, right: &'static str) -> Answer {
+        let denial = Denial::because(DenyReason::PathInvalid);
+        let told = self.refuse(session, action, on, denial).await;
+        if told.status() == StatusCode::TOO_MANY_REQUESTS {
+            return told;
+        }
+        wrong_method(right)
+    }
+
     async fn publish(&self, session: &Session, request: Request<Incoming>, topic: &str) -> Answer {
         let decide = || {
             self.port.decide(session, |table: &DecisionTable| match Topic::new(topic) {
-                Ok(topic) => table.publish(&topic),
-                Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
+                Ok(topic) if !has_empty_level(topic.as_str()) => table.publish(&topic),
+                _ => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
             })
         };
         // Before the body is read: a refused one costs nothing.
@@ -75,6 +90,14 @@ impl Connection {
             Ok(permit) => permit,
             Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
         };
+        match self.metered.take(1, Instant::now()) {
+            // The connection carries one request at a time: whoever waits sends nothing more.
+            Ok(wait) => tokio::time::sleep(wait).await,
+            Err(OverRate) => {
+                let denial = Denial::because(DenyReason::Rate);
+                return self.refuse(session, Action::Publish, topic, denial).await;
+            }
+        }
         let record = self.port.record(session, Action::Publish, topic, Ok(&permit));
         if self.port.door.log.published_act(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
@@ -93,7 +116,7 @@ impl Connection {
         let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(&permit));
         match self.port.door.log.durable(record).await {
             Err(_) => denied(&Denial::because(DenyReason::LogUnavailable)),
-            Ok(_) => self.port.updates.fetch(permit, &self.arrival, model, file).await,
+            Ok(_) => self.port.updates.fetch(permit, &self.arrival, &self.pace, model, file).await,
         }
     }
 
@@ -119,7 +142,7 @@ impl HttpPort {
         if let Some(reason) = session.end_ordered() {
             return Err(Denial::because(reason));
         }
-        session.judge(&self.door.trust, Judge::Review, self.door.clock.now()).map(drop)
+        session.judge_again(&self.door.trust, self.door.clock.now())
     }
 
     fn decide(
@@ -178,7 +201,9 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {
     }
 }
 
-fn wrong_method(right: &str) -> Answer {
-    let fix = format!("use {right}");
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "the path takes another method", &fix)
+fn wrong_method(right: &'static str) -> Answer {
+    let (status, title) = (StatusCode::METHOD_NOT_ALLOWED, "the path takes another method");
+    let mut answer = closing(problem(status, "method-not-allowed", title, &format!("use {right}")));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(right));
+    answer
 }

@@ -62,8 +62,13 @@ async fn a_message_goes_to_the_sink_and_a_denied_one_is_told_why() {
         ("another's topic", Method::POST, "/publish/plant/pump-02/t", 403, "no-rule"),
         ("a broker's topic", Method::POST, "/publish/$SYS/x", 403, "reserved-topic"),
         ("a wildcard", Method::POST, "/publish/plant/%2b", 403, "topic-invalid"),
+        ("an empty level", Method::POST, "/publish/plant/pump-01//x", 403, "topic-invalid"),
+        ("an empty level, encoded", Method::POST, "/publish/plant/pump-01%2f%2fx", 403, "topic-invalid"),
+        ("an empty first level", Method::POST, "/publish//plant/pump-01/x", 403, "topic-invalid"),
+        ("an empty last level", Method::POST, "/publish/plant/pump-01/", 403, "topic-invalid"),
         ("climbing", Method::POST, "/publish/plant/pump-01/..%2f..%2fx", 403, "topic-invalid"),
         ("wrong method", Method::GET, "/publish/plant/pump-01/t", 405, "method-not-allowed"),
+        ("wrong method of an update", Method::PUT, "/updates/x200/put.bin", 405, "method-not-allowed"),
         ("nothing", Method::GET, "/metrics", 404, "path-invalid"),
         ("another model", Method::GET, "/updates/x300/fw.bin", 403, "no-rule"),
         ("out of the folder", Method::GET, "/updates/x200/..%2f..%2fdecision-log.seed", 403, "path-invalid"),
@@ -74,6 +79,9 @@ async fn a_message_goes_to_the_sink_and_a_denied_one_is_told_why() {
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!(answer.status.as_u16(), *status, "{name}: {text}");
         assert!(text.contains(code), "{name}: {text}");
+        if *status == 405 {
+            assert!(["GET", "POST"].contains(&answer.header("allow").unwrap_or_default()), "{name}");
+        }
         if *status == 403 {
             let problem: touchmark_api::Problem = serde_json::from_str(&text).unwrap();
             assert_eq!(
@@ -90,7 +98,14 @@ async fn a_message_goes_to_the_sink_and_a_denied_one_is_told_why() {
     assert_eq!(String::from_utf8_lossy(&all.body).lines().count(), 1);
     let denied = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "plant/pump-02/t")).await;
     assert_eq!((denied.action, denied.verdict), (Action::Publish, Verdict::Deny(DenyReason::NoRule)));
-    let nothing = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "/metrics")).await;
+    let wrong = lab.logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "x200/put.bin")).await;
+    assert_eq!(
+        (wrong.action, wrong.verdict),
+        (Action::RequestUpdate, Verdict::Deny(DenyReason::PathInvalid))
+    );
+    let nothing = lab
+        .logged(|d| d.resource.as_ref().is_some_and(|r| r.as_str() == "/metrics") && d.action == Action::Call)
+        .await;
     assert_eq!((nothing.action, nothing.verdict), (Action::Call, Verdict::Deny(DenyReason::PathInvalid)));
 }
 
@@ -231,4 +246,108 @@ async fn a_body_that_comes_late_is_decided_when_it_is_there() {
     let mut sink = plain(gateway.ready().sink.as_ref().unwrap());
     let all = sink.request(Method::GET, "/messages?after=0", &[], "").await.unwrap();
     assert!(all.body.is_empty(), "nothing went on");
+}
+
+/// A wrong method is a denial like any other: beyond the allowance it is not even told.
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_methods_and_long_paths_fill_no_log() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let device = lab.device("pump-01");
+    let long = format!("/publish/x/{}", "y".repeat(900));
+    let mut statuses = std::collections::BTreeMap::new();
+    for n in 0..120 {
+        let mut http = client(&lab, &device, &gateway);
+        let path = if n % 2 == 0 { "/publish/plant/pump-01/t" } else { &long };
+        match http.request(Method::DELETE, path, &[], "").await {
+            Ok(answer) => *statuses.entry(answer.status.as_u16()).or_insert(0) += 1,
+            Err(_) => *statuses.entry(0).or_insert(0) += 1,
+        }
+    }
+    assert!(statuses.get(&405).is_some_and(|told| *told >= 40), "{statuses:?}");
+    assert!(statuses.get(&429).or(statuses.get(&0)).is_some(), "{statuses:?}");
+    lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::PathInvalid)).await;
+    let denied = lab.decisions().into_iter().filter(|d| d.verdict != Verdict::Allow);
+    let longest = denied.filter_map(|d| d.resource.map(|r| r.as_str().len())).max();
+    assert!(longest.is_some_and(|octets| octets <= 128), "{longest:?}");
+}
+
+/// The right is judged when it is used: a body that is still on its way is not passed on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_revoked_in_the_middle_of_its_body_is_cut() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let port = Arc::new(super::HttpPort {
+        door: Arc::clone(&running.door),
+        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+    });
+    let address =
+        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
+    let folder = lab.data().join("updates/x200");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("fw.bin"), vec![7; 8 * 1024 * 1024]).unwrap();
+    let head = "POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n";
+    let rows: &[(&str, Vec<u8>)] = &[
+        ("an upload", [head.as_bytes(), &[b'x'; 100_000]].concat()),
+        ("a chunked upload", b"POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec()),
+        ("a download", b"GET /updates/x200/fw.bin HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("a kept-alive connection", b"POST /publish/plant/pump-01/ok HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".to_vec()),
+    ];
+    for (name, octets) in rows {
+        let device = lab.device("pump-01");
+        let tls = lab.client_tls(Some(&device));
+        let mut stream = tls.connect(&address.to_string(), "127.0.0.1", CAP).await.unwrap();
+        stream.write_all(octets).await.unwrap();
+        stream.flush().await.unwrap();
+        running.live(1).await;
+        if *name == "a kept-alive connection" {
+            let mut read = [0; 512];
+            assert!(stream.read(&mut read).await.unwrap() > 0, "{name}");
+        }
+        running.fold(&lab, &lab.publish(vec![lab.revoke(&device)])).await;
+        running.live(0).await;
+        // The rest of the upload, or another request, after the fact.
+        let _ = stream.write_all(&[b'x'; 100_000]).await;
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut rest)).await.expect("the end");
+        assert!(rest.len() < 8 * 1024 * 1024, "{name}: {} octets after the revocation", rest.len());
+        assert!(!String::from_utf8_lossy(&rest).contains(" 204 "), "{name}");
+        assert!(running.sink.last("plant/pump-01/t").is_none(), "{name}: nothing went on");
+    }
+}
+
+/// R46: an update that cannot be written down is not given out.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_update_is_given_out_and_no_message_passed_on_without_its_record() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let port = Arc::new(super::HttpPort {
+        door: Arc::clone(&running.door),
+        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+    });
+    let address =
+        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
+    let folder = lab.data().join("updates/x200");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("fw.bin"), b"secret").unwrap();
+    let base: BaseUrl = format!("https://{address}").parse().unwrap();
+    let mut https = Vec::new();
+    for _ in 0..2 {
+        let mut http =
+            HttpClient::new(base.clone(), Some(lab.client_tls(Some(&lab.device("pump-01"))))).unwrap();
+        let answer = http.request(Method::GET, "/updates/x200/fw.bin", &[], "").await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.body.as_ref()), (200, &b"secret"[..]));
+        https.push(http);
+    }
+    running.log.close().await;
+    for (http, method, path) in
+        [(0, Method::GET, "/updates/x200/fw.bin"), (1, Method::POST, "/publish/plant/pump-01/t")]
+    {
+        let answer = https[http].request(method, path, &[], "x").await.unwrap();
+        let problem: touchmark_api::Problem = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((problem.status, problem.code.as_str()), (503, "log-unavailable"), "{path}");
+    }
+    assert!(running.sink.last("plant/pump-01/t").is_none());
 }

@@ -166,6 +166,7 @@ impl ClientSide {
     ) -> (Option<Bytes>, Option<Ending>) {
         let reason = match denial.reason {
             DenyReason::TopicInvalid => ReasonCode::TopicNameInvalid,
+            DenyReason::Rate => ReasonCode::QuotaExceeded,
             _ => ReasonCode::NotAuthorized,
         };
         let says = self.explanation(&denial);
@@ -187,9 +188,9 @@ impl ClientSide {
         }
     }
 
-    /// The same for a message that could not be recorded.
-    pub(crate) fn unrecorded(&self, frame: &Frame) -> (Option<Bytes>, Option<Ending>) {
-        let denial = Denial::because(DenyReason::LogUnavailable);
+    /// The same for a message that was permitted and is not passed on: it could not be recorded, or came too fast.
+    pub(crate) fn kept_back(&self, frame: &Frame, reason: DenyReason) -> (Option<Bytes>, Option<Ending>) {
+        let denial = Denial::because(reason);
         match frame.parse(self.version) {
             Ok(Packet::Publish(publish)) => self.refused_publish(&publish, denial),
             _ => (None, Some(Ending::Denied(denial))),

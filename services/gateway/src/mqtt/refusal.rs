@@ -19,7 +19,7 @@ pub(crate) fn connack_reason(reason: DenyReason) -> ReasonCode {
     match reason {
         DenyReason::Banned => ReasonCode::Banned,
         DenyReason::LogUnavailable => ReasonCode::ServerUnavailable,
-        DenyReason::TooManySessions => ReasonCode::QuotaExceeded,
+        DenyReason::TooManySessions | DenyReason::Rate => ReasonCode::QuotaExceeded,
         _ => ReasonCode::NotAuthorized,
     }
 }
@@ -98,7 +98,8 @@ impl Ending {
                 | DenyReason::NoRule
                 | DenyReason::ForbiddenByRule
                 | DenyReason::ReservedTopic
-                | DenyReason::TopicInvalid => None,
+                | DenyReason::TopicInvalid
+                | DenyReason::Rate => None,
                 reason => Some(reason),
             },
         }
@@ -141,6 +142,7 @@ impl Ending {
 fn disconnect_reason(reason: DenyReason) -> ReasonCode {
     match reason {
         DenyReason::SessionTakenOver => ReasonCode::SessionTakenOver,
+        DenyReason::Rate => ReasonCode::QuotaExceeded,
         DenyReason::PolicyChanged
         | DenyReason::NoRule
         | DenyReason::ForbiddenByRule

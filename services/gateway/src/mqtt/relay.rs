@@ -12,14 +12,16 @@ use super::wire::{Inbound, Incoming, Outbound};
 use crate::config::Ack;
 use crate::decision_log::{DecisionLog, LogUnavailable, OnItsWay};
 use crate::door::Door;
+use crate::rates::{Metered, OverRate};
 use crate::session::Session;
 use crate::sink::SinkSession;
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 use tokio::sync::Mutex;
-use touchmark_decisions::{Record, SessionId};
+use touchmark_decisions::{Act, Record, SessionId, Verdict};
 use touchmark_listen::{Clock, Stop};
 use touchmark_mqtt::{Frame, PacketType, ProtocolVersion};
 use touchmark_policy::{DecisionTable, DenyReason, Permit};
@@ -35,6 +37,7 @@ const PINGREQ: [u8; 2] = [0xc0, 0];
 pub(crate) struct Talk {
     session: Arc<Session>,
     log: Arc<DecisionLog>,
+    metered: Metered,
     clock: Clock,
     down: Mutex<Outbound>,
     keep_alive: Option<Duration>,
@@ -63,6 +66,14 @@ struct Batch {
     back: BytesMut,
     /// Records that have to be on disk first, where acknowledgements wait for it.
     unwritten: Vec<OnItsWay>,
+    /// Messages of the rate that were taken and not sent yet.
+    credit: u32,
+}
+
+/// Why a permitted message is not passed on.
+enum KeptBack {
+    Because(DenyReason),
+    Ended(Ending),
 }
 
 impl FarSide {
@@ -103,9 +114,11 @@ impl Talk {
         keep_alive: Option<Duration>,
     ) -> Self {
         let (log, clock) = (Arc::clone(&door.log), door.clock.clone());
+        let metered = door.metered(session.identity());
         Self {
             session,
             log,
+            metered,
             clock,
             down: Mutex::new(down),
             keep_alive,
@@ -218,10 +231,11 @@ impl Talk {
         };
         match client.take(frame, &*self.table()?, self.clock.now()) {
             Step::Pass(frame) => far.pass(&frame, batch),
-            Step::Publish { permit, act, frame } => match self.recorded(Record::Act(act), batch).await {
+            Step::Publish { permit, act, frame } => match self.recorded(act, far, batch).await {
                 Ok(()) => far.forward(permit, &frame, batch),
-                Err(_) => {
-                    let (answer, ending) = client.unrecorded(&frame);
+                Err(KeptBack::Ended(ending)) => Err(ending),
+                Err(KeptBack::Because(reason)) => {
+                    let (answer, ending) = client.kept_back(&frame, reason);
                     answered(answer.as_deref(), ending, batch)
                 }
             },
@@ -312,22 +326,50 @@ impl Talk {
         Ok(())
     }
 
-    /// Records a publish. It goes on and is acknowledged with its batch, which waits for the disk where it has to.
-    async fn recorded(&self, record: Record, batch: &mut Batch) -> Result<(), LogUnavailable> {
-        match self.log.ack() {
+    /// Records a publish whose turn has come. It goes on and is acknowledged with its batch, which waits for the disk
+    /// where it has to.
+    async fn recorded(&self, act: Act, far: &FarWriter<'_>, batch: &mut Batch) -> Result<(), KeptBack> {
+        match batch.credit.checked_sub(1) {
+            Some(left) => batch.credit = left,
+            None => Box::pin(self.take_portion(&act, far, batch)).await?,
+        }
+        let record = Record::Act(act);
+        let recorded = match self.log.ack() {
             Ack::Queued => self.queued(record).await,
             Ack::Durable => {
-                batch.unwritten.push(Box::pin(self.log.begin_durable(record)).await?);
-                Ok(())
+                Box::pin(self.log.begin_durable(record)).await.map(|way| batch.unwritten.push(way))
+            }
+        };
+        recorded.map_err(|_| KeptBack::Because(DenyReason::LogUnavailable))
+    }
+
+    /// Takes the next messages of the rate, this one included. While it waits, nothing more is read from the client.
+    async fn take_portion(&self, act: &Act, far: &FarWriter<'_>, batch: &mut Batch) -> Result<(), KeptBack> {
+        let portion = self.metered.portion();
+        match self.metered.take(portion, Instant::now()) {
+            Ok(Duration::ZERO) => {}
+            Ok(wait) => {
+                // What came before need not wait.
+                self.flush(batch, far).await.map_err(KeptBack::Ended)?;
+                tokio::time::sleep(wait).await;
+            }
+            Err(OverRate) => {
+                let verdict = Verdict::Deny(DenyReason::Rate);
+                let denied = Act { verdict, rule: None, ..act.clone() };
+                // Refused either way.
+                let _ = self.log.queued(Record::Act(denied)).await;
+                return Err(KeptBack::Because(DenyReason::Rate));
             }
         }
+        batch.credit = portion.saturating_sub(1);
+        Ok(())
     }
 
     /// Waits until the records of a batch are on disk. If one is not, nothing of the batch goes anywhere.
     async fn written(&self, batch: &mut Batch) -> Result<(), Ending> {
         for on_its_way in std::mem::take(&mut batch.unwritten) {
             if on_its_way.wait().await.is_err() {
-                *batch = Batch::default();
+                *batch = Batch { credit: batch.credit, ..Batch::default() };
                 return Err(Ending::cut(DenyReason::LogUnavailable));
             }
         }

@@ -5,5 +5,6 @@ mod arrivals;
 pub(crate) mod client;
 mod journeys;
 mod logic;
+mod rates;
 mod refused;
 mod wills;

@@ -12,7 +12,7 @@ use crate::trust::{PathIdentity, Trust, TrustedPeer};
 use arc_swap::ArcSwapOption;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
-use touchmark_decisions::SessionId;
+use touchmark_decisions::{FeedPosition, SessionId};
 use touchmark_identity::Timestamp;
 use touchmark_policy::{DecisionTable, Denial, DenyReason};
 
@@ -22,8 +22,8 @@ pub(crate) struct Session {
     identity: Arc<PathIdentity>,
     /// What it may do; made anew when policy or scope change. `None` until it was judged.
     table: ArcSwapOption<DecisionTable>,
-    /// Held while judged, so that an older judgement never replaces a newer one.
-    judging: Mutex<()>,
+    /// Held while judged, so that an older judgement never replaces a newer one: where the feed stood then.
+    judging: Mutex<Option<FeedPosition>>,
     /// Why it must end, once it must.
     ordered: OnceLock<DenyReason>,
     wake: Notify,
@@ -44,7 +44,7 @@ impl Session {
             id,
             identity,
             table: ArcSwapOption::empty(),
-            judging: Mutex::new(()),
+            judging: Mutex::new(None),
             ordered: OnceLock::new(),
             wake: Notify::new(),
         }
@@ -65,14 +65,26 @@ impl Session {
 
     /// Asks the trust again and takes over what it says now. Gives the peer and the answer to `connect`.
     pub(crate) fn judge(&self, trust: &Trust, judge: Judge, now: Timestamp) -> Result<TrustedPeer, Denial> {
-        let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut position = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let judged = match judge {
             Judge::Admit => trust.admit(&self.identity, now),
             Judge::Review => trust.review(&self.identity, now),
         };
         let peer = judged.map_err(Denial::because)?;
         self.table.store(Some(Arc::new(peer.specialise())));
+        *position = Some(peer.position());
         Ok(peer)
+    }
+
+    /// Asks the trust again for one that is in. The table is made anew only when the feed has moved since.
+    pub(crate) fn judge_again(&self, trust: &Trust, now: Timestamp) -> Result<(), Denial> {
+        let mut position = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let peer = trust.review(&self.identity, now).map_err(Denial::because)?;
+        if *position != Some(peer.position()) {
+            self.table.store(Some(Arc::new(peer.specialise())));
+            *position = Some(peer.position());
+        }
+        Ok(())
     }
 
     /// Orders the end. The first reason stands.

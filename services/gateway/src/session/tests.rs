@@ -59,6 +59,71 @@ async fn a_session_is_found_by_what_it_is_until_it_leaves() {
     assert!(sessions.all().is_empty() && of_handle("pump-01").is_empty());
 }
 
+/// R45: a feed that is older than its class allows ends those who are in, and lets nobody else in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_feed_ends_live_sessions_where_its_class_says_so() {
+    use crate::config::Ack;
+    use crate::mqtt::tests::client::{Client, V5, connect};
+    use touchmark_decisions::{CloseCause, Record};
+    let rows: &[(StalenessClass, u64, bool, bool)] = &[
+        (StalenessClass::Strict, 6 * 60, false, true),
+        (StalenessClass::Strict, 16 * 60, false, false),
+        (StalenessClass::Standard, 25 * 3600, false, true),
+        (StalenessClass::Standard, 73 * 3600, false, false),
+        (StalenessClass::LifeSafety, 20 * 24 * 3600, true, true),
+    ];
+    for (class, age_s, new, live) in rows {
+        let lab = Lab::new();
+        let running = lab.run_with(None, *class, Ack::Queued);
+        let device = lab.device("pump-01");
+        let mut client = Client::welcome(&lab, &device, &running, &connect(V5, "pump-01")).await;
+        lab.pass(Duration::from_secs(*age_s));
+        if *live {
+            // Longer than the watch needs: it looks every quarter of a second.
+            let left =
+                running.sessions.left(vec![running.sessions.all()[0].id()], Duration::from_secs(1)).await;
+            assert_eq!(left, 1, "{class} {age_s}: it stays");
+        } else {
+            let goodbye = client.next().await.expect("DISCONNECT");
+            assert_eq!(goodbye.packet_type(), touchmark_mqtt::PacketType::Disconnect, "{class} {age_s}");
+            running.live(0).await;
+        }
+        let mut other = Client::dial(&lab, &device, running.address, V5).await;
+        let (code, says) = other.connack(&connect(V5, "pump-01/2")).await;
+        assert_eq!((code == 0, says.starts_with("status-stale")), (*new, !*new), "{class} {age_s}: {says}");
+        running.log.close().await;
+        let cut = lab.records().into_iter().any(|record| {
+            matches!(record, Record::SessionClosed(closed) if closed.why == CloseCause::Cut(DenyReason::StatusStale))
+        });
+        assert_eq!(cut, !*live, "{class} {age_s}: it stands in the log");
+        running.switch.stop();
+    }
+}
+
+#[test]
+fn a_table_is_made_anew_only_when_the_feed_has_moved() {
+    let lab = Lab::new();
+    let trust = lab.trust(StalenessClass::Standard);
+    let device = lab.device("pump-01");
+    let identity = trust.identity_of(device.certificate.der(), lab.now()).unwrap();
+    let session = Session::new(SessionId(1), identity);
+    session.judge_again(&trust, lab.now()).unwrap();
+    let first = session.table().unwrap();
+    session.judge_again(&trust, lab.now()).unwrap();
+    trust.fold(&lab.heartbeat(), None, lab.now()).unwrap();
+    session.judge_again(&trust, lab.now()).unwrap();
+    assert!(Arc::ptr_eq(&first, &session.table().unwrap()), "the same feed, the same table");
+    let held = touchmark_status::Change::SetScope {
+        handle: "pump-01".parse().unwrap(),
+        scope: vec!["group:held".into()],
+    };
+    trust.fold(&lab.publish(vec![held]), None, lab.now()).unwrap();
+    session.judge_again(&trust, lab.now()).unwrap();
+    assert!(!Arc::ptr_eq(&first, &session.table().unwrap()));
+    trust.fold(&lab.publish(vec![lab.revoke(&device)]), None, lab.now()).unwrap();
+    assert_eq!(session.judge_again(&trust, lab.now()).err().map(|d| d.reason), Some(DenyReason::Revoked));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_ends_sessions_that_are_on_their_way_in_and_a_revocation_does_not_wait_for_it() {
     let lab = Lab::new();

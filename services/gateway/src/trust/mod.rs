@@ -17,7 +17,8 @@ pub(crate) use peer::TrustedPeer;
 
 use arc_swap::ArcSwapOption;
 use cache::PathCache;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 use time::FeedTime;
 use touchmark_decisions::FeedPosition;
@@ -40,6 +41,10 @@ pub(crate) struct Trust {
     ground: ArcSwapOption<Ground>,
     paths: PathCache,
     time: FeedTime,
+    /// The machine's own clock, once there is one.
+    machine: OnceLock<Clock>,
+    /// Time was taken back since it was last asked.
+    took_time_back: AtomicBool,
 }
 
 impl Trust {
@@ -56,6 +61,8 @@ impl Trust {
             ground: ArcSwapOption::empty(),
             paths: PathCache::default(),
             time: FeedTime::default(),
+            machine: OnceLock::new(),
+            took_time_back: AtomicBool::new(false),
         }
     }
 
@@ -74,6 +81,8 @@ impl Trust {
     /// The machine's clock, held at what the feed says about the time. Everything is judged by this one.
     pub(crate) fn clock(self: &Arc<Self>, machine: Clock) -> Clock {
         let trust = Arc::clone(self);
+        // One clock for one trust: a second one is as good as the first.
+        let _ = self.machine.set(machine.clone());
         Clock::new(move || trust.time.correct(machine.now(), Instant::now()))
     }
 
@@ -115,12 +124,27 @@ impl Trust {
         floor: Option<Position>,
         now: Timestamp,
     ) -> Result<Vec<Effect>, FeedFault> {
-        let came = Instant::now();
+        let (came, before) = (Instant::now(), self.position());
         let effects = self.fold_in(wire, floor, now)?;
-        if let Some(issued_at) = self.read().as_ref().map(StatusSet::issued_at) {
-            self.time.hear(issued_at, came);
+        let said = self.read().as_ref().map(|set| (set.issued_at(), set.last_issued_at()));
+        if let Some((newest, last)) = said {
+            self.time.hear(newest, came);
+            // A heartbeat says what is now; other messages may have waited at the authority.
+            let is_heartbeat = effects.is_empty() && self.position() == before;
+            let wall = self.machine.get().map_or(now, Clock::now);
+            if is_heartbeat && last < newest && self.time.hear_now(last, came, wall) {
+                if let Some(set) = self.write().as_mut() {
+                    set.take_back_time();
+                }
+                self.took_time_back.store(true, Ordering::Relaxed);
+            }
         }
         Ok(effects)
+    }
+
+    /// Whether time was taken back since this was last asked: what the set forgot by the wrong time has to come again.
+    pub(crate) fn took_time_back(&self) -> bool {
+        self.took_time_back.swap(false, Ordering::Relaxed)
     }
 
     fn fold_in(

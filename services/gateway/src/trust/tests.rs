@@ -54,6 +54,57 @@ fn a_clock_that_is_set_back_stops_neither_revocations_nor_the_ends_of_certificat
     assert!(clock.now().since(machine) >= Duration::from_secs(25 * 3600 - 1));
 }
 
+/// The clocks of authority and gateway jump ahead for a while, as on one host, or the authority's alone.
+#[test]
+fn a_feed_from_the_future_refuses_nobody_for_longer_than_the_clock_was_wrong() {
+    for days in [0, 40] {
+        let lab = Lab::new();
+        let trust = lab.trust(StalenessClass::Standard);
+        let begin = lab.now();
+        // With 0 the clock here stays right, and the authority is twenty hours ahead.
+        let clock = match days {
+            0 => trust.clock(Clock::new(move || begin)),
+            _ => trust.clock(lab.clock()),
+        };
+        let jump = Duration::from_secs(if days == 0 { 20 * 3600 } else { days * 86_400 });
+        let holder = lab.holder("spiffe://lab.touchmark.internal/d/pump-01", &[], 3600);
+        let found = identity(&lab, &trust, &holder);
+        lab.pass(jump);
+        trust.fold(&lab.heartbeat(), None, clock.now()).unwrap();
+        assert_eq!(trust.admit(&found, clock.now()).err(), Some(DenyReason::Expired), "{days}");
+        assert!(!trust.took_time_back(), "{days}");
+        lab.go_back(jump);
+        assert_eq!(
+            trust.admit(&found, clock.now()).err(),
+            Some(DenyReason::Expired),
+            "{days}: one clock alone"
+        );
+        trust.fold(&lab.heartbeat(), None, clock.now()).unwrap();
+        assert!(trust.took_time_back(), "{days}: a snapshot is asked for");
+        assert!(trust.admit(&found, clock.now()).is_ok(), "{days}: recovered without a restart");
+        trust.fold(&lab.snapshot(), None, clock.now()).unwrap();
+        assert!(trust.admit(&found, clock.now()).is_ok(), "{days}");
+        // And from here on it ages as ever: the moment in the future counts for nothing.
+        let later = clock.now().plus(Duration::from_secs(25 * 3600));
+        assert_eq!(trust.freshness(later), Some(touchmark_status::Freshness::DenyNew), "{days}");
+    }
+}
+
+/// R45: the first snapshot after a start is held against the floor as well.
+#[test]
+fn a_first_snapshot_below_the_floor_begins_nothing() {
+    let lab = Lab::new();
+    let trust = Trust::new("lab".parse().unwrap(), lab.signer.verifier(), StalenessClass::Standard);
+    let position = |epoch, seq| Some(touchmark_status::Position { epoch, seq });
+    for (name, floor) in [("a later number", position(1, 2)), ("a later epoch", position(2, 0))] {
+        let refused = trust.fold(&lab.snapshot(), floor, lab.now());
+        assert!(matches!(refused, Err(touchmark_status::FeedFault::Older { .. })), "{name}: {refused:?}");
+        assert_eq!(trust.position(), None, "{name}");
+    }
+    trust.fold(&lab.snapshot(), position(1, 1), lab.now()).unwrap();
+    assert_eq!(trust.position(), position(1, 1));
+}
+
 #[test]
 fn other_anchors_empty_the_cache_and_end_the_old_authoritys_paths() {
     let lab = Lab::new();

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use touchmark_api::{Gateway as GatewayShown, GatewayQuery, GatewayStanding, NO_DATA};
-use touchmark_gateway::{Ack, PreferredPorts};
+use touchmark_gateway::{Ack, PUBLISH_RATE, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
 
@@ -107,6 +107,9 @@ pub(crate) struct Up {
     /// What an acknowledged publish waits for: queued (a crash takes at most the records of 50 ms), durable (the disk)
     #[arg(long, default_value = "queued", value_name = "WHEN")]
     ack: Ack,
+    /// Messages a second that one certificate may publish; a device twice as many
+    #[arg(long, default_value_t = PUBLISH_RATE, value_name = "N")]
+    publish_rate: u32,
 }
 
 pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
@@ -138,6 +141,7 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
         upstream_http: order.upstream_http,
         staleness: order.staleness,
         ack: order.ack,
+        publish_rate: order.publish_rate,
     };
     let mut signals = server::Signals::new()?;
     let (mut gateway, ready) = start(home, options).await?;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use tokio::process::Child;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use touchmark_api::{Pids, Ready};
-use touchmark_gateway::Gateway;
+use touchmark_gateway::{Gateway, PUBLISH_RATE};
 use touchmark_identity::{EnvironmentName, Name};
 
 /// A gateway drains its sessions and syncs its log; then it is ended.
@@ -153,6 +153,7 @@ async fn beside(order: &Up, home: &Home, ready: &Ready) -> Result<(Beside, Optio
             upstream_http: order.upstream_http.clone(),
             staleness: Default::default(),
             ack: Default::default(),
+            publish_rate: PUBLISH_RATE,
         };
         let (gateway, of_gateway) = gateway::start(home, options).await?;
         return Ok((Beside::Here(Box::new(gateway)), Some(of_gateway)));

@@ -44,6 +44,7 @@ pub(crate) struct GatewayOptions {
     pub(crate) upstream_http: Option<String>,
     pub(crate) staleness: StalenessClass,
     pub(crate) ack: Ack,
+    pub(crate) publish_rate: u32,
 }
 
 /// Enrols if need be, then starts.
@@ -73,6 +74,7 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     config.upstream_http = options.upstream_http;
     config.staleness = options.staleness;
     config.ack = options.ack;
+    config.publish_rate = options.publish_rate;
     let gateway = touchmark_gateway::start(config, Clock::system()).await.map_err(|fault| {
         Failure::new(Exit::Internal, "start", "the gateway does not start")
             .what(format!("gateway {} of {}", options.name, options.environment))

@@ -63,6 +63,39 @@ fn a_full_disk_denies_keeps_and_loses_no_number() {
     assert_eq!(counts, [2, 4]);
 }
 
+/// A gateway starts on a full disk, allows nothing, and its epoch begins when there is room.
+#[test]
+fn an_epoch_that_cannot_be_opened_waits_and_nothing_comes_before_it() {
+    let lab = Lab::new();
+    let opened = open::open(&lab.log_identity()).unwrap();
+    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
+    let healthy = Arc::new(AtomicBool::new(true));
+    let shared = Shared {
+        room: Arc::new(Semaphore::new(10)),
+        healthy: Arc::clone(&healthy),
+        strangers: Arc::default(),
+        unwritten: Arc::default(),
+        publish,
+    };
+    let mut writer = Writer::new(opened, shared, lab.clock());
+    let good = std::mem::replace(&mut writer.wal, Wal::full());
+    writer.open_epoch(None).unwrap();
+    assert!(!healthy.load(Ordering::Relaxed));
+    let (done, mut denied) = oneshot::channel();
+    writer.take(counter(1), Instant::now(), Some(done));
+    writer.flush();
+    assert_eq!(denied.try_recv().unwrap(), Err(LogUnavailable));
+    writer.wal = good;
+    let (done, mut allowed) = oneshot::channel();
+    writer.take(counter(2), Instant::now(), Some(done));
+    writer.flush();
+    assert_eq!(allowed.try_recv().unwrap(), Ok(Some(0)));
+    assert!(healthy.load(Ordering::Relaxed));
+    writer.publish().unwrap();
+    let frames = lab.frames();
+    assert!(matches!(frames[0].records[0], Record::EpochOpened(_)), "{frames:?}");
+}
+
 #[test]
 fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
     let lab = Lab::new();
