@@ -1,7 +1,7 @@
 //! The places of a port: what each connection holds from its handshake to its end.
 
 use crate::serve::WhenFull;
-use crate::table::{ConnectionTable, Displaced, Entry, Holder, WaitsFor};
+use crate::table::{ConnectionTable, Displaced, Entry, Holder, Share, WaitsFor};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -26,7 +26,10 @@ impl Places {
     pub(crate) fn new(most: usize, when_full: WhenFull) -> Self {
         match when_full {
             WhenFull::Wait => Self::Kept(Arc::new(Semaphore::new(most))),
-            WhenFull::Displace => Self::Given(ConnectionTable::new(most, most.div_ceil(2))),
+            WhenFull::Displace => {
+                let half = most.div_ceil(2);
+                Self::Given(ConnectionTable::new(most, Share { silent: half, all: half }))
+            }
         }
     }
 

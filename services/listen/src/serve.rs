@@ -5,7 +5,7 @@
 
 use crate::accept::{HANDSHAKE_TIMEOUT, concerns_one_connection, handshake};
 use crate::places::{Place, Places};
-use crate::table::{ConnectionTable, Holder, WaitsFor};
+use crate::table::{ConnectionTable, Holder, Share, WaitsFor};
 use crate::{AcceptFault, Accepted, Bound, ServerTls, Stop};
 use core::time::Duration;
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,11 +21,12 @@ use tokio::time::{Sleep, sleep, timeout};
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Unfinished handshakes of one port: with 500 new ones in a second that come to nothing, each still gets half a second.
-const UNFINISHED_MAX: usize = 512;
-/// Of them from one address or IPv6 network of 64 bits. A factory behind one address does 1,000 handshakes in a second
-/// at a quarter of a second each.
-const UNFINISHED_OF_ONE_ADDRESS_MAX: usize = 256;
+/// Unfinished handshakes of one port: with 500 new ones in a second that come to nothing after our answer, each still
+/// gets four seconds. A thousand devices behind one router come back at once after a power cut.
+const UNFINISHED_MAX: usize = 2048;
+/// Of them without a whole ClientHello, from one address or IPv6 network of 64 bits: with 500 new ones in a second each
+/// still gets half a second to send it.
+const SILENT_OF_ONE_ADDRESS_MAX: usize = 256;
 /// Handshakes of one port that compute at once, or stand in the run queue to do so. More would not be faster on fewer
 /// processors than this, and every other task, so also another port's, would wait for all of them.
 const HANDSHAKES_MAX: usize = 32;
@@ -58,10 +59,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For a port that may hold so many descriptors: an eighth of them, and no more than 512, for
-    /// handshakes, so that those never take the places of sessions, nor sessions theirs.
+    /// For a port that may hold so many descriptors: a quarter of them, and no more than 2048, for handshakes, so that those never take the places of sessions, nor sessions theirs.
     pub fn of(descriptors: usize, when_full: WhenFull) -> Self {
-        let unfinished_max = (descriptors / 8).clamp(1, UNFINISHED_MAX);
+        let unfinished_max = (descriptors / 4).clamp(1, UNFINISHED_MAX);
         Self {
             connections_max: descriptors.saturating_sub(unfinished_max).max(1),
             unfinished_max,
@@ -105,7 +105,10 @@ where
     E: Fn(SocketAddr, &AcceptFault) + Send + Sync + 'static,
 {
     let slots = Arc::new(Semaphore::new(limits.handshakes_max));
-    let of_one_address = UNFINISHED_OF_ONE_ADDRESS_MAX.min(limits.unfinished_max.div_ceil(2));
+    let of_one_address = Share {
+        silent: SILENT_OF_ONE_ADDRESS_MAX.min(limits.unfinished_max.div_ceil(2)),
+        all: limits.unfinished_max,
+    };
     let unfinished = ConnectionTable::new(limits.unfinished_max, of_one_address);
     let places = Places::new(limits.connections_max, limits.when_full);
     let room = Room { places: places.clone(), unfinished: Some(Arc::clone(&unfinished)) };

@@ -40,11 +40,20 @@ pub(crate) enum WaitsFor {
     Us,
 }
 
-/// At most so many connections, and so many of one holder. Its memory is bounded by the first number.
+/// What one holder may have before its newest connections end its older ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share {
+    /// Connections without a request.
+    pub(crate) silent: usize,
+    /// All.
+    pub(crate) all: usize,
+}
+
+/// At most so many connections, and a share of them for one holder. Its memory is bounded by the first number.
 #[derive(Debug)]
 pub(crate) struct ConnectionTable {
     most: usize,
-    of_one_holder: usize,
+    of_one_holder: Share,
     held: Mutex<Held>,
     /// Rung when a full table may have room again.
     room: Notify,
@@ -92,13 +101,8 @@ pub(crate) struct Entry {
 pub(crate) type Displaced = oneshot::Receiver<()>;
 
 impl ConnectionTable {
-    pub(crate) fn new(most: usize, of_one_holder: usize) -> Arc<Self> {
-        Arc::new(Self {
-            most: most.max(1),
-            of_one_holder: of_one_holder.max(1),
-            held: Mutex::default(),
-            room: Notify::new(),
-        })
+    pub(crate) fn new(most: usize, of_one_holder: Share) -> Arc<Self> {
+        Arc::new(Self { most: most.max(1), of_one_holder, held: Mutex::default(), room: Notify::new() })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -125,8 +129,9 @@ impl ConnectionTable {
     pub(crate) fn enter(self: &Arc<Self>, holder: Holder, waits: WaitsFor) -> (Entry, Displaced) {
         let (end, displaced) = oneshot::channel();
         let mut held = self.held();
-        let its_own = held.holders.get(&holder).map_or(0, |counts| counts.all());
-        if its_own >= self.of_one_holder {
+        let its_own = held.holders.get(&holder).copied().unwrap_or_default();
+        let share = self.of_one_holder;
+        if its_own.for_request >= share.silent || its_own.all() >= share.all {
             held.displace(holder);
         }
         if held.connections.len() >= self.most

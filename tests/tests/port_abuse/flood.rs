@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use touchmark_dial::{BaseUrl, BlockingHttp, ClientIdentity, ClientTls, HttpClient, Request};
-use touchmark_tests::{Device, Lab, Meter, device_token, refusal_is_recorded};
+use touchmark_tests::{Device, Enrolment, Key, Lab, Meter, device_token, refusal_is_recorded, storm};
 
 /// Opened on each port, 500 in a second.
 const CONNECTIONS: usize = 5_000;
@@ -147,4 +147,46 @@ fn floods_of_unfinished_handshakes_stop_neither_revoking_nor_good_handshakes() {
     for cause in ["est/handshake", "api/handshake"] {
         refusal_is_recorded(&lab, cause, "handshake-displaced");
     }
+}
+
+/// Requests to EST that are refused, and how many of them wait for an answer at once.
+const REQUESTS: usize = 6_000;
+const WAITING: usize = 1_000;
+
+/// The API does not wait behind a crowd at EST, whose requests are whole and have to be looked at.
+#[test]
+fn a_crowd_at_est_does_not_keep_revoking_waiting() {
+    let lab = Lab::start();
+    let mut operator = lab.operator();
+    let revoked: Vec<String> = (0..20).map(|n| format!("pump-{n:02}")).collect();
+    for name in &revoked {
+        let token = operator.token(&device_token("lab", name));
+        Device::new(&lab).enrol(None, &token);
+    }
+    let mut token = operator.token(&device_token("lab", "pump-99"));
+    token.password = "not the password".into();
+    let shot = Enrolment::new(None, &Key::new().request("pump-99"), &token);
+    let over = AtomicBool::new(false);
+    let (refused, revokes) = thread::scope(|scope| {
+        let crowd = scope.spawn(|| {
+            let outcomes = storm(&lab, vec![shot; REQUESTS], WAITING);
+            over.store(true, Ordering::Relaxed);
+            outcomes.iter().filter(|outcome| outcome.status() == 401).count()
+        });
+        let mut revokes = Vec::new();
+        for name in &revoked {
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+            let begun = Instant::now();
+            lab.operator().revoke(name);
+            revokes.push(begun.elapsed());
+            sleep(PAUSE * 10);
+        }
+        (crowd.join().unwrap(), revokes)
+    });
+    println!("{refused} refused, revokes {revokes:?}");
+    assert!(refused > REQUESTS / 2, "{refused}");
+    assert!(revokes.len() > 5, "{}", revokes.len());
+    assert!(*revokes.iter().max().unwrap() <= REVOKE_MAX, "{revokes:?}");
 }

@@ -120,6 +120,8 @@ async fn run(
             if intent == Intent::Renew && peer.is_none() {
                 return Err(certificate_missing());
             }
+            // Only now: whoever sends slowly holds up nobody. The semaphore is never closed.
+            let _turn = shell.est_turns.acquire().await;
             let csr = read_csr(text(header::CONTENT_TYPE), &body)?;
             let csr = csr.prove_possession().map_err(EstFault::Csr)?;
             if csr.requested().challenge_password {

@@ -36,6 +36,7 @@ use crate::tokens::Tokens;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use touchmark_identity::OrganisationName;
 use touchmark_inventory::Store;
 use touchmark_listen::Clock;
@@ -58,6 +59,10 @@ impl Deref for Shell {
     }
 }
 
+/// Requests for certificates that are looked at at once: enough to share each commit among many, and few enough that what
+/// others ask does not wait behind all of them (0.4 ms of processor time each).
+pub(crate) const EST_TURNS: usize = 128;
+
 /// What the routes reach. Each handler takes the one or two it needs.
 pub(crate) struct UseCases {
     pub(crate) clock: Clock,
@@ -69,6 +74,8 @@ pub(crate) struct UseCases {
     pub(crate) makers: Arc<Makers>,
     pub(crate) renewals: Arc<Renewals>,
     pub(crate) hints: Arc<RenewalHints>,
+    /// Requests for certificates that are looked at at once.
+    pub(crate) est_turns: Semaphore,
     pub(crate) clones: Arc<CloneAlarms>,
     pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) containments: Arc<Containments>,

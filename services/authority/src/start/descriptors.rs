@@ -5,10 +5,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Kept for the store, the log, archives and everything that opens a file for a moment.
 const SPARE: u64 = 256;
-/// Three ports here take three; a gateway in the same process has the others.
-const SHARES: u64 = 5;
+/// Three ports here take three; a gateway in the same process has the other.
+const SHARES: u64 = 4;
 /// More connections than this on one port are a flood.
-const CONNECTIONS_MAX: u64 = 4096;
+const CONNECTIONS_MAX: u64 = 5120;
 /// Below this nobody could work; a system with so few descriptors is warned about.
 const CONNECTIONS_MIN: u64 = 8;
 
@@ -41,11 +41,11 @@ mod tests {
     #[test]
     fn three_ports_and_a_gateway_never_take_the_spare_descriptors() {
         for (limit, expected) in [
-            (None, 4096),
-            (Some(1_048_576), 4096),
-            (Some(20_000), 3948),
-            (Some(4096), 768),
-            (Some(1024), 153),
+            (None, 5120),
+            (Some(1_048_576), 5120),
+            (Some(20_000), 4936),
+            (Some(4096), 960),
+            (Some(1024), 192),
             (Some(256), 8),
             (Some(0), 8),
         ] {

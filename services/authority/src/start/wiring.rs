@@ -14,7 +14,7 @@ use crate::explain::Explain;
 use crate::feed::Feeds;
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
-use crate::http::{Shell, UseCases};
+use crate::http::{EST_TURNS, Shell, UseCases};
 use crate::issuance::Issuance;
 use crate::journal_log::JournalLog;
 use crate::makers::Makers;
@@ -26,6 +26,7 @@ use crate::renewal::Renewals;
 use crate::sightings::DecisionIntake;
 use crate::tokens::Tokens;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use touchmark_identity::OrganisationName;
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorPolicy;
@@ -96,6 +97,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             clock.clone(),
         )),
         hints: Arc::default(),
+        est_turns: Semaphore::new(EST_TURNS),
         clones: clones.clone(),
         confirmations,
         containments: Arc::new(Containments {

@@ -39,7 +39,7 @@ fn whoever_keeps_us_waiting_ends_first_and_what_waits_for_us_never() {
         ),
     ];
     for (name, held, displaced) in rows {
-        let table = ConnectionTable::new(4, 3);
+        let table = ConnectionTable::new(4, Share { silent: 3, all: 3 });
         let mut held: Vec<_> = held.iter().map(|(holder, waits)| table.enter(*holder, *waits)).collect();
         let _newest = table.enter(HERE, Us);
         let over: Vec<_> = (0..held.len()).filter(|at| is_over(&mut held[*at])).collect();
@@ -49,7 +49,7 @@ fn whoever_keeps_us_waiting_ends_first_and_what_waits_for_us_never() {
 
 #[test]
 fn a_flood_from_one_address_displaces_itself() {
-    let table = ConnectionTable::new(512, 256);
+    let table = ConnectionTable::new(512, Share { silent: 256, all: 512 });
     let mut good = table.enter(THERE, WaitsFor::Peer);
     let mut flood = Vec::new();
     for _ in 0..5_000 {
@@ -63,7 +63,7 @@ fn a_flood_from_one_address_displaces_itself() {
 
 #[test]
 fn a_flood_from_many_addresses_stays_within_the_table() {
-    let table = ConnectionTable::new(512, 256);
+    let table = ConnectionTable::new(512, Share { silent: 256, all: 512 });
     let mut good: Vec<_> = (0..10).map(|_| table.enter(THERE, WaitsFor::Peer)).collect();
     let mut flood = Vec::new();
     for network in 0..5_000 {
@@ -80,7 +80,7 @@ fn a_flood_from_many_addresses_stays_within_the_table() {
 #[tokio::test]
 async fn room_is_where_a_connection_left_or_waits_for_its_peer() {
     let soon = Duration::from_millis(20);
-    let table = ConnectionTable::new(2, 2);
+    let table = ConnectionTable::new(2, Share { silent: 2, all: 2 });
     let (mut first, _displaced) = table.enter(HERE, WaitsFor::Us);
     let second = table.enter(THERE, WaitsFor::Us);
     assert!(tokio::time::timeout(soon, table.has_room()).await.is_err());
@@ -99,4 +99,17 @@ async fn room_is_where_a_connection_left_or_waits_for_its_peer() {
     tokio::task::yield_now().await;
     drop(second);
     waiting.await.unwrap();
+}
+
+/// After a power cut, a thousand devices behind one router come at once: nothing of what we answered ends for them.
+#[test]
+fn a_crowd_of_good_ones_from_one_address_displaces_nobody_while_there_is_room() {
+    let table = ConnectionTable::new(1_024, Share { silent: 256, all: 1_024 });
+    let mut crowd: Vec<_> = (0..1_000).map(|_| table.enter(HERE, WaitsFor::Us)).collect();
+    for (entry, _) in &mut crowd {
+        entry.waits(WaitsFor::Peer);
+    }
+    let mut flood: Vec<_> = (0..1_000).map(|_| table.enter(HERE, WaitsFor::Request)).collect();
+    assert!(!crowd.iter_mut().any(is_over), "silence ends first");
+    assert_eq!(flood.iter_mut().filter_map(|held| is_over(held).then_some(())).count(), 1_000 - 24);
 }
