@@ -477,10 +477,10 @@ fn identity() {
 
 fn api() {
     let certificate = r#"{"id":"crt_1","fingerprint":"ab","issuer":"lab","serial":"01","spki":"cd","state":"confirmed","not_before":"2026-01-01T00:00:00.000Z","not_after":"2026-02-01T00:00:00.000Z","profile":"device","identity":"spiffe://lab.touchmark.internal/d/pump-01","generation":1}"#;
-    let device = r#"{"id":"dev_1","name":"pump-01","environment":"lab","model":"no data","owner":"dev","standing":"active","registered_at":"2026-01-01T00:00:00.000Z"}"#;
+    let device = r#"{"id":"dev_1","name":"pump-01","environment":"lab","model":null,"owner":"dev","standing":"active","registered_at":"2026-01-01T00:00:00.000Z"}"#;
     let decision = r#"{"id":"dec_g.1.0","at":"2026-01-01T00:00:00.000Z","gateway":"g","device":"pump-01","certificate":"ab","action":"publish","resource":"plant/pump-01/x","verdict":"allow","reason":"","policy":"cd","rule":"publish-own","proof":"mtls","tls":"TLSv1.3"}"#;
     let explanation = format!(
-        r#"{{"asked":"pump-01","device":{device},"certificates":[{certificate}],"where_used":"no data","who_can_revoke":[{{"kind":"person","name":"dev","rule":"admin-all"}}],"on_expiry":{{"not_after":"a","chain_not_after":"b","in_s":-5,"effect":"refused","actions_lost":["publish"],"way_back":"renew"}},"history":[{{"seq":1,"at":"a","event":"started","actor":"dev","cause":"api"}}],"decision":{decision}}}"#
+        r#"{{"asked":"pump-01","device":{device},"certificates":[{certificate}],"where_used":null,"who_can_revoke":[{{"kind":"person","name":"dev","rule":"admin-all"}}],"on_expiry":{{"not_after":"a","chain_not_after":"b","in_s":-5,"effect":"refused","actions_lost":["publish"],"way_back":"renew"}},"history":[{{"seq":1,"at":"a","event":"started","actor":"dev","cause":"api"}}],"decision":{decision}}}"#
     );
     let page = format!(r#"{{"items":[{device}],"next":"pump-01"}}"#);
     for (name, json) in [

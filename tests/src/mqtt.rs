@@ -30,6 +30,11 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("patience ran out") })
 }
 
+fn client(key: &Key, chain: &[Certificate]) -> ClientIdentity {
+    let chain = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+    ClientIdentity::from_der(chain, key.pkcs8())
+}
+
 /// What CONNECT was answered with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Greeted {
@@ -60,13 +65,19 @@ impl Mqtt {
         identity: Option<(&Key, &[Certificate])>,
         version: ProtocolVersion,
     ) -> Result<Self, DialFault> {
-        let identity = identity.map(|(key, chain)| {
-            let chain = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
-            ClientIdentity::from_der(chain, key.pkcs8())
-        });
+        let identity = identity.map(|(key, chain)| client(key, chain));
+        Self::dial_at(lab, lab.mqtt(), identity, version)
+    }
+
+    fn dial_at(
+        lab: &Lab,
+        address: &str,
+        identity: Option<ClientIdentity>,
+        version: ProtocolVersion,
+    ) -> Result<Self, DialFault> {
         let anchors = std::fs::read(lab.gateway_anchors()).unwrap();
         let tls = ClientTls::from_pem(&anchors, identity, Default::default()).unwrap();
-        let stream = wait(tls.connect(lab.mqtt(), "127.0.0.1", PATIENCE))?;
+        let stream = wait(tls.connect(address, "127.0.0.1", PATIENCE))?;
         Ok(Self { version, stream, reader: FrameReader::new(PACKET_OCTETS_MAX), packet_id: 0 })
     }
 
@@ -75,6 +86,20 @@ impl Mqtt {
         let mut device = Self::dial(lab, Some(identity), ProtocolVersion::V5).unwrap();
         let greeted = device.hello(client_id).unwrap();
         assert_eq!(greeted.code, 0, "{client_id}: {greeted:?}");
+        device
+    }
+
+    /// The same at another gateway of the lab.
+    pub fn welcome_at(
+        lab: &Lab,
+        address: &str,
+        (key, chain): (&Key, &[Certificate]),
+        client_id: &str,
+    ) -> Self {
+        let identity = Some(client(key, chain));
+        let mut device = Self::dial_at(lab, address, identity, ProtocolVersion::V5).unwrap();
+        let greeted = device.hello(client_id).unwrap();
+        assert_eq!(greeted.code, 0, "{client_id} at {address}: {greeted:?}");
         device
     }
 

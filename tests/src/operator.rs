@@ -107,12 +107,14 @@ impl Operator {
         self.all_decisions(&format!("?device={device}"))
     }
 
-    /// What gateways decided, with a query.
+    /// What gateways decided, with a query, oldest first.
     pub fn all_decisions(&mut self, query: &str) -> Vec<Decision> {
         let answer = self.get(&format!("/v1/decisions{query}")).unwrap();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let lines = answer.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+        let mut decisions: Vec<Decision> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        decisions.reverse();
+        decisions
     }
 
     /// Waits until the authority has such a decision about a device; gives it.

@@ -1,7 +1,6 @@
 //! The four questions, by every name that a device, certificate or key has.
 #![allow(clippy::unwrap_used)]
 
-use touchmark_api::Answer;
 use touchmark_tests::{Device, Lab, device_token};
 
 /// R48: whatever names a device, its certificate or its key finds both, in both directions and with history;
@@ -37,13 +36,16 @@ fn every_name_of_a_certificate_leads_to_its_device() {
         let found = operator.explain(&path).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert_eq!(found.device.unwrap().name, "pump-01", "{name}");
         let held: Vec<_> =
-            found.certificates.iter().map(|c| (c.fingerprint.clone(), c.state.as_str())).collect();
+            found.certificates.iter().map(|c| (c.fingerprint.to_string(), c.state.as_str())).collect();
         let first = first.fingerprint().to_string();
         assert_eq!(held, [(fingerprint.clone(), "issued"), (first, "revoked")], "{name}: newest first");
-        assert_eq!(found.where_used, Answer::no_data(), "{name}: no gateway saw it");
-        let Answer::Known(expiry) = found.on_expiry else { panic!("{name}: no answer") };
+        assert_eq!(found.where_used, None, "{name}: no gateway saw it");
+        let revoked = &found.certificates[1];
+        assert_eq!(revoked.revocation_reason.as_deref(), Some("key-compromise"), "{name}");
+        assert_eq!(revoked.revoked_by.as_deref(), Some("person:operator"), "{name}");
+        let Some(expiry) = found.on_expiry else { panic!("{name}: no answer") };
         assert!(expiry.in_s > 0 && expiry.effect.starts_with("refused"), "{name}: {expiry:?}");
-        let Answer::Known(revokers) = found.who_can_revoke else { panic!("{name}: no answer") };
+        let Some(revokers) = found.who_can_revoke else { panic!("{name}: no answer") };
         assert_eq!(revokers.len(), 1, "{name}");
         let events: Vec<&str> = found.history.iter().map(|entry| entry.event.as_str()).collect();
         assert!(
@@ -53,9 +55,43 @@ fn every_name_of_a_certificate_leads_to_its_device() {
     }
     operator.revoke("pump-01");
     let dead = operator.explain("pump-01").unwrap();
-    assert_eq!(dead.on_expiry, Answer::no_data(), "nothing is left to expire");
+    assert_eq!(dead.on_expiry, None, "nothing is left to expire");
     for unknown in ["pump-99", &"0".repeat(64), "dec_gateway-01.1.1", "crt_01a204735f3a798e9098c35956ee9066"]
     {
+        assert_eq!(operator.get(&format!("/v1/explain/{unknown}")).unwrap().status, 404, "{unknown}");
+    }
+}
+
+/// A service and an operator are explained as what they are, and one name in two environments is not guessed at.
+#[test]
+fn services_operators_and_namesakes_are_told_apart() {
+    let lab = Lab::start();
+    let mut operator = lab.operator();
+    operator.environment("plant", None);
+    for environment in ["lab", "plant"] {
+        let token = operator.token(&device_token(environment, "pump-01"));
+        Device::new(&lab).enrol(Some(environment), &token);
+    }
+    let rows = [
+        ("authority", "service", "renewed by the authority itself", "a start of the authority"),
+        ("operator", "operator", "every call to the API", "--kind operator"),
+    ];
+    for (name, kind, effect, way_back) in rows {
+        let found = operator.explain(name).unwrap();
+        let party = found.party.unwrap();
+        assert_eq!((party.kind.as_str(), party.name.as_str()), (kind, name));
+        let expiry = found.on_expiry.unwrap();
+        assert!(expiry.effect.contains(effect) && expiry.way_back.contains(way_back), "{name}: {expiry:?}");
+        assert!(!expiry.actions_lost.is_empty(), "{name}: its end costs something");
+    }
+    let both = operator.get("/v1/explain/pump-01").unwrap();
+    assert_eq!(both.status, 409);
+    let problem: touchmark_api::Problem = serde_json::from_slice(&both.body).unwrap();
+    let names: Vec<&str> = problem.candidates.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["pump-01 in lab", "pump-01 in plant"]);
+    let found = operator.explain("pump-01?environment=plant").unwrap();
+    assert_eq!(found.device.unwrap().environment, "plant");
+    for unknown in ["pump-01?environment=nowhere", "authority?environment=plant"] {
         assert_eq!(operator.get(&format!("/v1/explain/{unknown}")).unwrap().status, 404, "{unknown}");
     }
 }

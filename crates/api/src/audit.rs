@@ -1,8 +1,9 @@
 //! Decisions, the decision logs, and the journal's head.
 
+use crate::KnownText;
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/decisions`: NDJSON of [`Decision`], oldest first.
+/// `GET /v1/decisions`: NDJSON of [`Decision`], newest first whichever gateway decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionQuery {
@@ -29,26 +30,26 @@ pub struct Decision {
     pub at: String,
     /// By whom.
     pub gateway: String,
-    /// About whom; `no data` where nobody was proven.
-    pub device: String,
-    /// SHA-256 of the certificate; `no data` where none was proven.
-    pub certificate: String,
+    /// About whom; `null` where nobody was proven.
+    pub device: KnownText,
+    /// SHA-256 of the certificate; `null` where none was proven.
+    pub certificate: KnownText,
     /// `connect`, `publish`, `subscribe`, `request-update`.
     pub action: String,
     /// Topic, filter or path.
-    pub resource: String,
+    pub resource: KnownText,
     /// `allow` or `deny`.
     pub verdict: String,
     /// Stable reason code of a denial; empty on an allow.
     pub reason: String,
     /// Policy version that decided.
-    pub policy: String,
-    /// Rule that decided.
-    pub rule: String,
+    pub policy: KnownText,
+    /// Rule that decided; `null` where none matched.
+    pub rule: KnownText,
     /// `mtls`, `bridged` or `none`.
-    pub proof: String,
+    pub proof: KnownText,
     /// TLS version, cipher suite and group.
-    pub tls: String,
+    pub tls: KnownText,
     /// How many, where strangers are counted rather than listed.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,

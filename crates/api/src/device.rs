@@ -1,5 +1,6 @@
 //! Devices, their certificates, and containment.
 
+use crate::KnownText;
 use serde::{Deserialize, Serialize};
 
 /// A page of a listing; `next` goes into the next query's `after`.
@@ -36,13 +37,13 @@ pub struct Device {
     /// `dev_...`.
     pub id: String,
     /// Its name.
-    pub name: String,
+    pub name: KnownText,
     /// Its environment.
-    pub environment: String,
-    /// Its model, or `no data`.
-    pub model: String,
-    /// Who answers for it, or `no data`.
-    pub owner: String,
+    pub environment: KnownText,
+    /// Its model, or `null`.
+    pub model: KnownText,
+    /// Who answers for it, or `null`.
+    pub owner: KnownText,
     /// `active`, `quarantined`, `banned`.
     pub standing: String,
     /// When a quarantine ends by itself.
@@ -66,14 +67,14 @@ pub struct Renewals {
     pub refused_since: u64,
     /// The last attempt of either kind.
     pub last_at: String,
-    /// How it ended: `renewed`, the code of the refusal, or `no data` before any attempt.
-    pub last_outcome: String,
+    /// How it ended: `renewed`, the code of the refusal, or `null` before any attempt.
+    pub last_outcome: KnownText,
     /// Seconds of life that were left at the last successor; negative past the end.
     pub last_lead_s: Option<i64>,
     /// The least of all.
     pub least_lead_s: Option<i64>,
-    /// Who set the last one going: `automatic`, `manual`, `unknown`, or `no data`.
-    pub last_manner: String,
+    /// Who set the last one going: `automatic`, `manual`, `unknown`, or `null`.
+    pub last_manner: KnownText,
     /// Times that a clone was suspected.
     pub clone_alarms: u64,
     /// The last time.
@@ -87,13 +88,13 @@ pub struct Certificate {
     /// `crt_...`.
     pub id: String,
     /// SHA-256 of the DER.
-    pub fingerprint: String,
+    pub fingerprint: KnownText,
     /// Common name of the issuing authority.
-    pub issuer: String,
+    pub issuer: KnownText,
     /// Serial number, hexadecimal.
     pub serial: String,
     /// SHA-256 of the public key.
-    pub spki: String,
+    pub spki: KnownText,
     /// `issued`, `confirmed`, `superseded`, `revoked`, `burned`, or `expired` by now's clock.
     pub state: String,
     /// First moment.
@@ -101,9 +102,9 @@ pub struct Certificate {
     /// Last moment.
     pub not_after: String,
     /// Profile that it was issued under.
-    pub profile: String,
+    pub profile: KnownText,
     /// Its URI name.
-    pub identity: String,
+    pub identity: KnownText,
     /// One more than the identity's last.
     pub generation: u64,
     /// When it was revoked.
@@ -112,6 +113,9 @@ pub struct Certificate {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_reason: Option<String>,
+    /// At whose word, where the shown part of the journal tells (only in an explanation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_by: Option<String>,
     /// The certificate, PEM (only from `GET /v1/certificates/{id}`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
@@ -141,8 +145,8 @@ pub struct Containment {
 /// What a containment did, or would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainmentOutcome {
-    /// The device.
-    pub device: String,
+    /// The device, or the identity of the certificate.
+    pub device: KnownText,
     /// Place in the journal of the (first) event; absent on a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,

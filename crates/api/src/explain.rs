@@ -1,6 +1,7 @@
 //! The four questions: which device holds which certificate, where is it used, who can revoke it, what
 //! happens when it expires.
 
+use crate::KnownText;
 use crate::device::{Certificate, Device, History, Renewals};
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +10,24 @@ use serde::{Deserialize, Serialize};
 pub struct Explanation {
     /// What was asked for.
     pub asked: String,
+    /// The certificate that was asked for, or whose key, serial number or decision was; `null` for a name.
+    #[serde(default)]
+    pub matched: Option<String>,
     /// The device, or `null` for an operator's or service's certificate.
     pub device: Option<Device>,
+    /// The operator or service, or `null` for a device's certificate.
+    #[serde(default)]
+    pub party: Option<Party>,
     /// Which certificates it holds or held, newest first.
     pub certificates: Vec<Certificate>,
-    /// Where they are used, or the word `no data`.
-    pub where_used: Answer<Vec<Sighting>>,
+    /// Where they are used, or `null`.
+    pub where_used: Option<Vec<Sighting>>,
     /// Who can revoke them: exactly those whose dry run succeeds.
-    pub who_can_revoke: Answer<Vec<Revoker>>,
-    /// What happens when the newest live one expires, or `no data`.
-    pub on_expiry: Answer<OnExpiry>,
-    /// How its renewals went, or `no data`.
-    #[serde(default = "Answer::no_data")]
-    pub renewals: Answer<Renewals>,
+    pub who_can_revoke: Option<Vec<Revoker>>,
+    /// What happens when the newest live one expires, or `null`.
+    pub on_expiry: Option<OnExpiry>,
+    /// How its renewals went, or `null`.
+    pub renewals: Option<Renewals>,
     /// What happened, newest first.
     pub history: Vec<History>,
     /// The decision that was asked for, if the identifier was one.
@@ -32,21 +38,26 @@ pub struct Explanation {
     pub left_out: Vec<String>,
 }
 
-/// An answer, or the words that there is none.
+/// Whose certificate is no device's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Answer<T> {
-    /// The answer.
-    Known(T),
-    /// `no data`.
-    Unknown(String),
+pub struct Party {
+    /// `service` or `operator`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its environment.
+    pub environment: KnownText,
+    /// Its roles.
+    pub roles: Vec<String>,
 }
 
-impl<T> Answer<T> {
-    /// Says that there is none.
-    pub fn no_data() -> Self {
-        Self::Unknown(crate::NO_DATA.to_owned())
-    }
+/// `GET /v1/explain/{id}`, in one environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainQuery {
+    /// Only what belongs to this environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// Where a certificate was used.

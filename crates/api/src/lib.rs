@@ -1,13 +1,15 @@
 //! Wire types of the management API, version 1: what the authority answers and the command line prints.
 //!
 //! JSON over mutual TLS under `/v1`. Times are RFC 3339 in UTC, hashes lower-case hexadecimal, identifiers
-//! prefixed. A question without an answer is said as `no data`, never left out.
+//! prefixed. What is not known is `null`, and `no data` in text; it
+//! is never left out.
 
 mod audit;
 mod device;
 mod environment;
 mod explain;
 mod feed;
+mod known;
 mod maker;
 mod policy;
 mod problem;
@@ -20,16 +22,17 @@ pub use device::{
     History, Page, Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
-pub use explain::{Answer, Candidate, Explanation, OnExpiry, Revoker, Sighting};
+pub use explain::{Candidate, ExplainQuery, Explanation, OnExpiry, Party, Revoker, Sighting};
 pub use feed::{
     FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayQuery, GatewayRegistration,
     GatewayStanding,
 };
+pub use known::KnownText;
 pub use maker::{HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
 pub use policy::{Policy, PolicyDocument};
 pub use problem::Problem;
 pub use ready::{LogAddress, Pids, Ready};
 pub use token::{Token, TokenInfo, TokenOrder, TokenQuery};
 
-/// What stands where a question has no answer.
+/// What people read where a question has no answer. Programs read `null`.
 pub const NO_DATA: &str = "no data";

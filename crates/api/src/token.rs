@@ -1,5 +1,6 @@
 //! Enrolment tokens.
 
+use crate::KnownText;
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/tokens`.
@@ -74,11 +75,11 @@ pub struct TokenInfo {
     /// `tok_...`.
     pub token: String,
     /// Where it is good.
-    pub environment: String,
+    pub environment: KnownText,
     /// `device`, `service` or `operator`.
     pub kind: String,
-    /// The name that it lets in, or `PREFIX*`; `no data` once erased.
-    pub subject: String,
+    /// The name that it lets in, or `PREFIX*`; `null` once erased.
+    pub subject: KnownText,
     /// Uses made.
     pub uses: u32,
     /// Uses allowed.

@@ -9,7 +9,7 @@ use crate::journal_log::JournalLog;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchmark_api::ContainmentOutcome;
+use touchmark_api::{ContainmentOutcome, KnownText};
 use touchmark_identity::{EnvironmentName, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault, denies_keys};
 use touchmark_journal::{Draft, Event, IdentityKind, Standing};
@@ -59,7 +59,7 @@ pub(crate) enum ContainFault {
 struct Change<'a> {
     environment: EnvironmentName,
     /// For people: the device's name, or the identity of the certificate.
-    name: String,
+    name: KnownText,
     /// The device whose standing changes.
     holder: Option<&'a DeviceRow>,
     /// The rows that die.
@@ -110,7 +110,7 @@ impl Containments {
             Verb::Ban(reason) => ban(mandate, device, &certificates, reason, now)?,
         };
         let dead = killed_by(&command, &certificates);
-        let name = device.name.as_ref().map_or_else(|| touchmark_api::NO_DATA.into(), ToString::to_string);
+        let name = device.name.as_ref().map(ToString::to_string).into();
         let holder = match verb {
             Verb::Revoke(_) => None,
             Verb::Quarantine(_) | Verb::Release | Verb::Ban(_) => Some(device),
@@ -134,7 +134,7 @@ impl Containments {
     ) -> Result<ContainmentOutcome, ContainFault> {
         let environment = row.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let command = revoke_certificate(mandate, row, reason, self.clock.now())?;
-        let name = row.identity.as_ref().map_or_else(|| touchmark_api::NO_DATA.into(), ToString::to_string);
+        let name = row.identity.as_ref().map(ToString::to_string).into();
         let change = Change { environment, name, holder: None, dead: vec![row.clone()], command, rule };
         self.carry_out(change, dry_run, wait).await
     }
@@ -239,7 +239,7 @@ impl Containments {
             let Some((dead, command)) = revoke_superseded(&rows, now) else { continue };
             let change = Change {
                 environment,
-                name: touchmark_api::NO_DATA.into(),
+                name: KnownText::NONE,
                 holder: None,
                 dead: dead.into_iter().cloned().collect(),
                 command,

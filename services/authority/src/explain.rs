@@ -1,6 +1,7 @@
 //! The four questions, for anything that names a device, a certificate, a key or a decision.
 
 mod bound;
+mod expiry;
 
 use crate::archive::{ArchiveFault, Archives};
 use crate::commit::Commits;
@@ -10,15 +11,14 @@ use crate::views;
 use bound::{CERTIFICATES_MAX, bound};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
-use touchmark_api::{Answer, Candidate, Explanation, History, OnExpiry, Revoker, Sighting};
+use touchmark_api::{Candidate, Certificate, Explanation, History, NO_DATA, OnExpiry, Revoker, Sighting};
 use touchmark_decisions::DecisionId;
 use touchmark_identity::{
     ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, SerialNumber, SpiffeId,
     SpkiHash, Timestamp,
 };
-use touchmark_inventory::{CertificateRow, DeviceRow, RenewalRow, StoreFault};
-use touchmark_journal::{IdentityKind, RenewalManner};
+use touchmark_inventory::{CertificateRow, DeviceRow, PartyRow, RenewalRow, StoreFault};
+use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorVerb;
 
@@ -45,7 +45,13 @@ pub(crate) enum ExplainFault {
 /// What an identifier was found to mean.
 enum Subject {
     Device(Box<DeviceRow>),
-    Party(IdentityKind, Name),
+    Party(Box<PartyRow>),
+}
+
+/// A subject, and the certificate by which it was found.
+struct Found {
+    subject: Subject,
+    certificate: Option<CertificateId>,
 }
 
 /// The queries.
@@ -61,16 +67,22 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    /// Answers the four questions about whatever `asked` names.
+    /// Answers the four questions about whatever `asked` names, in one environment if it is given.
     ///
     /// # Errors
     /// [`ExplainFault`].
-    pub(crate) fn explain(&self, asked: &str, archives: &Archives) -> Result<Explanation, ExplainFault> {
+    pub(crate) fn explain(
+        &self,
+        asked: &str,
+        environment: Option<&EnvironmentName>,
+        archives: &Archives,
+    ) -> Result<Explanation, ExplainFault> {
         if let Ok(id) = DecisionId::from_str(asked) {
             return self.explain_decision(asked, &id, archives);
         }
-        let subject = self.resolve(asked)?;
-        self.answer(asked, &subject)
+        let mut found = self.resolve(asked)?;
+        found.retain(|one| environment.is_none_or(|name| one.subject.environment() == Some(name)));
+        self.answer(asked, &one(found)?)
     }
 
     fn explain_decision(
@@ -91,46 +103,42 @@ impl Explain {
             None => None,
         };
         let mut explanation = match holder {
-            Some(row) => self.answer(asked, &self.subject_of(&row)?)?,
+            Some(row) => self.answer(asked, &self.holder_of(&row)?)?,
             None => nobody(asked),
         };
         explanation.decision = Some(views::decision(&decision));
         Ok(explanation)
     }
 
-    fn resolve(&self, asked: &str) -> Result<Subject, ExplainFault> {
+    /// Everything that `asked` may mean; never empty.
+    fn resolve(&self, asked: &str) -> Result<Vec<Found>, ExplainFault> {
         let store = self.commits.store();
         if let Ok(id) = asked.parse::<DeviceId>() {
-            return self.known_device(store.device(id)?);
+            return Ok(vec![Found::whole(device(store.device(id)?)?)]);
         }
         if let Ok(id) = asked.parse::<CertificateId>() {
             let row = store.certificate(id)?.ok_or(ExplainFault::Unknown)?;
-            return self.subject_of(&row);
+            return Ok(vec![self.holder_of(&row)?]);
         }
         if let Ok(id) = asked.parse::<SpiffeId>() {
-            return self.by_uri(&id);
+            return Ok(vec![Found::whole(self.by_uri(&id)?)]);
         }
         if let Ok(fingerprint) = asked.parse::<Fingerprint>() {
             if let Some(row) = store.certificate_by_fingerprint(&fingerprint)? {
-                return self.subject_of(&row);
+                return Ok(vec![self.holder_of(&row)?]);
             }
-            let rows = store.certificates_by_key(&SpkiHash(fingerprint.0))?;
-            return self.one_of(rows);
+            return self.holders_of(&store.certificates_by_key(&SpkiHash(fingerprint.0))?);
         }
         if let Ok(name) = asked.parse::<Name>() {
             let named = self.by_name(&name)?;
             if !named.is_empty() {
-                return one(named);
+                return Ok(named);
             }
         }
         match asked.parse::<SerialNumber>() {
-            Ok(serial) => self.one_of(store.certificates_by_serial(&serial)?),
+            Ok(serial) => self.holders_of(&store.certificates_by_serial(&serial)?),
             Err(_) => Err(ExplainFault::Unknown),
         }
-    }
-
-    fn known_device(&self, row: Option<DeviceRow>) -> Result<Subject, ExplainFault> {
-        row.map(|row| Subject::Device(Box::new(row))).ok_or(ExplainFault::Unknown)
     }
 
     fn by_uri(&self, id: &SpiffeId) -> Result<Subject, ExplainFault> {
@@ -139,84 +147,85 @@ impl Explain {
         let trust = self.hierarchy.all().into_iter().find(in_domain).ok_or(ExplainFault::Unknown)?;
         match id.kind {
             PathKind::Device => {
-                self.known_device(self.commits.store().device_by_name(&trust.environment.name, &id.name)?)
+                device(self.commits.store().device_by_name(&trust.environment.name, &id.name)?)
             }
-            PathKind::Service => self.known_party(IdentityKind::Service, &id.name),
-            PathKind::Operator => self.known_party(IdentityKind::Operator, &id.name),
+            PathKind::Service => self.party(IdentityKind::Service, &id.name),
+            PathKind::Operator => self.party(IdentityKind::Operator, &id.name),
         }
     }
 
-    fn known_party(&self, kind: IdentityKind, name: &Name) -> Result<Subject, ExplainFault> {
-        let known = self.commits.store().parties()?.iter().any(|row| row.kind == kind && row.name == *name);
-        if known { Ok(Subject::Party(kind, name.clone())) } else { Err(ExplainFault::Unknown) }
+    fn party(&self, kind: IdentityKind, name: &Name) -> Result<Subject, ExplainFault> {
+        let mut parties = self.commits.store().parties()?.into_iter();
+        let row = parties.find(|row| row.kind == kind && row.name == *name);
+        row.map(|row| Subject::Party(Box::new(row))).ok_or(ExplainFault::Unknown)
     }
 
-    fn by_name(&self, name: &Name) -> Result<Vec<Subject>, ExplainFault> {
+    fn by_name(&self, name: &Name) -> Result<Vec<Found>, ExplainFault> {
         let store = self.commits.store();
-        let mut found: Vec<Subject> =
-            store.devices_named(name)?.into_iter().map(|row| Subject::Device(Box::new(row))).collect();
+        let devices = store.devices_named(name)?.into_iter().map(|row| Subject::Device(Box::new(row)));
         let parties = store.parties()?.into_iter().filter(|row| row.name == *name);
-        found.extend(parties.map(|row| Subject::Party(row.kind, row.name)));
+        let parties = parties.map(|row| Subject::Party(Box::new(row)));
+        Ok(devices.chain(parties).map(Found::whole).collect())
+    }
+
+    /// The holders of these certificates, each once; the first certificate of each is the one that is shown.
+    fn holders_of(&self, rows: &[CertificateRow]) -> Result<Vec<Found>, ExplainFault> {
+        let mut found: Vec<Found> = Vec::new();
+        for row in rows {
+            let holder = self.holder_of(row)?;
+            let id = holder.subject.candidate().id;
+            if !found.iter().any(|other| other.subject.candidate().id == id) {
+                found.push(holder);
+            }
+        }
         Ok(found)
     }
 
-    fn one_of(&self, rows: Vec<CertificateRow>) -> Result<Subject, ExplainFault> {
-        let mut found: Vec<Subject> = Vec::new();
-        for row in &rows {
-            let subject = self.subject_of(row)?;
-            if !found.iter().any(|other| other.candidate().id == subject.candidate().id) {
-                found.push(subject);
-            }
-        }
-        one(found)
+    fn holder_of(&self, row: &CertificateRow) -> Result<Found, ExplainFault> {
+        let subject = match (row.device, &row.identity) {
+            (Some(id), _) => device(self.commits.store().device(id)?)?,
+            (None, Some(identity)) => self.party(row.kind, &identity.name)?,
+            (None, None) => return Err(ExplainFault::Unknown),
+        };
+        Ok(Found { subject, certificate: Some(row.certificate) })
     }
 
-    fn subject_of(&self, row: &CertificateRow) -> Result<Subject, ExplainFault> {
-        match (row.device, &row.identity) {
-            (Some(device), _) => self.known_device(self.commits.store().device(device)?),
-            (None, Some(identity)) => Ok(Subject::Party(row.kind, identity.name.clone())),
-            (None, None) => Err(ExplainFault::Unknown),
-        }
-    }
-
-    fn answer(&self, asked: &str, subject: &Subject) -> Result<Explanation, ExplainFault> {
+    fn answer(&self, asked: &str, found: &Found) -> Result<Explanation, ExplainFault> {
         let store = self.commits.store();
         let now = self.clock.now();
-        let (device, mut rows) = match subject {
-            Subject::Device(row) => (Some(&**row), store.certificates_of_device(row.device)?),
-            Subject::Party(kind, name) => (None, store.certificates_of_party(*kind, name)?),
+        let (device, party) = match &found.subject {
+            Subject::Device(row) => (Some(&**row), None),
+            Subject::Party(row) => (None, Some(&**row)),
         };
-        // Those that still work first; a stable sort keeps the newest first among them.
+        let (mut rows, history, renewals) = match &found.subject {
+            Subject::Device(row) => (
+                store.certificates_of_device(row.device)?,
+                self.history(row.device)?,
+                store.renewals_of(row.device)?,
+            ),
+            Subject::Party(row) => (store.certificates_of_party(row.kind, &row.name)?, Vec::new(), None),
+        };
+        // The one that was asked for and those that still work first; a stable sort keeps the newest first among them.
         let all = rows.len();
         if all > CERTIFICATES_MAX {
-            rows.sort_by_key(|row| !row.state.is_live());
+            rows.sort_by_key(|row| (Some(row.certificate) != found.certificate, !row.state.is_live()));
             rows.truncate(CERTIFICATES_MAX);
         }
-        let environment = device
-            .and_then(|row| row.scope.environment.clone())
-            .or_else(|| rows.first().and_then(|row| row.scope.environment.clone()));
-        let history = match device {
-            Some(row) => self.history(row.device)?,
-            None => Vec::new(),
-        };
-        let renewals = match device {
-            Some(row) => store.renewals_of(row.device)?,
-            None => None,
+        let environment = found.subject.environment();
+        let shown = |row: &CertificateRow| Certificate {
+            revoked_by: row.revoked_at.and_then(|at| revoker(&history, at)),
+            ..views::certificate(row, &self.hierarchy, now)
         };
         let explanation = Explanation {
             asked: asked.to_owned(),
+            matched: found.certificate.map(|certificate| certificate.to_string()),
             device: device.map(views::device),
-            renewals: renewals
-                .as_ref()
-                .map_or_else(Answer::no_data, |row| Answer::Known(views::renewals(row))),
-            certificates: rows
-                .iter()
-                .filter(|row| row.fingerprint.is_some())
-                .map(|row| views::certificate(row, &self.hierarchy, now))
-                .collect(),
+            party: party.map(views::party),
+            renewals: renewals.as_ref().map(views::renewals),
+            certificates: rows.iter().filter(|row| row.fingerprint.is_some()).map(shown).collect(),
             where_used: self.where_used(&rows)?,
-            who_can_revoke: self.who_can_revoke(device, &rows, environment.as_ref())?,
-            on_expiry: self.on_expiry(&rows, environment.as_ref(), renewals.as_ref(), now),
+            who_can_revoke: self.who_can_revoke(device, &rows, environment)?,
+            on_expiry: self.on_expiry(&found.subject, &rows, renewals.as_ref(), now),
             history,
             decision: None,
             left_out: Vec::new(),
@@ -224,13 +233,13 @@ impl Explain {
         Ok(bound(explanation, all - rows.len()))
     }
 
-    fn where_used(&self, rows: &[CertificateRow]) -> Result<Answer<Vec<Sighting>>, ExplainFault> {
+    fn where_used(&self, rows: &[CertificateRow]) -> Result<Option<Vec<Sighting>>, ExplainFault> {
         let mut sightings = Vec::new();
         for fingerprint in rows.iter().filter_map(|row| row.fingerprint) {
             sightings.extend(self.commits.store().sightings_of(&fingerprint)?);
         }
         if sightings.is_empty() {
-            return Ok(Answer::no_data());
+            return Ok(None);
         }
         sightings.sort_by_key(|row| std::cmp::Reverse(row.last));
         let seen = sightings.into_iter().map(|row| Sighting {
@@ -244,7 +253,7 @@ impl Explain {
             denied: row.denied,
             folded: row.folded,
         });
-        Ok(Answer::Known(seen.collect()))
+        Ok(Some(seen.collect()))
     }
 
     /// Exactly those whose dry run would succeed: the same policy, the same question, the same rows.
@@ -253,13 +262,13 @@ impl Explain {
         device: Option<&DeviceRow>,
         rows: &[CertificateRow],
         environment: Option<&EnvironmentName>,
-    ) -> Result<Answer<Vec<Revoker>>, ExplainFault> {
-        let Some(environment) = environment else { return Ok(Answer::no_data()) };
+    ) -> Result<Option<Vec<Revoker>>, ExplainFault> {
+        let Some(environment) = environment else { return Ok(None) };
         // A device is revoked whole, tokens included; of an operator or service, its live certificates are.
         let verb = match device {
             Some(_) => OperatorVerb::DeviceRevoke,
             None if rows.iter().any(|row| row.state.is_live()) => OperatorVerb::OperatorEnrol,
-            None => return Ok(Answer::Known(Vec::new())),
+            None => return Ok(Some(Vec::new())),
         };
         let able = self.operators.who_can(verb, environment)?;
         let revokers = able.into_iter().map(|(party, rule)| Revoker {
@@ -271,19 +280,18 @@ impl Explain {
             name: party.name.to_string(),
             rule,
         });
-        Ok(Answer::Known(revokers.collect()))
+        Ok(Some(revokers.collect()))
     }
 
     fn on_expiry(
         &self,
+        subject: &Subject,
         rows: &[CertificateRow],
-        environment: Option<&EnvironmentName>,
         renewals: Option<&RenewalRow>,
         now: Timestamp,
-    ) -> Answer<OnExpiry> {
-        let newest_live = rows.iter().filter(|row| row.state.is_live()).max_by_key(|row| row.generation);
-        let trust = environment.and_then(|name| self.hierarchy.trust_of(name));
-        let (Some(row), Some(trust)) = (newest_live, trust) else { return Answer::no_data() };
+    ) -> Option<OnExpiry> {
+        let row = rows.iter().filter(|row| row.state.is_live()).max_by_key(|row| row.generation)?;
+        let trust = self.hierarchy.trust_of(subject.environment()?)?;
         let not_after = row.validity.not_after();
         let chain_not_after = trust
             .chain()
@@ -291,24 +299,29 @@ impl Explain {
             .map(|certificate| certificate.validity().not_after())
             .fold(not_after, Timestamp::min);
         let seconds = |moment: Timestamp| i64::try_from(moment.unix_s()).unwrap_or(i64::MAX);
-        let mut actions_lost: Vec<String> = Vec::new();
-        if let Some(fingerprint) = row.fingerprint {
-            let seen = self.commits.store().sightings_of(&fingerprint).unwrap_or_default();
-            let below = |folded| if folded { "*" } else { "" };
-            let lost = seen
-                .into_iter()
-                .filter(|s| s.allowed > 0)
-                .map(|s| format!("{} {}{}", s.action, s.resource, below(s.folded)));
-            actions_lost.extend(lost);
-        }
-        Answer::Known(OnExpiry {
+        let grace = trust.profiles.get(&row.kind).map(|profile| profile.grace);
+        Some(OnExpiry {
             not_after: not_after.to_string(),
             chain_not_after: chain_not_after.to_string(),
             in_s: seconds(chain_not_after) - seconds(now),
-            effect: effect(renewals).to_owned(),
-            actions_lost,
-            way_back: way_back(not_after, trust.profiles.get(&row.kind).map(|profile| profile.grace), now),
+            effect: expiry::effect(subject.role(), renewals).to_owned(),
+            actions_lost: match subject.role() {
+                expiry::Role::Device => self.acts_of(row),
+                party => expiry::lost(party).iter().map(|&act| act.to_owned()).collect(),
+            },
+            way_back: expiry::way_back(subject.role(), not_after, grace, now),
         })
+    }
+
+    /// What a device was seen to be allowed.
+    fn acts_of(&self, row: &CertificateRow) -> Vec<String> {
+        let Some(fingerprint) = row.fingerprint else { return Vec::new() };
+        let seen = self.commits.store().sightings_of(&fingerprint).unwrap_or_default();
+        let below = |folded| if folded { "*" } else { "" };
+        seen.into_iter()
+            .filter(|s| s.allowed > 0)
+            .map(|s| format!("{} {}{}", s.action, s.resource, below(s.folded)))
+            .collect()
     }
 
     fn history(&self, device: DeviceId) -> Result<Vec<History>, ExplainFault> {
@@ -324,51 +337,66 @@ impl Explain {
     }
 }
 
-/// What the end means, and whether something is likely to renew before it.
-fn effect(renewals: Option<&RenewalRow>) -> &'static str {
-    match renewals
-        .and_then(|row| row.last_manner)
-        .filter(|_| renewals.is_some_and(|row| row.refused_since == 0))
-    {
-        Some(RenewalManner::Automatic) => {
-            "refused unless its program renews it before, as it did the last time: without that every handshake \
-             with it ends in a TLS alert from then on and live sessions are cut"
-        }
-        Some(RenewalManner::Manual | RenewalManner::Unknown) | None => {
-            "refused: nothing is known to renew this certificate by itself; from then on every handshake with it \
-             ends in a TLS alert and live sessions are cut"
-        }
-    }
+/// Who revoked at this moment: the entry that says so has the same time.
+fn revoker(history: &[History], at: Timestamp) -> Option<String> {
+    let at = at.to_string();
+    let kills =
+        |one: &&History| one.at == at && (one.event.contains("revoked") || one.event == "standing-changed");
+    history.iter().find(kills).map(|one| one.actor.clone())
 }
 
-/// What brings the holder back.
-fn way_back(not_after: Timestamp, grace: Option<Duration>, now: Timestamp) -> String {
-    let token = "a new token: touchmark token create --device NAME, then enrol again";
-    let until = not_after.plus(grace.unwrap_or_default());
-    match now.unix_s() <= until.unix_s() && until > not_after {
-        true => format!("a late renewal with this very certificate, until {until}; after that {token}"),
-        false => token.to_owned(),
+fn device(row: Option<DeviceRow>) -> Result<Subject, ExplainFault> {
+    row.map(|row| Subject::Device(Box::new(row))).ok_or(ExplainFault::Unknown)
+}
+
+impl Found {
+    /// By name: no certificate in particular.
+    fn whole(subject: Subject) -> Self {
+        Self { subject, certificate: None }
     }
 }
 
 impl Subject {
-    fn candidate(&self) -> Candidate {
+    fn environment(&self) -> Option<&EnvironmentName> {
         match self {
-            Self::Device(row) => {
-                Candidate { kind: "device".into(), id: row.device.to_string(), name: views::device(row).name }
-            }
-            Self::Party(kind, name) => {
-                Candidate { kind: kind.as_str().into(), id: name.to_string(), name: name.to_string() }
-            }
+            Self::Device(row) => row.scope.environment.as_ref(),
+            Self::Party(row) => row.scope.environment.as_ref(),
         }
+    }
+
+    fn role(&self) -> expiry::Role {
+        match self {
+            Self::Device(_) => expiry::Role::Device,
+            Self::Party(row) if row.kind == IdentityKind::Operator => expiry::Role::Operator,
+            Self::Party(row) if row.name.as_str() == SpiffeId::AUTHORITY => expiry::Role::Authority,
+            Self::Party(_) => expiry::Role::Service,
+        }
+    }
+
+    fn candidate(&self) -> Candidate {
+        let (kind, id, name) = match self {
+            Self::Device(row) => {
+                ("device", row.device.to_string(), row.name.as_ref().map(ToString::to_string))
+            }
+            Self::Party(row) => {
+                let domain = match row.kind {
+                    IdentityKind::Operator => "operator",
+                    IdentityKind::Service | IdentityKind::Operational => "service",
+                };
+                (domain, row.name.to_string(), Some(row.name.to_string()))
+            }
+        };
+        let environment = self.environment().map_or(NO_DATA, EnvironmentName::as_str);
+        let name = format!("{} in {environment}", name.as_deref().unwrap_or(NO_DATA));
+        Candidate { kind: kind.to_owned(), id, name }
     }
 }
 
-fn one(mut found: Vec<Subject>) -> Result<Subject, ExplainFault> {
+fn one(mut found: Vec<Found>) -> Result<Found, ExplainFault> {
     match found.len() {
         0 => Err(ExplainFault::Unknown),
         1 => Ok(found.remove(0)),
-        _ => Err(ExplainFault::Ambiguous(found.iter().map(Subject::candidate).collect())),
+        _ => Err(ExplainFault::Ambiguous(found.iter().map(|one| one.subject.candidate()).collect())),
     }
 }
 
@@ -376,12 +404,14 @@ fn one(mut found: Vec<Subject>) -> Result<Subject, ExplainFault> {
 fn nobody(asked: &str) -> Explanation {
     Explanation {
         asked: asked.to_owned(),
+        matched: None,
         device: None,
+        party: None,
         certificates: Vec::new(),
-        where_used: Answer::no_data(),
-        who_can_revoke: Answer::no_data(),
-        on_expiry: Answer::no_data(),
-        renewals: Answer::no_data(),
+        where_used: None,
+        who_can_revoke: None,
+        on_expiry: None,
+        renewals: None,
         history: Vec::new(),
         decision: None,
         left_out: Vec::new(),

@@ -22,7 +22,7 @@ fn mosquitto_clients_do_what_they_may_and_nothing_else() {
         run(&publisher, &words, &["-q", "1", "-t", foreign, "-m", "forged"]);
         let connected = operator.decided(name, "connect", name, "allow");
         assert_eq!((connected.rule.as_str(), connected.proof.as_str()), ("connect", "mtls"));
-        assert!(connected.tls.contains("1.3"), "{connected:?}");
+        assert!(connected.tls.as_str().contains("1.3"), "{connected:?}");
         let published = operator.decided(name, "publish", &own, "allow");
         assert_eq!(published.rule, "publish-own");
         assert_eq!(published.certificate, device.chain[0].fingerprint().to_string());
@@ -32,10 +32,10 @@ fn mosquitto_clients_do_what_they_may_and_nothing_else() {
         assert_eq!(explained.device.unwrap().name, name);
         let certificate =
             explained.certificates.iter().find(|c| c.fingerprint == denied.certificate).unwrap();
-        assert!(!certificate.issuer.is_empty());
+        assert(!certificate.issuer.get().is_some());
         let decision = explained.decision.unwrap();
         assert_eq!(decision, denied);
-        assert_eq!((decision.gateway.as_str(), decision.policy.len()), ("gateway-01", 64));
+        assert_eq!((decision.gateway.as_str(), decision.policy.as_str().len()), ("gateway-01", 64));
         assert!(decision.at.ends_with('Z'), "{decision:?}");
         assert!(!town.broker.seen_until_now().iter().any(|(topic, _)| topic == foreign));
     }
@@ -125,11 +125,11 @@ fn where_a_certificate_is_used_is_answered_from_decisions() {
     session.publish("plant/pump-01/temp", "21", QoS::AtLeastOnce).unwrap();
     let used = until("the sighting", || {
         let explained = operator.explain("pump-01").unwrap();
-        let touchmark_api::Answer::Known(used) = explained.where_used else { return None };
+        let Some(used) = explained.where_used else { return None };
         used.into_iter().find(|sighting| sighting.action == "publish")
     });
     assert_eq!((used.gateway.as_str(), used.denied), ("gateway-01", 0));
     assert_eq!(used.certificate, device.chain[0].fingerprint().to_string());
     let unused = operator.explain("pump-02").unwrap();
-    assert_eq!(unused.where_used, touchmark_api::Answer::no_data());
+    assert_eq!(unused.where_used, None);
 }

@@ -9,8 +9,8 @@ use core::time::Duration;
 use serde::Serialize;
 use std::path::Path;
 use touchmark_api::{
-    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, Explanation, Ready, Token,
-    TokenOrder,
+    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, ExplainQuery, Explanation, Ready,
+    Token, TokenOrder,
 };
 use touchmark_dial::{ClientTls, HttpClient, Request};
 use touchmark_identity::EnvironmentName;
@@ -116,12 +116,17 @@ impl Management {
         Ok(answer.json()?)
     }
 
-    pub(crate) async fn explain(&mut self, id: &str) -> Result<Explanation, Failure> {
-        let answer = self.get(&format!("/v1/explain/{}", segment(id)), &()).await;
+    pub(crate) async fn explain(
+        &mut self,
+        id: &str,
+        environment: Option<&EnvironmentName>,
+    ) -> Result<Explanation, Failure> {
+        let query = ExplainQuery { environment: environment.map(ToString::to_string) };
+        let answer = self.get(&format!("/v1/explain/{}", segment(id)), &query).await;
         answer.map_err(|failure| failure.what(format!("explain {id}")))
     }
 
-    /// Decisions, oldest first.
+    /// Decisions, newest first.
     pub(crate) async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
         let request = Request::get(with_query("/v1/decisions", query)?)
             .header("accept", "application/x-ndjson")?

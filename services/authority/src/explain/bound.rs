@@ -1,7 +1,7 @@
 //! An answer of bounded size, whatever a device did and however often it renewed. What is left out is said.
 
 use serde::Serialize;
-use touchmark_api::{Answer, Explanation};
+use touchmark_api::Explanation;
 
 /// Octets of a whole answer in JSON.
 #[cfg(test)]
@@ -30,14 +30,14 @@ pub(super) fn bound(mut all: Explanation, older: usize) -> Explanation {
         older + fit(&mut all.certificates, CERTIFICATES_OCTETS),
         "older certificates, and where they were used",
     );
-    if let Answer::Known(seen) = &mut all.where_used {
+    if let Some(seen) = &mut all.where_used {
         say(fit(seen, PLACES_OCTETS), "places where they were used, those of the longest ago");
         say(seen.iter().filter(|one| one.folded).count(), "groups of places are shown as one each");
     }
-    if let Answer::Known(able) = &mut all.who_can_revoke {
+    if let Some(able) = &mut all.who_can_revoke {
         say(fit(able, REVOKERS_OCTETS), "more who can revoke them");
     }
-    if let Answer::Known(expiry) = &mut all.on_expiry {
+    if let Some(expiry) = &mut all.on_expiry {
         say(fit(&mut expiry.actions_lost, ACTIONS_OCTETS), "more actions that end with the certificate");
     }
     say(fit(&mut all.history, HISTORY_OCTETS), "older entries of the history");
@@ -71,18 +71,19 @@ mod tests {
         let text = || text.to_owned();
         let certificate = || Certificate {
             id: text(),
-            fingerprint: text(),
-            issuer: text(),
+            fingerprint: text().into(),
+            issuer: text().into(),
             serial: text(),
-            spki: text(),
+            spki: text().into(),
             state: text(),
             not_before: text(),
             not_after: text(),
-            profile: text(),
-            identity: text(),
+            profile: text().into(),
+            identity: text().into(),
             generation: u64::MAX,
             revoked_at: Some(text()),
             revocation_reason: Some(text()),
+            revoked_by: Some(text()),
             pem: None,
         };
         let sighting = |folded| Sighting {
@@ -98,13 +99,15 @@ mod tests {
         };
         Explanation {
             asked: text().repeat(1_000),
+            matched: Some(text()),
             device: None,
+            party: None,
             certificates: (0..lists).map(|_| certificate()).collect(),
-            where_used: Answer::Known((0..lists).map(|n| sighting(n == 0)).collect()),
-            who_can_revoke: Answer::Known(
+            where_used: Some((0..lists).map(|n| sighting(n == 0)).collect()),
+            who_can_revoke: Some(
                 (0..lists).map(|_| Revoker { kind: text(), name: text(), rule: text() }).collect(),
             ),
-            on_expiry: Answer::Known(OnExpiry {
+            on_expiry: Some(OnExpiry {
                 not_after: text(),
                 chain_not_after: text(),
                 in_s: i64::MIN,
@@ -112,7 +115,7 @@ mod tests {
                 actions_lost: vec![text(); lists],
                 way_back: text(),
             }),
-            renewals: Answer::no_data(),
+            renewals: None,
             history: (0..lists)
                 .map(|seq| History {
                     seq: seq as u64,

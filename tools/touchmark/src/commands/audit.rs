@@ -38,7 +38,7 @@ pub(crate) struct Decisions {
     /// Only `allow` or `deny`
     #[arg(long, value_parser = ["allow", "deny"])]
     verdict: Option<String>,
-    /// Only the newest so many
+    /// Only the newest so many; the newest comes first
     #[arg(long)]
     limit: Option<usize>,
 }
@@ -47,20 +47,25 @@ impl Listed for Decision {
     const HEADERS: &'static [&'static str] =
         &["at", "id", "device", "action", "resource", "verdict", "reason", "rule", "gateway"];
     fn row(&self) -> Vec<String> {
-        let resource =
-            if self.count > 1 { format!("{} x{}", self.resource, self.count) } else { self.resource.clone() };
+        let resource = if self.count > 1 {
+            format!("{} x{}", self.resource, self.count)
+        } else {
+            self.resource.to_string()
+        };
+        // A rule that is not known is none that matched: what is decided is always decided by the policy in force.
+        let rule = self.rule.get().unwrap_or("none matched");
         [
             &self.at,
             &self.id,
-            &self.device,
+            self.device.as_str(),
             &self.action,
             &resource,
             &self.verdict,
             &self.reason,
-            &self.rule,
+            rule,
             &self.gateway,
         ]
-        .map(String::clone)
+        .map(str::to_owned)
         .to_vec()
     }
     fn name(&self) -> String {

@@ -7,7 +7,7 @@ use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::span;
 use clap::Subcommand;
-use touchmark_api::{Answer, Certificate, Containment, OnExpiry, Revoker, Sighting};
+use touchmark_api::{Certificate, Containment, NO_DATA, OnExpiry, Revoker, Sighting};
 use touchmark_identity::RevocationReason;
 
 #[derive(Debug, Subcommand)]
@@ -84,22 +84,27 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
         Cert::Revoke { id, reason, dry_run } => {
             let order = Containment { reason: Some(reason.to_string()), dry_run, ..Containment::default() };
             let outcome = management.revoke_certificate(&id, &order).await?;
-            return contain::told("revoked", &outcome.device, &outcome, output);
+            return contain::told("revoked", outcome.device.as_str(), &outcome, output);
         }
-        Cert::Where { id } => match management.explain(&id).await?.where_used {
-            Answer::Known(sightings) => output.list(&sightings)?,
-            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        Cert::Where { id } => match management.explain(&id, None).await?.where_used {
+            Some(sightings) => output.list(&sightings)?,
+            None => unknown(output)?,
         },
-        Cert::WhoCanRevoke { id } => match management.explain(&id).await?.who_can_revoke {
-            Answer::Known(revokers) => output.list(&revokers)?,
-            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        Cert::WhoCanRevoke { id } => match management.explain(&id, None).await?.who_can_revoke {
+            Some(revokers) => output.list(&revokers)?,
+            None => unknown(output)?,
         },
-        Cert::OnExpiry { id } => match management.explain(&id).await?.on_expiry {
-            Answer::Known(expiry) => output.one(&expiry, &expiry.not_after, on_expiry)?,
-            Answer::Unknown(words) => output.one(&words, &words, String::clone)?,
+        Cert::OnExpiry { id } => match management.explain(&id, None).await?.on_expiry {
+            Some(expiry) => output.one(&expiry, &expiry.not_after, on_expiry)?,
+            None => unknown(output)?,
         },
     }
     Ok(Exit::Ok)
+}
+
+/// `null`, or `no data`.
+fn unknown(output: &Output) -> Result<(), Failure> {
+    output.one(&(), NO_DATA, |()| NO_DATA.to_owned())
 }
 
 pub(crate) fn human(one: &Certificate) -> String {

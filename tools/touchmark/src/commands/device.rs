@@ -86,25 +86,24 @@ impl Listed for Row {
             None => self.standing.clone(),
         };
         vec![
-            self.name.clone(),
-            self.environment.clone(),
+            self.name.to_string(),
+            self.environment.to_string(),
             standing,
-            self.model.clone(),
-            self.owner.clone(),
+            self.model.to_string(),
+            self.owner.to_string(),
             self.registered_at.clone(),
         ]
     }
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 }
 
 impl Listed for Certificate {
     const HEADERS: &'static [&'static str] = &["id", "state", "issuer", "serial", "not after", "profile"];
     fn row(&self) -> Vec<String> {
-        [&self.id, &self.state, &self.issuer, &self.serial, &self.not_after, &self.profile]
-            .map(String::clone)
-            .to_vec()
+        let (issuer, profile) = (self.issuer.as_str(), self.profile.as_str());
+        [&self.id, &self.state, issuer, &self.serial, &self.not_after, profile].map(str::to_owned).to_vec()
     }
     fn name(&self) -> String {
         self.id.clone()
@@ -116,7 +115,7 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
         Device::List(order) => list(order, home, output).await,
         Device::Get(order) => {
             let one: Row = ask(home, &order, "").await?;
-            output.one(&one, &one.name, human)?;
+            output.one(&one, one.name.as_str(), human)?;
             Ok(Exit::Ok)
         }
         Device::Certs(order) => {

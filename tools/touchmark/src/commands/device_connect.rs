@@ -15,8 +15,8 @@ use crate::steady::Plan;
 use clap::{Args, ValueEnum};
 use core::time::Duration;
 use serde::Serialize;
-use touchmark_api::{Decision, DecisionQuery, NO_DATA};
-use touchmark_dial::{HttpClient, Request};
+use touchmark_api::{Decision, DecisionQuery, KnownText};
+use touchmark_dial::{DialFault, HttpClient, Request};
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_listen::Clock;
 use touchmark_mqtt::{ProtocolVersion, QoS};
@@ -78,14 +78,14 @@ pub(crate) struct Act {
     pub(crate) resource: String,
     /// `allow` or `deny`.
     pub(crate) verdict: &'static str,
-    /// How the refusal came: `connack 0x87 NotAuthorized`.
+    /// How a refusal came: `connack 0x87 NotAuthorized`; or what lies behind the gateway answered: `http 404`.
     pub(crate) code: String,
     /// In the gateway's words.
     pub(crate) reason: String,
-    /// `dec_...` or `no data`.
-    pub(crate) decision: String,
-    /// The rule that decided, or `no data`.
-    pub(crate) rule: String,
+    /// `dec_...`
+    pub(crate) decision: KnownText,
+    /// The rule that decided.
+    pub(crate) rule: KnownText,
 }
 
 impl Act {
@@ -96,8 +96,8 @@ impl Act {
             verdict: if denial.is_some() { "deny" } else { "allow" },
             code: denial.map(|denial| denial.code.clone()).unwrap_or_default(),
             reason: denial.map(|denial| denial.reason.clone()).unwrap_or_default(),
-            decision: NO_DATA.to_owned(),
-            rule: NO_DATA.to_owned(),
+            decision: KnownText::NONE,
+            rule: KnownText::NONE,
         }
     }
 
@@ -113,11 +113,15 @@ impl Act {
             output.paint(Tone::Good, "✓ allow")
         };
         let mut text = format!("{mark} {} {}", self.action, self.resource);
-        if self.is_denied() {
-            let words = if self.reason.is_empty() { "no words" } else { &self.reason };
-            text += &format!("\n        {} ({words})", self.code);
+        if !self.code.is_empty() {
+            let reason = if self.reason.is_empty() { "no reason was given" } else { &self.reason };
+            text += &format!("\n        {} ({reason})", self.code);
         }
-        text + &output.paint(Tone::Dim, &format!("\n        decision {}, rule {}", self.decision, self.rule))
+        let rule = match (self.decision.get(), self.rule.get()) {
+            (Some(_), None) => "no rule matched".to_owned(),
+            (_, _) => format!("rule {}", self.rule),
+        };
+        text + &output.paint(Tone::Dim, &format!("\n        decision {}, {rule}", self.decision))
     }
 }
 
@@ -267,9 +271,25 @@ async fn request_update(home: &Home, target: &Target, file: &str) -> Result<Act,
     let mut client = HttpClient::new(base.parse()?, Some(target.tls.clone()))?;
     let answer = client.send(Request::get(format!("/updates/{}", path.join("/")))).await?;
     let status = answer.status;
-    let denial =
-        answer.ok().err().map(|fault| Denial { code: format!("http {status}"), reason: fault.to_string() });
-    Ok(Act::new("request-update", file, denial.as_ref()))
+    let Err(fault) = answer.ok() else { return Ok(Act::new("request-update", file, None)) };
+    let refusal = Denial { code: format!("http {status}"), reason: fault.to_string() };
+    let mut act = Act::new("request-update", file, Some(&refusal));
+    if is_from_behind(&fault) {
+        // The gateway permitted it; what the service behind it answered is another matter.
+        act.verdict = "allow";
+    }
+    Ok(act)
+}
+
+/// Whether the gateway permitted the act, and what lies behind it did not serve it.
+fn is_from_behind(fault: &DialFault) -> bool {
+    const BEHIND: [&str; 3] = ["update-unknown", "upstream-failed", "updates-busy"];
+    match fault {
+        DialFault::Status { problem, .. } => {
+            problem.code.as_deref().is_some_and(|code| BEHIND.contains(&code))
+        }
+        _ => false,
+    }
 }
 
 /// Waits, for a while, until the authority knows the decisions behind these acts.
@@ -283,21 +303,23 @@ pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, 
     let searching = async {
         loop {
             // Its own fault is no fault of the device's: the answer then is `no data`.
-            let Ok(decisions) = management.decisions(&query).await else { return };
+            let Ok(mut decisions) = management.decisions(&query).await else { return };
+            decisions.reverse();
             // In the order of both, each decision once: the same act may have been tried twice.
-            let mut taken: Vec<String> = acts.iter().map(|act| act.decision.clone()).collect();
-            for act in acts.iter_mut().filter(|act| act.decision == NO_DATA) {
+            let mut taken: Vec<String> =
+                acts.iter().filter_map(|act| act.decision.get().map(str::to_owned)).collect();
+            for act in acts.iter_mut().filter(|act| act.decision.get().is_none()) {
                 let fits = |decision: &&Decision| matches(act, decision) && !taken.contains(&decision.id);
                 if let Some(found) = decisions.iter().find(fits) {
                     taken.push(found.id.clone());
-                    act.decision.clone_from(&found.id);
+                    act.decision = found.id.clone().into();
                     act.rule.clone_from(&found.rule);
                     if act.reason.is_empty() {
                         act.reason.clone_from(&found.reason);
                     }
                 }
             }
-            if acts.iter().all(|act| act.decision != NO_DATA) {
+            if acts.iter().all(|act| act.decision.get().is_some()) {
                 return;
             }
             tokio::time::sleep(DECISIONS_PAUSE).await;

@@ -13,7 +13,7 @@ use crate::span;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use touchmark_api::TokenOrder;
+use touchmark_api::{KnownText, TokenOrder};
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_x509::Certificate;
 
@@ -40,7 +40,7 @@ pub(crate) struct Enroll {
 pub(crate) struct Enrolled {
     pub(crate) device: String,
     pub(crate) environment: String,
-    pub(crate) identity: String,
+    pub(crate) identity: KnownText,
     pub(crate) fingerprint: String,
     pub(crate) serial: String,
     pub(crate) not_before: String,
@@ -110,7 +110,7 @@ pub(crate) fn describe(
     Enrolled {
         device: name.to_string(),
         environment: environment.to_string(),
-        identity: certificate.spiffe_id().map_or_else(|_| "no data".to_owned(), |id| id.to_string()),
+        identity: certificate.spiffe_id().ok().map(|id| id.to_string()).into(),
         fingerprint: certificate.fingerprint().to_string(),
         serial: certificate.serial().to_string(),
         not_before: validity.not_before().to_string(),

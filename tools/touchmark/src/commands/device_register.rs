@@ -36,7 +36,7 @@ pub(crate) async fn run(order: Register, home: &Home, output: &Output) -> Result
         model: order.model.map(|model| model.to_string()),
     };
     let device: Device = Management::open(home)?.post("/v1/devices", &order).await?;
-    output.one(&device, &device.name, |one| {
+    output.one(&device, device.name.as_str(), |one| {
         format!("device       {}\nid           {}\nenvironment  {}", one.name, one.id, one.environment)
     })?;
     output.note("It enrols by itself with its maker's certificate: POST simpleenroll, no token.");

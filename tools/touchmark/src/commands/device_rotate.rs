@@ -15,7 +15,7 @@ use clap::Args;
 use core::time::Duration;
 use serde::Serialize;
 use std::path::PathBuf;
-use touchmark_api::{Containment, ContainmentOutcome, NO_DATA};
+use touchmark_api::{Containment, ContainmentOutcome, KnownText};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
 use touchmark_listen::Clock;
 use touchmark_x509::Certificate;
@@ -51,15 +51,15 @@ struct Side {
 struct Told {
     device: String,
     environment: String,
-    identity: String,
+    identity: KnownText,
     old: Side,
     new: Side,
-    /// RFC 3339, `revoked`, or `no data` where no operator can be asked.
-    old_serves_until: String,
+    /// RFC 3339, `revoked`, or `null` where no operator can be asked.
+    old_serves_until: KnownText,
     /// Whether this run went on with an attempt that was cut off.
     resumed: bool,
     /// When the authority wants to see the device next.
-    renewal_window: String,
+    renewal_window: KnownText,
     key: PathBuf,
     chain: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,8 +94,8 @@ async fn afterwards(
     order: &Rotate,
     operator: Option<Management>,
     rotated: &Rotated,
-) -> Result<(String, Option<ContainmentOutcome>), Failure> {
-    let Some(mut operator) = operator else { return Ok((NO_DATA.to_owned(), None)) };
+) -> Result<(KnownText, Option<ContainmentOutcome>), Failure> {
+    let Some(mut operator) = operator else { return Ok((KnownText::NONE, None)) };
     if order.revoke_old {
         tokio::time::sleep(HANDED_OVER).await;
         let old = rotated.old.fingerprint().to_string();
@@ -105,7 +105,7 @@ async fn afterwards(
             failure
                 .fix(format!("the rotation itself is done; touchmark cert revoke {old} --reason superseded"))
         })?;
-        return Ok(("revoked".to_owned(), Some(outcome)));
+        return Ok(("revoked".to_owned().into(), Some(outcome)));
     }
     // Its own fault is no fault of the device's: the answer then is `no data`.
     let overlap = operator.environment(&order.env).await.ok().and_then(|environment| {
@@ -114,7 +114,7 @@ async fn afterwards(
     });
     let ends = rotated.old.validity().not_after();
     let until = overlap.map(|overlap| Clock::system().now().plus(overlap).min(ends));
-    Ok((until.map_or_else(|| NO_DATA.to_owned(), |until| until.to_string()), None))
+    Ok((until.map(|until| until.to_string()).into(), None))
 }
 
 fn side(certificate: &Certificate) -> Side {
@@ -131,18 +131,18 @@ fn told(
     order: &Rotate,
     directory: &CredentialDir,
     rotated: &Rotated,
-    old_serves_until: String,
+    old_serves_until: KnownText,
     revoked: Option<ContainmentOutcome>,
 ) -> Told {
     Told {
         device: order.name.to_string(),
         environment: order.env.to_string(),
-        identity: rotated.new.spiffe_id().map_or_else(|_| NO_DATA.to_owned(), |id| id.to_string()),
+        identity: rotated.new.spiffe_id().ok().map(|id| id.to_string()).into(),
         old: side(&rotated.old),
         new: side(&rotated.new),
         old_serves_until,
         resumed: rotated.resumed,
-        renewal_window: rotated.window.map_or_else(|| NO_DATA.to_owned(), |window| window.to_string()),
+        renewal_window: rotated.window.map(|window| window.to_string()).into(),
         key: directory.key(),
         chain: directory.chain(),
         revoked,
@@ -154,13 +154,13 @@ fn human(told: &Told, output: &Output) -> String {
         let second = |text: &str| Timestamp::parse(text).map_or(0, Timestamp::unix_s);
         span::words(second(&side.not_after).saturating_sub(second(&side.not_before)))
     };
-    let old = match told.old_serves_until.as_str() {
-        "revoked" => "revoked, on the next CRL".to_owned(),
-        NO_DATA => "serves until its overlap ends (no operator here who could say when)".to_owned(),
-        until if until == told.old.not_after => {
+    let old = match told.old_serves_until.get() {
+        Some("revoked") => "revoked, on the next CRL".to_owned(),
+        None => "serves until its overlap ends (no operator here who could say when)".to_owned(),
+        Some(until) if until == told.old.not_after => {
             format!("serves until its end, {until}: that comes before its overlap is over")
         }
-        until => format!("serves until {until}, then it is refused as superseded"),
+        Some(until) => format!("serves until {until}, then it is refused as superseded"),
     };
     let mut text = format!(
         "{} {} has a new key and certificate in {}.\n  old          {}\n               {old}\n  new          {}\n  valid        until {} ({})\n  next         {}\n  key          {} (made here, 0600)\n",

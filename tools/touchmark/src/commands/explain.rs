@@ -7,7 +7,8 @@ use crate::management::Management;
 use crate::output::{Listed as _, Output, table};
 use crate::span;
 use clap::Args;
-use touchmark_api::{Answer, Decision, Explanation, NO_DATA, Renewals, Revoker, Sighting};
+use touchmark_api::{Certificate, Decision, Explanation, NO_DATA, Renewals, Revoker, Sighting};
+use touchmark_identity::EnvironmentName;
 
 /// Rows of a part before it is cut, with a word about the rest.
 const ROWS_MAX: usize = 8;
@@ -16,10 +17,13 @@ const ROWS_MAX: usize = 8;
 pub(crate) struct Explain {
     /// Device name, dev_..., crt_..., dec_..., spiffe://..., SHA-256 of a certificate, or serial number
     id: String,
+    /// Environment, if several have something of that name
+    #[arg(long)]
+    env: Option<EnvironmentName>,
 }
 
 pub(crate) async fn run(order: &Explain, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let explanation = Management::open(home)?.explain(&order.id).await?;
+    let explanation = Management::open(home)?.explain(&order.id, order.env.as_ref()).await?;
     output.one(&explanation, &explanation.asked, human)?;
     Ok(Exit::Ok)
 }
@@ -29,8 +33,8 @@ pub(crate) fn human(all: &Explanation) -> String {
     if let Some(decision) = &all.decision {
         text += &format!("Decision {}\n{}\n", decision.id, indented(&decided(decision)));
     }
-    text += &match &all.device {
-        Some(device) => format!(
+    text += &match (&all.device, &all.party) {
+        (Some(device), _) => format!(
             "{} in {}: {}, model {}, owner {}, since {}\n",
             device.name,
             device.environment,
@@ -39,38 +43,49 @@ pub(crate) fn human(all: &Explanation) -> String {
             device.owner,
             device.registered_at
         ),
-        None => format!("{}: no device\n", printable(&all.asked)),
+        (None, Some(party)) => {
+            let roles = if party.roles.is_empty() { "none".to_owned() } else { party.roles.join(", ") };
+            format!("{} {} in {}, roles: {roles}\n", party.kind, party.name, party.environment)
+        }
+        (None, None) => format!("{}: nobody proved to be there\n", printable(&all.asked)),
     };
     text += "\nWhich certificates does it hold?\n";
-    let rows = all.certificates.iter().map(|one| {
+    let asked_for = |one: &&Certificate| all.matched.as_deref() == Some(one.id.as_str());
+    // The one that was asked for comes first, so that it is never among the rest that is not shown.
+    let (first, rest): (Vec<_>, Vec<_>) = all.certificates.iter().partition(asked_for);
+    let rows = first.into_iter().chain(rest).map(|one| {
+        let mark = if asked_for(&one) { "* " } else { "  " };
         vec![
-            one.id.clone(),
-            one.state.clone(),
+            format!("{mark}{}", one.id),
+            state(one),
             one.serial.clone(),
             one.not_after.clone(),
-            one.profile.clone(),
+            one.profile.to_string(),
         ]
     });
     text += &part(&["id", "state", "serial", "not after", "profile"], rows.collect());
+    if all.matched.is_some() {
+        text += "  * is the one that was asked for\n";
+    }
     text += "\nWhere are they used?\n";
     text += &match &all.where_used {
-        Answer::Known(seen) => part(Sighting::HEADERS, seen.iter().map(|one| one.row()).collect()),
-        Answer::Unknown(words) => indented(words),
+        Some(seen) => part(Sighting::HEADERS, seen.iter().map(|one| one.row()).collect()),
+        None => indented(NO_DATA),
     };
     text += "\nWho can revoke them?\n";
     text += &match &all.who_can_revoke {
-        Answer::Known(able) => part(Revoker::HEADERS, able.iter().map(|one| one.row()).collect()),
-        Answer::Unknown(words) => indented(words),
+        Some(able) => part(Revoker::HEADERS, able.iter().map(|one| one.row()).collect()),
+        None => indented(NO_DATA),
     };
     text += "\nWhat happens at expiry?\n";
     text += &match &all.on_expiry {
-        Answer::Known(expiry) => indented(&cert::on_expiry(expiry)),
-        Answer::Unknown(words) => indented(words),
+        Some(expiry) => indented(&cert::on_expiry(expiry)),
+        None => indented(NO_DATA),
     };
     text += "\nHow do its renewals go?\n";
     text += &match &all.renewals {
-        Answer::Known(renewals) => indented(&renewals_in_words(renewals)),
-        Answer::Unknown(words) => indented(words),
+        Some(renewals) => indented(&renewals_in_words(renewals)),
+        None => indented(NO_DATA),
     };
     text += "\nWhat happened\n";
     let rows = all.history.iter().map(|one| {
@@ -81,6 +96,14 @@ pub(crate) fn human(all: &Explanation) -> String {
         text += &format!("\nLeft out or shown together\n{}", indented(&all.left_out.join("\n")));
     }
     text
+}
+
+/// The state; of a revoked one also when, why and at whose word.
+fn state(one: &Certificate) -> String {
+    let Some(at) = &one.revoked_at else { return one.state.clone() };
+    let reason = one.revocation_reason.as_deref().unwrap_or("unspecified");
+    let by = one.revoked_by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
+    format!("{} {at} ({reason}){by}", one.state)
 }
 
 /// What was granted and refused, and how close to the end it was.
@@ -110,17 +133,13 @@ pub(crate) fn renewals_in_words(one: &Renewals) -> String {
 
 fn decided(one: &Decision) -> String {
     let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
+    let rule = match one.rule.get() {
+        Some(rule) => format!("rule {rule}"),
+        None => "no rule matched".to_owned(),
+    };
     format!(
-        "{} {} {} for {}: {}{reason}\nrule {}, policy {}\ncertificate {}\n{}",
-        one.at,
-        one.action,
-        one.resource,
-        one.device,
-        one.verdict,
-        one.rule,
-        one.policy,
-        one.certificate,
-        one.tls
+        "{} {} {} for {}: {}{reason}\n{rule}, policy {}\ncertificate {}\n{}",
+        one.at, one.action, one.resource, one.device, one.verdict, one.policy, one.certificate, one.tls
     )
 }
 
@@ -149,12 +168,14 @@ mod tests {
     fn every_question_without_an_answer_says_no_data() {
         let nothing = Explanation {
             asked: "pump-01".into(),
+            matched: None,
             device: None,
+            party: None,
             certificates: Vec::new(),
-            where_used: Answer::no_data(),
-            who_can_revoke: Answer::no_data(),
-            on_expiry: Answer::no_data(),
-            renewals: Answer::no_data(),
+            where_used: None,
+            who_can_revoke: None,
+            on_expiry: None,
+            renewals: None,
             history: Vec::new(),
             decision: None,
             left_out: Vec::new(),

@@ -80,7 +80,7 @@ impl Listed for TokenInfo {
     fn row(&self) -> Vec<String> {
         let uses = format!("{} of {}", self.uses, self.uses_max);
         let Self { token, kind, subject, state, expires, created_by, .. } = self;
-        [token, kind, subject, &uses, state, expires, created_by].map(String::clone).to_vec()
+        [token, kind, subject.as_str(), &uses, state, expires, created_by].map(str::to_owned).to_vec()
     }
     fn name(&self) -> String {
         self.token.clone()

@@ -67,7 +67,7 @@ pub(crate) async fn enrol(town: &mut Town, names: &[String], sabotaged: bool) ->
         let [one] = held.as_slice() else {
             return Err(failed(&format!("{name} has {} certificates", held.len())));
         };
-        if !fingerprints.remove(&one.fingerprint) {
+        if !fingerprints.remove(one.fingerprint.as_str()) {
             return Err(failed(&format!("{name} holds another certificate than the inventory says")));
         }
     }

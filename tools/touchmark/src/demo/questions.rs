@@ -7,7 +7,7 @@ use crate::demo::town::{PATIENCE, Town};
 use crate::failure::Failure;
 use core::time::Duration;
 use std::time::Instant;
-use touchmark_api::{Answer, Explanation};
+use touchmark_api::Explanation;
 
 pub(crate) async fn ask(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
     let name = if sabotaged { "idle-01" } else { "pump-01" };
@@ -23,7 +23,7 @@ pub(crate) async fn ask(town: &mut Town, sabotaged: bool) -> Result<Proof, Failu
     let deadline = Instant::now() + PATIENCE / if sabotaged { 4 } else { 1 };
     while says.is_err() && Instant::now() < deadline {
         let started = Instant::now();
-        let all = management.explain(name).await?;
+        let all = management.explain(name, None).await?;
         took = started.elapsed();
         says = answered(&all).map(|says| (says, all.history.first().map(|entry| entry.seq)));
         if says.is_err() {
@@ -39,13 +39,13 @@ fn answered(all: &Explanation) -> Result<String, Failure> {
     let (Some(_), [held, ..]) = (&all.device, all.certificates.as_slice()) else {
         return Err(failed("which certificates does it hold: no data"));
     };
-    let Answer::Known(seen) = &all.where_used else { return Err(failed("where is it used: no data")) };
+    let Some(seen) = &all.where_used else { return Err(failed("where is it used: no data")) };
     let Some(place) = seen.iter().find(|one| one.action == "publish").or_else(|| seen.first()) else {
         return Err(failed("where is it used: nowhere"));
     };
-    let Answer::Known(able) = &all.who_can_revoke else { return Err(failed("who can revoke it: no data")) };
+    let Some(able) = &all.who_can_revoke else { return Err(failed("who can revoke it: no data")) };
     let Some(who) = able.first() else { return Err(failed("who can revoke it: nobody")) };
-    let Answer::Known(expiry) = &all.on_expiry else { return Err(failed("what happens at expiry: no data")) };
+    let Some(expiry) = &all.on_expiry else { return Err(failed("what happens at expiry: no data")) };
     Ok(format!(
         "holds {} ({}); used at {} for {} {}; {} can revoke by {}; ends {}",
         held.id,

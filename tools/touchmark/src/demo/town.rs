@@ -226,7 +226,7 @@ impl Town {
         };
         let searching = async {
             loop {
-                if let Some(found) = management.decisions(&query).await?.into_iter().rev().find(&wanted) {
+                if let Some(found) = management.decisions(&query).await?.into_iter().find(&wanted) {
                     return Ok(found);
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -1,16 +1,18 @@
 //! Questions about what happened: status, heads, explanations, decisions.
 
 use super::super::Shell;
-use super::super::problem::Refuse;
+use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Called, Query};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use std::collections::VecDeque;
-use touchmark_api::{DecisionQuery, Explanation, LogHead, StatusReport};
-use touchmark_identity::Timestamp;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use touchmark_api::{DecisionQuery, ExplainQuery, Explanation, LogHead, StatusReport};
+use touchmark_decisions::Decision;
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_policy_cedar::OperatorVerb;
 
 const DECISIONS_DEFAULT: usize = 10_000;
@@ -53,11 +55,23 @@ pub(super) async fn explain(
     State(shell): State<Shell>,
     called: Called,
     Path(id): Path<String>,
+    Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Refuse> {
-    called.may_at_home(&shell, OperatorVerb::DeviceRead)?;
+    let environment = query.environment.as_deref().map(str::parse).transpose();
+    let environment: Option<EnvironmentName> =
+        environment.map_err(|why| Refuse::value("environment", why))?;
+    match &environment {
+        Some(name) if shell.hierarchy.trust_of(name).is_none() => {
+            return Err(environment_unknown(name.as_str()));
+        }
+        Some(name) => called.may(&shell, OperatorVerb::DeviceRead, name)?,
+        None => called.may_at_home(&shell, OperatorVerb::DeviceRead)?,
+    }
     // A decision is looked up in the logs, which may be long: not on a network thread.
     let explain = shell.explain.clone();
-    let found = tokio::task::spawn_blocking(move || explain.explain(&id, shell.archives())).await;
+    let found =
+        tokio::task::spawn_blocking(move || explain.explain(&id, environment.as_ref(), shell.archives()))
+            .await;
     Ok(Json(found.map_err(|_| Refuse::value("id", "it could not be looked up"))??))
 }
 
@@ -73,7 +87,8 @@ pub(super) async fn decisions(
     };
     let limit = query.limit.unwrap_or(DECISIONS_DEFAULT).clamp(1, DECISIONS_MAX);
     let read = tokio::task::spawn_blocking(move || {
-        let mut newest = VecDeque::new();
+        // Archives come one after the other: the oldest of all that were kept goes first, whichever gateway's it is.
+        let mut newest: BinaryHeap<Reverse<Newest>> = BinaryHeap::new();
         shell.archives().visit(|decision| {
             let of_device = query
                 .device
@@ -81,15 +96,15 @@ pub(super) async fn decisions(
                 .is_none_or(|name| decision.device().is_some_and(|device| device.as_str() == name));
             let of_verdict = query.verdict.as_deref().is_none_or(|v| decision.verdict.as_str() == v);
             if of_device && of_verdict && decision.at >= since {
-                if newest.len() == limit {
-                    newest.pop_front();
+                newest.push(Reverse(Newest(decision)));
+                if newest.len() > limit {
+                    newest.pop();
                 }
-                newest.push_back(decision);
             }
         })?;
         let mut lines = String::new();
-        for decision in &newest {
-            let line = serde_json::to_string(&views::decision(decision)).unwrap_or_default();
+        for Reverse(Newest(decision)) in newest.into_sorted_vec() {
+            let line = serde_json::to_string(&views::decision(&decision)).unwrap_or_default();
             lines.push_str(&line);
             lines.push('\n');
         }
@@ -98,3 +113,33 @@ pub(super) async fn decisions(
     let lines = read.await.map_err(|_| Refuse::value("query", "the logs could not be read"))??;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines))
 }
+
+/// A decision by its time; among those of one moment, by gateway and place in its log.
+struct Newest(Decision);
+
+impl Newest {
+    fn place(&self) -> (Timestamp, &Name, u32, u64) {
+        let id = &self.0.id;
+        (self.0.at, &id.gateway, id.epoch, id.sequence)
+    }
+}
+
+impl Ord for Newest {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Newest {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Newest {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Newest {}

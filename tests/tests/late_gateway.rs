@@ -1,0 +1,171 @@
+//! A containment that is not in force everywhere: one of three gateways stands still while a device is revoked.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use touchmark_mqtt::QoS;
+use touchmark_tests::{Device, Key, Lab, Mqtt, Service, device_token, until};
+use touchmark_x509::Certificate;
+
+/// Publishing through a gateway that is well, while another stands still: milliseconds, with room for a busy machine.
+const PUBLISH_P95_MAX: Duration = Duration::from_millis(500);
+/// The wait is 5 s; whoever waits for longer waits for something else.
+const REVOKE_MAX: Duration = Duration::from_secs(9);
+/// With three gateways in a long poll. Waiting for the polls to end takes 6 s and more.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+struct Plant {
+    lab: Lab,
+    others: Vec<Service>,
+}
+
+impl Plant {
+    fn start() -> Self {
+        let mut lab = Lab::start();
+        lab.start_gateway(&[]);
+        let others = ["gateway-02", "gateway-03"].map(|name| {
+            let mut command = Command::new(Lab::program());
+            command.args(["gateway", "up", "--json", "--authority", lab.api(), "--name", name, "--data"]);
+            command.arg(lab.data());
+            Service::start(command, lab.path(&format!("{name}.stderr"))).0
+        });
+        Self { lab, others: others.into() }
+    }
+
+    fn cli(&self, words: &[&str]) -> Output {
+        Command::new(Lab::program()).args(words).arg("--data").arg(self.lab.data()).output().unwrap()
+    }
+
+    fn json(&self, words: &[&str]) -> (Option<i32>, Value) {
+        let output = self.cli(&[words, &["-o", "json"]].concat());
+        let says = String::from_utf8_lossy(&output.stderr);
+        let value = serde_json::from_slice(&output.stdout);
+        (output.status.code(), value.unwrap_or_else(|error| panic!("{words:?}: {error}: {says}")))
+    }
+
+    /// The standing of each gateway, in the order of their names.
+    fn standings(&self) -> Vec<String> {
+        let (code, gateways) = self.json(&["gateway", "list"]);
+        assert_eq!(code, Some(0));
+        let standing = |one: &Value| one["standing"].as_str().unwrap().to_owned();
+        gateways.as_array().unwrap().iter().map(standing).collect()
+    }
+
+    fn all_online(&self, what: &str) {
+        until(what, || (self.standings() == ["online", "online", "online"]).then_some(()));
+    }
+
+    fn enrol(&self, name: &str) -> (Key, Vec<Certificate>) {
+        let token = self.lab.operator().token(&device_token("lab", name));
+        Device::new(&self.lab).enrol(Some("lab"), &token)
+    }
+}
+
+fn states(outcome: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    outcome["gateways"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(&one["name"]), text(&one["state"])))
+        .collect()
+}
+
+fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
+    expected.map(|(name, state)| (name.to_owned(), state.to_owned())).into()
+}
+
+/// R45: what is not in force everywhere is said, by name and by exit code, and becomes so without another word.
+#[test]
+fn a_gateway_that_stands_still_is_named_and_catches_up() {
+    let mut plant = Plant::start();
+    plant.all_online("three gateways to be online");
+    for name in ["pump-01", "pump-02"] {
+        plant.enrol(name);
+    }
+    let (key, chain) = plant.enrol("pump-03");
+    let mut session = Mqtt::welcome(&plant.lab, (&key, &chain), "pump-03");
+
+    let (code, outcome) = plant.json(&["device", "revoke", "pump-01"]);
+    assert_eq!(code, Some(0), "{outcome}");
+    let everywhere = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "applied")]);
+    assert_eq!(states(&outcome), everywhere);
+    assert!(
+        outcome["gateways"].as_array().unwrap().iter().all(|one| one["applied_ms"].is_u64()),
+        "{outcome}"
+    );
+
+    plant.others[1].freeze();
+    let begun = Instant::now();
+    let (revoked, mut publishes) = std::thread::scope(|scope| {
+        let revoking = scope.spawn(|| (plant.json(&["device", "revoke", "pump-02"]), begun.elapsed()));
+        let mut publishes = Vec::new();
+        while !revoking.is_finished() {
+            let sent = Instant::now();
+            assert_eq!(session.publish("plant/pump-03/temp", "21", QoS::AtLeastOnce), Ok(Some(0)));
+            publishes.push(sent.elapsed());
+        }
+        (revoking.join().unwrap(), publishes)
+    });
+    let ((code, outcome), took) = revoked;
+    assert_eq!(code, Some(9), "{outcome}");
+    let but_one = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "late")]);
+    assert_eq!(states(&outcome), but_one);
+    let late = &outcome["gateways"][2];
+    assert!(late["applied_at"].is_null() && late["applied_ms"].is_null(), "{late}");
+    assert!(late["last_seen"].is_string() && outcome["seq"].is_u64(), "{outcome}");
+    assert!((Duration::from_secs(5)..REVOKE_MAX).contains(&took), "{took:?}");
+    publishes.sort_unstable();
+    let p95 = publishes[publishes.len() * 95 / 100];
+    assert!(p95 < PUBLISH_P95_MAX, "{p95:?} over {} publishes", publishes.len());
+    assert_eq!(plant.standings(), ["online", "online", "late"]);
+
+    // People read the same, and a wait of their own choice.
+    let told = plant.cli(&["device", "quarantine", "pump-02", "--wait", "100ms"]);
+    let (says, warns) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert_eq!(told.status.code(), Some(9), "{says}{warns}");
+    assert!(says.contains("gateway-01 applied after ") && says.contains("gateway-03 LATE"), "{says}");
+    assert!(warns.contains("not in force everywhere: gateway-03"), "{warns}");
+
+    plant.others[1].thaw();
+    plant.all_online("the gateway to catch up");
+    let (code, outcome) = plant.json(&["device", "release", "pump-02"]);
+    assert_eq!((code, states(&outcome)), (Some(0), everywhere));
+
+    let begun = Instant::now();
+    plant.lab.stop_authority();
+    assert!(begun.elapsed() < STOP_MAX, "{:?}", begun.elapsed());
+}
+
+/// What was decided last comes first, whichever gateway decided; `--limit` keeps the newest of all.
+#[test]
+fn the_newest_decisions_of_all_gateways_come_first() {
+    let plant = Plant::start();
+    plant.all_online("three gateways to be online");
+    let (key, chain) = plant.enrol("pump-01");
+    // Each gateway in turn; the first one last, since its log is read first.
+    let file = |name: &str| plant.lab.data().join("gateways").join(name).join("ready.json");
+    let address = |name: &str| {
+        let ready: Value = serde_json::from_slice(&std::fs::read(file(name)).unwrap()).unwrap();
+        ready["mqtt"].as_str().unwrap().to_owned()
+    };
+    let order = ["gateway-02", "gateway-03", "gateway-01"];
+    for name in order {
+        let mut session = Mqtt::welcome_at(&plant.lab, &address(name), (&key, &chain), "pump-01");
+        let topic = format!("plant/pump-01/{name}");
+        assert_eq!(session.publish(&topic, "1", QoS::AtLeastOnce), Ok(Some(0)));
+    }
+    let publishes = |decisions: &Value| -> Vec<String> {
+        let of = |one: &&Value| one["action"] == "publish";
+        let gateway = |one: &Value| one["gateway"].as_str().unwrap().to_owned();
+        decisions.as_array().unwrap().iter().filter(of).map(gateway).collect()
+    };
+    until("the decisions of all three, the newest first", || {
+        let (_, decisions) = plant.json(&["audit", "decisions", "--device", "pump-01"]);
+        (publishes(&decisions) == ["gateway-01", "gateway-03", "gateway-02"]).then_some(())
+    });
+    let (_, newest) = plant.json(&["audit", "decisions", "--device", "pump-01", "--limit", "1"]);
+    assert_eq!(publishes(&newest), ["gateway-01"]);
+}
