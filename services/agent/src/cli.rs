@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::log;
 use crate::socket::{Ask, MESSAGE_OCTETS_MAX};
-use arguments::{Asked, Command, HELP};
+use arguments::{Asked, At, Command, HELP};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::{Client, text};
@@ -35,7 +35,20 @@ fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run { config } => Err(daemon::run(Config::read(&config)?).into()),
         Command::CheckConfig { config } => check_config(&config),
-        Command::Asks { asked, socket } => ask(asked, &mut Client::connect(&socket)?),
+        Command::Asks { asked, at: At::Socket(path) } => ask(asked, &mut Client::connect(&path)?),
+        Command::Asks { asked, at: At::Config(file) } => {
+            let none = || {
+                Failure::new(
+                    Exit::NotFound,
+                    "no-socket",
+                    "the agent has no socket",
+                    "its configuration names none",
+                )
+                .fix(format!("add socket = \"/run/touchmark-agent/agent.sock\" to {}", file.display()))
+            };
+            let path = Config::socket_of(&file)?.ok_or_else(none)?;
+            ask(asked, &mut Client::connect(&path)?)
+        }
         Command::Version => print(concat!("touchmark-agent ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Help => print(HELP),
     }

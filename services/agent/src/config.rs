@@ -7,7 +7,8 @@
 mod section;
 
 use crate::hooks::{COMMAND_WORDS_MAX, Hook, event_from_word};
-use crate::socket::{Users, passwd};
+use crate::socket::{Foreign, Users, passwd};
+use crate::store::others_may_write;
 use crate::transport::ServerAddress;
 use core::fmt;
 use core::time::Duration;
@@ -60,6 +61,8 @@ pub struct EnvironmentConfig {
     pub start: StartConfig,
     /// Who may sign with the key and ask for a renewal, beside root and the agent's own user.
     pub users: Users,
+    /// What the socket signs beside messages of applications' own.
+    pub signs: Vec<Foreign>,
     /// What runs when something has happened.
     pub hooks: Vec<Hook>,
 }
@@ -106,6 +109,24 @@ impl fmt::Display for BadConfig {
 }
 
 impl Config {
+    /// The socket that a configuration names, whatever else stands in it; for whoever asks a running agent.
+    ///
+    /// # Errors
+    /// [`BadConfig`].
+    pub fn socket_of(file: &Path) -> Result<Option<PathBuf>, BadConfig> {
+        let bad = |key: &str, why: String| BadConfig {
+            file: file.to_owned(),
+            faults: vec![Fault { key: key.to_owned(), why }],
+        };
+        let text = read_text(file, OthersMay::Read).map_err(|why| bad("file", why))?;
+        let table = text.parse::<toml::Table>().map_err(|error| bad("file", error.to_string()))?;
+        match table.get("socket") {
+            None => Ok(None),
+            Some(toml::Value::String(path)) if path.starts_with('/') => Ok(Some(path.into())),
+            Some(_) => Err(bad("socket", "expected a path that starts with /".to_owned())),
+        }
+    }
+
     /// Reads a configuration, with the anchors and initial credentials that it names.
     ///
     /// # Errors
@@ -125,6 +146,9 @@ impl Config {
 
     fn of(mut top: Section<'_>) -> Option<Self> {
         let state = top.path("state");
+        if let Some(why) = state.as_deref().and_then(others_may_write) {
+            top.fault("state", why);
+        }
         let socket = top.optional_path("socket");
         if socket.as_ref().is_some_and(|path| path.as_os_str().len() > SOCKET_OCTETS_MAX) {
             top.fault("socket", format!("a socket's path has at most {SOCKET_OCTETS_MAX} characters"));
@@ -157,6 +181,7 @@ impl EnvironmentConfig {
         let anchors = section.path("anchors").and_then(|path| anchors(&path, &mut section));
         let start = start(&mut section);
         let users = users(&mut section);
+        let signs = signs(&mut section);
         let mut hooks = Vec::new();
         let mut whole = true;
         let listed = section.tables("hook", HOOKS_MAX, |section| match hook(section) {
@@ -172,6 +197,7 @@ impl EnvironmentConfig {
             anchors: anchors?,
             start: start?,
             users: users?,
+            signs: signs?,
             hooks,
         })
     }
@@ -231,6 +257,18 @@ fn users(section: &mut Section<'_>) -> Option<Users> {
         }
     }
     (known.len() == words.len()).then(|| Users::allowing(known))
+}
+
+fn signs(section: &mut Section<'_>) -> Option<Vec<Foreign>> {
+    let words = section.optional_words("signs", 2)?;
+    let mut known = Vec::new();
+    for word in &words {
+        match Foreign::from_word(word) {
+            Some(foreign) => known.push(foreign),
+            None => section.fault("signs", format!("`{word}` is none of tls, certificate-request")),
+        }
+    }
+    (known.len() == words.len()).then_some(known)
 }
 
 fn hook(mut section: Section<'_>) -> Option<Hook> {

@@ -127,6 +127,7 @@ fn start(config: Config) -> Result<core::convert::Infallible, BadStart> {
             environment: environment.name.clone(),
             identity: environment.identity.clone(),
             users: environment.users.clone(),
+            signs: environment.signs.clone(),
             wishes,
             shown: Mutex::new(Shown::default()),
         });

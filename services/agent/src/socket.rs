@@ -6,6 +6,7 @@
 
 mod answers;
 mod board;
+mod foreign;
 pub mod passwd;
 mod protocol;
 mod server;
@@ -13,6 +14,7 @@ mod users;
 pub(crate) mod words;
 
 pub use board::{Board, Post, Shown};
+pub use foreign::Foreign;
 pub use protocol::{Ask, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX};
 pub use server::{BadSocket, Socket};
 pub use users::Users;

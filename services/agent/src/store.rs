@@ -11,5 +11,5 @@ mod memory;
 
 pub use credential::{CredentialStore, Pair, StoreFault};
 pub use directory::{Directory, DirectoryFault, FILE_OCTETS_MAX, FileName};
-pub use disk::DiskDirectory;
+pub use disk::{DiskDirectory, others_may_write};
 pub use memory::{MemoryDirectory, Mishap};

@@ -181,6 +181,30 @@ fn a_key_that_is_a_link_or_that_others_can_read_is_refused() {
     assert!(matches!(refused, StoreFault::Directory(DirectoryFault::NotAFile { .. })), "{refused}");
 }
 
+/// Whoever may write the folder may put a key of their own into it.
+#[test]
+fn a_folder_that_others_can_write_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let environment = "lab".parse().unwrap();
+    let chmod =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    chmod(&state, 0o700);
+    DiskDirectory::open(&state, &environment).unwrap();
+    for folder in [state.clone(), state.join("lab")] {
+        for mode in [0o777, 0o770, 0o702, 0o1777] {
+            chmod(&folder, mode);
+            let refused = DiskDirectory::open(&state, &environment).unwrap_err();
+            assert!(matches!(refused, DirectoryFault::Open { .. }), "{mode:o}: {refused}");
+        }
+        for mode in [0o755, 0o750, 0o700] {
+            chmod(&folder, mode);
+            assert!(DiskDirectory::open(&state, &environment).is_ok(), "{mode:o}");
+        }
+    }
+}
+
 #[test]
 fn a_link_in_place_of_a_file_is_replaced_and_never_written_through() {
     let state = tempfile::tempdir().unwrap();

@@ -3,6 +3,7 @@
 use core::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use touchmark_identity::printable;
 
 /// Longest text kept of an answer that is not problem+json: enough for a message, too little for a flood.
 const PLAIN_TEXT_OCTETS_MAX: usize = 512;
@@ -38,8 +39,7 @@ impl Problem {
         }
         let start = body.get(..PLAIN_TEXT_OCTETS_MAX).unwrap_or(body);
         // Control characters could rewrite the terminal on which this is shown.
-        let text: String =
-            String::from_utf8_lossy(start).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = printable(&String::from_utf8_lossy(start));
         let text = text.trim();
         Self { detail: (!text.is_empty()).then(|| text.to_owned()), ..Self::default() }
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Problem {
     /// One line for a person, control characters blanked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.detail.as_deref().or(self.title.as_deref()).unwrap_or("no reason given");
-        text.chars().try_for_each(|c| write!(f, "{}", if c.is_control() { ' ' } else { c }))?;
+        f.write_str(&printable(text))?;
         match &self.code {
             Some(code) if code.chars().all(|c| c.is_ascii_graphic()) => write!(f, " ({code})"),
             Some(_) | None => Ok(()),

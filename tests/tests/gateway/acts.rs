@@ -32,7 +32,7 @@ fn mosquitto_clients_do_what_they_may_and_nothing_else() {
         assert_eq!(explained.device.unwrap().name, name);
         let certificate =
             explained.certificates.iter().find(|c| c.fingerprint == denied.certificate).unwrap();
-        assert(!certificate.issuer.get().is_some());
+        assert!(certificate.issuer.get().is_some());
         let decision = explained.decision.unwrap();
         assert_eq!(decision, denied);
         assert_eq!((decision.gateway.as_str(), decision.policy.as_str().len()), ("gateway-01", 64));

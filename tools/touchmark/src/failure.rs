@@ -6,6 +6,7 @@
 use core::fmt;
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
+pub(crate) use touchmark_identity::printable;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,11 +144,6 @@ impl fmt::Display for Failure {
         )?;
         write!(f, "  see:  touchmark help-exit-codes (this is {})", lines.exit.code())
     }
-}
-
-/// Without control characters: text from a peer must not rewrite the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl From<DialFault> for Failure {

@@ -23,7 +23,7 @@ Usage: touchmark-agent COMMAND [OPTIONS]
   sign          [ENVIRONMENT]             sign standard input with the current key, to standard output
   version, help
 
-  --config FILE  /etc/touchmark-agent/agent.toml
+  --config FILE  /etc/touchmark-agent/agent.toml; a command that asks the running agent takes its socket from it
   --socket PATH  the running agent's socket: $TOUCHMARK_AGENT_SOCKET, or /run/touchmark-agent/agent.sock
 
 ENVIRONMENT may be left out where the agent keeps only one. Secrets are never arguments: see docs/agent.md.
@@ -34,9 +34,17 @@ ENVIRONMENT may be left out where the agent keeps only one. Secrets are never ar
 pub(super) enum Command {
     Run { config: PathBuf },
     CheckConfig { config: PathBuf },
-    Asks { asked: Asked, socket: PathBuf },
+    Asks { asked: Asked, at: At },
     Version,
     Help,
+}
+
+/// Where the running agent is asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum At {
+    Socket(PathBuf),
+    /// At the socket that this configuration names.
+    Config(PathBuf),
 }
 
 /// A question for the running agent.
@@ -74,7 +82,14 @@ impl Command {
             match (name, word.to_str()) {
                 (_, Some("--help" | "-h")) => return Ok(Self::Help),
                 ("run" | "check-config", Some("--config")) => given.config = Some(value()?),
-                ("status" | "why" | "renew" | "certificate" | "sign", Some("--socket")) => {
+                ("status" | "why" | "renew" | "certificate" | "sign", Some("--config"))
+                    if given.socket.is_none() =>
+                {
+                    given.config = Some(value()?);
+                }
+                ("status" | "why" | "renew" | "certificate" | "sign", Some("--socket"))
+                    if given.config.is_none() =>
+                {
                     given.socket = Some(value()?);
                 }
                 ("status", Some("--json")) => given.json = true,
@@ -88,10 +103,14 @@ impl Command {
             }
         }
         let Given { config, socket, json, anchors, environment } = given;
-        let asks = |asked| {
-            let socket = socket.or_else(|| variable(SOCKET_VARIABLE).map(PathBuf::from));
-            Self::Asks { asked, socket: socket.unwrap_or_else(|| SOCKET.into()) }
+        let at = match (&config, socket) {
+            (Some(file), None) => At::Config(file.clone()),
+            (_, Some(path)) => At::Socket(path),
+            (None, None) => {
+                At::Socket(variable(SOCKET_VARIABLE).map_or_else(|| SOCKET.into(), PathBuf::from))
+            }
         };
+        let asks = |asked| Self::Asks { asked, at };
         let config = config.unwrap_or_else(|| CONFIG.into());
         Ok(match name {
             "run" => Self::Run { config },
@@ -117,7 +136,7 @@ mod tests {
     }
 
     fn asks(asked: Asked, socket: &str) -> Option<Command> {
-        Some(Command::Asks { asked, socket: socket.into() })
+        Some(Command::Asks { asked, at: At::Socket(socket.into()) })
     }
 
     #[test]
@@ -129,6 +148,12 @@ mod tests {
             ("check-config --config /a", Some(Command::CheckConfig { config: "/a".into() })),
             ("status", asks(Asked::Status { json: false }, SOCKET)),
             ("status --json --socket /s", asks(Asked::Status { json: true }, "/s")),
+            (
+                "status --config /a --json",
+                Some(Command::Asks { asked: Asked::Status { json: true }, at: At::Config("/a".into()) }),
+            ),
+            ("status --config /a --socket /s", None),
+            ("sign --socket /s --config /a", None),
             ("why", asks(Asked::Why { environment: None }, SOCKET)),
             ("why lab", asks(Asked::Why { environment: lab() }, SOCKET)),
             ("renew lab --socket /s", asks(Asked::Renew { environment: lab() }, "/s")),

@@ -69,6 +69,5 @@ impl Client {
 
 /// A member that is a text, without anything that moves a cursor.
 pub(super) fn text(value: &Value) -> String {
-    let text = value.as_str().unwrap_or_default();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    touchmark_identity::printable(value.as_str().unwrap_or_default())
 }

@@ -194,6 +194,46 @@ fn what_others_may_write_is_not_believed() {
     );
 }
 
+#[test]
+fn what_an_application_may_have_signed_is_named_in_words() {
+    let folder = Folder::new();
+    let with = |words: &str| {
+        folder.read(&GOOD.replacen("name = \"lab\"", &format!("name = \"lab\"\nsigns = {words}"), 1))
+    };
+    assert_eq!(folder.read(GOOD).unwrap().environments[0].signs, []);
+    let both = with(r#"["tls", "certificate-request"]"#).unwrap();
+    assert_eq!(both.environments[0].signs, [Foreign::Tls, Foreign::Request]);
+    for bad in [r#"["TLS"]"#, r#""tls""#, r#"["anything"]"#, r#"["tls", "tls", "tls"]"#] {
+        let faults = with(bad).unwrap_err();
+        assert!(faults.iter().all(|fault| fault.key == "environment[0].signs"), "{bad}: {faults:?}");
+    }
+}
+
+#[test]
+fn a_state_folder_that_others_can_write_is_a_fault() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("state")).unwrap();
+    for (mode, good) in [(0o777, false), (0o730, false), (0o750, true), (0o700, true)] {
+        std::fs::set_permissions(folder.path("state"), std::fs::Permissions::from_mode(mode)).unwrap();
+        let read = folder.read(GOOD);
+        assert_eq!(read.is_ok(), good, "{mode:o}");
+        assert!(read.err().is_none_or(|faults| faults.iter().all(|fault| fault.key == "state")), "{mode:o}");
+    }
+}
+
+#[test]
+fn a_command_that_asks_takes_the_socket_whatever_else_the_configuration_says() {
+    let folder = Folder::new();
+    let of = |text: &str| {
+        folder.write("agent.toml", text);
+        Config::socket_of(Path::new(&folder.path("agent.toml"))).map_err(|bad| bad.faults[0].key.clone())
+    };
+    assert_eq!(of("socket = \"/run/a\"\n[[environment]]\nnonsense = 1\n"), Ok(Some("/run/a".into())));
+    assert_eq!(of("state = \"/a\"\n"), Ok(None));
+    assert_eq!(of("socket = \"run/a\"\n"), Err("socket".to_owned()));
+    assert_eq!(of("socket = "), Err("file".to_owned()));
+}
+
 /// Whoever writes the anchors decides who is trusted; whoever reads the maker's key is the device.
 #[test]
 fn what_others_may_change_or_read_is_not_believed() {

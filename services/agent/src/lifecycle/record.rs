@@ -117,7 +117,7 @@ impl StateRecord {
 
 /// A server's words, cut to what people read, in one line.
 pub(super) fn says(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(SAYS_CHARS_MAX).collect()
+    touchmark_identity::printable(text).chars().take(SAYS_CHARS_MAX).collect()
 }
 
 /// The file: one struct for this boundary. Unknown fields are skipped, so that an older agent can take over.

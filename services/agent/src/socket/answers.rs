@@ -1,6 +1,7 @@
 //! What is answered to whom. Everybody who may open the socket may read what is public; keys are for the named.
 
 use super::board::{Board, Post};
+use super::foreign::Foreign;
 use super::protocol::{
     Ask, CertificateAnswer, CertificateStatus, EnvironmentStatus, EnvironmentWhy, FailureStatus,
     MESSAGE_OCTETS_MAX, Refused, RenewAnswer, SignatureAnswer, StatusAnswer, WhyAnswer, line,
@@ -43,6 +44,17 @@ fn sign(post: &Post, algorithm: &str, message: &str) -> Result<SignatureAnswer, 
     let message = STANDARD.decode(message).map_err(|_| bad("the message is not base64".to_owned()))?;
     if message.len() > MESSAGE_OCTETS_MAX {
         return Err(bad(format!("a message has at most {MESSAGE_OCTETS_MAX} octets")));
+    }
+    if let Some(foreign) = Foreign::of(&message).filter(|foreign| !post.signs.contains(foreign)) {
+        return Err(Refused::new(
+            "not-a-message",
+            format!("these octets would prove this device's identity elsewhere ({})", foreign.word()),
+            format!(
+                "sign messages of the application's own; or let {} have it: signs = [\"{}\"] in its table of the configuration",
+                post.environment,
+                foreign.word()
+            ),
+        ));
     }
     // The lock is not held while signing.
     let pair = post.shown().pair.clone();

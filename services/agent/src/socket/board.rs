@@ -1,5 +1,6 @@
 //! What the daemon's threads show to the socket, and how the socket wakes them.
 
+use super::foreign::Foreign;
 use super::protocol::Refused;
 use super::users::Users;
 use crate::lifecycle::{Report, Wish};
@@ -25,6 +26,8 @@ pub struct Post {
     pub identity: Name,
     /// Who may use the key.
     pub users: Users,
+    /// What is signed beside messages of applications' own.
+    pub signs: Vec<Foreign>,
     /// Wakes its thread.
     pub wishes: SyncSender<Wish>,
     /// What its thread shows.

@@ -78,6 +78,19 @@ pub(crate) fn broken(device: &Name, environment: &EnvironmentName, says: &str) -
     format!("{device} in {environment}: not kept, since its files cannot be believed: {says}")
 }
 
+/// The server's words, or what is known where it said none.
+fn says<'a>(says: &'a str, code: &str) -> &'a str {
+    match (says.trim(), code) {
+        // EST says it without a body (RFC 7030 §3.2.3 demands the status only).
+        ("", "http-401") => {
+            "the authority did not take the token; it is wrong, used, expired or taken back, or made for another name \
+             or environment"
+        }
+        ("", _) => "the authority gave no reason",
+        (says, _) => says,
+    }
+}
+
 fn attempts(count: u32) -> String {
     if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
 }
@@ -109,7 +122,8 @@ pub(crate) fn why(report: &Report) -> Vec<String> {
     }
     if let Some(failure) = &report.failure {
         let code = if failure.code.is_empty() { "no code" } else { &failure.code };
-        lines.push(format!("The last attempt, {}, failed: {} ({code}).", moment(failure.at), failure.says));
+        let says = says(&failure.says, &failure.code);
+        lines.push(format!("The last attempt, {}, failed: {says} ({code}).", moment(failure.at)));
     }
     if report.clock.since(report.now).max(report.now.since(report.clock)) > Duration::from_secs(60) {
         lines.push(format!(

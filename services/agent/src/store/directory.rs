@@ -90,6 +90,14 @@ pub enum DirectoryFault {
         /// Permission bits.
         mode: u32,
     },
+    /// A folder that others can write is not ours alone.
+    #[error("the folder {name}: {why}; look at what lies in it before")]
+    Open {
+        /// Which folder.
+        name: String,
+        /// What others may do, and what helps.
+        why: String,
+    },
     /// More than [`FILE_OCTETS_MAX`].
     #[error("{name} is longer than any file of this program")]
     TooLarge {

@@ -13,6 +13,8 @@ use touchmark_identity::{EnvironmentName, Secret};
 
 /// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
+/// Permission bits with which somebody else than the owner may write.
+const WRITABLE: u32 = 0o022;
 /// Longest key file: what is written has under 1 KiB.
 const KEY_OCTETS_MAX: usize = 16 * 1024;
 
@@ -34,6 +36,11 @@ impl DiskDirectory {
         let kind = fs::symlink_metadata(&path).map_err(system("look at", &path))?.file_type();
         if !kind.is_dir() {
             return Err(DirectoryFault::NotAFile { name: path.display().to_string() });
+        }
+        for folder in [state, &path] {
+            if let Some(why) = others_may_write(folder) {
+                return Err(DirectoryFault::Open { name: folder.display().to_string(), why });
+            }
         }
         let directory = Self { path };
         directory.clear_temporary_files()?;
@@ -107,6 +114,14 @@ impl Directory for DiskDirectory {
             Err(error) => Err(system("remove", &path)(error)),
         }
     }
+}
+
+/// Why a folder of keys is not private, if it is not: whoever may write it may put another key in the place of ours, and
+/// whoever may rename it another folder.
+pub fn others_may_write(folder: &Path) -> Option<String> {
+    // One that is not there yet is made private.
+    let mode = fs::metadata(folder).ok()?.permissions().mode() & 0o7777;
+    (mode & WRITABLE != 0).then(|| format!("others may write it (permissions {mode:03o}): chmod 700 it"))
 }
 
 /// Not through a link; and no waiting for the writer of a pipe that somebody put there.

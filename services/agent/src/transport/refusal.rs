@@ -57,8 +57,7 @@ fn is_code(text: &str) -> bool {
 
 /// One line of printable text.
 fn printable(text: &str) -> String {
-    let kept = text.trim().chars().take(SAYS_CHARS_MAX);
-    kept.map(|c| if c.is_control() { ' ' } else { c }).collect()
+    touchmark_identity::printable(&text.trim().chars().take(SAYS_CHARS_MAX).collect::<String>())
 }
 
 /// Seconds, or a date that is compared with the server's own clock.
@@ -110,6 +109,7 @@ mod tests {
             ("nothing", plain.into(), "", ""),
             ("a code with a path", format!("{plain}no (../../etc/passwd)"), "", "no (../../etc/passwd)"),
             ("escapes", format!("{plain}\u{1b}[2Jno (x)"), "x", "[2Jno (x)"),
+            ("direction", format!("{plain}no \u{202e}(x)"), "x", r"no \u{202e}(x)"),
             ("long", long, "", &long_words),
         ];
         for (name, text, code, says) in rows {

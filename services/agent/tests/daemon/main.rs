@@ -236,6 +236,7 @@ fn no_answer_of_a_malicious_authority_reaches_the_key_store() {
             environment: config.name.clone(),
             identity: config.identity.clone(),
             users: Users::default(),
+            signs: Vec::new(),
             wishes,
             shown: Mutex::new(Shown::default()),
         };

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use touchmark_agent::lifecycle::{Chain, Wish};
 use touchmark_agent::socket::{
-    BadSocket, Board, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX, Post, Shown, Socket, Users,
+    BadSocket, Board, Foreign, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX, Post, Shown, Socket, Users,
 };
 use touchmark_agent::store::Pair;
 use touchmark_x509::Certificate;
@@ -35,6 +35,11 @@ struct Served {
 impl Served {
     /// A socket for one environment, in which these users may use the key.
     fn start(users: Vec<u32>) -> Self {
+        Self::signing(users, Vec::new())
+    }
+
+    /// One that signs these, too.
+    fn signing(users: Vec<u32>, signs: Vec<Foreign>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (key, chain) = pki::Pki::new().holder(&pki::Leaf::device("pump-01"));
         let chain_pem = chain.iter().map(Certificate::to_pem).collect();
@@ -45,6 +50,7 @@ impl Served {
             environment: "lab".parse().unwrap(),
             identity: "pump-01".parse().unwrap(),
             users: Users::allowing(users),
+            signs,
             wishes,
             shown: Mutex::new(shown),
         };
@@ -110,6 +116,27 @@ fn what_is_public_is_for_all_and_the_key_for_the_named() {
             assert_eq!(says.contains("error[user-not-allowed]"), !may, "{words:?}: {says}");
         }
         assert_eq!(served.wished.try_recv().is_ok(), may, "a stranger's wish wakes nobody");
+    }
+}
+
+/// Whoever may sign a message may not connect as the device, nor renew to a key of its own, unless that was configured.
+#[test]
+fn what_would_prove_the_identity_elsewhere_is_signed_only_where_configured() {
+    use base64::Engine as _;
+    let handshake = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &[7; 32]].concat();
+    let rows = [
+        ("a handshake", handshake.clone(), vec![], false),
+        ("a handshake, configured", handshake.clone(), vec![Foreign::Tls], true),
+        ("a handshake, something else configured", handshake, vec![Foreign::Request], false),
+        ("a message", b"21.5".to_vec(), vec![], true),
+    ];
+    for (name, octets, signs, signed) in rows {
+        let served = Served::signing(vec![own_uid()], signs);
+        let message = base64::engine::general_purpose::STANDARD.encode(octets);
+        let asked = format!(r#"{{"op":"sign","algorithm":"ecdsa-sha256","message":"{message}"}}"#);
+        let answer = say(&mut served.connect(), &asked);
+        assert_eq!(answer.contains("\"signature\""), signed, "{name}: {answer}");
+        assert_eq!(answer.contains("\"not-a-message\""), !signed, "{name}: {answer}");
     }
 }
 

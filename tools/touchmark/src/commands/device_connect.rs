@@ -112,10 +112,10 @@ impl Act {
         } else {
             output.paint(Tone::Good, "✓ allow")
         };
-        let mut text = format!("{mark} {} {}", self.action, self.resource);
+        let mut text = format!("{mark} {} {}", self.action, printable(&self.resource));
         if !self.code.is_empty() {
             let reason = if self.reason.is_empty() { "no reason was given" } else { &self.reason };
-            text += &format!("\n        {} ({reason})", self.code);
+            text += &format!("\n        {} ({})", self.code, printable(reason));
         }
         let rule = match (self.decision.get(), self.rule.get()) {
             (Some(_), None) => "no rule matched".to_owned(),

@@ -139,7 +139,14 @@ fn decided(one: &Decision) -> String {
     };
     format!(
         "{} {} {} for {}: {}{reason}\n{rule}, policy {}\ncertificate {}\n{}",
-        one.at, one.action, one.resource, one.device, one.verdict, one.policy, one.certificate, one.tls
+        one.at,
+        one.action,
+        printable(one.resource.as_str()),
+        one.device,
+        one.verdict,
+        one.policy,
+        one.certificate,
+        one.tls
     )
 }
 

@@ -80,6 +80,22 @@ fn the_reasons_end_with_who_must_act() {
     assert_eq!(lines.last().unwrap(), "Nobody need act.");
     assert_eq!(lines.len(), 2, "{lines:?}");
 
+    let silent = |code: &str| {
+        let mut report = failed(good(), 1, code);
+        if let Some(failure) = &mut report.failure {
+            failure.says.clear();
+        }
+        why(&report)
+    };
+    assert!(
+        silent("http-401").iter().any(|line| line.contains("did not take the token; it is wrong, used,"))
+    );
+    assert!(
+        silent("http-500")
+            .iter()
+            .any(|line| line.contains("failed: the authority gave no reason (http-500)"))
+    );
+
     let window = RenewalWindow::new(at(NOW_S + DAY_S), at(NOW_S + 2 * DAY_S)).unwrap();
     let troubled = Report {
         needs: Needs::NewProof,
