@@ -89,6 +89,13 @@ fn services_operators_and_namesakes_are_told_apart() {
     let problem: touchmark_api::Problem = serde_json::from_slice(&both.body).unwrap();
     let names: Vec<&str> = problem.candidates.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["pump-01 in lab", "pump-01 in plant"]);
+    for list in ["devices", "gateways", "tokens", "makers"] {
+        let unknown = operator.get(&format!("/v1/{list}?environment=nowhere")).unwrap();
+        assert_eq!(unknown.status, 404, "{list}: {}", String::from_utf8_lossy(&unknown.body));
+    }
+    let quarantine =
+        touchmark_api::Containment { ttl_s: Some(0), environment: Some("lab".into()), ..Default::default() };
+    assert!(operator.contain("pump-01", "quarantine", &quarantine).is_err(), "an end before it begins");
     let found = operator.explain("pump-01?environment=plant").unwrap();
     assert_eq!(found.device.unwrap().environment, "plant");
     for unknown in ["pump-01?environment=nowhere", "authority?environment=plant"] {

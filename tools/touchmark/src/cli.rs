@@ -49,6 +49,16 @@ impl Cli {
     }
 }
 
+/// Whether words that do not parse ask for JSON all the same.
+pub(crate) fn asks_for_json(words: &[String]) -> bool {
+    let is_json = |word: &str| matches!(word, "json" | "ndjson");
+    words.iter().zip(words.iter().skip(1).map(Some).chain([None])).any(|(word, next)| match word.as_str() {
+        "--json" => true,
+        "-o" | "--output" => next.is_some_and(|next| is_json(next)),
+        word => ["--output=", "-o=", "-o"].iter().any(|start| word.strip_prefix(start).is_some_and(is_json)),
+    })
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The authority: issues, records, revokes
@@ -113,6 +123,24 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn a_line_that_does_not_parse_still_says_how_it_wants_to_be_answered() {
+        let rows = [
+            ("touchmark --json device", true),
+            ("touchmark device lst -o json", true),
+            ("touchmark device lst -o ndjson", true),
+            ("touchmark device lst -ojson", true),
+            ("touchmark device lst --output=json", true),
+            ("touchmark device lst --output name", false),
+            ("touchmark device lst json", false),
+            ("touchmark -o", false),
+        ];
+        for (line, expected) in rows {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(asks_for_json(&words), expected, "{line}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -4,6 +4,7 @@
 //! Exit codes are a promise to scripts: they are listed by `touchmark help-exit-codes`.
 
 use core::fmt;
+use serde::Serialize;
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
 pub(crate) use touchmark_identity::printable;
@@ -65,6 +66,27 @@ struct Lines {
     what: String,
     why: String,
     fix: String,
+    /// HTTP status of the refusal, if a server refused.
+    status: Option<u16>,
+    /// What an ambiguous identifier may mean.
+    candidates: Vec<serde_json::Value>,
+}
+
+/// A failure for programs (RFC 9457).
+#[derive(Serialize)]
+struct Problem<'a> {
+    title: &'a str,
+    detail: Option<&'a str>,
+    status: Option<u16>,
+    /// Stable, in kebab case.
+    code: &'a str,
+    /// On what it was tried.
+    what: Option<&'a str>,
+    /// A command or act that helps.
+    fix: Option<&'a str>,
+    exit: u8,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    candidates: &'a [serde_json::Value],
 }
 
 impl Failure {
@@ -76,6 +98,8 @@ impl Failure {
             what: String::new(),
             why: String::new(),
             fix: String::new(),
+            status: None,
+            candidates: Vec::new(),
         }))
     }
 
@@ -122,12 +146,33 @@ impl Failure {
         &self.0.code
     }
 
+    /// One object on one line, for programs.
+    pub(crate) fn to_json(&self) -> String {
+        let lines = &self.0;
+        let problem = Problem {
+            title: &lines.title,
+            detail: known(&lines.why),
+            status: lines.status,
+            code: &lines.code,
+            what: known(&lines.what),
+            fix: known(&lines.fix),
+            exit: lines.exit.code(),
+            candidates: &lines.candidates,
+        };
+        // Texts and numbers always have a form in JSON.
+        serde_json::to_string(&problem).unwrap_or_default()
+    }
+
     /// One line, for tables.
     pub(crate) fn brief(&self) -> String {
         let lines = &self.0;
         let why = if lines.why.is_empty() { String::new() } else { format!(": {}", lines.why) };
         printable(&format!("{}{why}", lines.title))
     }
+}
+
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 impl fmt::Display for Failure {
@@ -156,7 +201,7 @@ impl From<DialFault> for Failure {
             DialFault::Unreachable { .. } | DialFault::Timeout { .. } => {
                 Self::new(Exit::Unreachable, "unreachable", "nobody answers")
                     .why(why)
-                    .fix("touchmark server up --dev   (or correct --data)")
+                    .fix("see whether the server runs and --data is its directory; start it with the words of its last start")
             }
             DialFault::Tls { reason: TlsReason::WrongTime, .. } => {
                 Self::new(Exit::Expired, "tls-time", "a certificate is outside its time")
@@ -196,17 +241,22 @@ fn refusal(status: u16, problem: &touchmark_dial::Problem) -> Failure {
     };
     let text = |name: &str| problem.rest.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
     let mut why = problem.detail.clone().unwrap_or_default();
-    if let Some(candidates) = problem.rest.get("candidates").and_then(serde_json::Value::as_array) {
+    let candidates = problem.rest.get("candidates").and_then(serde_json::Value::as_array);
+    let candidates = candidates.cloned().unwrap_or_default();
+    {
         let field = |one: &serde_json::Value, name: &str| {
             one.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
         };
-        for one in candidates {
+        for one in &candidates {
             why += &format!("; {} {} ({})", field(one, "kind"), field(one, "id"), field(one, "name"));
         }
     }
     let code = problem.code.as_deref().unwrap_or("refused");
     let title = problem.title.clone().unwrap_or_else(|| format!("the server refused with {status}"));
-    Failure::new(exit, code, title).why(why).fix(text("fix"))
+    let mut failure = Failure::new(exit, code, title).why(why).fix(text("fix"));
+    failure.0.status = Some(status);
+    failure.0.candidates = candidates;
+    failure
 }
 
 impl From<BadClientTls> for Failure {
@@ -262,5 +312,23 @@ mod tests {
         let failure = refusal(409, &problem.unwrap());
         assert_eq!((failure.exit(), failure.code()), (Exit::Conflict, "id-ambiguous"));
         assert!(failure.to_string().contains("device dev_1 (pump)"));
+        let json: serde_json::Value = serde_json::from_str(&failure.to_json()).unwrap();
+        assert_eq!((json["status"].as_u64(), json["exit"].as_u64()), (Some(409), Some(5)));
+        assert_eq!(json["candidates"][0]["id"], "dev_1");
+        assert!(json["what"].is_null() && json["fix"] == "name one", "{json}");
+    }
+
+    #[test]
+    fn a_failure_for_programs_is_one_line_of_json() {
+        let failure = Failure::new(Exit::NotFound, "device-unknown", "no \"such\" device").why("a\nb\u{1b}");
+        let json = failure.to_json();
+        assert_eq!(json.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (json["title"].as_str(), json["code"].as_str()),
+            (Some("no \"such\" device"), Some("device-unknown"))
+        );
+        assert_eq!((json["detail"].as_str(), json["exit"].as_u64()), (Some("a\nb\u{1b}"), Some(3)));
+        assert!(json["status"].is_null() && json.get("candidates").is_none());
     }
 }

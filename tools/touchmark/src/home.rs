@@ -4,6 +4,7 @@
 
 use crate::failure::{Exit, Failure};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use touchmark_api::Ready;
 use touchmark_durable::{Mode, write_changed};
@@ -59,17 +60,26 @@ impl Home {
     /// Where the running (or last) server is.
     pub(crate) fn ready(&self) -> Result<Ready, Failure> {
         let path = self.endpoints();
-        let text = read(&path).map_err(|failure| {
-            Failure::new(Exit::NotFound, "no-server", "no server has run in this data directory")
+        let text = read(&path).map_err(|failure| match std::fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Failure::new(
+                Exit::NotFound,
+                "no-server",
+                "no server has run in this data directory",
+            )
+            .what(format!("data directory {}", self.0.display()))
+            .why(failure.brief())
+            .fix("give the server's directory with --data, or start one there: touchmark server up --help"),
+            // It may well have run: we are not let in.
+            Err(_) | Ok(_) => Failure::new(Exit::Denied, "no-access", "the data directory cannot be read")
                 .what(format!("data directory {}", self.0.display()))
                 .why(failure.brief())
-                .fix("touchmark server up --dev   (or correct --data)")
+                .fix("run this as the user that the server runs as"),
         })?;
         serde_json::from_str(&text).map_err(|error| {
             Failure::usage("the list of addresses cannot be read")
                 .what(path.display().to_string())
                 .why(error.to_string())
-                .fix("start the server again: touchmark server up --dev")
+                .fix("start the server again, with the words of its last start")
         })
     }
 
@@ -89,7 +99,7 @@ pub(crate) fn write_ready(path: &Path, ready: &Ready) -> Result<(), Failure> {
 pub(crate) fn address(held: Option<String>, what: &str) -> Result<String, Failure> {
     held.ok_or_else(|| {
         Failure::new(Exit::Unreachable, "not-running", format!("no {what} is running here"))
-            .fix("touchmark server up --dev")
+            .fix("start it with the words of its last start: touchmark server up, or touchmark gateway up")
     })
 }
 
@@ -105,4 +115,27 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
         return Err(fault(format!("it has {length} octets, more than any file of ours")));
     }
     std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_a_server_and_one_that_cannot_be_read_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(folder.path().to_owned())).unwrap();
+        assert_eq!(home.ready().unwrap_err().code(), "no-server");
+        // A folder in its place cannot be read as a file by anybody, root included.
+        std::fs::create_dir(home.endpoints()).unwrap();
+        let refused = home.ready().unwrap_err();
+        assert_eq!((refused.code(), refused.exit()), ("no-access", Exit::Denied));
+        // Below a file there is no directory.
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let below = Home::find(Some(folder.path().join("file/data"))).unwrap();
+        assert_eq!(below.ready().unwrap_err().code(), "no-access");
+        for code in ["no-server", "no-access"] {
+            assert!(!home.ready().unwrap_err().to_string().contains("--dev"), "{code}");
+        }
+    }
 }

@@ -29,18 +29,44 @@ use touchmark_logging::LineWriter;
 
 fn main() -> ExitCode {
     touchmark_logging::tell_panics();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => return unparsed(&refused),
+    };
     let output = cli.output();
     let acts = cli.command.acts();
     let ended = start(cli, output).and_then(|exit| said(exit, acts));
     let exit = ended.unwrap_or_else(|failure| {
         // Arguments hold no secrets: those come from files and stdin only.
         let failure = failure.or_what(|| std::env::args().collect::<Vec<_>>().join(" "));
-        touchmark_logging::line(format_args!("{failure}"));
+        tell(&failure, output.is_json());
         failure.exit()
     });
     touchmark_logging::flush(touchmark_logging::LAST_WORDS);
     ExitCode::from(exit.code())
+}
+
+/// Five lines for people; one object (RFC 9457) where stdout carries JSON. Both on stderr: stdout holds results only.
+fn tell(failure: &Failure, json: bool) {
+    match json {
+        true => touchmark_logging::line(format_args!("{}", failure.to_json())),
+        false => touchmark_logging::line(format_args!("{failure}")),
+    }
+}
+
+/// Help and version end here, too.
+fn unparsed(refused: &clap::Error) -> ExitCode {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if !refused.use_stderr() || !cli::asks_for_json(&words) {
+        refused.exit();
+    }
+    let text = refused.to_string();
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let title = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let failure = Failure::usage(title).why(lines.map(str::trim).collect::<Vec<_>>().join("; "));
+    tell(&failure.what(words.join(" ")), true);
+    touchmark_logging::flush(touchmark_logging::LAST_WORDS);
+    ExitCode::from(Exit::Usage.code())
 }
 
 /// What was done stays done when its words are lost; where the words were all, the command failed.

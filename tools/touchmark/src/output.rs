@@ -64,6 +64,11 @@ impl Output {
         Self { format, quiet, colour: wanted && io::stdout().is_terminal() }
     }
 
+    /// Whether stdout carries JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Ndjson)
+    }
+
     /// Whether stdout is for programs.
     pub(crate) fn is_machine(&self) -> bool {
         self.format != Format::Table

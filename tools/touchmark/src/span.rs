@@ -20,6 +20,14 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     whole.map(Duration::from_secs).ok_or_else(|| "longer than a hundred years".to_owned())
 }
 
+/// The same, at least a second: what ends at once is a slip of the finger.
+pub(crate) fn some(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        span if span < Duration::from_secs(1) => Err("at least 1s".to_owned()),
+        span => Ok(span),
+    }
+}
+
 /// The two largest units: `29d 23h`.
 pub(crate) fn words(seconds: u64) -> String {
     let mut rest = seconds;
@@ -37,6 +45,15 @@ pub(crate) fn words(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_to_live_is_a_second_at_least() {
+        for (text, good) in
+            [("0s", false), ("0d", false), ("999ms", false), ("1s", true), ("1000ms", true), ("2w", true)]
+        {
+            assert_eq!(some(text).is_ok(), good, "{text}");
+        }
+    }
 
     #[test]
     fn spans_are_read_with_their_unit() {

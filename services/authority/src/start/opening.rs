@@ -11,6 +11,7 @@ use crate::journal_log::JournalLog;
 use crate::keys::{KeyVault, VaultFault};
 use crate::ports::Ports;
 use crate::store::SqliteStore;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_identity::{Incarnation, OrganisationName, Secret};
@@ -69,6 +70,17 @@ fn seed(vault: &KeyVault, name: &str, known: bool) -> Result<Secret<[u8; 32]>, V
     }
 }
 
+/// What to do about a passphrase that others can read or replace. A group may read it: that is how some systems hand
+/// out secrets.
+fn exposed(mode: u32) -> Option<&'static str> {
+    match mode & 0o027 {
+        0 => None,
+        _ => Some(
+            "others may read or change the passphrase of the authority's keys: chmod 600 it; if others have, it is no secret",
+        ),
+    }
+}
+
 fn passphrase(config: &AuthorityConfig, known: bool) -> Result<Secret<Vec<u8>>, StartFault> {
     let path = match &config.passphrase_file {
         Some(path) => path.clone(),
@@ -82,9 +94,34 @@ fn passphrase(config: &AuthorityConfig, known: bool) -> Result<Secret<Vec<u8>>, 
             path
         }
     };
-    let mut bytes = std::fs::read(&path).map_err(|source| StartFault::Passphrase { path, source })?;
+    let fault = |source| StartFault::Passphrase { path: path.clone(), source };
+    let mode = std::fs::metadata(&path).map_err(fault)?.permissions().mode() & 0o777;
+    if let Some(fix) = exposed(mode) {
+        tracing::warn!(path = %path.display(), mode = format!("{mode:03o}"), "{fix}");
+    }
+    let mut bytes = std::fs::read(&path).map_err(fault)?;
     while bytes.last().is_some_and(u8::is_ascii_whitespace) {
         bytes.pop();
     }
     Ok(Secret::new(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exposed;
+
+    #[test]
+    fn only_a_passphrase_that_is_the_owners_or_a_groups_to_read_passes_without_a_word() {
+        for (mode, warned) in [
+            (0o600, false),
+            (0o400, false),
+            (0o640, false),
+            (0o644, true),
+            (0o660, true),
+            (0o602, true),
+            (0o604, true),
+        ] {
+            assert_eq!(exposed(mode).is_some(), warned, "{mode:o}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Quarantine {
     #[command(flatten)]
     whom: Whom,
     /// Ends by itself after this time
-    #[arg(long, value_parser = span::parse, value_name = "SPAN")]
+    #[arg(long, value_parser = span::some, value_name = "SPAN")]
     ttl: Option<Duration>,
 }
 

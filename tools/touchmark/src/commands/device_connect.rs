@@ -5,7 +5,7 @@
 
 use crate::commands::device_publish::Steadily;
 use crate::credential::CredentialDir;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, printable};
 use crate::home::{self, Home};
 use crate::management::{Management, segment};
 use crate::mqtt_session::{Denial, Session, Target, Verdict};
@@ -32,7 +32,8 @@ pub(crate) struct Connect {
     /// Environment
     #[arg(long, default_value = "lab")]
     env: EnvironmentName,
-    /// Publish this payload to this topic (repeatable); with --every, `{n}` in the payload counts from 1
+    // Not as it is written: clap makes the end of a line of it.
+    /// Publish this payload to this topic (repeatable); with --every, an n in braces in the payload counts from 1
     #[arg(long, value_name = "TOPIC=PAYLOAD", value_parser = publication)]
     publish: Vec<(String, String)>,
     /// Subscribe, and print what comes until Ctrl-C (repeatable)

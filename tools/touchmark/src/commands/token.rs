@@ -59,7 +59,7 @@ pub(crate) struct Create {
     #[arg(long)]
     model: Option<String>,
     /// How long it is good
-    #[arg(long, value_parser = span::parse, default_value = "1h")]
+    #[arg(long, value_parser = span::some, default_value = "1h")]
     ttl: Duration,
     /// What it enrols
     #[arg(long, value_enum, default_value_t)]

@@ -1,7 +1,7 @@
 //! Devices, their certificates, and the three verbs of containment.
 
 use super::super::Shell;
-use super::super::problem::Refuse;
+use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, Query};
 use crate::containment::{ContainFault, Verb};
 use crate::views;
@@ -53,12 +53,21 @@ pub(super) async fn list(
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let environment = environment_named(query.environment.as_deref())?;
+    known_environment(&shell, environment.as_ref())?;
     let filter = DeviceFilter { environment, after, standing, limit };
     let rows = shell.store.devices(&filter)?;
     let next = (rows.len() == limit)
         .then(|| rows.last().and_then(|row| row.name.as_ref()).map(ToString::to_string))
         .flatten();
     Ok(Json(Page { items: rows.iter().map(views::device).collect(), next }))
+}
+
+/// An empty list would say that there is nothing in it.
+fn known_environment(shell: &Shell, environment: Option<&EnvironmentName>) -> Result<(), Refuse> {
+    match environment {
+        Some(name) if shell.hierarchy.trust_of(name).is_none() => Err(environment_unknown(name.as_str())),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The one device of this name that the caller may see.
@@ -187,6 +196,9 @@ pub(super) async fn contain(
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
     let reason = reason_named(order.reason.as_deref())?;
     let now = shell.clock.now();
+    if order.ttl_s == Some(0) {
+        return Err(Refuse::value("ttl_s", "at least 1 second"));
+    }
     let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl)));
     let (verb, permission) = match word.as_str() {
         "revoke" => (Verb::Revoke(reason), OperatorVerb::DeviceRevoke),
