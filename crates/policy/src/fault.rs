@@ -34,6 +34,9 @@ pub enum PolicyInputFault {
     /// A `.` or `..` level: harmless in MQTT, a climb once the topic is a path.
     #[error("a level may not be `.` or `..`")]
     DotLevel,
+    /// `a//b`, `/a` or `a/`: a service behind that drops empty levels would see another topic than the one decided.
+    #[error("a level may not be empty")]
+    EmptyLevel,
     /// `$share` without a group or without a filter (MQTT 5.0 §4.8.2), or in a policy pattern.
     #[error("not a shared subscription: expected `$share/GROUP/FILTER`")]
     Share,

@@ -1,7 +1,7 @@
 //! A topic filter as a SUBSCRIBE carries it (MQTT 5.0 §4.7.1, shared subscriptions §4.8.2).
 
-use crate::PolicyInputFault;
 use crate::levels::{self, Wildcards};
+use crate::{PolicyInputFault, Topic};
 use core::fmt;
 
 /// A checked filter, borrowed from the packet.
@@ -20,11 +20,11 @@ impl<'a> TopicFilter<'a> {
         // Bounds the whole, the group name included; the same rules hold for the part that is decided.
         levels::check(text, Wildcards::Allowed)?;
         let Some(("$share", rest)) = text.split_once('/') else {
-            return if text == "$share" {
-                Err(PolicyInputFault::Share)
-            } else {
-                Ok(Self { text, share: None, filter: text })
-            };
+            if text == "$share" {
+                return Err(PolicyInputFault::Share);
+            }
+            levels::check_filled(text)?;
+            return Ok(Self { text, share: None, filter: text });
         };
         let (group, filter) = rest.split_once('/').ok_or(PolicyInputFault::Share)?;
         if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
@@ -34,7 +34,13 @@ impl<'a> TopicFilter<'a> {
         if filter == "$share" || filter.starts_with("$share/") {
             return Err(PolicyInputFault::Share);
         }
+        levels::check_filled(filter)?;
         Ok(Self { text, share: Some(group), filter })
+    }
+
+    /// Whether a message on `topic` comes by this filter.
+    pub fn matches(&self, topic: &Topic<'_>) -> bool {
+        levels::matches(self.filter, topic.as_str())
     }
 
     /// Checks octets from a packet.
@@ -92,6 +98,9 @@ mod tests {
             ("rest twice", "a/#/#", Err(Wildcard)),
             ("wildcard in company", "a/b#", Err(Wildcard)),
             ("climbing", "cmd/../#", Err(DotLevel)),
+            ("an empty level", "cmd//#", Err(EmptyLevel)),
+            ("an empty last level", "cmd/", Err(EmptyLevel)),
+            ("an empty level behind a group", "$share/w/cmd//x", Err(EmptyLevel)),
             ("NUL", "a\0", Err(Control)),
             ("empty", "", Err(Empty)),
         ];

@@ -49,6 +49,15 @@ pub(crate) fn check(text: &str, wildcards: Wildcards) -> Result<(), PolicyInputF
     Ok(())
 }
 
+/// Checks that no level is empty. Apart from [`check`]: patterns of policies that are in force may have some, and
+/// match nothing there.
+pub(crate) fn check_filled(text: &str) -> Result<(), PolicyInputFault> {
+    match text.split('/').any(str::is_empty) {
+        true => Err(PolicyInputFault::EmptyLevel),
+        false => Ok(()),
+    }
+}
+
 /// Code points that Unicode sets aside for good (MQTT 5.0 §1.5.4 says that they should not be sent).
 fn is_non_character(c: char) -> bool {
     let code = u32::from(c);

@@ -85,9 +85,9 @@ deny_reasons! {
     19 ReservedTopic "reserved-topic" "Topics that start with `$` belong to the broker."
         => "Use another topic; a permit rule must name the `$` level word for word to open one.",
     20 TopicInvalid "topic-invalid" "The topic name is not acceptable."
-        => "Correct the topic in the device: UTF-8, no wildcard or control character, no `.` or `..` level, at most 1024 octets and 32 levels.",
+        => "Correct the topic in the device: UTF-8, no wildcard or control character, no empty, `.` or `..` level, at most 1024 octets and 32 levels.",
     21 FilterInvalid "filter-invalid" "The topic filter is not acceptable."
-        => "Correct the filter in the device: `+` fills a level, `#` the last one, at most 1024 octets and 32 levels.",
+        => "Correct the filter in the device: `+` fills a level, `#` the last one, no level is empty, at most 1024 octets and 32 levels.",
     22 MalformedPacket "malformed-packet" "The packet breaks the protocol."
         => "Update the device's client library; if many packets break, look for something else that speaks on this port.",
     23 PacketTooLarge "packet-too-large" "The packet is larger than this gateway takes."
@@ -114,6 +114,16 @@ deny_reasons! {
         => "If it should be allowed, change the policy and activate it; the device may connect again at once.",
     34 PathInvalid "path-invalid" "The HTTP path names nothing that can be decided."
         => "Use `POST /publish/TOPIC` or `GET /updates/MODEL/FILE` with plain names.",
+    35 ReleaseUnknown "release-unknown" "A QoS 2 message was released whose topic this gateway does not know."
+        => "Publish the message again: what the broker held of it was ended with its session.",
+    36 ResponseTopicNotPermitted "response-topic-not-permitted" "The device may not subscribe to the response topic that it names."
+        => "Name a response topic that the device may subscribe to, or permit it.",
+    37 TooManyClientIds "too-many-client-ids" "The device, or all devices, left as many sessions at the broker as they may."
+        => "Use few client ids, and a clean start or a session expiry of 0 where nothing has to be kept.",
+    38 TooManySubscriptions "too-many-subscriptions" "The session holds as many subscriptions as it may."
+        => "Subscribe with a wildcard in place of many single topics, and unsubscribe from what is not needed.",
+    39 BrokerSessionKept "broker-session-kept" "The session of a device that may not connect could not be ended at the broker yet."
+        => "Restore the gateway's connection to the broker, or delete the client's session there; the gateway's messages name the client id.",
     40 Rate "rate" "The device sends or connects more often than it may."
         => "Send fewer messages, or several readings in one; keep connections open. If it should be allowed, raise the gateway's `--publish-rate`.",
 }

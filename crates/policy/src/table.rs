@@ -197,6 +197,27 @@ impl DecisionTable {
         self.subscribe.decide(Action::Subscribe, self.version, otherwise, holds, meets)
     }
 
+    /// May it have a message on `topic` now? As if it subscribed to exactly this topic.
+    pub fn receive(&self, topic: &Topic<'_>) -> Decision {
+        match TopicFilter::new(topic.as_str()) {
+            // A topic has no wildcard and, unlike a filter, no group.
+            Ok(filter) if filter.share_group().is_none() => self.subscribe(&filter),
+            Ok(_) | Err(_) => Decision::Deny(Denial::because(DenyReason::ReservedTopic)),
+        }
+    }
+
+    /// May it name `topic` as the place for answers (MQTT 5.0 §4.10)? Only where it may hear them: else it would make
+    /// others publish where it may not.
+    pub fn response(&self, topic: &Topic<'_>) -> Decision {
+        match self.receive(topic) {
+            Decision::Deny(denial) => {
+                let reason = DenyReason::ResponseTopicNotPermitted;
+                Decision::Deny(Denial { reason, rule: denial.rule })
+            }
+            permit @ Decision::Permit(_) => permit,
+        }
+    }
+
     /// May it fetch `file` of `model`? Names that are no names are refused as `path-invalid`.
     pub fn request_update(&self, model: &str, file: &str) -> Decision {
         match UpdatePath::new(model, file) {

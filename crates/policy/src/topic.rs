@@ -4,7 +4,7 @@ use crate::PolicyInputFault;
 use crate::levels::{self, Wildcards};
 use core::fmt;
 
-/// A checked topic name, borrowed from the packet: no wildcard, control character, `.` or `..` level.
+/// A checked topic name, borrowed from the packet: no wildcard or control character, no empty, `.` or `..` level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Topic<'a>(&'a str);
 
@@ -17,6 +17,7 @@ impl<'a> Topic<'a> {
     /// Checks a text.
     pub fn new(text: &'a str) -> Result<Self, PolicyInputFault> {
         levels::check(text, Wildcards::Refused)?;
+        levels::check_filled(text)?;
         Ok(Self(text))
     }
 
@@ -55,7 +56,10 @@ mod tests {
         let too_deep = ["a"; 33].join("/");
         let rows: &[(&str, &[u8], Result<(), PolicyInputFault>)] = &[
             ("plain", b"plant/pump-01/temperature", Ok(())),
-            ("an empty level", b"a//b", Ok(())),
+            ("an empty level", b"a//b", Err(EmptyLevel)),
+            ("an empty first level", b"/a", Err(EmptyLevel)),
+            ("an empty last level", b"a/", Err(EmptyLevel)),
+            ("two empty levels", b"/", Err(EmptyLevel)),
             ("a space and another alphabet", "a b/\u{e9}".as_bytes(), Ok(())),
             ("reserved, but a topic", b"$SYS/broker", Ok(())),
             ("longest", long.as_bytes(), Ok(())),

@@ -5,6 +5,7 @@
 
 use crate::arrivals::{Account, Arrivals, Standing, Waiting};
 use crate::decision_log::{DecisionLog, denied_resource};
+use crate::mqtt::may_leave;
 use crate::rates::{Metered, Rates};
 use crate::session::{Entered, Judge, Session, Sessions};
 use crate::tls_facts::tls_numbers;
@@ -17,7 +18,7 @@ use touchmark_decisions::{
 };
 use touchmark_identity::Name;
 use touchmark_listen::{AcceptFault, Accepted, Clock};
-use touchmark_policy::{Decision, Denial, DenyReason, Permit, PolicyVersion, RuleId, Topic};
+use touchmark_policy::{Denial, DenyReason, Permit, PolicyVersion, RuleId};
 
 /// What the listeners share.
 pub(crate) struct Door {
@@ -78,8 +79,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) resource: &'a str,
     /// A fault found before anyone was asked, as a client id of another device.
     pub(crate) fault: Option<DenyReason>,
-    /// The topic of its will.
-    pub(crate) will_topic: Option<&'a str>,
+    /// The topic of its will, and that of the answers to it.
+    pub(crate) will_topic: Option<(&'a str, Option<&'a str>)>,
     /// The client id to hold alone.
     pub(crate) client_id: Option<&'a str>,
 }
@@ -97,6 +98,16 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn session(&self) -> &Arc<Session> {
         self.entered.session()
+    }
+
+    /// Its client id, unless a newer session took it over.
+    pub(crate) fn client_id(&self) -> Option<Box<str>> {
+        self.entered.client_id()
+    }
+
+    /// Lets go of its client id before its end.
+    pub(crate) fn give_up_client_id(&self) {
+        self.entered.give_up_client_id();
     }
 
     /// Says how it ends; without a word it was lost.
@@ -242,11 +253,8 @@ impl Door {
         }
         let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
         let permit = table.connect().permitted()?;
-        if let Some(topic) = wish.will_topic {
-            let topic = Topic::new(topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
-            if let Decision::Deny(denial) = table.will(&topic) {
-                return Err(denial);
-            }
+        if let Some((topic, answers)) = wish.will_topic {
+            drop(may_leave(&table, topic, answers)?);
         }
         // Asked last: only what would be allowed counts.
         if !arrival.account.may_open(self.clock.now()) {

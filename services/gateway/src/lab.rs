@@ -6,7 +6,7 @@ use crate::config::{Ack, CredentialFiles, GatewayConfig};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
 use crate::door::Door;
-use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
+use crate::mqtt::{BrokerAddress, BrokerSessions, Cleaner, FarEnd, MqttPort};
 use crate::rates::{PUBLISH_RATE, Rates};
 use crate::session::{Reviewer, Sessions};
 use crate::sink::Sink;
@@ -309,11 +309,13 @@ impl Lab {
         let identity = LogIdentity { ack, ..self.log_identity() };
         let log = Arc::new(DecisionLog::open(&identity, trust.feed_position(), &clock).unwrap());
         let sessions = Arc::new(Sessions::default());
+        let kept = broker.map(|_| Arc::new(BrokerSessions::open(&self.data(), clock.now())));
         let reviewer = Arc::new(Reviewer {
             trust: Arc::clone(&trust),
             sessions: Arc::clone(&sessions),
             log: Arc::clone(&log),
             clock: clock.clone(),
+            broker: kept.clone(),
         });
         let door = Arc::new(Door {
             trust: Arc::clone(&trust),
@@ -326,28 +328,44 @@ impl Lab {
         let credential = Credential::read(&config.credential).unwrap();
         let uplink = Arc::new(Uplink::new(&config, &credential, &trust).unwrap());
         let sink = Arc::new(Sink::open(&self.data()).unwrap());
-        let far = match broker {
-            Some(broker) => FarEnd::Broker { address: broker.as_upstream(), uplink },
-            None => FarEnd::Sink(Arc::clone(&sink)),
+        let (switch, stop) = StopSwitch::new();
+        let mut tasks = Vec::new();
+        let far = match (broker, &kept) {
+            (Some(broker), Some(kept)) => {
+                let cleaner = Cleaner {
+                    kept: Arc::clone(kept),
+                    sessions: Arc::clone(&sessions),
+                    trust: Arc::clone(&trust),
+                    log: Arc::clone(&log),
+                    clock: clock.clone(),
+                    address: broker.as_upstream(),
+                    uplink: Arc::clone(&uplink),
+                };
+                tasks.push(tokio::spawn(cleaner.run(stop.clone())));
+                FarEnd::Broker { address: broker.as_upstream(), uplink, kept: Arc::clone(kept) }
+            }
+            _ => FarEnd::Sink(Arc::clone(&sink)),
         };
         let paths = Arc::new(DevicePaths(Arc::clone(&trust)));
         let server = credential.server().unwrap();
         let tls = ServerTls::new(PortPolicy::Device, &server, paths, clock).unwrap();
         let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
         let address = bound.address();
-        let (switch, stop) = StopSwitch::new();
-        tokio::spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
-        let kept = Arc::clone(&door);
+        tasks.push(tokio::spawn(Arc::clone(&reviewer).watch_time(stop.clone())));
+        let kept_door = Arc::clone(&door);
         let port = Arc::new(MqttPort { door: Arc::clone(&door), far });
-        tokio::spawn(serve_tls(
+        let serving = serve_tls(
             bound,
             tls,
             Limits::default(),
             stop,
             move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),
-        ));
-        Running { address, trust, sessions, reviewer, log, sink, door: kept, switch }
+        );
+        tasks.push(tokio::spawn(async move {
+            serving.await;
+        }));
+        Running { address, trust, sessions, reviewer, log, sink, door: kept_door, kept, switch, tasks }
     }
 
     /// One more port of a gateway, served as the test says.
@@ -452,7 +470,9 @@ pub(crate) struct Running {
     pub(crate) log: Arc<DecisionLog>,
     pub(crate) sink: Arc<Sink>,
     pub(crate) door: Arc<Door>,
+    pub(crate) kept: Option<Arc<BrokerSessions>>,
     pub(crate) switch: StopSwitch,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Running {
@@ -468,6 +488,20 @@ impl Running {
         count
     }
 
+    /// What devices left at the broker.
+    pub(crate) fn kept(&self) -> &BrokerSessions {
+        self.kept.as_ref().expect("a gateway with a broker behind")
+    }
+
+    /// Ends this gateway, and waits until nothing of it works any more.
+    pub(crate) async fn end(self) {
+        self.switch.stop();
+        for task in self.tasks {
+            tokio::time::timeout(CAP, task).await.unwrap().unwrap();
+        }
+        self.log.close().await;
+    }
+
     pub(crate) async fn live(&self, count: usize) {
         until(|| (self.sessions.all().len() == count).then_some(())).await;
     }
@@ -476,6 +510,7 @@ impl Running {
 /// A real mosquitto on a port of its own.
 pub(crate) struct Broker {
     child: Child,
+    config: PathBuf,
     port: u16,
     protected: bool,
 }
@@ -498,22 +533,35 @@ impl Broker {
         Self::start_with(lab, &tls, true).await
     }
 
+    /// One that keeps its sessions over a restart.
+    pub(crate) async fn start_durable(lab: &Lab) -> Self {
+        let place = lab.home.path().join("broker");
+        std::fs::create_dir_all(&place).unwrap();
+        let more = format!("user root\npersistence true\npersistence_location {}/\n", place.display());
+        Self::start_with(lab, &more, false).await
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub(crate) async fn restart(&mut self) {
+        self.child = mosquitto(&self.config);
+        until(|| std::net::TcpStream::connect(self.address()).ok()).await;
+    }
+
     async fn start_with(lab: &Lab, more: &str, protected: bool) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = lab.file(
             "mosquitto.conf",
-            &format!(
-                "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n{more}"
-            ),
+            &format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n{more}"),
         );
-        let child = Command::new("/usr/sbin/mosquitto")
-            .arg("-c")
-            .arg(config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("these tests need the program `mosquitto`");
-        let broker = Self { child, port, protected };
+        let child = mosquitto(&config);
+        let broker = Self { child, config, port, protected };
         until(|| std::net::TcpStream::connect(broker.address()).ok()).await;
         broker
     }
@@ -528,6 +576,16 @@ impl Broker {
             false => BrokerAddress::parse(&self.address()).unwrap(),
         }
     }
+}
+
+fn mosquitto(config: &std::path::Path) -> Child {
+    Command::new("/usr/sbin/mosquitto")
+        .arg("-c")
+        .arg(config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("these tests need the program `mosquitto`")
 }
 
 impl Drop for Broker {

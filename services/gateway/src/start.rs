@@ -11,7 +11,7 @@ use crate::door::Door;
 use crate::fault::GatewayFault;
 use crate::feed::{FeedClient, FeedFile};
 use crate::http::{HttpPort, HttpService, PublishRoad, UpdateRoad};
-use crate::mqtt::{BrokerAddress, FarEnd, MqttPort};
+use crate::mqtt::{BrokerAddress, BrokerSessions, Cleaner, FarEnd, MqttPort};
 use crate::rates::Rates;
 use crate::session::{Reviewer, Sessions};
 use crate::sink::{Sink, serve_page};
@@ -115,18 +115,31 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         rates: Arc::new(Rates::new(config.publish_rate)),
         clock: clock.clone(),
     });
-    let far = FarEnds::of(&config, &uplink)?;
+    let far = FarEnds::of(&config, &uplink, &clock)?;
     let ports = Ports::bind(&config, far.sink.is_some())?;
     let ready = ports.ready();
     let (switch, stop) = StopSwitch::new();
 
     let reviewer = Arc::new(Reviewer {
         trust: Arc::clone(&trust),
-        sessions,
+        sessions: Arc::clone(&sessions),
         log: Arc::clone(&log),
         clock: clock.clone(),
+        broker: far.kept.clone(),
     });
     let mut tasks = JoinSet::new();
+    if let (Some(address), Some(kept)) = (&far.broker, &far.kept) {
+        let cleaner = Cleaner {
+            kept: Arc::clone(kept),
+            sessions,
+            trust: Arc::clone(&trust),
+            log: Arc::clone(&log),
+            clock: clock.clone(),
+            address: address.clone(),
+            uplink: Arc::clone(&uplink),
+        };
+        tasks.spawn(cleaner.run(stop.clone()));
+    }
     tasks.spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
     let feed = FeedClient {
         trust: Arc::clone(&trust),
@@ -201,13 +214,15 @@ fn load_feed(file: &mut FeedFile, trust: &Trust) {
 /// What lies behind the gateway.
 struct FarEnds {
     broker: Option<BrokerAddress>,
+    /// What devices left there.
+    kept: Option<Arc<BrokerSessions>>,
     service: Option<Arc<HttpService>>,
     sink: Option<Arc<Sink>>,
     uplink: Arc<Uplink>,
 }
 
 impl FarEnds {
-    fn of(config: &GatewayConfig, uplink: &Arc<Uplink>) -> Result<Self, GatewayFault> {
+    fn of(config: &GatewayConfig, uplink: &Arc<Uplink>, clock: &Clock) -> Result<Self, GatewayFault> {
         let bad = |key: &'static str| move |why: String| GatewayFault::Config { key, why };
         let broker = config.upstream_mqtt.as_deref().map(BrokerAddress::parse).transpose();
         let broker = broker.map_err(bad("upstream_mqtt"))?;
@@ -223,7 +238,8 @@ impl FarEnds {
             Some(_) => None,
             None => Some(Arc::new(Sink::open(&config.data)?)),
         };
-        Ok(Self { broker, service, sink, uplink: Arc::clone(uplink) })
+        let kept = broker.as_ref().map(|_| Arc::new(BrokerSessions::open(&config.data, clock.now())));
+        Ok(Self { broker, kept, service, sink, uplink: Arc::clone(uplink) })
     }
 }
 
@@ -292,13 +308,15 @@ impl Listeners {
         let Self { door, trust, server, clock, far } = self;
         let tls = ServerTls::new(PortPolicy::Device, &server, Arc::new(DevicePaths(trust)), clock.clone())?;
         let Ports { mqtt, http, sink } = ports;
-        let FarEnds { broker, service, sink: store, uplink } = far;
+        let FarEnds { broker, kept, service, sink: store, uplink } = far;
 
         let with_upstream = broker.is_some() || service.is_some();
-        let mqtt_far = match (&broker, &store) {
-            (Some(address), _) => FarEnd::Broker { address: address.clone(), uplink: Arc::clone(&uplink) },
-            (None, Some(store)) => FarEnd::Sink(Arc::clone(store)),
-            (None, None) => return Err(no_far_end()),
+        let mqtt_far = match (&broker, kept, &store) {
+            (Some(address), Some(kept), _) => {
+                FarEnd::Broker { address: address.clone(), uplink: Arc::clone(&uplink), kept }
+            }
+            (_, _, Some(store)) => FarEnd::Sink(Arc::clone(store)),
+            _ => return Err(no_far_end()),
         };
         let publish = match (&service, broker, &store) {
             (Some(service), ..) => PublishRoad::Service(Arc::clone(service)),

@@ -1,25 +1,35 @@
 //! What a broker's packets lead to, without any I/O: a message is delivered only if its receiver may have it *now*.
 //!
 //! Subscriptions live in the broker and may be older than the policy, or than the device's rights: each message is
-//! held against the table in force (CVE-2021-34434). One that may not be delivered is acknowledged here, and recorded.
+//! held against the table in force (CVE-2021-34434). One that may not be delivered is recorded, and the subscription that
+//! brought it is taken back at the broker.
 
-use super::merge::{Merged, Merges};
+use super::exchange::{Exchange, Exchanged};
+use super::merge::Merged;
 use super::refusal::encoded;
+use super::subscriptions::Origin;
+use crate::allowance::{Allowance, Terms};
 use crate::decision_log::denied_resource;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use core::num::NonZeroU32;
+use core::ops::RangeInclusive;
 use std::collections::HashSet;
 use std::sync::Arc;
-use touchmark_decisions::{Act, SessionId, Verdict};
+use touchmark_decisions::{Act, Resource, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
     Acknowledgement, Delivery, Disconnect, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion,
-    Publish, ReasonCode, Suback, Text,
+    Publish, ReasonCode, Suback, Subscribe, SubscribeProperties, Text, TopicFilter, Unsubscribe,
 };
-use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic, TopicFilter};
+use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic};
 
 /// QoS 2 messages withheld and not yet released: a broker keeps far fewer in flight to one client.
 const WITHHELD_MAX: usize = 1_024;
+/// Messages withheld from one session that are recorded one by one: so many at once, and one in ten seconds, which then
+/// stands for all since.
+const RECORDED: Terms = Terms { at_once: 50, one_every_ms: 10_000 };
+/// Packet identifiers of SUBSCRIBEs and UNSUBSCRIBEs of the gateway's own: clients count from 1 and rarely come here.
+const OUR_IDS: RangeInclusive<u16> = 0xffe0..=0xfffe;
 
 /// What to do about one packet of the broker.
 #[derive(Debug)]
@@ -28,8 +38,13 @@ pub(crate) enum Delivered {
     Pass(Bytes),
     /// A message that the receiver may have.
     Deliver { permit: Permit, octets: Bytes },
-    /// A message that it may not have: recorded, and answered to the broker.
-    Withheld { act: Act, answer: Option<Bytes> },
+    /// A message that it may not have: recorded, with others where there are many, and answered to the broker.
+    Withheld { acts: Vec<Act>, answer: Bytes },
+    /// A message that it may not have and that others may be meant to get: not answered, so that the broker can hand
+    /// it on when the session ends.
+    Withdrawn { act: Act, denial: Denial },
+    /// The answer to a packet of the gateway's own.
+    Ours,
     /// Answered to the broker alone.
     Answer(Bytes),
     /// DISCONNECT of the broker: the last packet.
@@ -38,13 +53,24 @@ pub(crate) enum Delivered {
     Broken(Fault),
 }
 
+/// Subscriptions that go to the broker once more. Records first.
+pub(crate) struct Restored {
+    pub(crate) permits: Vec<Permit>,
+    pub(crate) acts: Vec<Act>,
+    pub(crate) octets: BytesMut,
+}
+
 /// One broker connection after its CONNACK.
 pub(crate) struct BrokerSide {
     version: ProtocolVersion,
     session: SessionId,
     order: PacketOrder,
-    merges: Arc<Merges>,
+    exchange: Arc<Exchange>,
     withheld: HashSet<PacketId>,
+    /// From the first message that was withheld on.
+    recorded: Option<Allowance>,
+    /// Those that are not recorded yet.
+    folded: Option<Act>,
 }
 
 impl BrokerSide {
@@ -52,9 +78,9 @@ impl BrokerSide {
         version: ProtocolVersion,
         session: SessionId,
         order: PacketOrder,
-        merges: Arc<Merges>,
+        exchange: Arc<Exchange>,
     ) -> Self {
-        Self { version, session, order, merges, withheld: HashSet::new() }
+        Self { version, session, order, exchange, withheld: HashSet::new(), recorded: None, folded: None }
     }
 
     /// Takes the next packet.
@@ -68,11 +94,23 @@ impl BrokerSide {
         }
         match packet {
             Packet::Publish(publish) => self.publish(&publish, &frame, table, now),
-            Packet::Suback(suback) => match self.merges.fill(&suback) {
+            Packet::Suback(answer) if self.exchange.state().ours.remove(&answer.packet_id) => Delivered::Ours,
+            Packet::Suback(suback) => match self.exchange.merges.fill(&suback) {
                 Ok(None) => Delivered::Pass(frame.octets().clone()),
                 Ok(Some(merged)) => Delivered::Pass(self.whole(&suback, merged)),
                 Err(fault) => Delivered::Broken(fault),
             },
+            Packet::Unsuback(answer) if self.exchange.state().ours.remove(&answer.packet_id) => {
+                Delivered::Ours
+            }
+            Packet::Pubrec(answer) if answer.reason.is_error() => {
+                self.exchange.state().releases.refused(answer.packet_id);
+                Delivered::Pass(frame.octets().clone())
+            }
+            Packet::Pubcomp(answer) => {
+                self.exchange.state().releases.complete(answer.packet_id);
+                Delivered::Pass(frame.octets().clone())
+            }
             Packet::Pubrel(release) if self.withheld.remove(&release.packet_id) => {
                 let done = Acknowledgement::new(release.packet_id, ReasonCode::Success);
                 Delivered::Answer(encoded(self.version, &Packet::Pubcomp(done)))
@@ -96,20 +134,45 @@ impl BrokerSide {
         let Some(topic) = publish.topic.filter(|_| publish.properties.topic_alias.is_none()) else {
             return Delivered::Broken(Fault::ProtocolError { what: "a topic alias that was not offered" });
         };
-        let denial = match receive(table, topic.as_str()) {
-            Ok(permit) => return Delivered::Deliver { permit, octets: frame.octets().clone() },
-            Err(denial) => denial,
+        let (denial, origin) = match Topic::new(topic.as_str()) {
+            Err(_) => (Denial::because(DenyReason::TopicInvalid), Origin::Known),
+            Ok(topic) => match table.receive(&topic) {
+                Decision::Permit(permit) => {
+                    return Delivered::Deliver { permit, octets: frame.octets().clone() };
+                }
+                // Nobody who subscribes through a gateway gets these.
+                Decision::Deny(denial) if denial.reason == DenyReason::ReservedTopic => {
+                    (denial, Origin::Known)
+                }
+                Decision::Deny(denial) => {
+                    let origin = self.exchange.state().subscriptions.origin(&topic, table);
+                    (denial, origin)
+                }
+            },
         };
-        let act = Act {
+        let act = |on: &str| Act {
             session: self.session,
             at: now,
             action: Action::Subscribe,
-            resource: denied_resource(topic.as_str()),
+            resource: denied_resource(on),
             verdict: Verdict::Deny(denial.reason),
-            rule: denial.rule,
+            rule: denial.rule.clone(),
             policy: Some(table.version()),
             count: NonZeroU32::MIN,
         };
+        let mut acts = vec![act(topic.as_str())];
+        let mut octets = BytesMut::new();
+        match &origin {
+            Origin::Known => {}
+            Origin::Shared => return Delivered::Withdrawn { act: act(topic.as_str()), denial },
+            Origin::Lost(filters) => match self.unsubscribe(filters) {
+                Some(unsubscribe) => {
+                    octets.extend_from_slice(&unsubscribe);
+                    acts.extend(filters.iter().map(|filter| act(filter)));
+                }
+                None => return Delivered::Withdrawn { act: act(topic.as_str()), denial },
+            },
+        }
         let answer = match publish.delivery {
             Delivery::AtMostOnce => None,
             Delivery::AtLeastOnce { packet_id, .. } => {
@@ -126,7 +189,80 @@ impl BrokerSide {
                 Some(Packet::Pubrec(Acknowledgement::new(packet_id, ReasonCode::Success)))
             }
         };
-        Delivered::Withheld { act, answer: answer.map(|answer| encoded(self.version, &answer)) }
+        if let Some(answer) = answer {
+            octets.extend_from_slice(&encoded(self.version, &answer));
+        }
+        let answer = octets.freeze();
+        let recorded = self.recorded.get_or_insert_with(|| Allowance::whole(&RECORDED, now));
+        if recorded.spend(&RECORDED, acts.len(), now) {
+            acts.extend(self.folded.take());
+            return Delivered::Withheld { acts, answer };
+        }
+        for act in acts.drain(..) {
+            self.fold(act);
+        }
+        Delivered::Withheld { acts, answer }
+    }
+
+    /// One record stands for all of these.
+    fn fold(&mut self, act: Act) {
+        match &mut self.folded {
+            None => self.folded = Some(act),
+            Some(folded) => {
+                folded.count = folded.count.saturating_add(1);
+                if folded.resource != act.resource {
+                    folded.resource = Resource::from("#");
+                }
+            }
+        }
+    }
+
+    /// What was withheld and is not recorded yet, at the end.
+    pub(crate) fn take_folded(&mut self) -> Option<Act> {
+        self.folded.take()
+    }
+
+    /// Takes subscriptions back at the broker. `None` when no packet identifier is free for it.
+    fn unsubscribe(&self, filters: &[Box<str>]) -> Option<Bytes> {
+        let mut state = self.exchange.state();
+        let packet_id = free_id(&state)?;
+        let texts = filters.iter().map(|filter| TopicFilter::new(filter)).collect::<Result<_, _>>().ok()?;
+        let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: texts };
+        state.ours.insert(packet_id);
+        filters.iter().for_each(|filter| state.subscriptions.withdraw(filter));
+        Some(encoded(self.version, &Packet::Unsubscribe(unsubscribe)))
+    }
+
+    /// Asks the broker again for subscriptions that were taken back and are permitted now: their client was not told.
+    pub(crate) fn restore(&self, table: &DecisionTable, now: Timestamp) -> Option<Restored> {
+        let mut state = self.exchange.state();
+        let again = state.subscriptions.permitted_again(table);
+        let mut restored = Restored { permits: Vec::new(), acts: Vec::new(), octets: BytesMut::new() };
+        for (text, asked, permit) in again {
+            let Some(packet_id) = free_id(&state) else { break };
+            let Ok(filter) = TopicFilter::new(&text) else { continue };
+            let properties = SubscribeProperties {
+                subscription_identifier: asked.identifier,
+                ..SubscribeProperties::default()
+            };
+            let subscriptions = vec![asked.again(filter, self.version)];
+            let subscribe = Subscribe { packet_id, properties, subscriptions };
+            restored.octets.extend_from_slice(&encoded(self.version, &subscribe.into()));
+            restored.acts.push(Act {
+                session: self.session,
+                at: now,
+                action: Action::Subscribe,
+                resource: Resource::from(&*text),
+                verdict: Verdict::Allow,
+                rule: Some(permit.rule().clone()),
+                policy: Some(table.version()),
+                count: NonZeroU32::MIN,
+            });
+            restored.permits.push(permit);
+            state.ours.insert(packet_id);
+            state.subscriptions.add(&text, asked);
+        }
+        (!restored.permits.is_empty()).then_some(restored)
     }
 
     fn whole(&self, theirs: &Suback<'_>, Merged { reasons, says }: Merged) -> Bytes {
@@ -139,17 +275,6 @@ impl BrokerSide {
     }
 }
 
-/// May the receiver have a message of this topic? As if it subscribed to exactly this topic now.
-fn receive(table: &DecisionTable, topic: &str) -> Result<Permit, Denial> {
-    let invalid = || Denial::because(DenyReason::TopicInvalid);
-    // A topic has no wildcard and, unlike a filter, no share group.
-    let topic = Topic::new(topic).map_err(|_| invalid())?;
-    if topic.as_str() == "$share" || topic.as_str().starts_with("$share/") {
-        return Err(Denial::because(DenyReason::ReservedTopic));
-    }
-    let filter = TopicFilter::new(topic.as_str()).map_err(|_| invalid())?;
-    match table.subscribe(&filter) {
-        Decision::Permit(permit) => Ok(permit),
-        Decision::Deny(denial) => Err(denial),
-    }
+fn free_id(state: &Exchanged) -> Option<PacketId> {
+    OUR_IDS.rev().filter_map(PacketId::new).find(|id| !state.ours.contains(id))
 }

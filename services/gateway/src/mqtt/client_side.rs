@@ -3,8 +3,11 @@
 //! In: frames of one session after CONNECT, its decision table, the moment. Out: one [`Step`] each.
 //! A PUBLISH or SUBSCRIBE goes on only inside a step that holds its permits; its record comes first.
 
-use super::merge::Merges;
+use super::exchange::Exchange;
+use super::opening::SESSION_EXPIRY_MAX_S;
 use super::refusal::{Ending, encoded, reason_text};
+use super::releases::{NotHeld, Releasing};
+use super::subscriptions::Asked;
 use crate::decision_log::{Denials, denied_resource};
 use bytes::Bytes;
 use core::num::NonZeroU32;
@@ -12,8 +15,8 @@ use std::sync::Arc;
 use touchmark_decisions::{Act, Resource, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
-    Acknowledgement, AcknowledgementProperties, Delivery, Fault, Frame, Packet, PacketOrder, ProtocolVersion,
-    Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
+    Acknowledgement, AcknowledgementProperties, Delivery, Disconnect, Fault, Frame, Packet, PacketId,
+    PacketOrder, ProtocolVersion, Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
 };
 use touchmark_policy::{
     Action, Decision, DecisionTable, Denial, DenyReason, Permit, PolicyVersion, RuleId, Topic, TopicFilter,
@@ -26,6 +29,8 @@ pub(crate) enum Step {
     Pass(Frame),
     /// A permitted message.
     Publish { permit: Permit, act: Act, frame: Frame },
+    /// The release of a QoS 2 message whose topic is still permitted.
+    Release { permit: Permit, frame: Frame },
     /// Permitted filters; the frame holds no others. With an answer for when nothing is left to ask for.
     Subscribe { permits: Vec<Permit>, acts: Vec<Act>, frame: Frame },
     /// Nothing of it goes on.
@@ -38,6 +43,15 @@ pub(crate) enum Step {
     Broken(Fault),
 }
 
+/// What a QoS 2 message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// A broker, which may hold it until it is released.
+    Broker,
+    /// The sink, which stores it when it comes.
+    Sink,
+}
+
 /// One client after its CONNECT.
 pub(crate) struct ClientSide {
     version: ProtocolVersion,
@@ -47,9 +61,12 @@ pub(crate) struct ClientSide {
     explains: bool,
     /// Largest packet that the client takes.
     packet_octets_max: usize,
-    merges: Arc<Merges>,
+    exchange: Arc<Exchange>,
+    behind: Behind,
     /// A DISCONNECT that waits for the will.
     farewell: Option<Bytes>,
+    /// Of its DISCONNECT.
+    expiry_s: Option<u32>,
     /// From the first denial on.
     denials: Option<Denials>,
 }
@@ -61,9 +78,26 @@ impl ClientSide {
         order: PacketOrder,
         explains: bool,
         packet_octets_max: usize,
-        merges: Arc<Merges>,
+        exchange: Arc<Exchange>,
+        behind: Behind,
     ) -> Self {
-        Self { version, session, order, explains, packet_octets_max, merges, farewell: None, denials: None }
+        Self {
+            version,
+            session,
+            order,
+            explains,
+            packet_octets_max,
+            exchange,
+            behind,
+            farewell: None,
+            expiry_s: None,
+            denials: None,
+        }
+    }
+
+    /// The session expiry interval that its DISCONNECT asked for.
+    pub(crate) fn expiry_s(&self) -> Option<u32> {
+        self.expiry_s
     }
 
     /// What the broker gets after the will.
@@ -106,16 +140,34 @@ impl ClientSide {
                 Subscribed::Whole { permits, acts } => Step::Subscribe { permits, acts, frame },
                 Subscribed::Other(step) => step,
             },
-            Packet::Disconnect(goodbye) if goodbye.reason == ReasonCode::DisconnectWithWill => {
-                self.farewell = Some(frame.octets().clone());
-                Step::GoodbyeWithWill
+            Packet::Pubrel(release) if self.behind == Behind::Broker => {
+                let id = release.packet_id;
+                self.release(id, &frame, table, now)
             }
-            Packet::Disconnect(_) => Step::Goodbye(frame),
+            Packet::Unsubscribe(unsubscribe) => {
+                let mut state = self.exchange.state();
+                unsubscribe.filters.iter().for_each(|filter| state.subscriptions.remove(filter.as_str()));
+                drop(state);
+                Step::Pass(frame)
+            }
+            Packet::Disconnect(goodbye) => {
+                let (reason, asked) = (goodbye.reason, goodbye.properties.session_expiry_interval);
+                self.expiry_s = asked.map(|seconds| seconds.min(SESSION_EXPIRY_MAX_S));
+                let frame = match self.shortened(goodbye) {
+                    None => frame,
+                    Some(Ok(shorter)) => shorter,
+                    Some(Err(fault)) => return Step::Broken(fault),
+                };
+                if reason == ReasonCode::DisconnectWithWill {
+                    self.farewell = Some(frame.octets().clone());
+                    return Step::GoodbyeWithWill;
+                }
+                Step::Goodbye(frame)
+            }
             Packet::Puback(_)
             | Packet::Pubrec(_)
             | Packet::Pubrel(_)
             | Packet::Pubcomp(_)
-            | Packet::Unsubscribe(_)
             | Packet::Pingreq => Step::Pass(frame),
             // The order of packets lets none of these through from a client after CONNECT.
             Packet::Connect(_)
@@ -143,19 +195,105 @@ impl ClientSide {
             Ok(topic) => table.publish(&topic),
             Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
         };
+        let decision = match (decision, publish.properties.response_topic) {
+            (Decision::Permit(permit), Some(answers)) => match may_hear(table, answers.as_str()) {
+                Ok(()) => Decision::Permit(permit),
+                Err(denial) => Decision::Deny(denial),
+            },
+            (decision, _) => decision,
+        };
         let act =
             |verdict, rule| self.act(now, table.version(), Action::Publish, topic.as_str(), verdict, rule);
         match decision {
             Decision::Permit(permit) => {
+                if let Err(not_held) = self.hold(publish.delivery, topic.as_str()) {
+                    return Published::Refused(not_held);
+                }
                 let act = act(Verdict::Allow, Some(permit.rule().clone()));
                 Published::Permitted(permit, act)
             }
             Decision::Deny(denial) => {
                 let acts = vec![act(Verdict::Deny(denial.reason), denial.rule.clone())];
-                let (answer, ending) = self.refused_publish(publish, denial);
+                let (answer, ending) = match publish.delivery {
+                    // Sent before and permitted then: the broker has it, and the client may never release it.
+                    Delivery::ExactlyOnce { packet_id, .. }
+                        if self.exchange.state().releases.holds(packet_id) =>
+                    {
+                        let (answer, _) = self.refused_publish(publish, denial.clone());
+                        (answer, Some(Ending::Withdrawn(denial)))
+                    }
+                    _ => self.refused_publish(publish, denial),
+                };
                 Published::Refused(Step::Refused { acts, answer, ending })
             }
         }
+    }
+
+    /// Remembers the topic of a message until its release.
+    fn hold(&self, delivery: Delivery, topic: &str) -> Result<(), Step> {
+        let (Behind::Broker, Delivery::ExactlyOnce { packet_id, .. }) = (self.behind, delivery) else {
+            return Ok(());
+        };
+        self.exchange.state().releases.hold(packet_id, topic).map_err(|why| match why {
+            NotHeld::Full => Step::Refused {
+                acts: Vec::new(),
+                answer: None,
+                ending: Some(Ending::Exceeded(ReasonCode::ReceiveMaximumExceeded)),
+            },
+            // Which of the two a broker releases is not the same everywhere.
+            NotHeld::OtherTopic => Step::Broken(Fault::ProtocolError {
+                what: "a packet identifier of another message that is not released",
+            }),
+        })
+    }
+
+    /// PUBREL: the broker hands the message out now, so its right is asked for now. It cannot be told to forget one
+    /// message: on a no its whole session ends.
+    fn release(&self, id: PacketId, frame: &Frame, table: &DecisionTable, now: Timestamp) -> Step {
+        let releasing = self.exchange.state().releases.releasing(id);
+        let (topic, denial) = match &releasing {
+            Releasing::Done => return Step::Pass(frame.clone()),
+            Releasing::Nothing => {
+                let answer = Some(self.not_found(id, None));
+                return Step::Refused { acts: Vec::new(), answer, ending: None };
+            }
+            Releasing::Topic(topic) => {
+                let decision = match Topic::new(topic) {
+                    Ok(topic) => table.publish(&topic),
+                    Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
+                };
+                match decision {
+                    Decision::Permit(permit) => return Step::Release { permit, frame: frame.clone() },
+                    Decision::Deny(denial) => (&**topic, denial),
+                }
+            }
+            Releasing::Unknown => ("", Denial::because(DenyReason::ReleaseUnknown)),
+        };
+        let (verdict, rule) = (Verdict::Deny(denial.reason), denial.rule.clone());
+        let acts = vec![self.act(now, table.version(), Action::Publish, topic, verdict, rule)];
+        // 3.1.1 reads any PUBCOMP as success: it gets none.
+        let answer = (self.version == ProtocolVersion::V5).then(|| self.not_found(id, Some(&denial)));
+        Step::Refused { acts, answer, ending: Some(Ending::Withdrawn(denial)) }
+    }
+
+    /// PUBCOMP for a message that is not there. 3.1.1 has no other word than that it is done.
+    fn not_found(&self, id: PacketId, denial: Option<&Denial>) -> Bytes {
+        let reason = match self.version {
+            ProtocolVersion::V5 => ReasonCode::PacketIdentifierNotFound,
+            ProtocolVersion::V311 => ReasonCode::Success,
+        };
+        let says = denial.and_then(|denial| self.explanation(denial));
+        let mut answer = Acknowledgement::new(id, reason);
+        answer.properties.reason_string = says.as_deref().and_then(|says| Text::new(says).ok());
+        self.encoded(Packet::Pubcomp(answer))
+    }
+
+    /// A DISCONNECT that asks for a longer session than any may have, cut to that; `None` for another.
+    fn shortened(&self, goodbye: &Disconnect<'_>) -> Option<Result<Frame, Fault>> {
+        goodbye.properties.session_expiry_interval.filter(|seconds| *seconds > SESSION_EXPIRY_MAX_S)?;
+        let mut shorter = goodbye.clone();
+        shorter.properties.session_expiry_interval = Some(SESSION_EXPIRY_MAX_S);
+        Some(Frame::from_octets(encoded(self.version, &shorter.into())))
     }
 
     /// How a client learns that its message was refused: by an answer where MQTT has one, else by the end.
@@ -192,7 +330,12 @@ impl ClientSide {
     pub(crate) fn kept_back(&self, frame: &Frame, reason: DenyReason) -> (Option<Bytes>, Option<Ending>) {
         let denial = Denial::because(reason);
         match frame.parse(self.version) {
-            Ok(Packet::Publish(publish)) => self.refused_publish(&publish, denial),
+            Ok(Packet::Publish(publish)) => {
+                if let Delivery::ExactlyOnce { packet_id, .. } = publish.delivery {
+                    self.exchange.state().releases.kept_back(packet_id);
+                }
+                self.refused_publish(&publish, denial)
+            }
             _ => (None, Some(Ending::Denied(denial))),
         }
     }
@@ -206,6 +349,13 @@ impl ClientSide {
             let decision = match TopicFilter::new(text) {
                 Ok(filter) => table.subscribe(&filter),
                 Err(_) => Decision::Deny(Denial::because(DenyReason::FilterInvalid)),
+            };
+            let asked = kept.iter().map(|subscription| subscription.filter.as_str());
+            let decision = match decision {
+                Decision::Permit(_) if !self.exchange.state().subscriptions.has_room(asked.chain([text])) => {
+                    Decision::Deny(Denial::because(DenyReason::TooManySubscriptions))
+                }
+                decision => decision,
             };
             match decision {
                 Decision::Permit(permit) => {
@@ -223,6 +373,12 @@ impl ClientSide {
                 }
             }
         }
+        let mut state = self.exchange.state();
+        for subscription in &kept {
+            let asked = Asked::of(subscription, subscribe.properties.subscription_identifier);
+            state.subscriptions.add(subscription.filter.as_str(), asked);
+        }
+        drop(state);
         let Some(first) = denied.first() else {
             return Subscribed::Whole { permits, acts };
         };
@@ -241,7 +397,7 @@ impl ClientSide {
             Ok(frame) => frame,
             Err(fault) => return Subscribed::Other(Step::Broken(fault)),
         };
-        if !self.merges.expect(packet_id, codes, says) {
+        if !self.exchange.merges.expect(packet_id, codes, says) {
             let ending = Some(Ending::Exceeded(ReasonCode::QuotaExceeded));
             return Subscribed::Other(Step::Refused { acts, answer: None, ending });
         }
@@ -261,6 +417,7 @@ impl ClientSide {
         let bare = match packet {
             Packet::Puback(answer) => Packet::Puback(Acknowledgement::new(answer.packet_id, answer.reason)),
             Packet::Pubrec(answer) => Packet::Pubrec(Acknowledgement::new(answer.packet_id, answer.reason)),
+            Packet::Pubcomp(answer) => Packet::Pubcomp(Acknowledgement::new(answer.packet_id, answer.reason)),
             Packet::Suback(Suback { packet_id, reasons, .. }) => Packet::Suback(Suback {
                 packet_id,
                 properties: AcknowledgementProperties::default(),
@@ -306,6 +463,14 @@ enum Subscribed {
 fn suback_code(reason: DenyReason) -> ReasonCode {
     match reason {
         DenyReason::FilterInvalid => ReasonCode::TopicFilterInvalid,
+        DenyReason::TooManySubscriptions => ReasonCode::QuotaExceeded,
         _ => ReasonCode::NotAuthorized,
     }
+}
+
+/// May the device hear what is said on this response topic?
+pub(crate) fn may_hear(table: &DecisionTable, answers: &str) -> Result<(), Denial> {
+    let no_topic = |_| Denial::because(DenyReason::ResponseTopicNotPermitted);
+    let answers = Topic::new(answers).map_err(no_topic)?;
+    table.response(&answers).permitted().map(drop)
 }

@@ -3,40 +3,51 @@
 //! In: connections whose handshake is done. Out: permitted packets to the far end, with exact octets.
 //! The rules are in `client_side` and `broker_side` (no I/O); here is the order of things.
 
+mod broker_sessions;
 mod broker_side;
+mod cleaner;
 mod client_side;
+mod exchange;
+mod kept;
 mod merge;
 mod opening;
 mod publish_once;
 mod refusal;
 mod relay;
+mod releases;
+mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upstream;
 mod will;
 mod wire;
 
+pub(crate) use broker_sessions::{BrokerSessions, ends_at_broker};
+pub(crate) use cleaner::Cleaner;
 pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};
+pub(crate) use will::may_leave;
 
 use crate::arrivals::Standing;
 use crate::decision_log::denied_resource;
 use crate::door::{Arrival, Door, Opened, Wish};
 use crate::sink::{Sink, SinkSession};
+use crate::trust::Holder;
 use crate::uplink::Uplink;
 use bytes::Bytes;
-use client_side::ClientSide;
+use client_side::{Behind, ClientSide};
 use core::time::Duration;
-use merge::Merges;
-use opening::{Greeting, connack_for_client, connect_for_upstream};
+use exchange::{AtBroker, Exchange};
+use opening::{Greeting, Start, connack_for_client, connect_for_upstream, outlives};
 use refusal::{connack, refusing_connack};
 use relay::{FarSide, Talk};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
+use touchmark_decisions::Record;
 use touchmark_listen::{Accepted, Stop};
-use touchmark_mqtt::{Frame, Packet, PacketOrder, ProtocolVersion, ReasonCode};
+use touchmark_mqtt::{Connect, Frame, Packet, PacketOrder, ProtocolVersion, ReasonCode};
 use touchmark_policy::{DenyReason, Permit};
 use will::KeptWill;
 use wire::{CONNECT_OCTETS_MAX, Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, Stream};
@@ -54,7 +65,7 @@ const LINGER_OCTETS_MAX: u64 = 64 * 1024;
 
 /// Where permitted packets go.
 pub(crate) enum FarEnd {
-    Broker { address: BrokerAddress, uplink: Arc<Uplink> },
+    Broker { address: BrokerAddress, uplink: Arc<Uplink>, kept: Arc<BrokerSessions> },
     Sink(Arc<Sink>),
 }
 
@@ -72,11 +83,16 @@ impl MqttPort {
         let Some(live) = Box::pin(self.enter(accepted, &mut stop)).await else { return };
         let Live { mut opened, talk, mut client, mut far, mut inbound, version, will } = live;
         let ending = talk.run(&mut client, &mut inbound, &mut far, &mut stop).await;
+        self.leave(&opened, &ending, client.expiry_s());
         Box::pin(async move {
             let mut outbound = talk.into_outbound();
             say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
             if let Some(will) = &will {
                 self.say_will(will, &ending, opened.session(), &mut far).await;
+            }
+            if let Some(act) = far.take_folded() {
+                // Withheld either way.
+                let _ = self.door.log.queued(Record::Act(act)).await;
             }
             far.end(client.farewell()).await;
             opened.ends_by(ending.cause());
@@ -84,6 +100,18 @@ impl MqttPort {
             linger(inbound).await;
         })
         .await;
+    }
+
+    /// The broker goes on with a session or ends it, before its device can come back.
+    fn leave(&self, opened: &Opened, ending: &Ending, expiry_s: Option<u32>) {
+        let FarEnd::Broker { kept, .. } = &self.far else { return };
+        // Otherwise a newer connection goes on with it.
+        let Some(client_id) = opened.client_id() else { return };
+        if ending.ends_at_broker() {
+            kept.want_end_of(&client_id, &Holder::of(opened.session().identity()));
+            opened.give_up_client_id();
+        }
+        kept.left(&client_id, expiry_s, self.door.clock.now());
     }
 
     /// From an accepted connection to a session that was welcomed; anyone else has been answered.
@@ -152,16 +180,38 @@ impl MqttPort {
         }
         // Longer ones are no device's, and are refused.
         let client_id = denied_resource(connect.client_id.as_str());
+        let fault = match greeting.acceptable {
+            false => Some(DenyReason::ClientIdMismatch),
+            true => self.no_room(&connect, &greeting.client_id),
+        };
         let wish = Wish {
             resource: client_id.as_str(),
-            fault: (!greeting.acceptable).then_some(DenyReason::ClientIdMismatch),
-            will_topic: connect.will.as_ref().map(|will| will.topic.as_str()),
+            fault,
+            will_topic: connect.will.as_ref().map(|will| {
+                let answers = will.properties.response_topic.map(|topic| topic.as_str());
+                (will.topic.as_str(), answers)
+            }),
             client_id: Some(&greeting.client_id),
         };
         match self.door.open(arrival, &wish).await {
             Ok((opened, permit)) => Ok(Admitted { opened, permit, greeting }),
-            Err(denial) => Err(refusing_connack(connect.version, &denial)),
+            Err(denial) => {
+                if let FarEnd::Broker { kept, .. } = &self.far
+                    && greeting.acceptable
+                {
+                    let holder = Holder::of(arrival.identity());
+                    kept.want_end_of_refused(&greeting.client_id, &holder, connect.version, denial.reason);
+                }
+                Err(refusing_connack(connect.version, &denial))
+            }
         }
+    }
+
+    /// Why one more session cannot be left at the broker.
+    fn no_room(&self, connect: &Connect<'_>, client_id: &str) -> Option<DenyReason> {
+        let FarEnd::Broker { kept, .. } = &self.far else { return None };
+        outlives(connect)?;
+        kept.room(client_id, self.door.clock.now()).err()
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
@@ -185,19 +235,21 @@ impl MqttPort {
         let session = Arc::clone(opened.session());
         let connect = frame.parse_connect().ok()?;
         let version = connect.version;
-        let merges = Arc::new(Merges::default());
         let reached = tokio::select! {
             biased;
             reason = session.ended() => Err(Ending::cut(reason)),
             () = stop.stopped() => Err(Ending::Shutdown),
-            reached = self.reach(permit, &connect, &greeting, &opened, &merges) => reached,
+            reached = self.reach(permit, &connect, &greeting, &opened) => reached,
         };
-        let (far, welcome) = match reached {
-            Ok((far, welcome)) if welcome.accepted => (far, welcome),
+        let (far, welcome, exchange) = match reached {
+            Ok((far, welcome, exchange)) if welcome.accepted => (far, welcome, exchange),
             refused => {
+                if let (FarEnd::Broker { kept, .. }, Some(client_id)) = (&self.far, opened.client_id()) {
+                    kept.left(&client_id, None, self.door.clock.now());
+                }
                 let (answer, cause) = match refused {
                     // In the broker's own words.
-                    Ok((_, welcome)) => (welcome.octets, Ending::UpstreamGone.cause()),
+                    Ok((_, welcome, _)) => (welcome.octets, Ending::UpstreamGone.cause()),
                     Err(Ending::Denied(denial)) => {
                         (refusing_connack(version, &denial), Ending::Denied(denial).cause())
                     }
@@ -219,7 +271,12 @@ impl MqttPort {
         let explains = connect.properties.request_problem_information.unwrap_or(true);
         let packet_octets_max =
             connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
-        let client = ClientSide::new(version, session.id(), order, explains, packet_octets_max, merges);
+        let behind = match &far {
+            FarSide::Broker { .. } => Behind::Broker,
+            FarSide::Sink(_) => Behind::Sink,
+        };
+        let client =
+            ClientSide::new(version, session.id(), order, explains, packet_octets_max, exchange, behind);
         let keep_alive_s = u64::from(welcome.keep_alive_s);
         let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
         let talk = Talk::new(session, &self.door, outbound, keep_alive);
@@ -232,11 +289,10 @@ impl MqttPort {
     async fn reach(
         &self,
         permit: Permit,
-        connect: &touchmark_mqtt::Connect<'_>,
+        connect: &Connect<'_>,
         greeting: &Greeting,
         opened: &Opened,
-        merges: &Arc<Merges>,
-    ) -> Result<(FarSide, Welcome), Ending> {
+    ) -> Result<(FarSide, Welcome, Arc<Exchange>), Ending> {
         match &self.far {
             FarEnd::Sink(sink) => {
                 let session = SinkSession::begin(
@@ -247,11 +303,25 @@ impl MqttPort {
                     opened.session().identity(),
                 );
                 let octets = session.welcome(greeting.assigned(), PACKET_OCTETS_MAX);
-                let welcome = Welcome { octets, accepted: true, keep_alive_s: connect.keep_alive_s };
-                Ok((FarSide::Sink(session), welcome))
+                let keep_alive_s = connect.keep_alive_s;
+                let welcome = Welcome { octets, accepted: true, keep_alive_s, session_present: false };
+                Ok((FarSide::Sink(session), welcome, Arc::default()))
             }
-            FarEnd::Broker { address, uplink } => {
-                let ours = connect_for_upstream(connect, &greeting.client_id);
+            FarEnd::Broker { address, uplink, kept } => {
+                let (client_id, now) = (&*greeting.client_id, self.door.clock.now());
+                let mut turn = kept.turn(client_id).await;
+                let holder = Holder::of(opened.session().identity());
+                let known = kept.begin(client_id, holder.clone(), connect.version, outlives(connect), now);
+                let known = known.map_err(Ending::cut)?;
+                // Ordered before it was noted: nobody else ends it then.
+                if let Some(reason) = opened.session().end_ordered() {
+                    if ends_at_broker(reason) {
+                        kept.want_end_of(client_id, &holder);
+                    }
+                    return Err(Ending::cut(reason));
+                }
+                let start = turn.wanted().map_or(Start::AsAsked, |_| Start::Clean);
+                let ours = connect_for_upstream(connect, client_id, start);
                 let reached = timeout(CONNECT_WAIT, upstream::connect(permit, address, uplink, &ours));
                 let link = match reached.await {
                     Ok(Ok(link)) => link,
@@ -266,9 +336,26 @@ impl MqttPort {
                 };
                 let welcome =
                     connack_for_client(&link.connack, connect, greeting).ok_or(Ending::UpstreamGone)?;
+                let at_broker = match welcome.session_present {
+                    true => known.unwrap_or_default(),
+                    false => AtBroker::default(),
+                };
+                if welcome.accepted {
+                    if turn.wanted().is_some() {
+                        turn.ended();
+                        kept.renewed(client_id);
+                    }
+                    kept.begun(client_id, &at_broker);
+                    opened.session().began_at_broker();
+                }
+                let exchange = Exchange::of(at_broker);
+                if welcome.session_present {
+                    exchange.state().resume();
+                }
+                let exchange = Arc::new(exchange);
                 let (id, keep_alive_s) = (opened.session().id(), welcome.keep_alive_s);
-                let far = FarSide::broker(link, connect.version, id, Arc::clone(merges), keep_alive_s);
-                Ok((far, welcome))
+                let far = FarSide::broker(link, connect.version, id, Arc::clone(&exchange), keep_alive_s);
+                Ok((far, welcome, exchange))
             }
         }
     }
@@ -297,6 +384,8 @@ pub(crate) struct Welcome {
     octets: Bytes,
     accepted: bool,
     keep_alive_s: u16,
+    /// The broker goes on with a session from before.
+    session_present: bool,
 }
 
 async fn say_last(outbound: &mut Outbound, last: &[u8]) {

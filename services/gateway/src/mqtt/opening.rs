@@ -3,13 +3,17 @@
 use super::Welcome;
 use super::publish_once;
 use super::refusal::encoded;
+use super::releases::UNRELEASED_MAX;
 use super::wire::PACKET_OCTETS_MAX;
-use core::num::NonZeroU32;
+use core::num::{NonZeroU16, NonZeroU32};
 use touchmark_identity::Name;
 use touchmark_mqtt::{
-    Connack, ConnackProperties, Connect, ConnectProperties, Frame, Packet, ReasonCode, Text,
+    Connack, ConnackProperties, Connect, ConnectProperties, Frame, Packet, ProtocolVersion, ReasonCode, Text,
 };
 
+/// Longest time for which a broker keeps the session of a device that is away: over a weekend and a holiday. Its queue
+/// and its shared subscriptions are held by the broker as long.
+pub(crate) const SESSION_EXPIRY_MAX_S: u32 = 7 * 24 * 3600;
 /// Longest suffix of a client id: names a part of the device.
 const SUFFIX_OCTETS_MAX: usize = 64;
 
@@ -50,15 +54,42 @@ fn belongs_to(client_id: &str, handle: &Name) -> bool {
     }
 }
 
+/// Whether a session that the broker kept may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// As the client asks.
+    AsAsked,
+    /// No: it is to be ended.
+    Clean,
+}
+
+/// For how long a session of this CONNECT outlives its connection, in seconds; `None` when it does not. 3.1.1 knows no
+/// time: the gateway ends such a session after the longest time.
+pub(crate) fn outlives(connect: &Connect<'_>) -> Option<u32> {
+    match connect.version {
+        ProtocolVersion::V311 => (!connect.clean_start).then_some(SESSION_EXPIRY_MAX_S),
+        ProtocolVersion::V5 => {
+            let asked = connect.properties.session_expiry_interval.unwrap_or(0);
+            (asked > 0).then_some(asked.min(SESSION_EXPIRY_MAX_S))
+        }
+    }
+}
+
 /// Our own CONNECT for the broker: the proven client id, no will, user name, password or user properties of the
 /// client's. A will stays here, where it is judged when it is said.
-pub(crate) fn connect_for_upstream<'a>(connect: &Connect<'a>, client_id: &'a str) -> Connect<'a> {
+pub(crate) fn connect_for_upstream<'a>(
+    connect: &Connect<'a>,
+    client_id: &'a str,
+    start: Start,
+) -> Connect<'a> {
     let theirs = &connect.properties;
     let ours = NonZeroU32::new(PACKET_OCTETS_MAX as u32);
     let properties = match connect.version {
-        touchmark_mqtt::ProtocolVersion::V311 => ConnectProperties::default(),
-        touchmark_mqtt::ProtocolVersion::V5 => ConnectProperties {
-            session_expiry_interval: theirs.session_expiry_interval,
+        ProtocolVersion::V311 => ConnectProperties::default(),
+        ProtocolVersion::V5 => ConnectProperties {
+            session_expiry_interval: theirs
+                .session_expiry_interval
+                .map(|asked| asked.min(SESSION_EXPIRY_MAX_S)),
             receive_maximum: theirs.receive_maximum,
             maximum_packet_size: theirs.maximum_packet_size.min(ours).or(ours),
             // Each delivery is decided by its topic, so it must be there.
@@ -72,7 +103,7 @@ pub(crate) fn connect_for_upstream<'a>(connect: &Connect<'a>, client_id: &'a str
     };
     Connect {
         version: connect.version,
-        clean_start: connect.clean_start,
+        clean_start: connect.clean_start || start == Start::Clean,
         keep_alive_s: connect.keep_alive_s,
         // A name and a suffix: always a text.
         client_id: Text::new(client_id).unwrap_or_default(),
@@ -91,10 +122,18 @@ pub(crate) fn connack_for_client(
 ) -> Option<Welcome> {
     let Ok(Packet::Connack(theirs)) = frame.parse(connect.version) else { return None };
     let Connack { session_present, reason, properties } = *theirs;
+    let in_flight = NonZeroU16::new(UNRELEASED_MAX);
+    let asked_too_much =
+        connect.properties.session_expiry_interval.is_some_and(|asked| asked > SESSION_EXPIRY_MAX_S);
     let keep_alive_s = properties.server_keep_alive.unwrap_or(connect.keep_alive_s);
     let ours = NonZeroU32::new(PACKET_OCTETS_MAX as u32);
     let properties = ConnackProperties {
         maximum_packet_size: properties.maximum_packet_size.min(ours).or(ours),
+        session_expiry_interval: properties
+            .session_expiry_interval
+            .map(|seconds| seconds.min(SESSION_EXPIRY_MAX_S))
+            .or(asked_too_much.then_some(SESSION_EXPIRY_MAX_S)),
+        receive_maximum: properties.receive_maximum.min(in_flight).or(in_flight),
         // What was decided on a topic must be what is sent: no aliases.
         topic_alias_maximum: None,
         assigned_client_identifier: greeting.assigned().and_then(|id| Text::new(id).ok()),
@@ -107,13 +146,13 @@ pub(crate) fn connack_for_client(
     };
     let accepted = reason == ReasonCode::Success;
     let octets = encoded(connect.version, &Connack { session_present, reason, properties }.into());
-    Some(Welcome { octets, accepted, keep_alive_s })
+    Some(Welcome { octets, accepted, keep_alive_s, session_present })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use touchmark_mqtt::{Binary, ProtocolVersion, UserProperty};
+    use touchmark_mqtt::{Binary, UserProperty};
 
     #[test]
     fn a_client_id_is_the_handle_or_a_part_of_the_device() {
@@ -160,7 +199,7 @@ mod tests {
         connect.properties.session_expiry_interval = Some(3600);
         connect.properties.user_properties =
             vec![UserProperty { name: Text::new("device").unwrap(), value: Text::new("pump-02").unwrap() }];
-        let ours = connect_for_upstream(&connect, "pump-01");
+        let ours = connect_for_upstream(&connect, "pump-01", Start::AsAsked);
         assert_eq!(ours.client_id.as_str(), "pump-01");
         assert_eq!((ours.user_name, ours.password), (None, None));
         assert!(ours.will.is_none(), "no broker can say it later than it was judged");

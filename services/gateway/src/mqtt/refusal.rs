@@ -1,5 +1,6 @@
 //! Denials and ends in MQTT's words: reason codes, reason strings, and the last packet of a session.
 
+use super::broker_sessions::ends_at_broker;
 use bytes::{Bytes, BytesMut};
 use touchmark_decisions::CloseCause;
 use touchmark_mqtt::{Connack, Disconnect, Fault, Packet, ProtocolVersion, ReasonCode, Text};
@@ -19,7 +20,9 @@ pub(crate) fn connack_reason(reason: DenyReason) -> ReasonCode {
     match reason {
         DenyReason::Banned => ReasonCode::Banned,
         DenyReason::LogUnavailable => ReasonCode::ServerUnavailable,
-        DenyReason::TooManySessions | DenyReason::Rate => ReasonCode::QuotaExceeded,
+        DenyReason::TooManySessions | DenyReason::TooManyClientIds | DenyReason::Rate => {
+            ReasonCode::QuotaExceeded
+        }
         _ => ReasonCode::NotAuthorized,
     }
 }
@@ -53,6 +56,8 @@ pub(crate) enum Ending {
     UpstreamGoodbye,
     /// An act was denied that can only be answered by an end, or the session may not go on.
     Denied(Denial),
+    /// The same, and the broker holds something that may never be handed out: its session ends as well.
+    Withdrawn(Denial),
     /// More acts were denied in a second than are written down one by one.
     DeniedTooOften(DenyReason),
     /// The client broke the protocol.
@@ -73,7 +78,7 @@ impl Ending {
             Self::Lost | Self::UpstreamGone | Self::UpstreamGoodbye => CloseCause::Lost,
             Self::Idle => CloseCause::Idle,
             Self::Shutdown => CloseCause::Shutdown,
-            Self::Denied(denial) => CloseCause::Cut(denial.reason),
+            Self::Denied(denial) | Self::Withdrawn(denial) => CloseCause::Cut(denial.reason),
             Self::DeniedTooOften(reason) => CloseCause::Cut(*reason),
             Self::Broken(Fault::PacketTooLarge { .. }) => CloseCause::Cut(DenyReason::PacketTooLarge),
             Self::Broken(_) | Self::Exceeded(_) => CloseCause::Cut(DenyReason::MalformedPacket),
@@ -93,15 +98,28 @@ impl Ending {
             | Self::DeniedTooOften(_)
             | Self::Broken(_)
             | Self::Exceeded(_) => None,
-            Self::Denied(denial) => match denial.reason {
+            Self::Denied(denial) | Self::Withdrawn(denial) => match denial.reason {
                 DenyReason::SessionTakenOver
                 | DenyReason::NoRule
                 | DenyReason::ForbiddenByRule
                 | DenyReason::ReservedTopic
+                | DenyReason::ReleaseUnknown
+                | DenyReason::ResponseTopicNotPermitted
                 | DenyReason::TopicInvalid
                 | DenyReason::Rate => None,
                 reason => Some(reason),
             },
+        }
+    }
+
+    /// Whether what the broker keeps of the session has to end with it.
+    pub(crate) fn ends_at_broker(&self) -> bool {
+        match self {
+            Self::Withdrawn(_) => true,
+            // Not a single act that was denied: that ends a connection only.
+            Self::Denied(Denial { reason: DenyReason::NoRule | DenyReason::ForbiddenByRule, .. }) => false,
+            Self::Denied(denial) => ends_at_broker(denial.reason),
+            _ => false,
         }
     }
 
@@ -127,7 +145,9 @@ impl Ending {
                 ReasonCode::UnspecifiedError,
                 "the broker behind the gateway is gone; connect again soon".to_owned(),
             ),
-            Self::Denied(denial) => (disconnect_reason(denial.reason), reason_text(denial)),
+            Self::Denied(denial) | Self::Withdrawn(denial) => {
+                (disconnect_reason(denial.reason), reason_text(denial))
+            }
             Self::DeniedTooOften(reason) => (
                 ReasonCode::QuotaExceeded,
                 format!("too many denials in a second; the last: {}: {}", reason.code(), reason.next_step()),
@@ -147,6 +167,8 @@ fn disconnect_reason(reason: DenyReason) -> ReasonCode {
         | DenyReason::NoRule
         | DenyReason::ForbiddenByRule
         | DenyReason::ReservedTopic
+        | DenyReason::ReleaseUnknown
+        | DenyReason::ResponseTopicNotPermitted
         | DenyReason::TopicInvalid
         | DenyReason::LogUnavailable => ReasonCode::NotAuthorized,
         // Somebody decided it about this device: revoked, quarantined, banned, superseded, a stale feed.

@@ -3,9 +3,9 @@
 //! Each direction has its own loop, so that a slow reader on one side holds back that side only. What is whole in a
 //! read is passed on in one write. The loops may be dropped at any await: a session ends at once when it must.
 
-use super::broker_side::{BrokerSide, Delivered};
+use super::broker_side::{BrokerSide, Delivered, Restored};
 use super::client_side::{ClientSide, Step};
-use super::merge::Merges;
+use super::exchange::Exchange;
 use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
@@ -81,13 +81,21 @@ impl FarSide {
         link: BrokerLink,
         version: ProtocolVersion,
         session: SessionId,
-        merges: Arc<Merges>,
+        exchange: Arc<Exchange>,
         keep_alive_s: u16,
     ) -> Self {
         let BrokerLink { inbound, outbound, order, connack: _ } = link;
-        let side = BrokerSide::new(version, session, order, merges);
+        let side = BrokerSide::new(version, session, order, exchange);
         let pulse = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 500));
         Self::Broker { inbound, outbound: Mutex::new(outbound), side, pulse }
+    }
+
+    /// What was withheld from the client and is not recorded yet.
+    pub(crate) fn take_folded(&mut self) -> Option<Act> {
+        match self {
+            Self::Broker { side, .. } => side.take_folded(),
+            Self::Sink(_) => None,
+        }
     }
 
     /// Ends the far side, with the client's DISCONNECT where that waited for the will.
@@ -183,10 +191,24 @@ impl Talk {
     }
 
     /// Whether a PINGRESP answers one of our pings. All are alike: as many reach the client as it asked for.
-    fn is_our_pong(&self, frame: &Frame) -> bool {
+    fn is_our_pong(&self) -> bool {
         let taken = |pings: u32| pings.checked_sub(1);
-        frame.packet_type() == PacketType::Pingresp
-            && self.our_pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+        self.our_pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
+    }
+
+    /// Asks the broker again for subscriptions; done before the PINGRESP that brought it about goes down.
+    async fn restore(
+        &self,
+        restored: Restored,
+        far: &FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        let Restored { permits, acts, octets } = restored;
+        let recorded = self.log.all_durable(acts.into_iter().map(Record::Act).collect()).await;
+        recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
+        permits.into_iter().for_each(drop);
+        batch.up.extend_from_slice(&octets);
+        self.flush(batch, far).await
     }
 
     /// From the client. Returns with everything written that was permitted before the end.
@@ -239,6 +261,7 @@ impl Talk {
                     answered(answer.as_deref(), ending, batch)
                 }
             },
+            Step::Release { permit, frame } => far.forward(permit, &frame, batch),
             Step::Subscribe { permits, acts, frame } => {
                 // Others of this session need not wait for the disk.
                 self.flush(batch, far).await?;
@@ -305,17 +328,27 @@ impl Talk {
             Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
             Incoming::Fault(fault) => return Err(broker_broke(fault)),
         };
-        if self.is_our_pong(&frame) {
-            return Ok(());
+        if frame.packet_type() == PacketType::Pingresp {
+            if let Some(restored) = side.restore(&*self.table()?, self.clock.now()) {
+                Box::pin(self.restore(restored, far, batch)).await?;
+            }
+            if self.is_our_pong() {
+                return Ok(());
+            }
         }
         match side.take(frame, &*self.table()?, self.clock.now()) {
             Delivered::Pass(octets) => batch.back.extend_from_slice(&octets),
             Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
-            Delivered::Withheld { act, answer } => {
+            Delivered::Withheld { acts, answer } => {
                 // Withheld either way.
-                let _ = Box::pin(self.log.queued(Record::Act(act))).await;
-                batch.up.extend_from_slice(answer.as_deref().unwrap_or_default());
+                let _ = Box::pin(self.log.all_queued(acts.into_iter().map(Record::Act).collect())).await;
+                batch.up.extend_from_slice(&answer);
             }
+            Delivered::Withdrawn { act, denial } => {
+                let _ = Box::pin(self.log.queued(Record::Act(act))).await;
+                return Err(Ending::Withdrawn(denial));
+            }
+            Delivered::Ours => {}
             Delivered::Answer(octets) => batch.up.extend_from_slice(&octets),
             Delivered::Goodbye(octets) => {
                 batch.back.extend_from_slice(&octets);

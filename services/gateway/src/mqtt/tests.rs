@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod arrivals;
+mod at_broker;
 pub(crate) mod client;
 mod journeys;
 mod logic;

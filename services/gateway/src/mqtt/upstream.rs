@@ -11,10 +11,15 @@ use core::time::Duration;
 use std::net::IpAddr;
 use tokio::net::TcpStream;
 use touchmark_dial::DialFault;
-use touchmark_mqtt::{Connect, Fault, Frame, PacketOrder, PacketType, Unencodable};
+use touchmark_mqtt::{
+    Connect, Disconnect, Fault, Frame, Packet, PacketOrder, PacketType, ProtocolVersion, ReasonCode, Text,
+    Unencodable,
+};
 use touchmark_policy::Permit;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the broker to close a connection after DISCONNECT.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// `host:port` of a broker.
 #[derive(Clone, Debug)]
@@ -90,6 +95,44 @@ pub(crate) struct BrokerLink {
 /// Opens a session of a permitted client at the broker.
 pub(crate) async fn connect(
     _permit: Permit,
+    address: &BrokerAddress,
+    uplink: &Uplink,
+    connect: &Connect<'_>,
+) -> Result<BrokerLink, BrokerFault> {
+    greeted(address, uplink, connect).await
+}
+
+/// Ends the session that the broker keeps under a client id, connected or not: whatever belongs to it is gone when this
+/// returns.
+pub(crate) async fn end_session(
+    address: &BrokerAddress,
+    uplink: &Uplink,
+    client_id: &str,
+    version: ProtocolVersion,
+) -> Result<(), BrokerFault> {
+    let named = || address.address.clone();
+    let broken = |fault| BrokerFault::Protocol { address: named(), fault };
+    let mut hello = Connect::new(version, Text::new(client_id).map_err(broken)?);
+    hello.clean_start = true;
+    let mut link = greeted(address, uplink, &hello).await?;
+    match link.connack.parse(version).map_err(broken)? {
+        Packet::Connack(connack) if connack.reason != ReasonCode::Success => {
+            return Err(BrokerFault::Refused { address: named(), says: format!("{:?}", connack.reason) });
+        }
+        _ => {}
+    }
+    // The new session ends with its connection, in order or not.
+    let _ = link.outbound.write(&encoded(version, &Disconnect::default().into())).await;
+    let _ = link.outbound.shutdown().await;
+    // Until the broker closes it is still there, and a client that comes now would be told that it goes on.
+    let closed =
+        async { while !matches!(link.inbound.next(None).await, Incoming::End | Incoming::Fault(_)) {} };
+    let _ = tokio::time::timeout(CLOSE_WAIT, closed).await;
+    Ok(())
+}
+
+/// Connects and waits for the answer.
+async fn greeted(
     address: &BrokerAddress,
     uplink: &Uplink,
     connect: &Connect<'_>,

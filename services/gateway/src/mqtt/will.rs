@@ -5,6 +5,7 @@
 //! Will Delay Interval counts as 0 (MQTT 5.0 §3.1.3.2.2 lets a server wait less): a right is judged when it is used,
 //! and nothing is left to fire after the session.
 
+use super::client_side::may_hear;
 use super::publish_once::{Undelivered, deliver, publish_alone};
 use super::refusal::{Ending, encoded};
 use super::relay::FarSide;
@@ -19,7 +20,7 @@ use touchmark_decisions::{Act, Record, Resource, Verdict};
 use touchmark_mqtt::{
     Connect, Delivery, Frame, Packet, PacketId, ProtocolVersion, Publish, PublishProperties, QoS,
 };
-use touchmark_policy::{Action, Denial, DenyReason, Permit, Topic};
+use touchmark_policy::{Action, DecisionTable, Denial, DenyReason, Permit, Topic};
 
 /// The last packet identifier: clients count from 1, and nothing of theirs is sent after the will.
 const PACKET_ID: PacketId = PacketId(core::num::NonZeroU16::MAX);
@@ -30,6 +31,8 @@ const WILL_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct KeptWill {
     version: ProtocolVersion,
     topic: Box<str>,
+    /// Where it asks for answers.
+    answers: Option<Box<str>>,
     frame: Frame,
 }
 
@@ -54,7 +57,8 @@ impl KeptWill {
             ..PublishProperties::default()
         };
         let frame = Frame::from_octets(encoded(connect.version, &message.into())).ok()?;
-        Some(Self { version: connect.version, topic: will.topic.as_str().into(), frame })
+        let answers = will.properties.response_topic.map(|topic| topic.as_str().into());
+        Some(Self { version: connect.version, topic: will.topic.as_str().into(), answers, frame })
     }
 
     pub(crate) fn version(&self) -> ProtocolVersion {
@@ -133,7 +137,7 @@ impl MqttPort {
             Err(Undelivered::Fault(fault)) => tracing::warn!(%fault, "the broker did not take a will"),
             // The session's own connection cannot carry it any more.
             Err(Undelivered::Gone) => {
-                let FarEnd::Broker { address, uplink } = &self.far else { return };
+                let FarEnd::Broker { address, uplink, .. } = &self.far else { return };
                 let Ok(permit) = self.will_decision(will, ending, session) else { return };
                 let handle = session.identity().id().name.as_str();
                 let said = publish_alone(
@@ -164,7 +168,16 @@ impl MqttPort {
         session.judge(&self.door.trust, Judge::Review, self.door.clock.now())?;
         let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
         drop(table.connect().permitted()?);
-        let topic = Topic::new(&will.topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
-        table.will(&topic).permitted()
+        may_leave(&table, &will.topic, will.answers.as_deref())
     }
+}
+
+/// May a device leave a will on this topic, that asks for answers on that one?
+pub(crate) fn may_leave(table: &DecisionTable, topic: &str, answers: Option<&str>) -> Result<Permit, Denial> {
+    let topic = Topic::new(topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
+    let permit = table.will(&topic).permitted()?;
+    if let Some(answers) = answers {
+        may_hear(table, answers)?;
+    }
+    Ok(permit)
 }

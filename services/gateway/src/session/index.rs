@@ -52,6 +52,16 @@ impl Entered {
         &self.session
     }
 
+    /// The client id that this session holds.
+    pub(crate) fn client_id(&self) -> Option<Box<str>> {
+        self.sessions.client_id(self.session.id())
+    }
+
+    /// Lets go of the client id, before the session has left.
+    pub(crate) fn give_up_client_id(&self) {
+        self.sessions.lock().give_up_client_id(self.session.id());
+    }
+
     /// Takes a client id over: the session that had it must end.
     pub(crate) fn claim(&self, client_id: &str) {
         let before = self.sessions.lock().claim(self.session.id(), client_id);
@@ -103,13 +113,16 @@ impl Sessions {
         Ok(())
     }
 
-    /// Sets the moment at which a session is looked at again.
+    /// Looks at a session again at this moment, unless an earlier one is set: two judgements may come here in another
+    /// order than they were made in, and the earlier moment is the one that cuts.
     pub(crate) fn look_again_at(&self, id: SessionId, at: Timestamp) {
         let mut inner = self.lock();
         let Some(place) = inner.all.get_mut(&id) else { return };
         place.judged = true;
-        let before = place.ends_at.replace(at);
-        if let Some(before) = before {
+        if place.ends_at.is_some_and(|before| before <= at) {
+            return;
+        }
+        if let Some(before) = place.ends_at.replace(at) {
             inner.by_end.remove(&(before, id));
         }
         inner.by_end.insert((at, id));
@@ -127,6 +140,18 @@ impl Sessions {
             }
         }
         due
+    }
+
+    /// The client id that a session holds; none once a newer one took it over.
+    pub(crate) fn client_id(&self, id: SessionId) -> Option<Box<str>> {
+        self.lock().all.get(&id)?.client_id.clone()
+    }
+
+    /// Whether a session that may stay is connected to the broker under this client id.
+    pub(crate) fn goes_on_at_broker(&self, client_id: &str) -> bool {
+        let inner = self.lock();
+        let holder = inner.by_client_id.get(client_id).and_then(|id| inner.all.get(id));
+        holder.is_some_and(|place| place.session.goes_on_at_broker())
     }
 
     pub(crate) fn of_handle(&self, handle: &Name) -> Vec<Arc<Session>> {
@@ -202,6 +227,12 @@ impl Inner {
         let place = self.all.get_mut(&before)?;
         place.client_id = None;
         Some(Arc::clone(&place.session))
+    }
+
+    fn give_up_client_id(&mut self, id: SessionId) {
+        if let Some(client_id) = self.all.get_mut(&id).and_then(|place| place.client_id.take()) {
+            self.by_client_id.remove(&client_id);
+        }
     }
 
     fn remove(&mut self, session: &Session) {

@@ -10,6 +10,7 @@ pub(crate) use review::Reviewer;
 
 use crate::trust::{PathIdentity, Trust, TrustedPeer};
 use arc_swap::ArcSwapOption;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 use touchmark_decisions::{FeedPosition, SessionId};
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     table: ArcSwapOption<DecisionTable>,
     /// Held while judged, so that an older judgement never replaces a newer one: where the feed stood then.
     judging: Mutex<Option<FeedPosition>>,
+    /// The broker has a connection of it.
+    at_broker: AtomicBool,
     /// Why it must end, once it must.
     ordered: OnceLock<DenyReason>,
     wake: Notify,
@@ -45,6 +48,7 @@ impl Session {
             identity,
             table: ArcSwapOption::empty(),
             judging: Mutex::new(None),
+            at_broker: AtomicBool::new(false),
             ordered: OnceLock::new(),
             wake: Notify::new(),
         }
@@ -56,6 +60,16 @@ impl Session {
 
     pub(crate) fn identity(&self) -> &PathIdentity {
         &self.identity
+    }
+
+    /// The broker took a connection of it.
+    pub(crate) fn began_at_broker(&self) {
+        self.at_broker.store(true, Ordering::Release);
+    }
+
+    /// Whether it is connected to the broker and may stay.
+    pub(crate) fn goes_on_at_broker(&self) -> bool {
+        self.at_broker.load(Ordering::Acquire) && self.end_ordered().is_none()
     }
 
     /// The table in force. Without one nothing is permitted.

@@ -2,7 +2,8 @@
 
 use super::{Judge, Session, Sessions};
 use crate::decision_log::DecisionLog;
-use crate::trust::Trust;
+use crate::mqtt::{BrokerSessions, ends_at_broker};
+use crate::trust::{Holder, Trust};
 use core::time::Duration;
 use std::sync::Arc;
 use touchmark_decisions::{PolicyChanged, Record, SessionId};
@@ -26,6 +27,8 @@ pub(crate) struct Reviewer {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) log: Arc<DecisionLog>,
     pub(crate) clock: Clock,
+    /// What devices left at the broker; `None` with the sink behind.
+    pub(crate) broker: Option<Arc<BrokerSessions>>,
 }
 
 impl Reviewer {
@@ -63,6 +66,10 @@ impl Reviewer {
                 Effect::PoliciesChanged => {}
             }
         }
+        // Those who are away: looked for beside this, so that it takes no time here.
+        if let Some(broker) = &self.broker {
+            broker.look_soon();
+        }
         ended
     }
 
@@ -94,7 +101,7 @@ impl Reviewer {
                 self.sessions.look_again_at(session.id(), peer.good_until());
                 None
             }
-            Err(reason) => session.order_end(reason).then(|| session.id()),
+            Err(reason) => self.end(session, reason),
         }
     }
 
@@ -113,7 +120,20 @@ impl Reviewer {
                 }
             }
         };
-        session.order_end(reason).then(|| session.id())
+        self.end(session, reason)
+    }
+
+    /// Orders an end, and with it that of what the session holds at the broker. Gives its id if it was ordered now.
+    fn end(&self, session: &Session, reason: DenyReason) -> Option<SessionId> {
+        // Asked for first: the session may have left by itself a moment after it is told.
+        let client_id = self.sessions.client_id(session.id());
+        if !session.order_end(reason) {
+            return None;
+        }
+        if let (Some(broker), Some(client_id), true) = (&self.broker, client_id, ends_at_broker(reason)) {
+            broker.want_end_of(&client_id, &Holder::of(session.identity()));
+        }
+        Some(session.id())
     }
 
     /// Waits until those who were told to leave have left.

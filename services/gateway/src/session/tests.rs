@@ -35,12 +35,16 @@ async fn a_session_is_found_by_what_it_is_until_it_leaves() {
 
     let now = lab.now();
     let after = |seconds| now.plus(Duration::from_secs(seconds));
-    sessions.look_again_at(SessionId(1), after(10));
-    sessions.look_again_at(SessionId(2), after(20));
     sessions.look_again_at(SessionId(1), after(30));
-    assert!(ids(sessions.due(after(19))).is_empty(), "the later moment counts");
-    assert_eq!(ids(sessions.due(after(30))), [2, 1]);
+    sessions.look_again_at(SessionId(2), after(20));
+    sessions.look_again_at(SessionId(1), after(10));
+    sessions.look_again_at(SessionId(1), after(40));
+    assert!(ids(sessions.due(after(9))).is_empty());
+    assert_eq!(ids(sessions.due(after(10))), [1], "the earliest moment counts, in whatever order they come");
+    assert_eq!(ids(sessions.due(after(30))), [2]);
     assert!(ids(sessions.due(after(99))).is_empty(), "once");
+    sessions.look_again_at(SessionId(1), after(50));
+    assert_eq!(ids(sessions.due(after(50))), [1], "what was due sets nothing for later");
 
     entered[0].claim("pump-01");
     entered[1].claim("pump-01");

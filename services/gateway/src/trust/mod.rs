@@ -13,7 +13,7 @@ mod time;
 
 pub(crate) use ground::Ground;
 pub(crate) use path_check::{DevicePaths, PathIdentity};
-pub(crate) use peer::TrustedPeer;
+pub(crate) use peer::{Holder, TrustedPeer};
 
 use arc_swap::ArcSwapOption;
 use cache::PathCache;

@@ -8,7 +8,7 @@ use super::{Ground, PathIdentity, Trust};
 use std::sync::Arc;
 use touchmark_decisions::FeedPosition;
 use touchmark_dial::KnownStatus;
-use touchmark_identity::{Name, PathKind, Timestamp};
+use touchmark_identity::{AuthorityVersionId, Name, PathKind, SerialNumber, SpkiHash, Timestamp};
 use touchmark_policy::{DecisionTable, DenyReason, PolicyVersion, Subject};
 use touchmark_policy_cedar::CompiledPolicy;
 use touchmark_status::{Freshness, Position, Presented, Status, StatusSet};
@@ -146,6 +146,52 @@ impl KnownStatus for Trust {
     }
 }
 
+/// A certificate and who holds it, as remembered after its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) handle: Name,
+    pub(crate) authority_version: AuthorityVersionId,
+    pub(crate) serial: SerialNumber,
+    pub(crate) spki: SpkiHash,
+}
+
+impl Holder {
+    pub(crate) fn of(identity: &PathIdentity) -> Self {
+        Self {
+            handle: identity.id().name.clone(),
+            authority_version: identity.authority_version(),
+            serial: identity.serial(),
+            spki: identity.spki(),
+        }
+    }
+}
+
+impl Trust {
+    /// What is known against holders who are not connected, in their order. Without a feed nothing is known.
+    ///
+    /// The end of a certificate is not held against its holder: it may renew.
+    pub(crate) fn known_against(&self, holders: &[Holder], now: Timestamp) -> Vec<Option<DenyReason>> {
+        let Some(ground) = self.ground.load_full() else { return vec![None; holders.len()] };
+        let status = self.read();
+        let Some(status) = status.as_ref() else { return vec![None; holders.len()] };
+        let against = |holder: &Holder| {
+            if !ground.issuing.iter().any(|issuing| issuing.version == holder.authority_version) {
+                return Some(DenyReason::UnknownIssuer);
+            }
+            let presented = Presented {
+                authority_version: holder.authority_version,
+                serial: holder.serial,
+                spki: holder.spki,
+                handle: &holder.handle,
+                not_after: Timestamp::MAX,
+                now,
+            };
+            denied(&status.check(&presented))
+        };
+        holders.iter().map(against).collect()
+    }
+}
+
 fn not_known_against(status: &StatusSet, identity: &PathIdentity, now: Timestamp) -> Result<(), DenyReason> {
     let presented = Presented {
         authority_version: identity.authority_version(),
@@ -155,14 +201,18 @@ fn not_known_against(status: &StatusSet, identity: &PathIdentity, now: Timestamp
         not_after: identity.not_after(),
         now,
     };
-    Err(match status.check(&presented) {
-        Status::Good => return Ok(()),
-        Status::Banned => DenyReason::Banned,
-        Status::Revoked { .. } => DenyReason::Revoked,
-        Status::KeyDenied => DenyReason::KeyDenied,
+    denied(&status.check(&presented)).map_or(Ok(()), Err)
+}
+
+fn denied(status: &Status) -> Option<DenyReason> {
+    match status {
+        Status::Good => None,
+        Status::Banned => Some(DenyReason::Banned),
+        Status::Revoked { .. } => Some(DenyReason::Revoked),
+        Status::KeyDenied => Some(DenyReason::KeyDenied),
         // Both are put aside and can come back; the log has one word for it.
-        Status::Quarantined | Status::Suspended => DenyReason::Quarantined,
-        Status::Superseded => DenyReason::Superseded,
-        Status::Expired => DenyReason::Expired,
-    })
+        Status::Quarantined | Status::Suspended => Some(DenyReason::Quarantined),
+        Status::Superseded => Some(DenyReason::Superseded),
+        Status::Expired => Some(DenyReason::Expired),
+    }
 }

@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use std::net::SocketAddr;
 use tokio::time::timeout;
 use touchmark_mqtt::{
-    Connack, Connect, Delivery, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish, QoS, Suback,
-    Subscribe, SubscribeProperties, Subscription, Text, TopicFilter, TopicName,
+    Connack, Connect, Delivery, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish, QoS,
+    ReasonCode, Suback, Subscribe, SubscribeProperties, Subscription, Text, TopicFilter, TopicName,
 };
 
 pub(crate) struct Client {
@@ -127,6 +127,23 @@ impl Client {
         let frame = self.ask(subscribe.into()).await.expect("SUBACK");
         let Packet::Suback(suback) = frame.parse(self.version).unwrap() else { panic!("{frame:?}") };
         Suback { packet_id: suback.packet_id, properties: Default::default(), reasons: suback.reasons }
+    }
+
+    /// Publishes; whether anybody subscribes to it at the broker, connected or not. Its message is empty.
+    pub(crate) async fn is_heard(&mut self, topic: &str) -> bool {
+        let frame = self.ask(message(topic, QoS::AtLeastOnce, 99, "").into()).await.expect("PUBACK");
+        let Packet::Puback(answer) = frame.parse(self.version).unwrap() else { panic!("{frame:?}") };
+        answer.reason != ReasonCode::NoMatchingSubscribers
+    }
+
+    /// Waits until nobody subscribes to a topic.
+    pub(crate) async fn unheard(&mut self, topic: &str) {
+        let unheard = async {
+            while self.is_heard(topic).await {
+                tokio::time::sleep(core::time::Duration::from_millis(5)).await;
+            }
+        };
+        timeout(CAP, unheard).await.unwrap_or_else(|_| panic!("somebody still subscribes to {topic}"));
     }
 
     /// The next message: topic and payload.

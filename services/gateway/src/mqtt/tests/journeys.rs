@@ -138,11 +138,22 @@ async fn a_right_that_was_lost_while_offline_delivers_nothing() {
     }
     let mut client = Client::welcome(&lab, &holder, &running, &hello).await;
     // The broker's session is there; what it kept is withheld here, and the connection stays in order.
-    lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::ForbiddenByRule) && d.action == Action::Subscribe)
+    for on in ["cmd/pump-01/go", "cmd/pump-01/#"] {
+        lab.logged(|d| {
+            d.verdict == Verdict::Deny(DenyReason::ForbiddenByRule)
+                && d.action == Action::Subscribe
+                && d.resource.as_ref().is_some_and(|resource| resource.as_str() == on)
+        })
         .await;
+    }
     assert_eq!(client.ask(Packet::Pingreq).await.unwrap().packet_type(), PacketType::Pingresp);
+    behind.unheard("cmd/pump-01/go").await;
 
     running.fold(&lab, &lab.publish(vec![policy(&touchmark_policy_cedar::PolicyBundle::starter())])).await;
+    for _ in 0..2 {
+        // The first has the subscription asked for again, the second waits until the broker has it.
+        assert_eq!(client.ask(Packet::Pingreq).await.unwrap().packet_type(), PacketType::Pingresp);
+    }
     behind.send(message("cmd/pump-01/go", QoS::AtMostOnce, 0, "allowed again").into()).await;
     assert_eq!(client.message().await.1, "allowed again", "by the same session under the new policy");
 }
