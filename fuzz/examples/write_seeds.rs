@@ -238,7 +238,7 @@ fn journal() {
             roles: vec!["admin".into()],
             owner: None,
         }),
-        Event::TokenCreated(TokenCreated { token, kind: IdentityKind::Operational, uses: 5, expires_at: at }),
+        Event::TokenCreated(TokenCreated { token, kind: IdentityKind::Operational, uses: 5, expires_at: at, roles: None }),
         Event::DeviceRegistered(DeviceRegistered { device }),
         Event::CertificateIntended(CertificateIntended {
             certificate,

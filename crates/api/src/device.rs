@@ -157,6 +157,9 @@ pub struct ContainmentOutcome {
     pub dry_run: bool,
     /// Certificates that are dead by it.
     pub certificates: Vec<String>,
+    /// Where one certificate was revoked: those of the same identity that are still alive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives_on: Vec<String>,
     /// Live sessions that gateways ended, as far as they reported in time.
     pub sessions_closed: u64,
     /// Every gateway of the environment, and whether it is in force there.

@@ -23,7 +23,7 @@ pub struct TokenOrder {
     pub model: Option<String>,
     /// Seconds it lives.
     pub ttl_s: u64,
-    /// `device` (default), `service` or `operator`.
+    /// `device` (default), `service`, `gateway` or `operator`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Host names and addresses in a service's certificate.

@@ -8,7 +8,7 @@ use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name,
     ProfileVersionId, RevocationReason, SerialNumber, Timestamp, TokenId, TrustDomain,
 };
-use touchmark_journal::{RenewalManner, Scope, Standing};
+use touchmark_journal::{PartyName, RenewalManner, Scope, Standing};
 
 /// One change to the rows. Applying it cannot fail but for a broken store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,15 @@ pub enum Change {
         environment: EnvironmentName,
         /// The device whose name the tokens bear.
         device: DeviceId,
+        /// Whether a token for an operator or service of that name is meant, too: so the first journals say.
+        any_kind: bool,
+    },
+    /// Voids every token that names the operator or service, and those that the operator made.
+    VoidTokensOfParty {
+        /// Its environment.
+        environment: EnvironmentName,
+        /// Which.
+        party: PartyName,
     },
     /// Adds a device.
     AddDevice(DeviceRow),
@@ -46,6 +55,13 @@ pub enum Change {
         standing: Standing,
         /// Until when.
         until: Option<Timestamp>,
+    },
+    /// Records that all that a device had was revoked.
+    SetDeviceRevoked {
+        /// Which.
+        device: DeviceId,
+        /// When.
+        at: Timestamp,
     },
     /// Adds a certificate's intent.
     AddCertificate(Box<CertificateRow>),
@@ -140,6 +156,13 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Counts a suspected clone of an operator or service.
+    CountPartyCloneAlarm {
+        /// Which.
+        party: PartyName,
+        /// When.
+        at: Timestamp,
+    },
     /// Adds a maker.
     AddMaker(MakerRow),
     /// Ends a maker; a second end keeps the first.
@@ -220,6 +243,8 @@ impl Change {
             | Self::RefundTokenUse(_)
             | Self::VoidToken(_)
             | Self::VoidTokensOfDevice { .. }
+            | Self::VoidTokensOfParty { .. }
+            | Self::SetDeviceRevoked { .. }
             | Self::SetStanding { .. }
             | Self::SetIssued { .. }
             | Self::SetConfirmed { .. }
@@ -234,6 +259,7 @@ impl Change {
             | Self::CountRenewal { .. }
             | Self::CountRenewalRefusals { .. }
             | Self::CountCloneAlarm { .. }
+            | Self::CountPartyCloneAlarm { .. }
             | Self::EndMaker { .. }
             | Self::PutHardware(_)
             | Self::VoidHardwareOfDevice(_)

@@ -39,7 +39,7 @@ pub(crate) struct Indexes {
     pub(crate) of_device: Index<DeviceId, CertificateId>,
     pub(crate) by_fingerprint: Index<Fingerprint, CertificateId>,
     pub(crate) by_key: Index<SpkiHash, CertificateId>,
-    pub(crate) by_request: Index<[u8; 32], CertificateId>,
+    pub(crate) successors: Index<CertificateId, CertificateId>,
     pub(crate) by_secret: Index<[u8; 32], TokenId>,
     pub(crate) denied: HashSet<SpkiHash>,
 }
@@ -53,8 +53,8 @@ impl Indexes {
         if let Some(spki) = row.spki {
             self.by_key.add(spki, id);
         }
-        if let Some(csr_sha256) = row.csr_sha256 {
-            self.by_request.add(csr_sha256, id);
+        if let Some(replaces) = row.replaces.filter(|_| row.token.is_none()) {
+            self.successors.add(replaces, id);
         }
         if let Some(fingerprint) = row.fingerprint {
             self.by_fingerprint.add(fingerprint, id);

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod change;
+mod dying;
 mod indexes;
 mod memory;
 mod project;
@@ -15,12 +16,13 @@ mod store;
 mod tables;
 
 pub use change::{Change, UniqueKey};
+pub use dying::{Dying, REVOKED_IN_ONE_EVENT, filled, killed, lives};
 pub use memory::{Fault, MemoryStore};
 pub use project::{Unprojectable, concerned_device, denies_keys, project};
 pub use rows::{
     AuthorityRow, CertificateRow, CertificateState, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow,
-    EnvironmentRow, HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow,
-    TokenRow,
+    EnvironmentRow, HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow,
+    SightingRow, TokenRow,
 };
 pub use sightings::{FOLDED_MIN, RESOURCE_OCTETS_MAX, RESOURCES_MAX, Seen, Sightings};
 pub use store::{

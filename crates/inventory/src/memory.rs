@@ -68,18 +68,18 @@ impl MemoryStore {
         if fault == Fault::Lost {
             return Err(StoreFault::Storage("fault point: lost".into()));
         }
-        let leaves: Vec<Vec<u8>> = command
-            .entries
-            .iter()
-            .map(|draft| draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string())))
-            .collect::<Result<_, _>>()?;
         if let Some(failed) = command.preconditions.into_iter().find(|p| !inner.tables.holds(p)) {
             return Err(Conflict { failed }.into());
         }
         let first_seq = inner.journal.len() as u64;
         let mut accepted = Vec::with_capacity(command.entries.len());
         let mut taken = BTreeSet::new();
-        for (seq, (draft, leaf)) in (first_seq..).zip(command.entries.into_iter().zip(leaves)) {
+        let drafts = inner.tables.with_the_dying(command.entries);
+        let leaves: Vec<Vec<u8>> = drafts
+            .iter()
+            .map(|draft| draft.leaf().map_err(|e| StoreFault::Damaged(e.to_string())))
+            .collect::<Result<_, _>>()?;
+        for (seq, (draft, leaf)) in (first_seq..).zip(drafts.into_iter().zip(leaves)) {
             let private = draft.private.clone();
             let entry = draft.at(seq);
             let changes = project(&entry).map_err(|e| StoreFault::Damaged(e.to_string()))?;
@@ -256,6 +256,10 @@ impl Store for MemoryStore {
         Ok(tables.certificates_in(tables.indexes.by_key.of(spki).rev()).cloned().collect())
     }
 
+    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault> {
+        Ok(self.lock().tables.key_was_proven(spki, holder))
+    }
+
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
         Ok(self.by_generation(&Holder::Device(device)))
     }
@@ -278,28 +282,29 @@ impl Store for MemoryStore {
         Ok(self.lock().tables.newest_generation(holder))
     }
 
-    fn certificate_of_request(
-        &self,
-        token: TokenId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault> {
-        let tables = &self.lock().tables;
-        let same = |row: &&CertificateRow| row.token == Some(token) && row.state != CertificateState::Burned;
-        let of_request = tables.indexes.by_request.of(csr_sha256).rev();
-        Ok(tables.certificates_in(of_request).find(same).cloned())
+    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault> {
+        let issue = |row: &CertificateRow| IssueRow {
+            generation: row.generation,
+            intended_at: row.intended_at,
+            token: row.token,
+        };
+        Ok(self.by_generation(holder).iter().take(limit).map(issue).collect())
     }
 
-    fn certificate_of_renewal(
-        &self,
-        replaces: CertificateId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault> {
-        let tables = &self.lock().tables;
-        let same = |row: &&CertificateRow| {
-            row.replaces == Some(replaces) && row.token.is_none() && row.state != CertificateState::Burned
-        };
-        let of_request = tables.indexes.by_request.of(csr_sha256).rev();
-        Ok(tables.certificates_in(of_request).find(same).cloned())
+    fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner
+            .tables
+            .certificates_in(inner.tables.indexes.successors.of(&certificate).rev())
+            .cloned()
+            .collect())
+    }
+
+    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault> {
+        let inner = self.lock();
+        let burned =
+            |row: &&CertificateRow| row.state == CertificateState::Burned && row.token == Some(token);
+        Ok(!inner.tables.certificates_of(&Holder::Device(device)).iter().all(burned))
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {

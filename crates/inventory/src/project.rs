@@ -7,7 +7,8 @@ use crate::change::Change;
 use crate::rows::*;
 use touchmark_identity::{CertificateId, DeviceId, RevocationReason};
 use touchmark_journal::{
-    CertificatesRevoked, CloneResponse, Entry, Event, IdentityKind, Private, Scope, Standing,
+    CertificatesRevoked, CloneResponse, Entry, Event, IdentityKind, Private, RevokedCertificate, Scope,
+    Standing,
 };
 
 /// An entry that cannot be turned into rows: it was not written by this program.
@@ -73,6 +74,8 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             roles: e.roles.clone(),
             owner: e.owner.clone(),
             registered_at: at,
+            clone_alarms: 0,
+            clone_alarm_at: None,
         })],
         Event::TokenCreated(e) => {
             let private = match &entry.private {
@@ -94,6 +97,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 created_by: entry.envelope.actor.name.clone(),
                 created_at: at,
                 void: false,
+                roles: e.roles.clone(),
             })]
         }
         Event::DeviceRegistered(e) => {
@@ -114,6 +118,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 standing: Standing::Active,
                 standing_until: None,
                 registered_at: at,
+                revoked_at: None,
             })]
         }
         Event::CertificateIntended(e) => {
@@ -176,24 +181,27 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             vec![Change::SetSuperseded { certificate: e.certificate, refused_from: e.effective_at }]
         }
         Event::CertificatesRevoked(e) => {
-            let mut changes = Vec::with_capacity(2 * e.certificates.len() + 1);
-            for revoked in &e.certificates {
-                changes.push(Change::SetRevoked { certificate: revoked.certificate, at, reason: e.reason });
-                if denies_keys(e) {
-                    changes.push(Change::DenyKey(DeniedKeyRow {
-                        scope: scope(),
-                        spki: revoked.spki,
-                        denied_at: at,
-                    }));
-                }
-            }
+            let mut changes = revoked(entry, &e.certificates, e.reason, denies_keys(e));
             if let Some(device) = e.device {
                 let environment = scope().environment.ok_or(Unprojectable::NoEnvironment { seq })?;
-                changes.push(Change::VoidTokensOfDevice { environment, device });
+                changes.push(Change::VoidTokensOfDevice { environment, device, any_kind: true });
                 changes.push(Change::VoidHardwareOfDevice(device));
             }
             changes
         }
+        Event::HolderRevoked(e) => {
+            let environment = scope().environment.ok_or(Unprojectable::NoEnvironment { seq })?;
+            let mut changes = revoked(entry, &e.certificates, e.reason, true);
+            if let Some(device) = e.device {
+                let environment = environment.clone();
+                changes.push(Change::VoidTokensOfDevice { environment, device, any_kind: false });
+                changes.push(Change::VoidHardwareOfDevice(device));
+                changes.push(Change::SetDeviceRevoked { device, at });
+            }
+            changes.extend(e.party.clone().map(|party| Change::VoidTokensOfParty { environment, party }));
+            changes
+        }
+        Event::CertificateRevoked(e) => revoked(entry, &e.certificates, e.reason, true),
         Event::StandingChanged(e) => {
             vec![Change::SetStanding { device: e.device, standing: e.standing, until: e.until }]
         }
@@ -234,6 +242,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
         Event::CloneSuspected(e) => {
             vec![Change::CountCloneAlarm { scope: scope(), device: e.device, at }]
         }
+        Event::PartyCloneSuspected(e) => vec![Change::CountPartyCloneAlarm { party: e.party.clone(), at }],
         Event::MakerRegistered(e) => vec![Change::AddMaker(MakerRow {
             maker: e.maker,
             scope: scope(),
@@ -260,6 +269,25 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
     })
 }
 
+/// The rows that die, and their keys where nobody may use them again.
+fn revoked(
+    entry: &Entry,
+    certificates: &[RevokedCertificate],
+    reason: RevocationReason,
+    deny: bool,
+) -> Vec<Change> {
+    let (scope, at) = (&entry.envelope.scope, entry.envelope.at);
+    let mut changes = Vec::with_capacity(2 * certificates.len() + 3);
+    for RevokedCertificate { certificate, spki } in certificates {
+        changes.push(Change::SetRevoked { certificate: *certificate, at, reason });
+        if deny {
+            let row = DeniedKeyRow { scope: scope.clone(), spki: *spki, denied_at: at };
+            changes.push(Change::DenyKey(row));
+        }
+    }
+    changes
+}
+
 /// Whether nobody may use the keys again. A certificate that only made way for its successor leaves a key that did no
 /// wrong, and may serve on: the request for it may have been answered twice. Denied keys stay in every gateway's memory.
 pub fn denies_keys(revoked: &CertificatesRevoked) -> bool {
@@ -279,6 +307,8 @@ pub fn concerned_device(
         Event::CertificateConfirmed(e) => device_of(e.certificate),
         Event::CertificateSuperseded(e) => device_of(e.certificate),
         Event::CertificatesRevoked(e) => e.device,
+        Event::HolderRevoked(e) => e.device,
+        Event::CertificateRevoked(e) => device_of(e.certificate),
         Event::StandingChanged(e) => Some(e.device),
         Event::Refused(e) => e.device,
         Event::RenewalRefused(e) => Some(e.device),
@@ -293,6 +323,7 @@ pub fn concerned_device(
         | Event::CrlPublished(_)
         | Event::EnforcementReported(_)
         | Event::TokenVoided(_)
+        | Event::PartyCloneSuspected(_)
         | Event::MakerRegistered(_)
         | Event::MakerWithdrawn(_)
         | Event::Started(_) => None,

@@ -86,6 +86,10 @@ pub struct PartyRow {
     pub owner: Option<Name>,
     /// Since when it is known.
     pub registered_at: Timestamp,
+    /// Times that a clone was suspected.
+    pub clone_alarms: u64,
+    /// The last time.
+    pub clone_alarm_at: Option<Timestamp>,
 }
 
 /// A device.
@@ -107,6 +111,8 @@ pub struct DeviceRow {
     pub standing_until: Option<Timestamp>,
     /// Since when it is known.
     pub registered_at: Timestamp,
+    /// When it was last revoked: tokens for new devices that were made before do not let it back in.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Where a certificate is in its life. Expiry is a comparison with now, never a state.
@@ -237,6 +243,19 @@ pub struct TokenRow {
     pub created_at: Timestamp,
     /// Whether a revocation or ban made it void.
     pub void: bool,
+    /// Roles that an operator or service gets when it enrols; `None` when it keeps those that it has.
+    pub roles: Option<Vec<String>>,
+}
+
+/// A certificate that a holder was given, as far as the pace of its next one asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IssueRow {
+    /// One more than the identity's last.
+    pub generation: u64,
+    /// When the intent was recorded.
+    pub intended_at: Timestamp,
+    /// The token it was issued on.
+    pub token: Option<TokenId>,
 }
 
 /// A key that nobody may use again.

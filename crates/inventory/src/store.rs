@@ -70,21 +70,23 @@ pub enum Precondition {
         /// What.
         state: CertificateState,
     },
-    /// The device has exactly so many certificates, intents included: none came while the caller decided.
-    DeviceCertificates {
+    /// The certificate, or its intent, is neither revoked nor burned.
+    CertificateAlive(CertificateId),
+    /// The device is known and not banned.
+    DeviceNotBanned(DeviceId),
+    /// The device is in quarantine, and its end is this one.
+    QuarantinedUntil {
         /// Which.
         device: DeviceId,
-        /// How many.
-        count: u64,
+        /// The end.
+        until: Option<Timestamp>,
     },
-    /// The operator or service has exactly so many certificates, intents included.
-    PartyCertificates {
-        /// Operator or service.
-        kind: IdentityKind,
-        /// Its name.
-        name: Name,
-        /// How many.
-        count: u64,
+    /// The device was last revoked then: not since the caller read it.
+    DeviceRevokedAt {
+        /// Which.
+        device: DeviceId,
+        /// When; `None` for never.
+        at: Option<Timestamp>,
     },
     /// The newest certificate of a holder, intents included, has this generation, or there is none and it is 0.
     /// Every certificate's is higher than those before: none came while the caller decided.
@@ -154,7 +156,7 @@ pub enum Precondition {
 pub struct Command {
     /// All must hold.
     pub preconditions: Vec<Precondition>,
-    /// Appended in order.
+    /// Appended in order. What dies by a revocation by set is found as the command is accepted: see [`crate::Dying`].
     pub entries: Vec<Draft>,
 }
 
@@ -163,7 +165,7 @@ pub struct Command {
 pub struct Receipt {
     /// Place of the command's first entry.
     pub first_seq: u64,
-    /// How many entries.
+    /// How many entries: more than the command had, when one leaf cannot hold all that died.
     pub entries: u64,
 }
 
@@ -310,6 +312,8 @@ pub trait Store: Send + Sync {
     fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Certificates with this key.
     fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Whether a holder proved this key in one of its certificates.
+    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault>;
     /// All certificates of a device, the highest generation first.
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault>;
     /// All certificates of an operator or service, the highest generation first.
@@ -322,20 +326,12 @@ pub trait Store: Send + Sync {
     fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault>;
     /// The highest generation of a holder's certificates, intents included; 0 before the first.
     fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault>;
-    /// The newest certificate, open intents included, that a request (by the hash of its CSR) was given on a
-    /// token. Burned intents gave it nothing.
-    fn certificate_of_request(
-        &self,
-        token: TokenId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault>;
-    /// The newest certificate, open intents included, that a request (by the hash of its CSR) was given on the
-    /// word of the certificate it replaces. Burned intents gave it nothing.
-    fn certificate_of_renewal(
-        &self,
-        replaces: CertificateId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault>;
+    /// What a holder was given last, intents included, the highest generation first, at most `limit`.
+    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault>;
+    /// The certificates that were given on the word of this one, intents included, newest first.
+    fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault>;
+    /// Whether a device was given anything but intents that were burned, on this token.
+    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault>;
     /// Intents that were neither issued nor burned.
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Revoked and burned certificates of a CRL shard that had not expired at `now`.

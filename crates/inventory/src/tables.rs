@@ -1,6 +1,7 @@
 //! The rows in memory: the reference that every back end is held against, and the other side of replay.
 
 use crate::change::{Change, UniqueKey};
+use crate::dying::{Dying, filled, lives};
 use crate::indexes::Indexes;
 use crate::project::party_key;
 use crate::rows::*;
@@ -10,7 +11,7 @@ use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, MakerId, Name, ProfileVersionId,
     SerialNumber, SpkiHash, Timestamp, TokenId,
 };
-use touchmark_journal::{IdentityKind, Scope, Standing, TokenSubject};
+use touchmark_journal::{Draft, IdentityKind, PartyName, RevokedCertificate, Scope, Standing, TokenSubject};
 
 /// All derived rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +46,10 @@ impl Tables {
             Change::AddProfile(row) => drop(self.profiles.insert(row.profile_version, row)),
             Change::PutParty(row) => {
                 let (_, kind, name) = party_key(&row.scope, row.kind, row.name.as_str());
-                self.parties.insert((kind, name), row);
+                let before = self.parties.get(&(kind, name.clone()));
+                let (clone_alarms, clone_alarm_at) =
+                    before.map_or((0, None), |row| (row.clone_alarms, row.clone_alarm_at));
+                self.parties.insert((kind, name), PartyRow { clone_alarms, clone_alarm_at, ..row });
             }
             Change::AddToken(row) => {
                 self.indexes.token_added(&row);
@@ -66,7 +70,17 @@ impl Tables {
                     row.void = true;
                 }
             }
-            Change::VoidTokensOfDevice { environment, device } => self.void_tokens(&environment, device),
+            Change::VoidTokensOfDevice { environment, device, any_kind } => {
+                self.void_tokens_of_device(&environment, device, any_kind);
+            }
+            Change::VoidTokensOfParty { environment, party } => {
+                self.void_tokens_of_party(&environment, &party);
+            }
+            Change::SetDeviceRevoked { device, at } => {
+                if let Some(row) = self.devices.get_mut(&device) {
+                    row.revoked_at = Some(at);
+                }
+            }
             Change::AddDevice(row) => self.add_device(row),
             Change::SetStanding { device, standing, until } => {
                 if let Some(row) = self.devices.get_mut(&device) {
@@ -125,6 +139,12 @@ impl Tables {
             Change::CountCloneAlarm { scope, device, at } => {
                 self.renewals_of(scope, device, at).clone_suspected(at);
             }
+            Change::CountPartyCloneAlarm { party, at } => {
+                if let Some(row) = self.parties.get_mut(&(party.kind, party.name.to_string())) {
+                    row.clone_alarms = row.clone_alarms.saturating_add(1);
+                    row.clone_alarm_at = Some(at);
+                }
+            }
             Change::AddMaker(row) => drop(self.makers.insert(row.maker, row)),
             Change::EndMaker { maker, at } => {
                 if let Some(row) = self.makers.get_mut(&maker) {
@@ -176,6 +196,12 @@ impl Tables {
         }
     }
 
+    /// Whether a holder proved this key.
+    pub(crate) fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> bool {
+        let mut of_key = self.certificates_in(self.indexes.by_key.of(spki));
+        of_key.any(|row| row.confirmed_at.is_some() && is_of(row, holder))
+    }
+
     /// The highest generation of a holder's certificates.
     pub(crate) fn newest_generation(&self, holder: &Holder) -> u64 {
         self.certificates_of(holder).iter().map(|row| row.generation).max().unwrap_or(0)
@@ -200,14 +226,54 @@ impl Tables {
         self.certificates.insert(row.certificate, row);
     }
 
-    fn void_tokens(&mut self, environment: &EnvironmentName, device: DeviceId) {
+    fn void_tokens_of_device(&mut self, environment: &EnvironmentName, device: DeviceId, any_kind: bool) {
         let Some(name) = self.devices.get(&device).and_then(|row| row.name.clone()) else { return };
-        for row in self.tokens.values_mut() {
-            let names_it = matches!(&row.subject, Some(TokenSubject::Named(named)) if *named == name);
-            if names_it && row.scope.environment.as_ref() == Some(environment) {
-                row.void = true;
-            }
+        self.void_tokens(|row| {
+            names(row, &name)
+                && in_environment(&row.scope, environment)
+                && (any_kind || row.kind == IdentityKind::Operational)
+        });
+    }
+
+    fn void_tokens_of_party(&mut self, environment: &EnvironmentName, party: &PartyName) {
+        let operator = party.kind == IdentityKind::Operator;
+        self.void_tokens(|row| {
+            let for_it =
+                names(row, &party.name) && row.kind == party.kind && in_environment(&row.scope, environment);
+            for_it || (operator && row.created_by == party.name)
+        });
+    }
+
+    fn void_tokens(&mut self, which: impl Fn(&TokenRow) -> bool) {
+        for row in self.tokens.values_mut().filter(|row| which(row)) {
+            row.void = true;
         }
+    }
+
+    /// The drafts with what dies by them, as the rows stand now.
+    pub(crate) fn with_the_dying(&self, drafts: Vec<Draft>) -> Vec<Draft> {
+        let with = |draft: Draft| match Dying::by(&draft.event) {
+            None => vec![draft],
+            Some(dying) => filled(&draft.envelope, &draft.event, &self.dying(&dying, draft.envelope.at)),
+        };
+        drafts.into_iter().flat_map(with).collect()
+    }
+
+    /// Oldest first.
+    fn dying(&self, dying: &Dying, now: Timestamp) -> Vec<RevokedCertificate> {
+        let rows: Vec<&CertificateRow> = match dying {
+            Dying::Of(holder) => self.certificates_of(holder),
+            Dying::Line(root) => {
+                let successors = self.indexes.successors.of(root);
+                let unproven = |row: &&CertificateRow| Dying::is_successor(row, *root);
+                let root = self.certificates.get(root).into_iter();
+                root.chain(self.certificates_in(successors).filter(unproven)).collect()
+            }
+        };
+        let revoked = |row: &CertificateRow| {
+            row.spki.map(|spki| RevokedCertificate { certificate: row.certificate, spki })
+        };
+        rows.into_iter().filter(|row| lives(row, now)).filter_map(revoked).collect()
     }
 
     /// Whether a row has the key already.
@@ -261,12 +327,21 @@ impl Tables {
             Precondition::CertificateInState { certificate, state } => {
                 self.certificates.get(certificate).is_some_and(|row| row.state == *state)
             }
-            Precondition::DeviceCertificates { device, count } => {
-                self.indexes.of_device.of(device).count() as u64 == *count
+            Precondition::CertificateAlive(certificate) => {
+                let dead = |row: &CertificateRow| {
+                    matches!(row.state, CertificateState::Revoked | CertificateState::Burned)
+                };
+                self.certificates.get(certificate).is_some_and(|row| !dead(row))
             }
-            Precondition::PartyCertificates { kind, name, count } => {
-                let of_party = self.certificates.values().filter(|row| is_of_party(row, *kind, name));
-                of_party.count() as u64 == *count
+            Precondition::DeviceNotBanned(device) => {
+                self.devices.get(device).is_some_and(|row| row.standing != Standing::Banned)
+            }
+            Precondition::QuarantinedUntil { device, until } => self
+                .devices
+                .get(device)
+                .is_some_and(|row| row.standing == Standing::Quarantined && row.standing_until == *until),
+            Precondition::DeviceRevokedAt { device, at } => {
+                self.devices.get(device).is_some_and(|row| row.revoked_at == *at)
             }
             Precondition::NewestGeneration { holder, generation } => {
                 self.newest_generation(holder) == *generation
@@ -325,6 +400,11 @@ impl Tables {
             .cloned()
             .collect()
     }
+}
+
+/// Whether a token is for this name only.
+fn names(row: &TokenRow, name: &Name) -> bool {
+    matches!(&row.subject, Some(TokenSubject::Named(named)) if named == name)
 }
 
 fn is_of(row: &CertificateRow, holder: &Holder) -> bool {

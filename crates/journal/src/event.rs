@@ -5,7 +5,8 @@
 
 use crate::cbor::{moment, octets, opt_moment, opt_octets, opt_text, span, text};
 use crate::maker::{HardwareRegistered, MakerRegistered, MakerWithdrawn};
-use crate::renewal::{CloneSuspected, RenewalFacts, RenewalRefused, RenewalRules};
+use crate::renewal::{CloneSuspected, PartyCloneSuspected, RenewalFacts, RenewalRefused, RenewalRules};
+use crate::revocation::{CertificateRevoked, HolderRevoked};
 use minicbor::{Decode, Encode};
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
@@ -87,6 +88,16 @@ pub enum Event {
     /// An operator took a token back.
     #[n(24)]
     TokenVoided(#[n(0)] TokenVoided),
+    /// All that a device, operator or service had, or could have by then, is dead: certificates, intents, keys,
+    /// tokens, and the hardware that is expected to become the device. Of an operator, also the tokens it made.
+    #[n(25)]
+    HolderRevoked(#[n(0)] HolderRevoked),
+    /// One certificate is dead, with the successors that it was given and that nobody proved; their keys are denied.
+    #[n(26)]
+    CertificateRevoked(#[n(0)] CertificateRevoked),
+    /// An operator's or service's certificate was used after its successor had taken over.
+    #[n(27)]
+    PartyCloneSuspected(#[n(0)] PartyCloneSuspected),
 }
 
 impl Event {
@@ -117,6 +128,9 @@ impl Event {
             Self::MakerWithdrawn(_) => "maker-withdrawn",
             Self::HardwareRegistered(_) => "hardware-registered",
             Self::TokenVoided(_) => "token-voided",
+            Self::HolderRevoked(_) => "holder-revoked",
+            Self::CertificateRevoked(_) => "certificate-revoked",
+            Self::PartyCloneSuspected(_) => "party-clone-suspected",
         }
     }
 }
@@ -280,6 +294,9 @@ pub struct TokenCreated {
     /// Last moment of use.
     #[cbor(n(3), with = "moment")]
     pub expires_at: Timestamp,
+    /// Roles that an operator or service gets when it enrols; absent when it keeps those that it has.
+    #[n(4)]
+    pub roles: Option<Vec<String>>,
 }
 
 /// See [`Event::TokenVoided`].

@@ -11,6 +11,7 @@ mod event;
 mod maker;
 mod private;
 mod renewal;
+mod revocation;
 
 pub use entry::{BadEntry, Draft, Entry, Envelope, LEAF_OCTETS_MAX, Salt, Scope};
 pub use event::{
@@ -22,4 +23,8 @@ pub use event::{
 };
 pub use maker::{HardwarePrivate, HardwareRegistered, MakerRegistered, MakerWithdrawn};
 pub use private::{CertificateBody, DevicePrivate, IntentPrivate, Private, TokenPrivate, TokenSubject};
-pub use renewal::{CloneResponse, CloneSuspected, RenewalFacts, RenewalManner, RenewalRefused, RenewalRules};
+pub use renewal::{
+    CloneResponse, CloneSuspected, PartyCloneSuspected, RenewalFacts, RenewalManner, RenewalRefused,
+    RenewalRules,
+};
+pub use revocation::{CertificateRevoked, HolderRevoked, PartyName};

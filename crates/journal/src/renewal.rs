@@ -3,6 +3,7 @@
 
 use crate::cbor::{octets, text};
 use crate::event::word_enum;
+use crate::revocation::PartyName;
 use minicbor::{Decode, Encode};
 use touchmark_identity::{CertificateId, DeviceId, Name};
 
@@ -81,6 +82,23 @@ pub struct CloneSuspected {
     #[cbor(n(2), with = "octets")]
     pub newer: CertificateId,
     /// Who saw it: a gateway's name, or `est`.
+    #[cbor(n(3), with = "text")]
+    pub seen_by: Name,
+}
+
+/// See [`crate::Event::PartyCloneSuspected`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PartyCloneSuspected {
+    /// Which operator's or service's identity seems to be in two places.
+    #[n(0)]
+    pub party: PartyName,
+    /// The certificate of an older generation, which was used.
+    #[cbor(n(1), with = "octets")]
+    pub older: CertificateId,
+    /// The confirmed one that had taken its place.
+    #[cbor(n(2), with = "octets")]
+    pub newer: CertificateId,
+    /// Who saw it: `api` or `est`.
     #[cbor(n(3), with = "text")]
     pub seen_by: Name,
 }

@@ -84,7 +84,10 @@ fn there_is_a_sample_of_everything_and_no_file_without_one() {
         | Event::MakerRegistered(_)
         | Event::MakerWithdrawn(_)
         | Event::HardwareRegistered(_)
-        | Event::TokenVoided(_) => 24,
+        | Event::TokenVoided(_)
+        | Event::HolderRevoked(_)
+        | Event::CertificateRevoked(_)
+        | Event::PartyCloneSuspected(_) => 27,
     };
     assert!(samples.iter().all(|(_, draft)| variants(&draft.event) == words.len()));
     let parts: BTreeSet<u8> = samples

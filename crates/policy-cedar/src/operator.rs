@@ -11,7 +11,7 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Effect, Entities, PolicyId, PolicySet, Response, Schema,
 };
 use core::fmt;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_policy::{DenyReason, PolicyVersion, RuleId};
 
@@ -108,6 +108,14 @@ impl OperatorPolicy {
     /// SHA-256 over the text and a tag.
     pub fn version(&self) -> PolicyVersion {
         self.version
+    }
+
+    /// The roles that its rules name, sorted: any other role opens nothing.
+    pub fn roles(&self) -> Vec<String> {
+        let named = self.cedar.policies().flat_map(|policy| policy.entity_literals());
+        let roles = named.filter(|uid| *uid.type_name() == *entities::ROLE);
+        let roles: BTreeSet<String> = roles.map(|uid| uid.id().unescaped().to_owned()).collect();
+        roles.into_iter().collect()
     }
 
     /// Decides one request.

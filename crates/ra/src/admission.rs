@@ -8,13 +8,13 @@ use crate::refusal::Refusal;
 use std::net::IpAddr;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::{Actor, DeviceId, Name, PathKind, SpiffeId, Timestamp};
+use touchmark_identity::{Actor, CertificateId, DeviceId, Name, PathKind, SpiffeId, Timestamp};
 use touchmark_inventory::{
-    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, Precondition, TokenRow,
+    CertificateRow, DeviceRow, EnvironmentRow, Holder, IssueRow, PartyRow, Precondition, TokenRow,
 };
 use touchmark_journal::{
-    DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, Private, Salt, Standing,
-    TokenSubject,
+    DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, PartyRegistered, Private, Salt,
+    Standing, TokenSubject,
 };
 use touchmark_x509::csr::{Form, Granted};
 
@@ -29,8 +29,14 @@ pub struct EnrolmentFacts<'a> {
     pub username: &'a Name,
     /// The device of that name.
     pub device: Option<&'a DeviceRow>,
-    /// All certificates of the identity, newest first.
-    pub certificates: &'a [CertificateRow],
+    /// The operator or service of that name and of the token's kind.
+    pub party: Option<&'a PartyRow>,
+    /// Whether all that the device was ever given are intents of this very token that were burned.
+    pub only_burned: bool,
+    /// The certificates that the identity works with now, newest first.
+    pub current: &'a [CertificateRow],
+    /// What the identity was given last, the newest first.
+    pub issues: &'a [IssueRow],
     /// What the profile and the authority put into every certificate.
     pub form: &'a Form,
 }
@@ -40,8 +46,10 @@ pub struct EnrolmentFacts<'a> {
 pub struct Admitted {
     /// For the CA.
     pub order: IssuanceOrder,
-    /// Checked again inside the transaction.
+    /// Checked again inside the transaction that records the intent.
     pub preconditions: Vec<Precondition>,
+    /// Checked once more when the result is recorded: what came between must stop it.
+    pub still: Vec<Precondition>,
     /// Recorded in the same transaction, before the intent.
     pub entries: Vec<Draft>,
     /// Who, when, where, for the intent.
@@ -64,8 +72,7 @@ pub fn admit(
     let token = facts.token.ok_or(Refusal::Token)?;
     let name = named(token, facts)?;
     // Only a token for this very name lets the authority's own service in, and nobody is given one.
-    let prefix = matches!(token.subject, Some(TokenSubject::Prefix(_)));
-    if prefix && token.kind == IdentityKind::Service && name.as_str() == SpiffeId::AUTHORITY {
+    if is_for_prefix(token) && token.kind == IdentityKind::Service && name.as_str() == SpiffeId::AUTHORITY {
         return Err(Refusal::Token);
     }
     within_environment(token, facts.environment)?;
@@ -74,8 +81,14 @@ pub fn admit(
         if device.standing != Standing::Active {
             return Err(Refusal::Standing { device: device.device, standing: device.standing });
         }
-        if prefix && !only_burned_on(token, facts.certificates) {
-            return Err(Refusal::DeviceExists { name });
+        if is_for_prefix(token) {
+            // Registered, and nothing handed out: to its maker it is still new.
+            if !facts.only_burned {
+                return Err(Refusal::DeviceExists { name });
+            }
+            if device.revoked_at.is_some_and(|at| token.created_at <= at) {
+                return Err(Refusal::TokenVoid);
+            }
         }
     }
     let identity = SpiffeId {
@@ -99,7 +112,6 @@ pub fn admit(
         Precondition::KeyUsable { spki: public_key.spki_hash(), holder: subject.holder },
     ];
     preconditions.extend(subject.preconditions);
-    let newest = facts.certificates.iter().map(|row| row.generation).max();
     let order = IssuanceOrder::assert_admitted(OrderParts {
         scope: token.scope.clone(),
         identity,
@@ -111,13 +123,13 @@ pub fn admit(
         dns,
         ips,
         token: Some(token.token),
-        replaces: facts.certificates.iter().find(|row| row.state.is_live()).map(|row| row.certificate),
+        replaces: replaced(facts.current),
         renewal: None,
-        generation: newest.map_or(1, |generation| generation.saturating_add(1)),
+        generation: newest_generation(facts.issues).saturating_add(1),
     });
     let envelope =
         Envelope { scope: token.scope.clone(), actor: subject.actor, cause: cause.into(), at: now };
-    Ok(Admitted { order, preconditions, entries: subject.entries, envelope })
+    Ok(Admitted { order, preconditions, still: subject.still, entries: subject.entries, envelope })
 }
 
 /// The name that the token lets in, if the presented one fits it.
@@ -154,12 +166,18 @@ fn usable(token: &TokenRow, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a device is what this very token left when its intents were burned: registered, and nothing handed
-/// out. To its maker it is still new.
-fn only_burned_on(token: &TokenRow, certificates: &[CertificateRow]) -> bool {
-    let burned =
-        |row: &CertificateRow| row.state == CertificateState::Burned && row.token == Some(token.token);
-    !certificates.is_empty() && certificates.iter().all(burned)
+fn is_for_prefix(token: &TokenRow) -> bool {
+    matches!(token.subject, Some(TokenSubject::Prefix(_)))
+}
+
+/// The generation of the last certificate that was intended; 0 before the first.
+pub(crate) fn newest_generation(issues: &[IssueRow]) -> u64 {
+    issues.first().map_or(0, |issue| issue.generation)
+}
+
+/// The certificate that a new one is to take the place of.
+pub(crate) fn replaced(current: &[CertificateRow]) -> Option<CertificateId> {
+    current.iter().find(|row| row.state.is_live()).map(|row| row.certificate)
 }
 
 fn path_kind(kind: IdentityKind) -> PathKind {
@@ -188,6 +206,7 @@ struct Subject {
     actor: Actor,
     entries: Vec<Draft>,
     preconditions: Vec<Precondition>,
+    still: Vec<Precondition>,
     scope_strings: Vec<String>,
 }
 
@@ -200,31 +219,27 @@ fn subject(
     random: [u8; 26],
 ) -> Subject {
     // A certificate that came between reading and committing would have the same generation.
-    let count = facts.certificates.len() as u64;
+    let unchanged =
+        |holder| Precondition::NewestGeneration { holder, generation: newest_generation(facts.issues) };
     if token.kind != IdentityKind::Operational {
-        return Subject {
-            device: None,
-            holder: Holder::Party { kind: token.kind, name: name.clone() },
-            actor: Actor::automation(name.clone()),
-            entries: Vec::new(),
-            preconditions: vec![Precondition::PartyCertificates {
-                kind: token.kind,
-                name: name.clone(),
-                count,
-            }],
-            scope_strings: Vec::new(),
-        };
+        return party(token, facts, name, cause, now, unchanged);
     }
     if let Some(device) = facts.device {
+        let still = vec![Precondition::DeviceStanding { device: device.device, standing: Standing::Active }];
+        let mut preconditions = still.clone();
+        preconditions.push(unchanged(Holder::Device(device.device)));
+        // A revocation voids the tokens that name the device, and no other.
+        let prefix = is_for_prefix(token);
+        preconditions.extend(
+            prefix.then_some(Precondition::DeviceRevokedAt { device: device.device, at: device.revoked_at }),
+        );
         return Subject {
             device: Some(device.device),
             holder: Holder::Device(device.device),
             actor: device_actor(device.device, name),
             entries: Vec::new(),
-            preconditions: vec![
-                Precondition::DeviceStanding { device: device.device, standing: Standing::Active },
-                Precondition::DeviceCertificates { device: device.device, count },
-            ],
+            preconditions,
+            still,
             scope_strings: scope_strings(device.model.as_ref()),
         };
     }
@@ -254,7 +269,46 @@ fn subject(
             environment: facts.environment.name.clone(),
             name: name.clone(),
         }],
+        still: vec![Precondition::DeviceStanding { device, standing: Standing::Active }],
         scope_strings: scope_strings(token.model.as_ref()),
+    }
+}
+
+/// An operator or service, which gets the token's roles with the certificate and not before.
+fn party(
+    token: &TokenRow,
+    facts: &EnrolmentFacts<'_>,
+    name: &Name,
+    cause: &str,
+    now: Timestamp,
+    unchanged: impl Fn(Holder) -> Precondition,
+) -> Subject {
+    let (kind, holder) = (token.kind, Holder::Party { kind: token.kind, name: name.clone() });
+    let actor = Actor::automation(name.clone());
+    let mut preconditions = vec![unchanged(holder.clone())];
+    let roles = token.roles.as_ref().filter(|roles| facts.party.is_none_or(|party| party.roles != **roles));
+    let registered = roles.map(|roles| Draft {
+        envelope: Envelope { scope: token.scope.clone(), actor: actor.clone(), cause: cause.into(), at: now },
+        event: Event::PartyRegistered(PartyRegistered {
+            kind,
+            name: name.clone(),
+            roles: roles.clone(),
+            owner: Some(token.created_by.clone()),
+        }),
+        private: None,
+    });
+    if registered.is_some() {
+        let environment = facts.environment.name.clone();
+        preconditions.push(Precondition::PartyHome { kind, name: name.clone(), environment });
+    }
+    Subject {
+        device: None,
+        holder,
+        actor,
+        entries: registered.into_iter().collect(),
+        preconditions,
+        still: Vec::new(),
+        scope_strings: Vec::new(),
     }
 }
 

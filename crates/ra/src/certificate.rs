@@ -3,10 +3,11 @@
 use crate::containment::ContainmentFault;
 use crate::mandate::{Act, Mandate};
 use touchmark_identity::{RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition};
-use touchmark_journal::{CertificatesRevoked, Draft, Envelope, Event, RevokedCertificate};
+use touchmark_inventory::{CertificateRow, Command, Precondition, lives};
+use touchmark_journal::{CertificateRevoked, Draft, Envelope, Event};
 
-/// Kills one certificate and denies its key, unless it only made way for its successor. Tokens are left alone: the holder may enrol again.
+/// Kills one certificate and the successors that were given on its word and never proven, and denies their keys.
+/// Tokens are left alone: the holder may enrol again.
 ///
 /// # Errors
 /// [`ContainmentFault::NothingLive`] when it is dead already.
@@ -19,11 +20,12 @@ pub fn revoke_certificate(
     if mandate.act() != Act::CertificateRevoke {
         return Err(ContainmentFault::Mandate);
     }
-    let live = row.state.is_live() || row.state == CertificateState::Intended;
-    let Some(spki) = row.spki.filter(|_| live) else { return Err(ContainmentFault::NothingLive) };
-    let event = Event::CertificatesRevoked(CertificatesRevoked {
-        device: None,
-        certificates: vec![RevokedCertificate { certificate: row.certificate, spki }],
+    if row.spki.is_none() || !lives(row, now) {
+        return Err(ContainmentFault::NothingLive);
+    }
+    let event = Event::CertificateRevoked(CertificateRevoked {
+        certificate: row.certificate,
+        certificates: Vec::new(),
         reason,
     });
     let envelope = Envelope {
@@ -33,10 +35,7 @@ pub fn revoke_certificate(
         at: now,
     };
     Ok(Command {
-        preconditions: vec![Precondition::CertificateInState {
-            certificate: row.certificate,
-            state: row.state,
-        }],
+        preconditions: vec![Precondition::CertificateAlive(row.certificate)],
         entries: vec![Draft { envelope, event, private: None }],
     })
 }

@@ -5,23 +5,26 @@
 
 use core::time::Duration;
 use touchmark_identity::{Actor, CertificateId, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition};
-use touchmark_journal::{CertificateConfirmed, CertificateSuperseded, Draft, Envelope, Event};
+use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, Precondition};
+use touchmark_journal::{CertificateConfirmed, CertificateSuperseded, Draft, Envelope, Event, Standing};
 
 /// The command that confirms `proven` and supersedes the identity's other certificates that are not newer.
 ///
-/// `siblings` are all certificates of the same identity. `None` when there is nothing to record: it is
-/// confirmed already, or not in a state that a proof can change. On a conflict a sibling changed meanwhile:
-/// the caller reads again.
+/// `siblings` are the current certificates of the same identity. `None` when there is nothing to record: it is
+/// confirmed already, not in a state that a proof can change, or `device`, whose it is, is held off, which stops its
+/// succession. On a conflict a sibling changed meanwhile: the caller reads again.
 pub fn confirm(
     actor: Actor,
     cause: &str,
     proven: &CertificateRow,
+    device: Option<&DeviceRow>,
     siblings: &[CertificateRow],
     overlap: Duration,
     now: Timestamp,
 ) -> Option<Command> {
-    if proven.state != CertificateState::Issued {
+    if proven.state != CertificateState::Issued
+        || device.is_some_and(|device| device.standing != Standing::Active)
+    {
         return None;
     }
     let envelope = Envelope { scope: proven.scope.clone(), actor, cause: cause.into(), at: now };
@@ -30,6 +33,9 @@ pub fn confirm(
         preconditions: vec![still(proven)],
         entries: vec![Draft { envelope: envelope.clone(), event: confirmed, private: None }],
     };
+    command.preconditions.extend(
+        proven.device.map(|device| Precondition::DeviceStanding { device, standing: Standing::Active }),
+    );
     // Two tokens used at once could give one generation twice: then the first that is proven is the one.
     let others = siblings.iter().filter(|row| {
         row.certificate != proven.certificate

@@ -1,11 +1,13 @@
-//! Three verbs of containment: quarantine (reversible), revoke (replace it), ban (never returns).
+//! Three verbs of containment: quarantine (reversible), revoke (replace it), ban (never returns). Revoking is for
+//! operators and services, too.
+//!
+//! What dies is named by whose it is, never by a list that was read before: see `inventory::Dying`. No holder can make
+//! such a command fail by getting more certificates meanwhile.
 
 use crate::mandate::{Act, Mandate};
 use touchmark_identity::{RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, Precondition};
-use touchmark_journal::{
-    CertificatesRevoked, Draft, Envelope, Event, RevokedCertificate, Scope, Standing, StandingChanged,
-};
+use touchmark_inventory::{Command, DeviceRow, PartyRow, Precondition};
+use touchmark_journal::{Draft, Envelope, Event, HolderRevoked, PartyName, Scope, Standing, StandingChanged};
 
 /// Why a containment cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,75 +26,63 @@ pub enum ContainmentFault {
     NothingLive,
 }
 
-/// Certificates in one event: 52 octets each, in a leaf of 65,535 at most.
-const REVOKED_IN_ONE_EVENT: usize = 1_000;
-
-fn envelope(scope: &Scope, mandate: &Mandate, cause: &str, now: Timestamp) -> Envelope {
-    Envelope { scope: scope.clone(), actor: mandate.actor().clone(), cause: cause.into(), at: now }
+fn draft(mandate: &Mandate, scope: &Scope, cause: &str, now: Timestamp, event: Event) -> Draft {
+    let envelope =
+        Envelope { scope: scope.clone(), actor: mandate.actor().clone(), cause: cause.into(), at: now };
+    Draft { envelope, event, private: None }
 }
 
-/// Kills every certificate that is neither dead nor expired, denies their keys and voids the device's earlier
-/// tokens, which is all that is left to do when no certificate of it is live.
-///
-/// Intents in flight are killed too: their certificate is then never handed out. `certificates` are all rows
-/// of the device; the commit is refused if there are more by then.
+fn all_of_device(device: &DeviceRow, reason: RevocationReason) -> Event {
+    Event::HolderRevoked(HolderRevoked {
+        device: Some(device.device),
+        party: None,
+        certificates: Vec::new(),
+        reason,
+    })
+}
+
+/// Kills every certificate and every intent of a device, denies their keys, and voids its earlier tokens and what is
+/// expected to become it: a ban aside, a later token lets it come back.
 ///
 /// # Errors
 /// [`ContainmentFault::Mandate`].
 pub fn revoke(
     mandate: Mandate,
     device: &DeviceRow,
-    certificates: &[CertificateRow],
     reason: RevocationReason,
     now: Timestamp,
 ) -> Result<Command, ContainmentFault> {
     if mandate.act() != Act::DeviceRevoke {
         return Err(ContainmentFault::Mandate);
     }
-    let envelope = envelope(&device.scope, &mandate, "api/device/revoke", now);
-    let entries = revocation(&envelope, device, certificates, reason);
-    Ok(Command { preconditions: vec![all_of_them(device, certificates)], entries })
+    let revoked = draft(&mandate, &device.scope, "api/device/revoke", now, all_of_device(device, reason));
+    Ok(Command { preconditions: Vec::new(), entries: vec![revoked] })
 }
 
-/// A certificate that came between reading and committing would survive: the caller reads again.
-fn all_of_them(device: &DeviceRow, certificates: &[CertificateRow]) -> Precondition {
-    Precondition::DeviceCertificates { device: device.device, count: certificates.len() as u64 }
-}
-
-/// As many events as the leaf's limit demands; one that names no certificate still voids the tokens.
-fn revocation(
-    envelope: &Envelope,
-    device: &DeviceRow,
-    certificates: &[CertificateRow],
+/// The same for an operator or service; of an operator, the tokens that it made are void, too.
+///
+/// # Errors
+/// [`ContainmentFault::Mandate`].
+pub fn revoke_party(
+    mandate: Mandate,
+    party: &PartyRow,
     reason: RevocationReason,
-) -> Vec<Draft> {
-    use CertificateState::{Burned, Confirmed, Intended, Issued, Revoked, Superseded};
-    let now = envelope.at;
-    let opens_something = |row: &&CertificateRow| match row.state {
-        // Past its end, too: within the grace it would renew itself back to life.
-        Intended | Issued | Confirmed => true,
-        // The whole of the last second counts, as in `Validity::contains`.
-        Superseded => now.unix_s() <= row.validity.not_after().unix_s(),
-        Revoked | Burned => false,
-    };
-    let live: Vec<RevokedCertificate> = certificates
-        .iter()
-        .filter(opens_something)
-        .filter_map(|row| row.spki.map(|spki| RevokedCertificate { certificate: row.certificate, spki }))
-        .collect();
-    let draft = |certificates: &[RevokedCertificate]| Draft {
-        envelope: envelope.clone(),
-        event: Event::CertificatesRevoked(CertificatesRevoked {
-            device: Some(device.device),
-            certificates: certificates.to_vec(),
-            reason,
-        }),
-        private: None,
-    };
-    if live.is_empty() {
-        return vec![draft(&[])];
+    now: Timestamp,
+) -> Result<Command, ContainmentFault> {
+    if mandate.act() != Act::PartyRevoke {
+        return Err(ContainmentFault::Mandate);
     }
-    live.chunks(REVOKED_IN_ONE_EVENT).map(draft).collect()
+    let event = Event::HolderRevoked(HolderRevoked {
+        device: None,
+        party: Some(PartyName { kind: party.kind, name: party.name.clone() }),
+        certificates: Vec::new(),
+        reason,
+    });
+    let cause = format!("api/{}/revoke", party.kind.as_str());
+    Ok(Command {
+        preconditions: Vec::new(),
+        entries: vec![draft(&mandate, &party.scope, &cause, now, event)],
+    })
 }
 
 fn set_standing(
@@ -104,13 +94,13 @@ fn set_standing(
     now: Timestamp,
 ) -> Draft {
     let event = Event::StandingChanged(StandingChanged { device: device.device, standing, until });
-    Draft { envelope: envelope(&device.scope, mandate, cause, now), event, private: None }
+    draft(mandate, &device.scope, cause, now, event)
 }
 
-/// Holds a device off until it is released, or until `until`.
+/// Holds a device off until it is released, or until `until`. One that is held off already gets the new end.
 ///
 /// # Errors
-/// [`ContainmentFault`] when the device is banned or quarantined already.
+/// [`ContainmentFault`] when the device is banned, or in quarantine with the same end.
 pub fn quarantine(
     mandate: Mandate,
     device: &DeviceRow,
@@ -120,11 +110,13 @@ pub fn quarantine(
     if mandate.act() != Act::DeviceQuarantine {
         return Err(ContainmentFault::Mandate);
     }
-    if device.standing != Standing::Active {
-        return Err(already(device));
+    match device.standing {
+        Standing::Banned => return Err(ContainmentFault::Banned),
+        Standing::Quarantined if device.standing_until == until => return Err(already(device)),
+        Standing::Quarantined | Standing::Active => {}
     }
-    let draft = set_standing(&mandate, device, Standing::Quarantined, until, "api/device/quarantine", now);
-    Ok(Command { preconditions: vec![unchanged(device)], entries: vec![draft] })
+    let held = set_standing(&mandate, device, Standing::Quarantined, until, "api/device/quarantine", now);
+    Ok(Command { preconditions: vec![Precondition::DeviceNotBanned(device.device)], entries: vec![held] })
 }
 
 /// Ends a quarantine.
@@ -132,41 +124,63 @@ pub fn quarantine(
 /// # Errors
 /// [`ContainmentFault`] when the device is not quarantined.
 pub fn release(mandate: Mandate, device: &DeviceRow, now: Timestamp) -> Result<Command, ContainmentFault> {
+    let held = Precondition::DeviceStanding { device: device.device, standing: Standing::Quarantined };
+    end_quarantine(mandate, device, held, now)
+}
+
+/// Ends a quarantine whose time is over, unless another end was set for it meanwhile.
+///
+/// # Errors
+/// [`ContainmentFault`] when the device is not quarantined.
+pub fn release_due(
+    mandate: Mandate,
+    device: &DeviceRow,
+    now: Timestamp,
+) -> Result<Command, ContainmentFault> {
+    let due = Precondition::QuarantinedUntil { device: device.device, until: device.standing_until };
+    end_quarantine(mandate, device, due, now)
+}
+
+fn end_quarantine(
+    mandate: Mandate,
+    device: &DeviceRow,
+    still: Precondition,
+    now: Timestamp,
+) -> Result<Command, ContainmentFault> {
     if mandate.act() != Act::DeviceQuarantine {
         return Err(ContainmentFault::Mandate);
     }
     if device.standing != Standing::Quarantined {
         return Err(already(device));
     }
-    let draft = set_standing(&mandate, device, Standing::Active, None, "api/device/release", now);
-    Ok(Command { preconditions: vec![unchanged(device)], entries: vec![draft] })
+    let released = set_standing(&mandate, device, Standing::Active, None, "api/device/release", now);
+    Ok(Command { preconditions: vec![still], entries: vec![released] })
 }
 
-/// Ends a device for ever: certificates dead, no token lets it back in.
+/// Ends a device for ever: certificates dead, no token lets it back in. The standing comes first: what is issued or
+/// confirmed from then on fails by it.
 ///
 /// # Errors
 /// [`ContainmentFault`] when it is banned already.
 pub fn ban(
     mandate: Mandate,
     device: &DeviceRow,
-    certificates: &[CertificateRow],
     reason: RevocationReason,
     now: Timestamp,
 ) -> Result<Command, ContainmentFault> {
+    const CAUSE: &str = "api/device/ban";
     if mandate.act() != Act::DeviceBan {
         return Err(ContainmentFault::Mandate);
     }
     if device.standing == Standing::Banned {
         return Err(already(device));
     }
-    let mut entries = vec![set_standing(&mandate, device, Standing::Banned, None, "api/device/ban", now)];
-    let envelope = envelope(&device.scope, &mandate, "api/device/ban", now);
-    entries.extend(revocation(&envelope, device, certificates, reason));
-    Ok(Command { preconditions: vec![unchanged(device), all_of_them(device, certificates)], entries })
-}
-
-fn unchanged(device: &DeviceRow) -> Precondition {
-    Precondition::DeviceStanding { device: device.device, standing: device.standing }
+    let banned = set_standing(&mandate, device, Standing::Banned, None, CAUSE, now);
+    let revoked = draft(&mandate, &device.scope, CAUSE, now, all_of_device(device, reason));
+    Ok(Command {
+        preconditions: vec![Precondition::DeviceNotBanned(device.device)],
+        entries: vec![banned, revoked],
+    })
 }
 
 fn already(device: &DeviceRow) -> ContainmentFault {

@@ -11,14 +11,16 @@ pub use maker::{
     withdraw_maker,
 };
 
-use crate::admission::{Admitted, scope_strings};
+use crate::admission::{Admitted, newest_generation, replaced, scope_strings};
 use crate::holder::device_actor;
+use crate::issue_rate::may_issue;
 use crate::refusal::Refusal;
+use core::time::Duration;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{DeviceId, PathKind, SpiffeId, Timestamp};
 use touchmark_inventory::{
-    CertificateRow, DeviceRow, EnvironmentRow, HardwareRow, Holder, MakerRow, Precondition,
+    CertificateRow, DeviceRow, EnvironmentRow, HardwareRow, Holder, IssueRow, MakerRow, Precondition,
 };
 use touchmark_journal::{Envelope, IdentityKind, Standing};
 use touchmark_x509::csr::{Form, Granted};
@@ -83,8 +85,12 @@ pub struct InitialFacts<'a> {
     pub hardware: Option<&'a HardwareRow>,
     /// The device that it is to become.
     pub device: Option<&'a DeviceRow>,
-    /// All certificates of that device.
-    pub certificates: &'a [CertificateRow],
+    /// The certificates that it works with now, newest first.
+    pub current: &'a [CertificateRow],
+    /// What it was given last, the newest first: at least as many as [`crate::ISSUES_AT_ONCE`].
+    pub issues: &'a [IssueRow],
+    /// How long a certificate lives.
+    pub lifetime: Duration,
     /// What the profile and the authority put into every certificate.
     pub form: &'a Form,
 }
@@ -136,8 +142,10 @@ pub fn admit_initial(
     if facts.path.chain().iter().any(|certificate| *certificate.public_key() == public_key) {
         return Err(InitialRefusal::Key.into());
     }
+    may_issue(facts.issues, Some(hardware.registered_at), facts.lifetime, now)
+        .map_err(|wait| Refusal::TooSoon { wait })?;
     let preconditions = preconditions(facts, hardware, device.device, &public_key);
-    let newest = facts.certificates.iter().map(|row| row.generation).max();
+    let still = vec![Precondition::DeviceStanding { device: device.device, standing: Standing::Active }];
     let order = IssuanceOrder::assert_admitted(OrderParts {
         scope: scope.clone(),
         identity,
@@ -149,13 +157,13 @@ pub fn admit_initial(
         dns: Vec::new(),
         ips: Vec::new(),
         token: None,
-        replaces: facts.certificates.iter().find(|row| row.state.is_live()).map(|row| row.certificate),
+        replaces: replaced(facts.current),
         renewal: None,
-        generation: newest.map_or(1, |generation| generation.saturating_add(1)),
+        generation: newest_generation(facts.issues).saturating_add(1),
     });
     let actor = device_actor(device.device, name);
     let envelope = Envelope { scope: scope.clone(), actor, cause: cause.into(), at: now };
-    Ok(Admitted { order, preconditions, entries: Vec::new(), envelope })
+    Ok(Admitted { order, preconditions, still, entries: Vec::new(), envelope })
 }
 
 fn preconditions(
@@ -173,7 +181,10 @@ fn preconditions(
         },
         Precondition::DeviceStanding { device, standing: Standing::Active },
         // A certificate that came between reading and committing would have the same generation.
-        Precondition::DeviceCertificates { device, count: facts.certificates.len() as u64 },
+        Precondition::NewestGeneration {
+            holder: Holder::Device(device),
+            generation: newest_generation(facts.issues),
+        },
         Precondition::KeyUsable { spki: key.spki_hash(), holder: Holder::Device(device) },
     ]
 }

@@ -11,6 +11,7 @@ mod confirmation;
 mod containment;
 mod holder;
 mod initial;
+mod issue_rate;
 mod mandate;
 mod pace;
 mod recovery;
@@ -22,12 +23,13 @@ mod token;
 pub use admission::{Admitted, EnrolmentFacts, admit};
 pub use certificate::revoke_certificate;
 pub use confirmation::{confirm, take_place};
-pub use containment::{ContainmentFault, ban, quarantine, release, revoke};
+pub use containment::{ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_party};
 pub use holder::{holder, holder_actor};
 pub use initial::{
     HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, admit_initial,
     register_hardware, register_maker, withdraw_maker,
 };
+pub use issue_rate::{ISSUES_AT_ONCE, ISSUES_PART, may_issue};
 pub use mandate::{Act, Mandate};
 pub use pace::{Pace, PlaceKey, Urgency};
 pub use recovery::burn;

@@ -11,6 +11,8 @@ pub enum Act {
     DeviceRevoke,
     /// Kill one certificate, whoever holds it.
     CertificateRevoke,
+    /// Kill all that an operator or service has.
+    PartyRevoke,
     /// Quarantine a device, or release it.
     DeviceQuarantine,
     /// Ban a device for ever.

@@ -83,9 +83,9 @@ pub enum Refusal {
         /// How long after it a renewal was possible.
         grace: Duration,
     },
-    /// It was given many successors and proved none of them.
-    #[error("this certificate was given many successors, and none was used; the next one in {} s", wait.as_secs())]
-    Successors {
+    /// It was given as many certificates as may be in so short a time.
+    #[error("this identity was given many certificates in a short time; the next one in {} s", wait.as_secs())]
+    TooSoon {
         /// When to ask for another.
         wait: Duration,
     },
@@ -120,7 +120,7 @@ impl Refusal {
             Self::Revoked => "certificate-revoked",
             Self::Expired { .. } => "certificate-expired",
             Self::Late { .. } => "renewal-late",
-            Self::Successors { .. } => "renewal-too-soon",
+            Self::TooSoon { .. } => "renewal-too-soon",
             Self::SameKey => "renewal-same-key",
             Self::OtherCertificate => "confirm-other",
             Self::Initial(refusal) => refusal.code(),
@@ -151,8 +151,8 @@ impl Refusal {
             Self::Revoked | Self::Late { .. } => {
                 "ask an operator for a new token: touchmark token create --device NAME"
             }
-            Self::Successors { .. } => {
-                "use the newest one, or send its request again: the same request gets the same certificate"
+            Self::TooSoon { .. } => {
+                "use the newest one, or ask for it again with its key: the same key gets the same certificate"
             }
             Self::Expired { .. } => "renew it first: POST to simplereenroll with it",
             Self::OtherCertificate => "connect with the certificate that is to be confirmed",

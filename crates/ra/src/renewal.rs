@@ -5,27 +5,20 @@
 //! older one is a copy that somebody kept, or a device that fell back.
 //! Standard: RFC 7030 §4.2.2.
 
-use crate::admission::{Admitted, scope_strings};
+use crate::admission::{Admitted, newest_generation, scope_strings};
 use crate::holder::{holder, holder_actor};
+use crate::issue_rate::may_issue;
 use crate::refusal::Refusal;
 use core::time::Duration;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Timestamp};
 use touchmark_inventory::{
-    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, Precondition,
+    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, IssueRow, Precondition,
 };
 use touchmark_journal::{Envelope, RenewalFacts, RenewalManner, Standing};
 use touchmark_x509::Certificate;
 use touchmark_x509::csr::{Form, Granted};
-
-/// Successors that nobody proved, before the next one has to wait: a person who tries things, and answers that
-/// were lost. Each replaced one stays with every gateway until it ends.
-const UNPROVEN_FREE: u64 = 8;
-/// From then on one in this part of the certificate's life, so that a life has less than a hundred.
-const UNPROVEN_PART: u32 = 64;
-/// But none waits for longer.
-const UNPROVEN_WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The certificate whose key was proven, and the rows around it.
 #[derive(Debug)]
@@ -38,8 +31,8 @@ pub struct Presented<'a> {
     pub device: Option<&'a DeviceRow>,
     /// The current certificates of the identity.
     pub certificates: &'a [CertificateRow],
-    /// The highest generation of the identity's certificates.
-    pub newest_generation: u64,
+    /// What the identity was given last, the newest first: at least as many as [`crate::ISSUES_AT_ONCE`].
+    pub issues: &'a [IssueRow],
     /// How long past its end it may still be renewed.
     pub grace: Duration,
 }
@@ -86,25 +79,11 @@ impl Presented<'_> {
         Ok(())
     }
 
-    /// Whether it may have another successor now, when those it has were never used. Asked for a new request only:
-    /// one that is repeated makes none.
-    fn may_have_another(&self, now: Timestamp) -> Result<(), Refusal> {
-        if self.newest_generation.saturating_sub(self.row.generation) < UNPROVEN_FREE {
-            return Ok(());
-        }
-        let newest = self.certificates.iter().filter(|row| row.generation > self.row.generation);
-        let Some(last) = newest.map(|row| row.intended_at).max() else { return Ok(()) };
-        let pause = (self.row.validity.lifetime() / UNPROVEN_PART).min(UNPROVEN_WAIT_MAX);
-        match pause.checked_sub(now.since(last)).filter(|wait| !wait.is_zero()) {
-            Some(wait) => Err(Refusal::Successors { wait: Duration::from_secs(wait.as_secs() + 1) }),
-            None => Ok(()),
-        }
-    }
-
     /// Whether its holder may declare it the current one; `meant` is the certificate that the request names.
     ///
     /// # Errors
-    /// [`Refusal`]. What is confirmed already may be confirmed again.
+    /// [`Refusal`]. What is confirmed already may be confirmed again. While a device is held off nobody knows which of
+    /// two that bear its name is the thief: its succession stands still.
     pub fn may_confirm(&self, meant: Option<&Fingerprint>, now: Timestamp) -> Result<(), Refusal> {
         if meant.is_some_and(|meant| self.row.fingerprint.as_ref() != Some(meant)) {
             return Err(Refusal::OtherCertificate);
@@ -115,22 +94,12 @@ impl Presented<'_> {
             CertificateState::Intended => return Err(Refusal::CertificateUnknown),
             CertificateState::Issued | CertificateState::Confirmed => {}
         }
+        if let Some(device) = self.device.filter(|device| device.standing != Standing::Active) {
+            return Err(Refusal::Standing { device: device.device, standing: device.standing });
+        }
         match self.row.validity.contains(now) {
             true => Ok(()),
             false => Err(Refusal::Expired { not_after: self.row.validity.not_after() }),
-        }
-    }
-
-    /// A key that was in use before is no new key: whoever copied it has the successor, too.
-    fn key_is_new(&self, of_key: &[CertificateRow]) -> Result<(), Refusal> {
-        // Another identity's key is refused as such, by the commit.
-        let proven = |row: &CertificateRow| {
-            row.certificate == self.row.certificate
-                || (row.confirmed_at.is_some() && row.identity == self.row.identity)
-        };
-        match of_key.iter().any(proven) {
-            true => Err(Refusal::SameKey),
-            false => Ok(()),
         }
     }
 }
@@ -140,8 +109,8 @@ impl Presented<'_> {
 pub struct RenewalTerms<'a> {
     /// The certificate that was presented, for the names that its successor carries on.
     pub old: &'a Certificate,
-    /// Every certificate with the key that is asked for.
-    pub of_key: &'a [CertificateRow],
+    /// Whether the identity proved the key that is asked for in a certificate before.
+    pub key_proven: bool,
     /// What the profile and the authority put into every certificate.
     pub form: &'a Form,
     /// Who set the renewal going, as the requester says.
@@ -176,17 +145,25 @@ pub fn admit_renewal(
         form: terms.form,
     })?;
     let public_key = request.csr().public_key().clone();
-    presented.key_is_new(terms.of_key)?;
-    presented.may_have_another(now)?;
-    let mut preconditions = vec![
-        Precondition::CertificateInState { certificate: row.certificate, state: CertificateState::Confirmed },
-        Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() },
-    ];
-    if let Holder::Device(device) = holder {
-        preconditions.push(Precondition::DeviceStanding { device, standing: Standing::Active });
+    // A key that was in use before is no new key: whoever copied it has the successor, too. Another identity's key is
+    // refused as such, by the commit.
+    if terms.key_proven || row.spki == Some(public_key.spki_hash()) {
+        return Err(Refusal::SameKey);
     }
+    may_issue(presented.issues, None, row.validity.lifetime(), now)
+        .map_err(|wait| Refusal::TooSoon { wait })?;
+    let newest = newest_generation(presented.issues);
+    let mut still = vec![Precondition::CertificateInState {
+        certificate: row.certificate,
+        state: CertificateState::Confirmed,
+    }];
+    if let Holder::Device(device) = holder {
+        still.push(Precondition::DeviceStanding { device, standing: Standing::Active });
+    }
+    let mut preconditions = still.clone();
+    preconditions.push(Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() });
     // A certificate that came between reading and committing would have the same generation.
-    preconditions.push(Precondition::NewestGeneration { holder, generation: presented.newest_generation });
+    preconditions.push(Precondition::NewestGeneration { holder, generation: newest });
     let order = IssuanceOrder::assert_admitted(OrderParts {
         scope: row.scope.clone(),
         identity: identity.clone(),
@@ -200,10 +177,10 @@ pub fn admit_renewal(
         token: None,
         replaces: Some(row.certificate),
         renewal: Some(RenewalFacts { lead_s: lead_s(row, now), manner: terms.manner }),
-        generation: presented.newest_generation.saturating_add(1),
+        generation: newest.saturating_add(1),
     });
     let envelope = Envelope { scope: row.scope.clone(), actor, cause: cause.into(), at: now };
-    Ok(Admitted { order, preconditions, entries: Vec::new(), envelope })
+    Ok(Admitted { order, preconditions, still, entries: Vec::new(), envelope })
 }
 
 /// Seconds of life left; negative past the end.

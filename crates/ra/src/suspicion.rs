@@ -2,19 +2,17 @@
 
 use crate::renewal::Presented;
 use touchmark_identity::{Actor, Name, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition};
+use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition, REVOKED_IN_ONE_EVENT};
 use touchmark_journal::{
-    CertificatesRevoked, CloneResponse, CloneSuspected, Draft, Envelope, Event, RevokedCertificate, Standing,
-    StandingChanged,
+    CertificatesRevoked, CloneResponse, CloneSuspected, Draft, Envelope, Event, PartyCloneSuspected,
+    PartyName, RevokedCertificate, Standing, StandingChanged,
 };
 
-/// Certificates in one event: 52 octets each, in a leaf of 65,535 at most.
-const REVOKED_IN_ONE_EVENT: usize = 1_000;
-
 /// Records that an older certificate was used after a newer one, and holds the device off if its profile says so.
-/// `None` when there is nothing to suspect: no device, or no newer certificate that was proven.
+/// `None` when there is nothing to suspect: no newer certificate that was proven.
 ///
-/// Which of the two is the thief nobody knows: quarantine holds both off until a person looked.
+/// Which of the two is the thief nobody knows: quarantine holds both off until a person looked. Operators and services
+/// have no standing: of them people are told.
 pub fn suspect_clone(
     presented: &Presented<'_>,
     seen_by: &Name,
@@ -22,15 +20,18 @@ pub fn suspect_clone(
     cause: &str,
     now: Timestamp,
 ) -> Option<Command> {
-    let (device, newer) = (presented.device?, presented.newer()?);
+    let newer = presented.newer()?;
     let actor = Actor::automation("clone-alarm".parse().expect("the word is a name"));
     let envelope = Envelope { scope: presented.row.scope.clone(), actor, cause: cause.into(), at: now };
-    let alarm = Event::CloneSuspected(CloneSuspected {
-        device: device.device,
-        older: presented.row.certificate,
-        newer,
-        seen_by: seen_by.clone(),
-    });
+    let (older, seen_by) = (presented.row.certificate, seen_by.clone());
+    let Some(device) = presented.device else {
+        let name = presented.row.identity.as_ref()?.name.clone();
+        let party = PartyName { kind: presented.row.kind, name };
+        let event = Event::PartyCloneSuspected(PartyCloneSuspected { party, older, newer, seen_by });
+        let entries = vec![Draft { envelope, event, private: None }];
+        return Some(Command { preconditions: Vec::new(), entries });
+    };
+    let alarm = Event::CloneSuspected(CloneSuspected { device: device.device, older, newer, seen_by });
     let mut command = Command {
         preconditions: Vec::new(),
         entries: vec![Draft { envelope: envelope.clone(), event: alarm, private: None }],
@@ -46,12 +47,9 @@ pub fn suspect_clone(
 }
 
 /// Revokes superseded certificates of one environment whose overlap is over: for profiles that want it on the CRL.
-/// Gives the rows that die by it, at most a thousand at once; `None` when there is nothing to do.
-pub fn revoke_superseded<'a>(
-    rows: &'a [CertificateRow],
-    now: Timestamp,
-) -> Option<(Vec<&'a CertificateRow>, Command)> {
-    let due = |row: &&'a CertificateRow| {
+/// At most a thousand at once; `None` when there is nothing to do.
+pub fn revoke_superseded(rows: &[CertificateRow], now: Timestamp) -> Option<Command> {
+    let due = |row: &&CertificateRow| {
         row.state == CertificateState::Superseded
             && row.spki.is_some()
             && row.refused_from.is_some_and(|from| now >= from)
@@ -73,9 +71,8 @@ pub fn revoke_superseded<'a>(
     });
     let actor = Actor::automation("supersession".parse().expect("the word is a name"));
     let envelope = Envelope { scope, actor, cause: "profile/revoke-superseded".into(), at: now };
-    let command = Command {
+    Some(Command {
         preconditions: dying.iter().map(still).collect(),
         entries: vec![Draft { envelope, event, private: None }],
-    };
-    Some((dying, command))
+    })
 }

@@ -36,6 +36,8 @@ pub struct TokenOrder {
     pub model: Option<Name>,
     /// Host names and addresses of a service.
     pub hosts: Vec<String>,
+    /// Roles that an operator or service gets when it enrols; `None` when it keeps those that it has.
+    pub roles: Option<Vec<String>>,
 }
 
 /// Why a token cannot be made as asked: the operator must ask otherwise.
@@ -135,7 +137,13 @@ pub fn create_token(
     salt.copy_from_slice(&random[10..]);
     let token = TokenId::draw(now, id);
     let expires_at = now.plus(order.lifetime);
-    let event = Event::TokenCreated(TokenCreated { token, kind: order.kind, uses: order.uses, expires_at });
+    let event = Event::TokenCreated(TokenCreated {
+        token,
+        kind: order.kind,
+        uses: order.uses,
+        expires_at,
+        roles: order.roles.filter(|_| order.kind != IdentityKind::Operational),
+    });
     let private = Private::Token(TokenPrivate {
         secret_sha256,
         subject: order.subject,

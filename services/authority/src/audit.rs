@@ -303,6 +303,9 @@ fn has_private_part(event: &Event) -> bool {
         | Event::TokenVoided(_)
         | Event::RenewalRefused(_)
         | Event::CloneSuspected(_)
+        | Event::PartyCloneSuspected(_)
+        | Event::HolderRevoked(_)
+        | Event::CertificateRevoked(_)
         | Event::MakerRegistered(_)
         | Event::MakerWithdrawn(_)
         | Event::Started(_) => false,

@@ -97,7 +97,7 @@ impl CloneAlarms {
         }
         let holds = command.entries.iter().any(|draft| matches!(draft.event, Event::StandingChanged(_)));
         tracing::warn!(
-            device = %rows.device.as_ref().map(|device| device.device.to_string()).unwrap_or_default(),
+            holder = %rows.row.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
             certificate = %rows.row.certificate, %seen_by, quarantined = holds,
             "an older certificate was used after a newer one: the key may have been copied",
         );

@@ -65,8 +65,8 @@ impl Confirmations {
         Self { commits, hierarchy, feeds, clock }
     }
 
-    /// Records that the key of this certificate was proven; does nothing when that is known, or when whoever
-    /// says so has no say about it.
+    /// Records that the key of this certificate was proven; does nothing when that is known, when whoever says so has no
+    /// say about it, or while the device is held off. Gives the row as it was found last; `None` for none of ours.
     ///
     /// # Errors
     /// [`StoreFault`]; a later use confirms it.
@@ -75,13 +75,14 @@ impl Confirmations {
         fingerprint: &Fingerprint,
         proven: Proven<'_>,
         cause: &str,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let mut last = None;
         for _ in 0..TRIES {
             let Some(row) = self.commits.store().certificate_by_fingerprint(fingerprint)? else {
-                return Ok(());
+                return Ok(None);
             };
             if row.state != CertificateState::Issued {
-                return Ok(());
+                return Ok(Some(row));
             }
             if !proven.covers(&row, self.clock.now()) {
                 match proven {
@@ -93,24 +94,26 @@ impl Confirmations {
                         tracing::warn!(certificate = %row.certificate, %environment, "a proof by a gateway that has no say about it");
                     }
                 }
-                return Ok(());
+                return Ok(Some(row));
             }
+            let device = row.device.map(|device| self.commits.store().device(device)).transpose()?.flatten();
             let siblings = self.siblings(&row)?;
             let (actor, overlap) = (holder_actor(&row).unwrap_or_else(recovery_actor), self.overlap(&row));
-            let Some(command) = confirm(actor, cause, &row, &siblings, overlap, self.clock.now()) else {
-                return Ok(());
+            let now = self.clock.now();
+            let Some(command) = confirm(actor, cause, &row, device.as_ref(), &siblings, overlap, now) else {
+                return Ok(Some(row));
             };
             match self.commits.commit(command).await {
                 // It, or a sibling, changed meanwhile: look again.
-                Err(StoreFault::Conflict(_)) => {}
+                Err(StoreFault::Conflict(_)) => last = Some(row),
                 outcome => {
                     outcome?;
                     self.announce(&row, &siblings);
-                    return Ok(());
+                    return Ok(Some(row));
                 }
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     /// The holder asks for it by name: the certificate of its connection, and no other.

@@ -5,17 +5,22 @@ use crate::crls::Crls;
 use crate::feed::{Feeds, PublishFault, feed_standing, revocation};
 use crate::gateways::{Gateways, GatewaysFault};
 use crate::hierarchy::Hierarchy;
+use crate::issuance::certificates_of;
 use crate::journal_log::JournalLog;
+use crate::operators::Operators;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{ContainmentOutcome, KnownText};
 use touchmark_identity::{EnvironmentName, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, StoreFault, denies_keys};
+use touchmark_inventory::{
+    CertificateRow, Command, DeviceRow, Holder, PartyRow, Receipt, StoreFault, denies_keys, killed, lives,
+};
 use touchmark_journal::{Draft, Event, IdentityKind, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{
-    ContainmentFault, Mandate, ban, quarantine, release, revoke, revoke_certificate, revoke_superseded,
+    ContainmentFault, Mandate, ban, holder, quarantine, release, release_due, revoke, revoke_certificate,
+    revoke_party, revoke_superseded,
 };
 use touchmark_status::{Change as FeedChange, Position};
 
@@ -31,6 +36,8 @@ pub(crate) enum Verb {
     Quarantine(Option<Timestamp>),
     /// End a quarantine.
     Release,
+    /// End a quarantine whose time is over.
+    EndQuarantine,
     /// End it for ever.
     Ban(RevocationReason),
 }
@@ -50,6 +57,9 @@ pub(crate) enum ContainFault {
     /// Who has it in force; it is durable, and on its way.
     #[error(transparent)]
     Gateways(#[from] GatewaysFault),
+    /// Nobody could let an operator in any more.
+    #[error("this is the last operator who can let others in")]
+    LastWayIn,
     /// A device without an environment cannot exist.
     #[error("the device has no environment")]
     NoEnvironment,
@@ -61,9 +71,9 @@ struct Change<'a> {
     /// For people: the device's name, or the identity of the certificate.
     name: KnownText,
     /// The device whose standing changes.
-    holder: Option<&'a DeviceRow>,
-    /// The rows that die.
-    dead: Vec<CertificateRow>,
+    device: Option<&'a DeviceRow>,
+    /// The certificates that would die now: for a dry run, which changes nothing.
+    would_die: Vec<CertificateRow>,
     command: Command,
     rule: String,
 }
@@ -80,10 +90,14 @@ pub(crate) struct Containments {
     pub gateways: Arc<Gateways>,
     /// CRLs.
     pub crls: Arc<Crls>,
+    /// Who could still let an operator in.
+    pub operators: Arc<Operators>,
     /// The journal's log, to wake.
     pub log: Arc<JournalLog>,
     /// The clock.
     pub clock: Clock,
+    /// One at a time from the question whether somebody else could still let an operator in to the commit.
+    pub party_turn: tokio::sync::Mutex<()>,
 }
 
 impl Containments {
@@ -102,27 +116,70 @@ impl Containments {
     ) -> Result<ContainmentOutcome, ContainFault> {
         let environment = device.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let now = self.clock.now();
-        let certificates = self.commits.store().certificates_of_device(device.device)?;
         let command = match verb {
-            Verb::Revoke(reason) => revoke(mandate, device, &certificates, reason, now)?,
+            Verb::Revoke(reason) => revoke(mandate, device, reason, now)?,
             Verb::Quarantine(until) => quarantine(mandate, device, until, now)?,
             Verb::Release => release(mandate, device, now)?,
-            Verb::Ban(reason) => ban(mandate, device, &certificates, reason, now)?,
+            Verb::EndQuarantine => release_due(mandate, device, now)?,
+            Verb::Ban(reason) => ban(mandate, device, reason, now)?,
         };
-        let dead = killed_by(&command, &certificates);
+        let would_die = match verb {
+            Verb::Revoke(_) | Verb::Ban(_) if dry_run => self.alive(&Holder::Device(device.device))?,
+            _ => Vec::new(),
+        };
         let name = device.name.as_ref().map(ToString::to_string).into();
         let holder = match verb {
             Verb::Revoke(_) => None,
-            Verb::Quarantine(_) | Verb::Release | Verb::Ban(_) => Some(device),
+            Verb::Quarantine(_) | Verb::Release | Verb::EndQuarantine | Verb::Ban(_) => Some(device),
         };
-        let change = Change { environment, name, holder, dead, command, rule };
-        self.carry_out(change, dry_run, wait).await
+        let change = Change { environment, name, device: holder, would_die, command, rule };
+        let outcome = self.carry_out(change, dry_run, wait).await;
+        match outcome {
+            // Somebody else contained it meanwhile: what is to be said now is said by its row.
+            Err(ContainFault::Store(StoreFault::Conflict(_))) => {
+                let now =
+                    self.commits.store().device(device.device)?.map_or(device.standing, |row| row.standing);
+                Err(match now {
+                    Standing::Banned => ContainmentFault::Banned,
+                    standing => ContainmentFault::Already(standing),
+                }
+                .into())
+            }
+            outcome => outcome,
+        }
     }
 
-    /// Kills one certificate, whoever holds it; the device's tokens and standing stay.
+    /// Kills all that an operator or service has: certificates, keys, tokens.
     ///
     /// # Errors
-    /// [`ContainFault`].
+    /// [`ContainFault`]; [`ContainFault::LastWayIn`] when nobody could let an operator in afterwards.
+    pub(crate) async fn revoke_party(
+        &self,
+        mandate: Mandate,
+        rule: String,
+        party: &PartyRow,
+        reason: RevocationReason,
+        dry_run: bool,
+        wait: Duration,
+    ) -> Result<ContainmentOutcome, ContainFault> {
+        let environment = party.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
+        let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
+        let turn = self.party_turn.lock().await;
+        if self.operators.is_last_way_in(party)? {
+            return Err(ContainFault::LastWayIn);
+        }
+        let command = revoke_party(mandate, party, reason, self.clock.now())?;
+        let would_die = if dry_run { self.alive(&holder)? } else { Vec::new() };
+        let name = Some(party.name.to_string()).into();
+        let change = Change { environment, name, device: None, would_die, command, rule };
+        self.carry_out_in_turn(change, dry_run, wait, turn).await
+    }
+
+    /// Kills one certificate, whoever holds it, and its successors that nobody proved; the device's tokens and standing
+    /// stay. The answer names what of the identity lives on.
+    ///
+    /// # Errors
+    /// [`ContainFault`]; [`ContainFault::LastWayIn`] when nobody could let an operator in afterwards.
     pub(crate) async fn revoke_one(
         &self,
         mandate: Mandate,
@@ -133,10 +190,60 @@ impl Containments {
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
         let environment = row.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
-        let command = revoke_certificate(mandate, row, reason, self.clock.now())?;
+        let turn = match row.kind {
+            IdentityKind::Operator => Some(self.party_turn.lock().await),
+            IdentityKind::Service | IdentityKind::Operational => None,
+        };
+        let now = self.clock.now();
+        let command = revoke_certificate(mandate, row, reason, now)?;
+        let would_die = self.line_of(row)?;
+        if row.kind == IdentityKind::Operator && self.is_last_of_last(row, &would_die)? {
+            return Err(ContainFault::LastWayIn);
+        }
         let name = row.identity.as_ref().map(ToString::to_string).into();
-        let change = Change { environment, name, holder: None, dead: vec![row.clone()], command, rule };
-        self.carry_out(change, dry_run, wait).await
+        let would_die = if dry_run { would_die } else { Vec::new() };
+        let change = Change { environment, name, device: None, would_die, command, rule };
+        let mut outcome =
+            self.carry_out_in_turn(change, dry_run, wait, turn).await.map_err(|fault| match fault {
+                ContainFault::Store(StoreFault::Conflict(_)) => ContainmentFault::NothingLive.into(),
+                fault => fault,
+            })?;
+        if let Some(holder) = holder(row) {
+            let shown = self.alive(&holder)?.iter().map(shown).collect::<Vec<_>>();
+            outcome.lives_on = shown.into_iter().filter(|id| !outcome.certificates.contains(id)).collect();
+        }
+        Ok(outcome)
+    }
+
+    /// What of a holder opens something now.
+    fn alive(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
+        let now = self.clock.now();
+        let all = certificates_of(&**self.commits.store(), holder)?;
+        Ok(all.into_iter().filter(|row| lives(row, now)).collect())
+    }
+
+    /// A certificate, and the successors that die with it.
+    fn line_of(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
+        let now = self.clock.now();
+        let successors = self.commits.store().successors_of(row.certificate)?;
+        let mut line = vec![row.clone()];
+        line.extend(successors.into_iter().filter(|row| row.confirmed_at.is_none() && lives(row, now)));
+        Ok(line)
+    }
+
+    /// Whether these are all that the last operator who can let others in has left.
+    fn is_last_of_last(&self, row: &CertificateRow, dying: &[CertificateRow]) -> Result<bool, StoreFault> {
+        let Some(Holder::Party { kind, name }) = holder(row) else { return Ok(false) };
+        let store = self.commits.store();
+        let current = store.current_certificates(&Holder::Party { kind, name: name.clone() })?;
+        let survives = |row: &CertificateRow| {
+            row.state.is_live() && !dying.iter().any(|dead| dead.certificate == row.certificate)
+        };
+        if current.iter().any(survives) {
+            return Ok(false);
+        }
+        let party = store.parties()?.into_iter().find(|party| party.kind == kind && party.name == name);
+        party.map_or(Ok(false), |party| self.operators.is_last_way_in(&party))
     }
 
     async fn carry_out(
@@ -145,16 +252,24 @@ impl Containments {
         dry_run: bool,
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
+        self.carry_out_in_turn(change, dry_run, wait, ()).await
+    }
+
+    /// `turn` is held until the commit, and not while gateways are waited for.
+    async fn carry_out_in_turn<T>(
+        &self,
+        change: Change<'_>,
+        dry_run: bool,
+        wait: Duration,
+        turn: T,
+    ) -> Result<ContainmentOutcome, ContainFault> {
         let mut outcome = ContainmentOutcome {
             device: change.name.clone(),
             seq: None,
             accepted_at: None,
             dry_run,
-            certificates: change
-                .dead
-                .iter()
-                .map(|row| row.fingerprint.map_or_else(|| row.certificate.to_string(), |f| f.to_string()))
-                .collect(),
+            certificates: change.would_die.iter().map(shown).collect(),
+            lives_on: Vec::new(),
             sessions_closed: 0,
             gateways: Vec::new(),
             already: false,
@@ -168,10 +283,13 @@ impl Containments {
         // Durable first; what follows is effect, and each part of it is made good by the upkeep.
         let receipt = self.commits.commit(change.command.clone()).await?;
         let accepted = Instant::now();
+        drop(turn);
         self.log.wake();
+        let dead = self.killed_by(receipt)?;
+        outcome.certificates = dead.iter().map(shown).collect();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
-        let position = self.take_effect(&change).await?;
+        let position = self.take_effect(&change, &dead).await?;
         let from = (&before, accepted);
         let enforced = self.gateways.enforced(&change.environment, &feed, position, from, wait).await?;
         outcome.gateways = enforced.gateways;
@@ -179,31 +297,46 @@ impl Containments {
         Ok(outcome)
     }
 
+    /// The rows that a command killed, as its entries say: the store found them as it accepted it.
+    fn killed_by(&self, receipt: Receipt) -> Result<Vec<CertificateRow>, StoreFault> {
+        let store = self.commits.store();
+        let count = usize::try_from(receipt.entries).unwrap_or(usize::MAX);
+        let entries = store.journal_from(receipt.first_seq, count)?;
+        let mut dead = Vec::new();
+        for revoked in entries.iter().flat_map(|stored| killed(&stored.entry.event)) {
+            dead.extend(store.certificate(revoked.certificate)?);
+        }
+        Ok(dead)
+    }
+
     /// Tells the gateways, then signs the CRL: the feed is what ends sessions.
-    async fn take_effect(&self, change: &Change<'_>) -> Result<Position, ContainFault> {
+    async fn take_effect(
+        &self,
+        change: &Change<'_>,
+        dead: &[CertificateRow],
+    ) -> Result<Position, ContainFault> {
         let store = self.commits.store();
         let read = || {
             let mut changes = Vec::new();
-            if let Some((device, handle)) = change.holder.and_then(|d| d.name.clone().map(|name| (d, name))) {
+            if let Some((device, handle)) = change.device.and_then(|d| d.name.clone().map(|name| (d, name))) {
                 let standing = store.device(device.device)?.map_or(device.standing, |row| row.standing);
                 changes.push(match feed_standing(standing) {
                     Some(standing) => FeedChange::SetStanding { handle, standing },
                     None => FeedChange::ClearStanding(handle),
                 });
             }
-            let denies =
-                |draft: &Draft| matches!(&draft.event, Event::CertificatesRevoked(e) if denies_keys(e));
-            let denied = change.command.entries.iter().any(denies);
-            for before in &change.dead {
-                if let Some(row) = store.certificate(before.certificate)? {
-                    changes.extend(revocation(&row));
-                    changes.extend(row.spki.filter(|_| denied).map(FeedChange::DenyKey));
-                }
+            // What is dead stays as it is: its rows need not be read again.
+            let spares =
+                |draft: &Draft| matches!(&draft.event, Event::CertificatesRevoked(e) if !denies_keys(e));
+            let denied = !change.command.entries.iter().any(spares);
+            for row in dead {
+                changes.extend(revocation(row));
+                changes.extend(row.spki.filter(|_| denied).map(FeedChange::DenyKey));
             }
             Ok(changes)
         };
         let published = self.feeds.publish(&change.environment, self.clock.now(), read);
-        let shards: BTreeSet<u32> = change.dead.iter().map(|row| row.crl_shard).collect();
+        let shards: BTreeSet<u32> = dead.iter().map(|row| row.crl_shard).collect();
         // Neither waits for the other to succeed; what fails is made good by the upkeep.
         if let Some(trust) = self.hierarchy.trust_of(&change.environment).filter(|_| !shards.is_empty()) {
             let shards: Vec<u32> = shards.into_iter().collect();
@@ -236,12 +369,12 @@ impl Containments {
                     SUPERSEDED_AT_ONCE,
                 )?);
             }
-            let Some((dead, command)) = revoke_superseded(&rows, now) else { continue };
+            let Some(command) = revoke_superseded(&rows, now) else { continue };
             let change = Change {
                 environment,
                 name: KnownText::NONE,
-                holder: None,
-                dead: dead.into_iter().cloned().collect(),
+                device: None,
+                would_die: Vec::new(),
                 command,
                 rule: "profile/revoke-superseded".into(),
             };
@@ -266,8 +399,12 @@ impl Containments {
                     // The operator who set the end permitted this act when the quarantine was made.
                     let mandate = Mandate::assert_permitted(actor, touchmark_ra::Act::DeviceQuarantine);
                     let wait = Duration::ZERO;
-                    self.contain(mandate, "quarantine-ttl".into(), &device, Verb::Release, false, wait)
-                        .await?;
+                    let rule = "quarantine-ttl".to_owned();
+                    match self.contain(mandate, rule, &device, Verb::EndQuarantine, false, wait).await {
+                        // Another end was set for it meanwhile.
+                        Err(ContainFault::Rules(_)) => {}
+                        outcome => drop(outcome?),
+                    }
                 }
             }
         }
@@ -275,20 +412,9 @@ impl Containments {
     }
 }
 
-/// The rows that the command kills.
-fn killed_by(command: &Command, certificates: &[CertificateRow]) -> Vec<CertificateRow> {
-    let named: BTreeSet<_> = command
-        .entries
-        .iter()
-        .filter_map(|draft| match &draft.event {
-            Event::CertificatesRevoked(revoked) => Some(revoked.certificates.iter().map(|c| c.certificate)),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let dead =
-        |row: &&CertificateRow| named.contains(&row.certificate) && row.state != CertificateState::Revoked;
-    certificates.iter().filter(dead).cloned().collect()
+/// How an answer names a certificate.
+fn shown(row: &CertificateRow) -> String {
+    row.fingerprint.map_or_else(|| row.certificate.to_string(), |fingerprint| fingerprint.to_string())
 }
 
 #[cfg(test)]

@@ -8,15 +8,15 @@ pub(crate) use initial::InitialEnrolments;
 use crate::commit::Commits;
 use crate::entropy::random;
 use crate::hierarchy::{Hierarchy, Trust};
-use crate::issuance::{Enrolled, EnrolmentFault, Issuance, certificates_of};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, given_before};
 use crate::sha256;
 use std::sync::Arc;
 use touchmark_enrol::{EnrolmentRequest, PresentedCredential};
 use touchmark_identity::Name;
-use touchmark_inventory::{CertificateRow, Conflict, Holder, Precondition, StoreFault, TokenRow};
+use touchmark_inventory::{CertificateRow, Conflict, DeviceRow, Holder, Precondition, StoreFault, TokenRow};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit};
+use touchmark_ra::{EnrolmentFacts, Refusal, admit};
 
 /// The use case.
 pub(crate) struct Enrolments {
@@ -77,66 +77,58 @@ impl Enrolments {
         trust: &Trust,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let token = || -> Result<TokenRow, EnrolmentFault> {
-            Ok(self.commits.store().token_by_secret(secret)?.ok_or(Refusal::Token)?)
-        };
-        if let Some(again) = self.answer_again(request, &token()?, username, trust).await? {
-            return Ok(again);
-        }
-        // Read again: a burn gave a use back.
-        let token = token()?;
-        let admitted = self.admit(request, &token, username, trust, cause)?;
-        self.issuance.issue(admitted, trust, token.kind).await
-    }
-
-    /// The certificate that this very request got before, if it may be handed out again. An intent that
-    /// nobody works on is burned, which gives the token's use back.
-    async fn answer_again(
-        &self,
-        request: &EnrolmentRequest,
-        token: &TokenRow,
-        username: &Name,
-        trust: &Trust,
-    ) -> Result<Option<Enrolled>, EnrolmentFault> {
-        let same = |row: &CertificateRow| {
-            row.identity.as_ref().is_some_and(|identity| identity.name == *username)
-                && row.scope.environment.as_ref() == Some(&trust.environment.name)
-        };
-        let row = self.commits.store().certificate_of_request(token.token, &request.csr().digest())?;
-        let Some(row) = row.filter(same) else { return Ok(None) };
-        self.issuance.again(row, trust).await
-    }
-
-    fn admit(
-        &self,
-        request: &EnrolmentRequest,
-        token: &TokenRow,
-        username: &Name,
-        trust: &Trust,
-        cause: &str,
-    ) -> Result<Admitted, EnrolmentFault> {
         let store = self.commits.store();
-        let device = match token.kind {
+        let token = || -> Result<TokenRow, EnrolmentFault> {
+            Ok(store.token_by_secret(secret)?.ok_or(Refusal::Token)?)
+        };
+        let mut presented = token()?;
+        let kind = presented.kind;
+        let device = match kind {
             IdentityKind::Operational => store.device_by_name(&trust.environment.name, username)?,
             IdentityKind::Service | IdentityKind::Operator => None,
         };
-        let certificates = match (&device, token.kind) {
-            (Some(device), _) => certificates_of(&**store, &Holder::Device(device.device))?,
-            (None, kind @ (IdentityKind::Service | IdentityKind::Operator)) => {
-                certificates_of(&**store, &Holder::Party { kind, name: username.clone() })?
-            }
-            (None, IdentityKind::Operational) => Vec::new(),
+        let holder = match (&device, kind) {
+            (Some(device), _) => Some(Holder::Device(device.device)),
+            (None, IdentityKind::Operational) => None,
+            (None, kind) => Some(Holder::Party { kind, name: username.clone() }),
         };
-        let form = trust.form(token.kind).ok_or(EnrolmentFault::NoProfile)?;
+        let current = || match &holder {
+            Some(holder) => store.current_certificates(holder),
+            None => Ok(Vec::new()),
+        };
+        let mut works_with = current()?;
+        let on_it = |row: &CertificateRow| row.token == Some(presented.token);
+        if let Some(before) = given_before(request, &works_with, on_it, trust, self.clock.now())? {
+            if let Some(again) = self.issuance.again(before, trust).await? {
+                return Ok(again);
+            }
+            // It was burned just now, which gave the token's use back.
+            (presented, works_with) = (token()?, current()?);
+        }
+        let issues = match &holder {
+            Some(holder) => store.newest_issues(holder, 1)?,
+            None => Vec::new(),
+        };
+        let party = match kind {
+            IdentityKind::Operational => None,
+            _ => store.parties()?.into_iter().find(|row| row.kind == kind && row.name == *username),
+        };
+        let more = |device: &DeviceRow| store.has_more_than_burned(device.device, presented.token);
+        let form = trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
         let facts = EnrolmentFacts {
             environment: &trust.environment,
-            token: Some(token),
+            token: Some(&presented),
             username,
             device: device.as_ref(),
-            certificates: &certificates,
+            party: party.as_ref(),
+            // Registered hardware makes a device without a certificate, which no token for new ones may take.
+            only_burned: !issues.is_empty() && !device.as_ref().map(more).transpose()?.unwrap_or(false),
+            current: &works_with,
+            issues: &issues,
             form,
         };
-        Ok(admit(request, &facts, cause, self.clock.now(), random())?)
+        let admitted = admit(request, &facts, cause, self.clock.now(), random())?;
+        self.issuance.issue(admitted, trust, kind).await
     }
 }
 

@@ -11,6 +11,7 @@ use crate::sha256;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};
+use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{
     CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Store, StoreFault,
@@ -20,6 +21,7 @@ use touchmark_listen::Clock;
 use touchmark_ra::{Admitted, Refusal, Urgency, burn, take_place};
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
+use touchmark_x509::csr::Granted;
 
 /// Why no certificate was handed out.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +149,7 @@ impl Issuance {
         self.pacing
             .ask(&admitted.order.parts().identity, urgency)
             .map_err(|retry_after| EnrolmentFault::Paced { retry_after })?;
-        let Admitted { order, mut preconditions, mut entries, envelope } = admitted;
+        let Admitted { order, mut preconditions, still, mut entries, envelope } = admitted;
         let holder = match order.parts().device {
             Some(device) => Holder::Device(device),
             None => Holder::Party { kind, name: order.parts().identity.name.clone() },
@@ -171,7 +173,8 @@ impl Issuance {
         match issue(recorded, &*trust.signer) {
             // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
             Ok(issued) => {
-                let logged = self.log(issued, envelope, &holder, &trust.environment.name, on_death).await?;
+                let to_log = ToLog { issued, envelope, still, holder, on_death };
+                let logged = self.log(to_log, &trust.environment.name).await?;
                 Ok(Enrolled {
                     certificate: logged.certificate().clone(),
                     chain: trust.above(),
@@ -187,15 +190,14 @@ impl Issuance {
         }
     }
 
-    /// Makes the certificate durable, in the place of what the identity never proved.
+    /// Makes the certificate durable, in the place of what the identity never proved. What it was admitted on must
+    /// hold still: the certificate that it was asked with, and the device's standing.
     async fn log(
         &self,
-        issued: IssuedCertificate,
-        envelope: Envelope,
-        holder: &Holder,
+        to_log: ToLog,
         environment: &EnvironmentName,
-        on_death: Refusal,
     ) -> Result<LoggedCertificate, EnrolmentFault> {
+        let ToLog { issued, envelope, still, holder, on_death } = to_log;
         let mine = issued.id();
         loop {
             let (event, private) = issued.event();
@@ -203,14 +205,22 @@ impl Issuance {
             // Refused when the device was revoked meanwhile: the certificate is dead and is not handed out.
             let alive =
                 Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
-            let mut command = Command { preconditions: vec![alive], entries: vec![draft] };
-            let siblings = self.commits.store().current_certificates(holder)?;
+            let mut preconditions = vec![alive];
+            preconditions.extend(still.iter().cloned());
+            let mut command = Command { preconditions, entries: vec![draft] };
+            let siblings = self.commits.store().current_certificates(&holder)?;
             take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
             let replaced = superseded_by(&command);
             match self.commits.commit(command).await {
                 Ok(receipt) => {
                     self.announce(environment, &replaced);
                     return Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq));
+                }
+                // Revoked meanwhile, the device or what it was asked with held off or replaced: whoever asks
+                // again hears which.
+                Err(StoreFault::Conflict(conflict)) if still.contains(&conflict.failed) => {
+                    self.burn_now(mine, BurnCause::Crash).await;
+                    return Err(StoreFault::Conflict(conflict).into());
                 }
                 // A sibling was confirmed or revoked meanwhile, which happens once to each.
                 Err(StoreFault::Conflict(Conflict {
@@ -240,6 +250,32 @@ impl Issuance {
         }
     }
 
+    /// Burns intents that nobody works on any more: a fault or a caller that went away came between the two commits.
+    /// Gives how many. `older_than` is far more than the way from one commit to the other takes.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the next turn goes on.
+    pub(crate) async fn burn_stranded(&self, older_than: Duration) -> Result<usize, StoreFault> {
+        let now = self.clock.now();
+        let store = self.commits.store();
+        let mut burned = 0;
+        for row in store.open_intents()? {
+            let (Some(environment), Some(identity)) = (&row.scope.environment, &row.identity) else {
+                continue;
+            };
+            if now.since(row.intended_at) < older_than {
+                continue;
+            }
+            let _turn = self.turn((environment.clone(), row.kind, identity.name.clone())).await;
+            if store.certificate(row.certificate)?.is_some_and(|row| row.state == CertificateState::Intended)
+            {
+                self.commits.commit(burn(recovery_actor(), &row, BurnCause::Crash, now)).await?;
+                burned += 1;
+            }
+        }
+        Ok(burned)
+    }
+
     async fn burn_now(&self, certificate: CertificateId, cause: BurnCause) {
         let Ok(Some(row)) = self.commits.store().certificate(certificate) else { return };
         let command = burn(recovery_actor(), &row, cause, self.clock.now());
@@ -247,6 +283,53 @@ impl Issuance {
             tracing::error!(%certificate, %fault, "an unsigned intent stays open until the next start");
         }
     }
+}
+
+/// Signed, and on its way into the journal.
+struct ToLog {
+    issued: IssuedCertificate,
+    envelope: Envelope,
+    /// What must hold still.
+    still: Vec<Precondition>,
+    holder: Holder,
+    /// What it means for the requester when the intent was killed meanwhile.
+    on_death: Refusal,
+}
+
+/// What an earlier request for the same key was given on the same word, and has not been proven yet. A request that is
+/// signed anew is the same request: only its key is taken.
+///
+/// # Errors
+/// [`EnrolmentFault`]: the request asks for other names than the certificate has.
+pub(crate) fn given_before(
+    request: &EnrolmentRequest,
+    current: &[CertificateRow],
+    on_the_same_word: impl Fn(&CertificateRow) -> bool,
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Option<CertificateRow>, EnrolmentFault> {
+    let key = request.csr().public_key().spki_hash();
+    let same = |row: &&CertificateRow| {
+        matches!(row.state, CertificateState::Intended | CertificateState::Issued)
+            && row.spki == Some(key)
+            && row.scope.environment.as_ref() == Some(&trust.environment.name)
+            && on_the_same_word(row)
+            && may_come_again(row, now)
+    };
+    let Some(row) = current.iter().find(same) else { return Ok(None) };
+    if let (Some(der), Some(identity)) = (&row.der, &row.identity) {
+        let certificate = Certificate::from_der(der)?;
+        let granted = Granted {
+            common_name: identity.name.as_str(),
+            uri: &identity.to_string(),
+            dns: certificate.dns_sans(),
+            ips: certificate.ip_sans(),
+            scope: certificate.scope(),
+            form: trust.form(row.kind).ok_or(EnrolmentFault::NoProfile)?,
+        };
+        request.csr().within(&granted).map_err(Refusal::from)?;
+    }
+    Ok(Some(row.clone()))
 }
 
 /// All certificates of an identity, newest first.
@@ -262,7 +345,7 @@ pub(crate) fn certificates_of(store: &dyn Store, holder: &Holder) -> Result<Vec<
 
 /// Whether what an earlier, lost answer held is still of use: one that is over, asked for again in the old one's grace,
 /// would be handed out for ever and never serve.
-pub(crate) fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
+fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
     before.state != CertificateState::Issued || now <= before.validity.not_after()
 }
 

@@ -8,6 +8,7 @@ use crate::entropy::random;
 use crate::feed::{Feeds, PublishFault, anchors_change};
 use crate::hierarchy::{Hierarchy, Trust};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use touchmark_identity::{DeviceId, EnvironmentName, MakerId, Name, Timestamp};
 use touchmark_inventory::{MakerRow, Store, StoreFault};
@@ -54,6 +55,8 @@ pub(crate) struct Makers {
     feeds: Arc<Feeds>,
     clock: Clock,
     in_force: RwLock<Arc<HashMap<EnvironmentName, Vec<Maker>>>>,
+    /// The rows changed, and could not be read since.
+    behind: AtomicBool,
     /// One change at a time: rules that look at several rows hold from reading to committing.
     changing: tokio::sync::Mutex<()>,
 }
@@ -69,8 +72,9 @@ impl Makers {
         feeds: Arc<Feeds>,
         clock: Clock,
     ) -> Result<Self, MakersFault> {
-        let (in_force, changing) = (RwLock::default(), tokio::sync::Mutex::default());
-        let makers = Self { commits, hierarchy, feeds, clock, in_force, changing };
+        let (in_force, behind) = (RwLock::default(), AtomicBool::new(false));
+        let changing = tokio::sync::Mutex::default();
+        let makers = Self { commits, hierarchy, feeds, clock, in_force, behind, changing };
         makers.reload()?;
         Ok(makers)
     }
@@ -198,12 +202,26 @@ impl Makers {
         Ok(maker)
     }
 
-    /// Handshakes here follow first, then gateways.
+    /// Handshakes here follow first, then gateways: neither waits for the other to succeed. Recorded already; what
+    /// fails is made good by [`Makers::repair`] and by that of the feeds.
     fn in_force_everywhere(&self, trust: &Trust) -> Result<(), MakersFault> {
-        self.reload()?;
+        self.behind.store(true, Ordering::SeqCst);
+        let reloaded = self.repair();
         let store = self.commits.store();
         let read = || Ok(vec![anchors_change(trust, &**store)?]);
         self.feeds.publish(&trust.environment.name, self.clock.now(), read)?;
+        reloaded
+    }
+
+    /// Reads again what is in force, if an earlier reading failed.
+    ///
+    /// # Errors
+    /// [`MakersFault`]; the next call tries again.
+    pub(crate) fn repair(&self) -> Result<(), MakersFault> {
+        if self.behind.load(Ordering::SeqCst) {
+            self.reload()?;
+            self.behind.store(false, Ordering::SeqCst);
+        }
         Ok(())
     }
 

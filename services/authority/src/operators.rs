@@ -2,12 +2,17 @@
 
 use crate::commit::Commits;
 use std::sync::Arc;
-use touchmark_identity::{Actor, EnvironmentName, Fingerprint, Name};
-use touchmark_inventory::{CertificateRow, PartyRow, StoreFault};
+use touchmark_identity::{Actor, EnvironmentName, Name};
+use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{OperatorPolicy, OperatorRequest, OperatorVerb};
 use touchmark_ra::{Act, Mandate};
+
+/// Role of a service that pulls the status feed and whose decision log counts.
+pub(crate) const ROLE_GATEWAY: &str = "gateway";
+/// Role of any other service.
+pub(crate) const ROLE_SERVICE: &str = "service";
 
 /// Somebody whose operator or service certificate was proven and is live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +71,14 @@ impl Operators {
         Self { commits, policy, clock }
     }
 
-    /// Who is behind a certificate whose possession the TLS handshake proved. Asked on every request, so
-    /// that a revoked operator loses a kept-alive connection too.
+    /// Who is behind a certificate whose possession the TLS handshake proved; `row` is its row as it is now. Asked on
+    /// every request, so that a revoked operator loses a kept-alive connection too.
     ///
     /// # Errors
     /// [`CallerFault`].
-    pub(crate) fn caller(&self, fingerprint: &Fingerprint) -> Result<Caller, CallerFault> {
+    pub(crate) fn caller(&self, row: &CertificateRow) -> Result<Caller, CallerFault> {
         let store = self.commits.store();
-        let row = store.certificate_by_fingerprint(fingerprint)?.ok_or(CallerFault::Unknown)?;
-        self.live(&row)?;
+        self.live(row)?;
         let (Some(identity), Some(environment)) = (&row.identity, &row.scope.environment) else {
             return Err(CallerFault::Unknown);
         };
@@ -106,6 +110,11 @@ impl Operators {
             return Err(CallerFault::NotLive("outside its validity"));
         }
         Ok(())
+    }
+
+    /// The roles that the policy speaks of, sorted.
+    pub(crate) fn roles(&self) -> Vec<String> {
+        self.policy.roles()
     }
 
     /// Asks the policy for a mandate.
@@ -180,7 +189,8 @@ impl Operators {
         let store = self.commits.store();
         let mut able = Vec::new();
         for party in store.parties()? {
-            let certificates = store.certificates_of_party(party.kind, &party.name)?;
+            let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
+            let certificates = store.current_certificates(&holder)?;
             let has_live = certificates.iter().any(|row| self.live(row).is_ok());
             let Some(home) = party.scope.environment.clone() else { continue };
             let caller = Caller {
@@ -194,6 +204,20 @@ impl Operators {
             }
         }
         Ok(able)
+    }
+}
+
+impl Operators {
+    /// Whether nobody could let an operator in any more without this one: it can, and no other that can has a live
+    /// certificate.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn is_last_way_in(&self, party: &PartyRow) -> Result<bool, StoreFault> {
+        let Some(environment) = &party.scope.environment else { return Ok(false) };
+        let able = self.who_can(OperatorVerb::OperatorEnrol, environment)?;
+        let is_it = |row: &PartyRow| row.kind == party.kind && row.name == party.name;
+        Ok(able.iter().any(|(row, _)| is_it(row)) && able.iter().all(|(row, _)| is_it(row)))
     }
 }
 

@@ -5,14 +5,14 @@ use crate::hierarchy::{Hierarchy, Trust};
 use crate::issuance::EnrolmentFault;
 use std::sync::Arc;
 use touchmark_identity::Fingerprint;
-use touchmark_inventory::{CertificateRow, DeviceRow, Store};
-use touchmark_ra::{Presented, Refusal, holder};
+use touchmark_inventory::{CertificateRow, DeviceRow, IssueRow, Store};
+use touchmark_ra::{ISSUES_AT_ONCE, Presented, Refusal, holder};
 
 /// Which certificates of the identity are read beside the presented one: a device that renews every two minutes has
 /// thousands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Siblings {
-    /// Those that are current: what an order needs.
+    /// Those that are current, and what was given last: what an order needs.
     Current,
     /// Only if another one took the presented one's place: then the question is which.
     OfSuperseded,
@@ -26,8 +26,8 @@ pub(crate) struct PresentedRows {
     pub device: Option<DeviceRow>,
     /// The identity's certificates that were asked for.
     pub certificates: Vec<CertificateRow>,
-    /// The identity's highest generation.
-    pub newest_generation: u64,
+    /// What the identity was given last; empty where no order is meant.
+    pub issues: Vec<IssueRow>,
     /// Its environment.
     pub trust: Arc<Trust>,
 }
@@ -56,8 +56,11 @@ impl PresentedRows {
             Siblings::OfSuperseded if !was_superseded(&row) => Vec::new(),
             Siblings::OfSuperseded | Siblings::Current => store.current_certificates(&holder)?,
         };
-        let newest_generation = store.newest_generation(&holder)?;
-        Ok(Self { row, device, certificates, newest_generation, trust })
+        let issues = match siblings {
+            Siblings::OfSuperseded => Vec::new(),
+            Siblings::Current => store.newest_issues(&holder, ISSUES_AT_ONCE)?,
+        };
+        Ok(Self { row, device, certificates, issues, trust })
     }
 
     /// For the RA.
@@ -71,7 +74,7 @@ impl PresentedRows {
             environment: &self.trust.environment,
             device: self.device.as_ref(),
             certificates: &self.certificates,
-            newest_generation: self.newest_generation,
+            issues: &self.issues,
             grace: profile.grace,
         })
     }

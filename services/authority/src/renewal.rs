@@ -4,15 +4,15 @@
 use crate::commit::Commits;
 use crate::confirmation::{Confirmations, Proven};
 use crate::hierarchy::Hierarchy;
-use crate::issuance::{Enrolled, EnrolmentFault, Issuance, may_come_again};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, given_before};
 use crate::presented::{PresentedRows, Siblings};
 use std::sync::Arc;
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::Fingerprint;
-use touchmark_inventory::{CertificateState, Conflict, Precondition, StoreFault};
+use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, StoreFault};
 use touchmark_journal::RenewalManner;
 use touchmark_listen::Clock;
-use touchmark_ra::{Refusal, RenewalTerms, admit_renewal};
+use touchmark_ra::{Refusal, RenewalTerms, admit_renewal, holder};
 use touchmark_x509::Certificate;
 
 /// The use case.
@@ -68,26 +68,31 @@ impl Renewals {
         manner: RenewalManner,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let mut read = self.read(peer, Siblings::OfSuperseded)?;
+        let mut read = self.read(peer, Siblings::Current)?;
         read.presented()?.may_renew(request.label(), self.clock.now())?;
         if read.row.state == CertificateState::Issued {
             // Its key was proven to get here. Else its successor would replace it before it ever counted.
             self.confirmations.proven(peer, Proven::ForRenewal, cause).await?;
-            read = self.read(peer, Siblings::OfSuperseded)?;
+            read = self.read(peer, Siblings::Current)?;
+            read.presented()?.may_renew(request.label(), self.clock.now())?;
         }
-        let digest = request.csr().digest();
-        let before = self.commits.store().certificate_of_renewal(read.row.certificate, &digest)?;
-        if let Some(before) = before.filter(|before| may_come_again(before, self.clock.now()))
-            && let Some(again) = self.issuance.again(before, &read.trust).await?
-        {
-            return Ok(again);
+        let mine = read.row.certificate;
+        let on_its_word = |row: &CertificateRow| row.token.is_none() && row.replaces == Some(mine);
+        let now = self.clock.now();
+        if let Some(before) = given_before(request, &read.certificates, on_its_word, &read.trust, now)? {
+            if let Some(again) = self.issuance.again(before, &read.trust).await? {
+                return Ok(again);
+            }
+            // It was burned just now.
+            read = self.read(peer, Siblings::Current)?;
         }
-        let read = self.read(peer, Siblings::Current)?;
         let kind = read.row.kind;
         let form = read.trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
         let der = read.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
-        let of_key = self.commits.store().certificates_by_key(&request.csr().public_key().spki_hash())?;
-        let terms = RenewalTerms { old: &Certificate::from_der(der)?, of_key: &of_key, form, manner };
+        let key = request.csr().public_key().spki_hash();
+        let holder = holder(&read.row).ok_or(Refusal::CertificateUnknown)?;
+        let key_proven = self.commits.store().key_was_proven(&key, &holder)?;
+        let terms = RenewalTerms { old: &Certificate::from_der(der)?, key_proven, form, manner };
         let admitted = admit_renewal(request, &read.presented()?, &terms, cause, self.clock.now())?;
         self.issuance.issue(admitted, &read.trust, kind).await
     }

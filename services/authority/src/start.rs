@@ -6,6 +6,7 @@
 mod client_paths;
 mod data_lock;
 mod descriptors;
+mod first_roles;
 mod listeners;
 mod local_operator;
 mod opening;
@@ -190,6 +191,13 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     let closed = recovery::close_open_intents(&commits, &clock).await?;
     if closed > 0 {
         tracing::warn!(closed, "intents left by a crash were burned and are listed as revoked");
+    }
+    let given = first_roles::give(&commits, clock.now()).await?;
+    if given > 0 {
+        tracing::warn!(
+            given,
+            "services from before roles are gateways from now on; who is one stands in the journal"
+        );
     }
     hierarchy.reload(&*store, &vault)?;
     let feeds = Arc::new(Feeds::load(feed_signer, epoch, &hierarchy, &*store, clock.now())?);

@@ -4,7 +4,7 @@ use crate::commit::Commits;
 use crate::entropy::random;
 use crate::sha256;
 use touchmark_identity::{Name, Secret, Timestamp, TokenId};
-use touchmark_inventory::{Conflict, Precondition, StoreFault, TokenRow};
+use touchmark_inventory::{Conflict, PartyRow, Precondition, StoreFault, TokenRow};
 use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered, Scope, TokenSubject};
 use touchmark_listen::Clock;
 use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token, void_token};
@@ -57,7 +57,8 @@ impl Tokens {
         Self { commits, clock }
     }
 
-    /// Makes a token. For an operator or service, its party is registered with `roles` in the same commit.
+    /// Makes a token. An operator or service that is not known is registered in the same commit, which keeps its name
+    /// for its environment; one that is known gets the token's roles when it enrols, and not before.
     ///
     /// # Errors
     /// [`NewTokenFault`].
@@ -65,20 +66,34 @@ impl Tokens {
         &self,
         mandate: Mandate,
         order: TokenOrder,
-        roles: Vec<String>,
     ) -> Result<NewToken, NewTokenFault> {
         let now = self.clock.now();
         let password = Secret::new(hex::encode(random::<16>()));
         let username = match &order.subject {
             TokenSubject::Named(name) | TokenSubject::Prefix(name) => name.clone(),
         };
-        let party = (order.kind != IdentityKind::Operational)
-            .then(|| party(&mandate, order.scope.clone(), order.kind, &username, roles, now));
+        let party = match order.kind {
+            IdentityKind::Operational => None,
+            kind if self.party(kind, &username)?.is_some() => None,
+            kind => {
+                let roles = order.roles.clone().unwrap_or_default();
+                Some(party(&mandate, order.scope.clone(), kind, &username, roles, now))
+            }
+        };
         let (token, expires_at, mut command) =
             create_token(mandate, order, sha256(password.expose().as_bytes()), now, random())?;
         command.entries.extend(party);
         self.commits.commit(command).await?;
         Ok(NewToken { token, username, password, expires_at })
+    }
+
+    /// The operator or service of this name.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn party(&self, kind: IdentityKind, name: &Name) -> Result<Option<PartyRow>, StoreFault> {
+        let parties = self.commits.store().parties()?;
+        Ok(parties.into_iter().find(|row| row.kind == kind && row.name == *name))
     }
 
     /// Takes a token back; gives it as it stands then.

@@ -16,6 +16,9 @@ const SUPERSEDED_EVERY: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 /// The local operator's files are looked at so often; a third of a life is left then.
 const OPERATOR_EVERY: Duration = Duration::from_secs(60);
+/// An intent without its result for so long is one that nobody works on: both commits together take milliseconds.
+const STRANDED: Duration = Duration::from_secs(60);
+const STRANDED_EVERY: Duration = Duration::from_secs(10);
 /// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
 const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 /// Least time between two heads: each costs several fsyncs and writes the last bundle of entries anew, whether it
@@ -124,7 +127,7 @@ pub(crate) async fn tick(shell: Shell, server: ServerCertificate, operator: Loca
     let mut turn = tokio::time::interval(EVERY);
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
     let mut operator_at = Instant::now() + OPERATOR_EVERY;
-    let mut superseded_at = Instant::now();
+    let (mut superseded_at, mut stranded_at) = (Instant::now(), Instant::now());
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -148,6 +151,22 @@ pub(crate) async fn tick(shell: Shell, server: ServerCertificate, operator: Loca
             if let Err(fault) = shell.containments.revoke_superseded().await {
                 tracing::error!(%fault, "superseded certificates could not be revoked; it is tried again");
             }
+        }
+        if Instant::now() >= stranded_at {
+            stranded_at = Instant::now() + STRANDED_EVERY;
+            match shell.issuance.burn_stranded(STRANDED).await {
+                Ok(0) => {}
+                Ok(burned) => {
+                    tracing::warn!(
+                        burned,
+                        "intents that were left half-done were burned; tokens have their uses back"
+                    );
+                }
+                Err(fault) => tracing::error!(%fault, "intents that were left half-done are still open"),
+            }
+        }
+        if let Err(fault) = shell.makers.repair() {
+            tracing::error!(%fault, "a change of makers is recorded, but not in force everywhere");
         }
         if Instant::now() >= renew_at {
             match server.renew_if_due().await {

@@ -9,6 +9,7 @@ mod lists;
 mod makers;
 mod preconditions;
 mod renewals;
+mod revocations;
 mod sightings;
 mod tokens;
 
@@ -27,6 +28,7 @@ const CLAIMS: &[&[Claim]] = &[
     commits::CLAIMS,
     tokens::CLAIMS,
     renewals::CLAIMS,
+    revocations::CLAIMS,
     makers::CLAIMS,
     certificates::CLAIMS,
     lists::CLAIMS,

@@ -2,6 +2,7 @@
 
 mod makers;
 mod renewals;
+mod revocations;
 
 use touchmark_identity::{
     Actor, AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Incarnation, Name,
@@ -251,7 +252,7 @@ impl Scribe {
     /// A token that lives for a day.
     pub fn token_created(&mut self, token: TokenId, subject: TokenSubject, uses: u32) -> Draft {
         let expires_at = Timestamp::from_unix_ms(EPOCH_MS).plus(std::time::Duration::from_secs(86_400));
-        let event = TokenCreated { token, kind: IdentityKind::Operational, uses, expires_at };
+        let event = TokenCreated { token, kind: IdentityKind::Operational, uses, expires_at, roles: None };
         let private = TokenPrivate {
             secret_sha256: self.hash(),
             subject,

@@ -39,7 +39,7 @@ impl Walk {
     pub fn step(&mut self, [act, a, b, c]: Step) -> Option<Command> {
         self.scribe.move_to(if c & 1 == 0 { "lab" } else { "plant" });
         let guarded = c & 2 == 0;
-        let (preconditions, entries) = match act % 20 {
+        let (preconditions, entries) = match act % 21 {
             0 => self.environment(),
             1 | 2 => self.token(a, b),
             3..=5 => self.device(a, b),
@@ -51,6 +51,7 @@ impl Walk {
             16 => self.revoke(a, b),
             17 => self.standing(a, b)?,
             18 => self.crl(a, b)?,
+            19 => self.revoke_all(a, b),
             _ => self.other(a, b),
         };
         Some(command(preconditions.into_iter().filter(|_| guarded), entries))
@@ -109,11 +110,8 @@ impl Walk {
             Precondition::KeyUsable { spki: intent.spki, holder: intent.holder() },
         ];
         if c & 0xc0 == 0xc0 {
-            let count = u64::from(b % 3);
-            preconditions.push(match intent.holder() {
-                Holder::Device(device) => Precondition::DeviceCertificates { device, count },
-                Holder::Party { kind, name } => Precondition::PartyCertificates { kind, name, count },
-            });
+            let generation = u64::from(b % 3);
+            preconditions.push(Precondition::NewestGeneration { holder: intent.holder(), generation });
         }
         let now = self.scribe.now();
         preconditions.extend(intent.token.map(|token| Precondition::TokenUsable { token, now }));
@@ -171,6 +169,21 @@ impl Walk {
         (vec![], vec![self.scribe.revoked(device, wanted)])
     }
 
+    /// By set: what dies is found by each store.
+    fn revoke_all(&mut self, a: u8, b: u8) -> (Vec<Precondition>, Vec<Draft>) {
+        let parties = ["pump-0", "pump-1", "ada"];
+        let entry = match (b % 3, pick(&self.devices, a), pick(&self.intents, a)) {
+            (0, Some(device), _) => self.scribe.holder_revoked(Holder::Device(device)),
+            (1, _, Some(intent)) => self.scribe.certificate_revoked(intent.certificate),
+            _ => {
+                let kind = if a & 1 == 0 { IdentityKind::Operator } else { IdentityKind::Service };
+                let party = name(parties[usize::from(a) % parties.len()]);
+                self.scribe.holder_revoked(Holder::Party { kind, name: party })
+            }
+        };
+        (vec![], vec![entry])
+    }
+
     fn standing(&mut self, a: u8, b: u8) -> Option<(Vec<Precondition>, Vec<Draft>)> {
         let standings = [Standing::Active, Standing::Quarantined, Standing::Banned];
         let (device, standing) = (pick(&self.devices, a)?, pick(&standings, b)?);
@@ -187,7 +200,8 @@ impl Walk {
 
     fn other(&mut self, a: u8, b: u8) -> (Vec<Precondition>, Vec<Draft>) {
         let authority = pick(&self.authorities, b);
-        let entry = match a % 12 {
+        let entry = match a % 13 {
+            12 => self.scribe.party_clone_suspected(IdentityKind::Operator, "ada"),
             0 => self.scribe.policy_activated(),
             1 => self.scribe.party_registered(IdentityKind::Operator, "ada", &["reader"]),
             2 => self.scribe.enforcement_reported("gw-1", 1, u64::from(b)),

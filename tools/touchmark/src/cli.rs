@@ -70,6 +70,9 @@ pub(crate) enum Command {
     /// Devices: enrol, connect, contain
     #[command(subcommand)]
     Device(commands::device::Device),
+    /// Operators: people who run the authority
+    #[command(subcommand)]
+    Operator(commands::operator::Operator),
     /// Enrolment tokens
     #[command(subcommand)]
     Token(commands::token::Token),
@@ -101,7 +104,7 @@ pub(crate) enum Command {
 impl Command {
     /// Runs until it is told to stop, on all cores.
     pub(crate) fn is_service(&self) -> bool {
-        matches!(self, Self::Server(_) | Self::Gateway(_))
+        matches!(self, Self::Server(_) | Self::Gateway(commands::gateway::Gateway::Up(_)))
     }
 
     /// Whether it changes something, so that its exit code tells of that, whatever becomes of the words about it.
@@ -109,6 +112,7 @@ impl Command {
         match self {
             Self::Server(_) | Self::Gateway(_) | Self::Demo(_) => true,
             Self::Device(command) => command.acts(),
+            Self::Operator(commands::operator::Operator::Revoke(_)) => true,
             Self::Token(command) => matches!(command, commands::token::Token::Void { .. }),
             Self::Maker(command) => !matches!(command, commands::maker::Maker::List { .. }),
             Self::Env(command) => matches!(command, commands::env::Env::Create(_)),

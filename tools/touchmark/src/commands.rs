@@ -16,6 +16,7 @@ pub(crate) mod exit_codes;
 pub(crate) mod explain;
 pub(crate) mod gateway;
 pub(crate) mod maker;
+pub(crate) mod operator;
 pub(crate) mod policy;
 pub(crate) mod server;
 pub(crate) mod token;

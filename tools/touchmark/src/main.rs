@@ -107,6 +107,7 @@ async fn run(command: Command, home: &Home, output: &Output) -> Result<Exit, Fai
     match command {
         Command::Server(command) => commands::server::run(command, home, output).await,
         Command::Gateway(command) => commands::gateway::run(command, home, output).await,
+        Command::Operator(command) => commands::operator::run(command, home, output).await,
         Command::Device(command) => commands::device::run(command, home, output).await,
         Command::Token(command) => commands::token::run(command, home, output).await,
         Command::Maker(command) => commands::maker::run(command, home, output).await,

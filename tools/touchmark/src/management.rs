@@ -94,6 +94,18 @@ impl Management {
         outcome.map_err(|failure| failure.what(format!("{verb} device {device}")))
     }
 
+    /// `parties` is `operators` or `services`.
+    pub(crate) async fn revoke_party(
+        &mut self,
+        parties: &str,
+        name: &str,
+        order: &Containment,
+    ) -> Result<ContainmentOutcome, Failure> {
+        let path = format!("/v1/{parties}/{}/revoke", segment(name));
+        let outcome = self.post_containment(path, order).await;
+        outcome.map_err(|failure| failure.what(format!("revoke {name}")))
+    }
+
     pub(crate) async fn revoke_certificate(
         &mut self,
         id: &str,

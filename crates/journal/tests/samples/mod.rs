@@ -119,8 +119,9 @@ fn definitions() -> Vec<(&'static str, Draft)> {
 }
 
 fn enrolments() -> Vec<(&'static str, Draft)> {
-    let created =
-        |kind| Event::TokenCreated(TokenCreated { token: token(), kind, uses: 3, expires_at: at(3_600_000) });
+    let created = |kind, roles| {
+        Event::TokenCreated(TokenCreated { token: token(), kind, uses: 3, expires_at: at(3_600_000), roles })
+    };
     let named = token_private(TokenSubject::Named(name("pump-01")), &[]);
     let prefix = token_private(TokenSubject::Prefix(name("pump")), &["pump.example.com", "192.0.2.1"]);
     let registered = Event::DeviceRegistered(DeviceRegistered { device: device() });
@@ -165,8 +166,12 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
     let issued = CertificateIssued { certificate: certificate(1), fingerprint: Fingerprint([0x77; 32]) };
     let body = Private::Certificate(CertificateBody { der: vec![0x30, 0x02, 0x05, 0x00] });
     vec![
-        ("token-created-named", draft(created(IdentityKind::Operational), Some(named))),
-        ("token-created-prefix", draft(created(IdentityKind::Service), Some(prefix))),
+        ("token-created-named", draft(created(IdentityKind::Operational, None), Some(named.clone()))),
+        ("token-created-prefix", draft(created(IdentityKind::Service, None), Some(prefix))),
+        (
+            "token-created-roles",
+            draft(created(IdentityKind::Operator, Some(vec!["admin".into(), "fleet".into()])), Some(named)),
+        ),
         ("token-voided", draft(Event::TokenVoided(TokenVoided { token: token() }), None)),
         ("device-registered", draft(registered.clone(), Some(Private::Device(private)))),
         ("device-registered-without-model", draft(registered, Some(Private::Device(modelless)))),
@@ -266,6 +271,28 @@ fn renewals() -> Vec<(&'static str, Draft)> {
     ]
 }
 
+fn revocations() -> Vec<(&'static str, Draft)> {
+    let dead = vec![RevokedCertificate { certificate: certificate(3), spki: SpkiHash([3; 32]) }];
+    let reason = RevocationReason::KeyCompromise;
+    let of_device = HolderRevoked { device: Some(device()), party: None, certificates: dead.clone(), reason };
+    let party = PartyName { kind: IdentityKind::Operator, name: name("ada") };
+    let of_party = HolderRevoked {
+        device: None,
+        party: Some(party.clone()),
+        certificates: vec![],
+        reason: RevocationReason::Unspecified,
+    };
+    let one = CertificateRevoked { certificate: certificate(3), certificates: dead, reason };
+    let suspected =
+        PartyCloneSuspected { party, older: certificate(0), newer: certificate(1), seen_by: name("api") };
+    vec![
+        ("holder-revoked-device", draft(Event::HolderRevoked(of_device), None)),
+        ("holder-revoked-party", draft(Event::HolderRevoked(of_party), None)),
+        ("certificate-revoked", draft(Event::CertificateRevoked(one), None)),
+        ("party-clone-suspected", draft(Event::PartyCloneSuspected(suspected), None)),
+    ]
+}
+
 fn makers() -> Vec<(&'static str, Draft)> {
     let maker = MakerId::draw(at(6), [6; 10]);
     let registered =
@@ -281,5 +308,6 @@ fn makers() -> Vec<(&'static str, Draft)> {
 
 /// Every sample with its name, which begins with its event's word.
 pub(crate) fn all() -> Vec<(&'static str, Draft)> {
-    [authorities(), definitions(), enrolments(), lives(), renewals(), makers(), reports()].concat()
+    [authorities(), definitions(), enrolments(), lives(), renewals(), revocations(), makers(), reports()]
+        .concat()
 }

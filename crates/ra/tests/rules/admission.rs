@@ -31,7 +31,13 @@ fn asked(
         token: Some(token),
         username: &username,
         device,
-        certificates,
+        party: None,
+        only_burned: !certificates.is_empty()
+            && certificates
+                .iter()
+                .all(|row| row.state == CertificateState::Burned && row.token == Some(token.token)),
+        current: certificates,
+        issues: &issues(certificates),
         form: &Form::default(),
     };
     admit(&request, &facts, "test", now(), [3; 26])
@@ -90,8 +96,12 @@ fn the_commit_of_an_intent_demands_that_no_certificate_came_meanwhile() {
     let known = device(Standing::Active);
     let two =
         [certificate(2, CertificateState::Confirmed, 2), certificate(1, CertificateState::Superseded, 1)];
-    let of_device = |count| Precondition::DeviceCertificates { device: device_id(1), count };
-    let party = |kind, count| Precondition::PartyCertificates { kind, name: word("pump-01"), count };
+    let of_device =
+        |generation| Precondition::NewestGeneration { holder: Holder::Device(device_id(1)), generation };
+    let party = |kind, generation| Precondition::NewestGeneration {
+        holder: Holder::Party { kind, name: word("pump-01") },
+        generation,
+    };
     let free = Precondition::DeviceNameFree { environment: word("lab"), name: word("pump-01") };
     use IdentityKind::*;
     let rows = [
@@ -162,5 +172,83 @@ fn no_prefix_lets_anybody_in_under_the_authoritys_own_name() {
     for (kind, subject, name, admitted) in rows {
         let outcome = asked(&token(kind, subject.clone()), name, None, &[]);
         assert_eq!(outcome.is_ok(), admitted, "{kind:?} {subject:?} as {name}");
+    }
+}
+
+/// A revocation voids the tokens that name the device; one for new devices is older or newer than it.
+#[test]
+fn a_prefix_token_from_before_a_revocation_lets_nobody_back_in() {
+    let prefix = token(IdentityKind::Operational, TokenSubject::Prefix(word("pump")));
+    let burned = [certificate(1, CertificateState::Burned, 1)];
+    let second = std::time::Duration::from_secs(1);
+    let before = touchmark_identity::Timestamp::from_unix_ms(now().unix_ms() - 1);
+    let rows = [
+        ("never", None, Ok(())),
+        ("before the token was made", Some(before), Ok(())),
+        ("in the same millisecond", Some(now()), Err("token-void")),
+        ("after it was made", Some(now().plus(second)), Err("token-void")),
+    ];
+    for (what, revoked_at, expected) in rows {
+        let device = DeviceRow { revoked_at, ..device(Standing::Active) };
+        let outcome = asked(&prefix, "pump-01", Some(&device), &burned);
+        assert_eq!(outcome.as_ref().map(drop).map_err(Refusal::code), expected, "{what}");
+        let Ok(admitted) = outcome else { continue };
+        // One that comes between reading and committing is found by the commit.
+        let since = Precondition::DeviceRevokedAt { device: device_id(1), at: revoked_at };
+        assert!(admitted.preconditions.contains(&since), "{what}");
+    }
+}
+
+/// Roles come with the certificate: a token alone changes nobody's rights.
+#[test]
+fn an_operator_gets_the_roles_of_its_token_when_it_enrols() {
+    use touchmark_inventory::PartyRow;
+    let roles = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
+    let party = |has: &[&str]| PartyRow {
+        scope: scope(),
+        kind: IdentityKind::Operator,
+        name: word("ada"),
+        roles: roles(has),
+        owner: None,
+        registered_at: now(),
+        clone_alarms: 0,
+        clone_alarm_at: None,
+    };
+    let rows = [
+        ("nobody knows it yet", None, Some(roles(&["admin"])), Some(roles(&["admin"]))),
+        ("others than it has", Some(party(&["fleet"])), Some(roles(&["admin"])), Some(roles(&["admin"]))),
+        ("those that it has", Some(party(&["admin"])), Some(roles(&["admin"])), None),
+        ("none are said", Some(party(&["fleet"])), None, None),
+    ];
+    for (what, party, of_token, expected) in rows {
+        let token = TokenRow { roles: of_token, ..token(IdentityKind::Operator, named("ada")) };
+        let der =
+            certification_request("", None, &SoftwareKey::generate(KeyAlgorithm::P256).unwrap()).unwrap();
+        let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
+        let request = EnrolmentRequest::new(Intent::Enrol, csr, None, PresentedCredential::None, None);
+        let (environment, username) = (environment(), word("ada"));
+        let facts = EnrolmentFacts {
+            environment: &environment,
+            token: Some(&token),
+            username: &username,
+            device: None,
+            party: party.as_ref(),
+            only_burned: false,
+            current: &[],
+            issues: &[],
+            form: &Form::default(),
+        };
+        let admitted = admit(&request, &facts, "test", now(), [3; 26]).unwrap();
+        let given = admitted.entries.iter().find_map(|draft| match &draft.event {
+            Event::PartyRegistered(registered) => Some(registered.roles.clone()),
+            _ => None,
+        });
+        assert_eq!(given, expected, "{what}");
+        let home = Precondition::PartyHome {
+            kind: IdentityKind::Operator,
+            name: word("ada"),
+            environment: word("lab"),
+        };
+        assert_eq!(admitted.preconditions.contains(&home), expected.is_some(), "{what}");
     }
 }

@@ -84,7 +84,9 @@ fn asked(
         maker,
         hardware,
         device,
-        certificates,
+        current: certificates,
+        issues: &issues(certificates),
+        lifetime: std::time::Duration::from_secs(86_400),
         form: &Form::default(),
     };
     admit_initial(&request, &facts, "test", now())
@@ -143,7 +145,7 @@ fn the_commit_demands_that_hardware_maker_and_device_are_as_they_were_read() {
     let expected = [
         usable,
         Precondition::DeviceStanding { device: device_id(1), standing: Standing::Active },
-        Precondition::DeviceCertificates { device: device_id(1), count: 2 },
+        Precondition::NewestGeneration { holder: Holder::Device(device_id(1)), generation: 2 },
         Precondition::KeyUsable { spki: parts.public_key.spki_hash(), holder: Holder::Device(device_id(1)) },
     ];
     assert_eq!(admitted.preconditions, expected);

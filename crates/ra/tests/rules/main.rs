@@ -4,6 +4,7 @@
 mod admission;
 mod containment;
 mod initial;
+mod issue_rate;
 mod renewal;
 mod rows;
 mod succession;

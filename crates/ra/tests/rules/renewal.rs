@@ -112,15 +112,15 @@ impl Question {
             environment: &environment,
             device: self.device.as_ref(),
             certificates: &self.certificates,
-            newest_generation: self.certificates.iter().map(|row| row.generation).max().unwrap_or(0),
+            issues: &issues(&self.certificates),
             grace: GRACE,
         };
         let old = shown(&[], &[]);
         let manner = RenewalManner::Automatic;
         let asked = self.key.public_key().spki_hash();
-        let of_key: Vec<_> =
-            self.certificates.iter().filter(|row| row.spki == Some(asked)).cloned().collect();
-        let terms = RenewalTerms { old: &old, of_key: &of_key, form: &Form::default(), manner };
+        let proven = |row: &CertificateRow| row.spki == Some(asked) && row.confirmed_at.is_some();
+        let key_proven = self.certificates.iter().any(proven);
+        let terms = RenewalTerms { old: &old, key_proven, form: &Form::default(), manner };
         admit_renewal(&request, &presented, &terms, "test", self.at)
     }
 }
@@ -283,7 +283,8 @@ fn the_commit_demands_again_what_was_decided_on() {
         let confirmed = CertificateState::Confirmed;
         expected
             .insert(0, Precondition::CertificateInState { certificate: row.certificate, state: confirmed });
-        expected.insert(1, Precondition::KeyUsable { spki, holder: holder.clone() });
+        assert_eq!(admitted.still, expected, "{what}: and again when the result is recorded");
+        expected.push(Precondition::KeyUsable { spki, holder: holder.clone() });
         // The burned one counts: its generation was spent.
         expected.push(Precondition::NewestGeneration { holder, generation: 4 });
         assert_eq!(admitted.preconditions, expected, "{what}");
@@ -314,13 +315,13 @@ fn a_service_keeps_its_hosts_and_a_device_gets_the_scope_of_today() {
         EnrolmentRequest::new(Intent::Renew, csr, None, PresentedCredential::None, None)
     };
     let terms =
-        RenewalTerms { old: &old, of_key: &[], form: &Form::default(), manner: RenewalManner::Unknown };
+        RenewalTerms { old: &old, key_proven: false, form: &Form::default(), manner: RenewalManner::Unknown };
     let service = Presented {
         row: &row,
         environment: &environment,
         device: None,
         certificates: &certificates,
-        newest_generation: 1,
+        issues: &issues(&certificates),
         grace: GRACE,
     };
     let admitted = admit_renewal(&request(), &service, &terms, "test", now()).unwrap();
@@ -348,19 +349,71 @@ fn who_may_declare_a_certificate_the_current_one() {
         ("revoked", in_state(confirmed(1, 1), Revoked), None, now(), Err("certificate-revoked")),
         ("past its end", issued, None, over, Err("certificate-expired")),
     ];
-    let (environment, device) = (environment(), device(Standing::Active));
+    let environment = environment();
     for (what, row, meant, at, expected) in rows {
+        let device = device(Standing::Active);
         let certificates = [row.clone(), confirmed(2, 2)];
         let presented = Presented {
             row: &row,
             environment: &environment,
             device: Some(&device),
             certificates: &certificates,
-            newest_generation: 2,
+            issues: &[],
             grace: GRACE,
         };
         let outcome = presented.may_confirm(meant.as_ref(), at);
         assert_eq!(outcome.map_err(|refusal| refusal.code()), expected, "{what}");
+    }
+}
+
+/// A quarantine freezes the succession: nobody knows which of two that bear the name is the thief.
+#[test]
+fn nothing_is_confirmed_while_a_device_is_held_off() {
+    use CertificateState::{Confirmed, Issued};
+    let environment = environment();
+    let rows = [
+        (Standing::Active, None),
+        (Standing::Quarantined, Some("device-quarantined")),
+        (Standing::Banned, Some("device-banned")),
+    ];
+    for state in [Issued, Confirmed] {
+        for (standing, code) in rows {
+            let (row, device) = (in_state(confirmed(1, 1), state), device(standing));
+            let presented = Presented {
+                row: &row,
+                environment: &environment,
+                device: Some(&device),
+                certificates: &[],
+                issues: &[],
+                grace: GRACE,
+            };
+            let refused = presented.may_confirm(None, now()).err().map(|refusal| refusal.code());
+            assert_eq!(refused, code, "{state:?}, {standing:?}");
+        }
+    }
+}
+
+/// Operators and services have no standing: of their clones people are told.
+#[test]
+fn a_clone_of_an_operator_or_a_service_is_an_alarm_and_no_more() {
+    for kind in [IdentityKind::Operator, IdentityKind::Service] {
+        let of = |row: CertificateRow| CertificateRow { device: None, kind, ..row };
+        let older = of(in_state(confirmed(1, 1), CertificateState::Superseded));
+        let (environment, newer) = (environment(), [of(confirmed(2, 2))]);
+        let presented = Presented {
+            row: &older,
+            environment: &environment,
+            device: None,
+            certificates: &newer,
+            issues: &[],
+            grace: GRACE,
+        };
+        let response = CloneResponse::Quarantine;
+        let command = suspect_clone(&presented, &word("api"), response, "test", now()).unwrap();
+        let [entry] = &command.entries[..] else { panic!("{kind:?}: one entry") };
+        let Event::PartyCloneSuspected(alarm) = &entry.event else { panic!("{kind:?}") };
+        assert_eq!((alarm.party.kind, &alarm.party.name), (kind, &word("pump-01")));
+        assert_eq!((alarm.older, alarm.newer), (older.certificate, newer[0].certificate));
     }
 }
 
@@ -388,7 +441,7 @@ fn a_clone_is_suspected_only_where_a_newer_key_was_proven() {
                     environment: &environment,
                     device: Some(&device),
                     certificates,
-                    newest_generation: 3,
+                    issues: &[],
                     grace: GRACE,
                 };
                 let command = suspect_clone(&presented, &word("est"), response, "test", now());
@@ -425,9 +478,10 @@ fn what_is_superseded_is_revoked_after_its_overlap_only() {
         let rows = [row.clone()];
         let outcome = revoke_superseded(&rows, now());
         assert_eq!(outcome.is_some(), dies, "{what}");
-        let Some((dead, command)) = outcome else { continue };
-        assert_eq!(dead, [&row], "{what}");
+        let Some(command) = outcome else { continue };
         let Event::CertificatesRevoked(revoked) = &command.entries[0].event else { panic!("{what}") };
+        let dead: Vec<_> = revoked.certificates.iter().map(|dead| dead.certificate).collect();
+        assert_eq!(dead, [row.certificate], "{what}");
         assert_eq!(revoked.device, None, "{what}: the device's tokens stay");
         let still = Precondition::CertificateInState { certificate: row.certificate, state: Superseded };
         assert_eq!(command.preconditions, [still], "{what}");
@@ -435,5 +489,7 @@ fn what_is_superseded_is_revoked_after_its_overlap_only() {
     let many: Vec<CertificateRow> = (0..1500)
         .map(|n| CertificateRow { refused_from: Some(now()), ..certificate(n, Superseded, 1) })
         .collect();
-    assert_eq!(revoke_superseded(&many, now()).unwrap().0.len(), 1000, "so that the event fits its leaf");
+    let command = revoke_superseded(&many, now()).unwrap();
+    assert_eq!(command.preconditions.len(), 1000, "so that the event fits its leaf");
+    assert!(command.entries[0].leaf().is_ok());
 }

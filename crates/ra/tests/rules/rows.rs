@@ -6,7 +6,7 @@ use touchmark_identity::{
     Actor, AuthorityVersionId, CertificateId, DeviceId, Incarnation, PathKind, ProfileVersionId,
     SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, Validity,
 };
-use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, EnvironmentRow, TokenRow};
+use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, EnvironmentRow, IssueRow, TokenRow};
 use touchmark_journal::{IdentityKind, Scope, Standing, TokenSubject};
 use touchmark_ra::{Act, Mandate};
 
@@ -67,6 +67,7 @@ pub(crate) fn token(kind: IdentityKind, subject: TokenSubject) -> TokenRow {
         created_by: word("ada"),
         created_at: now(),
         void: false,
+        roles: None,
     }
 }
 
@@ -80,7 +81,18 @@ pub(crate) fn device(standing: Standing) -> DeviceRow {
         standing,
         standing_until: None,
         registered_at: now(),
+        revoked_at: None,
     }
+}
+
+/// What was given, the newest first, as the store would give it.
+pub(crate) fn issues(rows: &[CertificateRow]) -> Vec<IssueRow> {
+    let mut issues: Vec<IssueRow> = rows
+        .iter()
+        .map(|row| IssueRow { generation: row.generation, intended_at: row.intended_at, token: row.token })
+        .collect();
+    issues.sort_by_key(|issue| std::cmp::Reverse(issue.generation));
+    issues
 }
 
 /// A certificate of [`device`].

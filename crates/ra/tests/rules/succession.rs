@@ -4,7 +4,7 @@ use crate::rows::*;
 use std::time::Duration;
 use touchmark_identity::{Actor, CertificateId, PathKind, SpiffeId, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition};
-use touchmark_journal::{Envelope, Event};
+use touchmark_journal::{Envelope, Event, Standing};
 use touchmark_ra::{confirm, take_place};
 
 const OVERLAP: Duration = Duration::from_secs(300);
@@ -22,7 +22,8 @@ fn still(row: &CertificateRow) -> Precondition {
 }
 
 fn confirmed(proven: &CertificateRow, siblings: &[CertificateRow]) -> Option<Command> {
-    confirm(Actor::automation(word("test")), "test", proven, siblings, OVERLAP, now())
+    let device = device(Standing::Active);
+    confirm(Actor::automation(word("test")), "test", proven, Some(&device), siblings, OVERLAP, now())
 }
 
 #[test]
@@ -56,7 +57,8 @@ fn a_proof_supersedes_every_live_certificate_of_the_identity_that_is_not_newer()
         let expected: Vec<_> =
             goes.then(|| (other.certificate, proven.certificate, now().plus(OVERLAP))).into_iter().collect();
         assert_eq!(superseded(&command), expected, "{what}");
-        let mut demanded = vec![still(&proven)];
+        let active = Precondition::DeviceStanding { device: device_id(1), standing: Standing::Active };
+        let mut demanded = vec![still(&proven), active];
         demanded.extend(goes.then(|| still(&other)));
         assert_eq!(command.preconditions, demanded, "{what}: no dead row is brought back");
     }
@@ -69,6 +71,17 @@ fn only_an_issued_certificate_is_confirmed() {
         let row = certificate(1, state, 1);
         let command = confirmed(&row, std::slice::from_ref(&row));
         assert_eq!(command.is_some(), state == Issued, "{state:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_held_off_confirms_nothing() {
+    let row = certificate(1, CertificateState::Issued, 1);
+    for standing in [Standing::Active, Standing::Quarantined, Standing::Banned] {
+        let device = device(standing);
+        let actor = Actor::automation(word("test"));
+        let command = confirm(actor, "test", &row, Some(&device), &[], OVERLAP, now());
+        assert_eq!(command.is_some(), standing == Standing::Active, "{standing:?}");
     }
 }
 

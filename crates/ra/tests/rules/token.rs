@@ -14,6 +14,7 @@ fn order(kind: IdentityKind, hosts: &[&str]) -> TokenOrder {
         lifetime: Duration::from_secs(60),
         model: None,
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        roles: None,
     }
 }
 

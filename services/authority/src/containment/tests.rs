@@ -3,14 +3,16 @@
 use super::*;
 use crate::environments::SuccessorPlan;
 use crate::tests::house::{House, LIFETIME, request};
-use touchmark_inventory::Store as _;
+use touchmark_inventory::{CertificateState, Store as _};
 use touchmark_journal::TokenSubject;
+use touchmark_policy_cedar::OperatorPolicy;
 use touchmark_testkit::{name, replay};
 use touchmark_tilelog::NoteSigner;
 
 fn containments(house: &House, home: &std::path::Path) -> Containments {
     let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
     let log = JournalLog::open(home, signer, house.store.clone()).unwrap();
+    let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
     let crls = Crls::new(house.commits.clone(), house.hierarchy.clone(), Vec::new(), house.clock.clone());
     Containments {
         commits: house.commits.clone(),
@@ -18,8 +20,10 @@ fn containments(house: &House, home: &std::path::Path) -> Containments {
         feeds: house.feeds.clone(),
         gateways: house.gateways(home),
         crls: Arc::new(crls),
+        operators: Arc::new(Operators::new(house.commits.clone(), Arc::new(policy), house.clock.clone())),
         log: Arc::new(log),
         clock: house.clock.clone(),
+        party_turn: tokio::sync::Mutex::default(),
     }
 }
 

@@ -3,18 +3,18 @@
 
 use crate::commit::Commits;
 use crate::hierarchy::{Hierarchy, Trust};
-use crate::issuance::{Enrolled, EnrolmentFault, Issuance, may_come_again};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, given_before};
 use crate::makers::Makers;
 use crate::sha256;
 use std::sync::Arc;
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::Fingerprint;
 use touchmark_inventory::{
-    CertificateRow, CertificateState, Conflict, HardwareRow, MakerRow, Precondition, StoreFault,
+    CertificateRow, Conflict, HardwareRow, Holder, IssueRow, MakerRow, Precondition, StoreFault,
 };
 use touchmark_journal::IdentityKind;
 use touchmark_listen::{Clock, PeerChain};
-use touchmark_ra::{InitialFacts, InitialRefusal, Refusal, admit_initial};
+use touchmark_ra::{ISSUES_AT_ONCE, InitialFacts, InitialRefusal, Refusal, admit_initial};
 use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::VerifiedPath;
 
@@ -99,44 +99,48 @@ impl InitialEnrolments {
         let store = self.commits.store();
         let hardware = self.registered(shown, trust)?;
         let device = hardware.as_ref().map(|row| store.device(row.device)).transpose()?.flatten();
-        let certificates_now = || match &device {
-            Some(device) => store.certificates_of_device(device.device),
-            None => Ok(Vec::new()),
+        let holder = device.as_ref().map(|device| Holder::Device(device.device));
+        let read = || -> Result<_, StoreFault> {
+            Ok(match &holder {
+                Some(holder) => {
+                    (store.current_certificates(holder)?, store.newest_issues(holder, ISSUES_AT_ONCE)?)
+                }
+                None => (Vec::new(), Vec::new()),
+            })
         };
-        let mut certificates = certificates_now()?;
+        let profile = trust.profiles.get(&IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
         let form = trust.form(IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
-        let admit = |certificates: &[_]| {
+        let admit = |(current, issues): &(Vec<CertificateRow>, Vec<IssueRow>)| {
             let facts = InitialFacts {
                 environment: &trust.environment,
                 path: &shown.path,
                 maker: &shown.maker,
                 hardware: hardware.as_ref(),
                 device: device.as_ref(),
-                certificates,
+                current,
+                issues,
+                lifetime: profile.profile.lifetime,
                 form,
             };
             admit_initial(request, &facts, cause, self.clock.now())
         };
-        // Before an earlier answer is repeated: a device that was quarantined meanwhile gets none.
-        let mut admitted = admit(&certificates)?;
-        let digest = request.csr().digest();
-        // Burned intents gave it nothing.
-        let same = |row: &&CertificateRow| {
-            row.token.is_none()
-                && row.csr_sha256.as_ref() == Some(&digest)
-                && row.state != CertificateState::Burned
-                && may_come_again(row, self.clock.now())
-        };
-        let before = certificates.iter().filter(same).max_by_key(|row| row.generation);
-        if let Some(before) = before.cloned() {
+        // Before an earlier answer is repeated: a device that was quarantined meanwhile gets none. One that is given
+        // no other certificate yet may have its last once more.
+        let mut rows = read()?;
+        let mut admitted = admit(&rows);
+        if !matches!(admitted, Ok(_) | Err(Refusal::TooSoon { .. })) {
+            return Err(admitted.map(drop).err().map_or(EnrolmentFault::NoCredential, Into::into));
+        }
+        let on_its_word = |row: &CertificateRow| row.token.is_none();
+        if let Some(before) = given_before(request, &rows.0, on_its_word, trust, self.clock.now())? {
             if let Some(again) = self.issuance.again(before, trust).await? {
                 return Ok(again);
             }
             // It was burned just now.
-            certificates = certificates_now()?;
-            admitted = admit(&certificates)?;
+            rows = read()?;
+            admitted = admit(&rows);
         }
-        self.issuance.issue(admitted, trust, IdentityKind::Operational).await
+        self.issuance.issue(admitted?, trust, IdentityKind::Operational).await
     }
 
     fn registered(&self, shown: &Shown, trust: &Trust) -> Result<Option<HardwareRow>, StoreFault> {

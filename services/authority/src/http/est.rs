@@ -2,7 +2,6 @@
 
 use super::succession::{self, put_hint};
 use super::{Peer, Shell, Shown};
-use crate::clones::Use;
 use crate::issuance::{Enrolled, EnrolmentFault};
 use axum::Router;
 use axum::body::Body;
@@ -146,7 +145,7 @@ async fn run(
                     let manner = manner.unwrap_or(RenewalManner::Unknown);
                     let outcome = shell.renewals.renew(&request, &peer, manner, RENEWAL).await;
                     if let Err(fault) = &outcome {
-                        succession::look_at(shell, &peer, fault, Use::Renewal, RENEWAL).await;
+                        succession::look_at_renewal(shell, &peer, fault, RENEWAL).await;
                     }
                     outcome
                 }
@@ -247,7 +246,7 @@ fn internal(fault: &dyn std::fmt::Display) -> Refused {
 fn refusal_as_est(refusal: Refusal) -> EstFault {
     match refusal {
         Refusal::Request(fault) => EstFault::Csr(fault),
-        Refusal::Successors { wait } => EstFault::TooSoon { retry_after: wait },
+        Refusal::TooSoon { wait } => EstFault::TooSoon { retry_after: wait },
         // Strangers are not told which of these it is.
         Refusal::Token
         | Refusal::TokenExpired

@@ -14,7 +14,7 @@ pub(crate) use est::router as est_router;
 pub(crate) use public::router as public_router;
 
 use crate::archive::Archives;
-use crate::clones::CloneAlarms;
+use crate::clones::{CloneAlarms, Use};
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::Crls;
@@ -24,6 +24,7 @@ use crate::explain::Explain;
 use crate::feed::Feeds;
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
+use crate::issuance::Issuance;
 use crate::journal_log::JournalLog;
 use crate::makers::Makers;
 use crate::operators::Operators;
@@ -37,7 +38,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use touchmark_identity::OrganisationName;
+use touchmark_identity::{Fingerprint, Name, OrganisationName};
 use touchmark_inventory::Store;
 use touchmark_listen::Clock;
 
@@ -72,6 +73,7 @@ pub(crate) struct UseCases {
     pub(crate) enrolments: Arc<Enrolments>,
     pub(crate) initial: Arc<InitialEnrolments>,
     pub(crate) makers: Arc<Makers>,
+    pub(crate) issuance: Arc<Issuance>,
     pub(crate) renewals: Arc<Renewals>,
     pub(crate) hints: Arc<RenewalHints>,
     /// Requests for certificates that are looked at at once.
@@ -95,6 +97,15 @@ pub(crate) struct UseCases {
 }
 
 impl UseCases {
+    /// Looks at the use of a certificate that another took the place of. A fault here answers nothing else.
+    pub(crate) async fn look_at_use(&self, used: &Fingerprint, what: Use, seen_by: &str, cause: &str) {
+        let seen_by: Name = seen_by.parse().expect("the word is a name");
+        if let Err(fault) = self.clones.look_at(used, what, &seen_by, cause).await {
+            tracing::error!(%fault, "a clone is suspected, which could not be recorded");
+        }
+        self.log.wake();
+    }
+
     pub(crate) fn archives(&self) -> &Archives {
         &self.intake.archives
     }

@@ -134,6 +134,14 @@ impl From<ContainFault> for Refuse {
                 };
                 Self::new(StatusCode::CONFLICT, code, rule.to_string())
             }
+            ContainFault::LastWayIn => Self::new(
+                StatusCode::CONFLICT,
+                "last-administrator",
+                fault.to_string(),
+            )
+            .fix(
+                "let another one in first: touchmark token create --kind operator --role admin --device NAME",
+            ),
             ContainFault::Store(fault) => fault.into(),
             ContainFault::Publish(fault) => fault.into(),
             ContainFault::Gateways(fault) => fault.into(),

@@ -3,7 +3,7 @@
 
 use super::est::{Refused, by_certificate, certificate_missing, est_fault, read, refused};
 use super::{Peer, Shell};
-use crate::clones::Use;
+use crate::clones::{Use, was_superseded};
 use crate::confirmation::Proven;
 use crate::issuance::EnrolmentFault;
 use crate::presented::{PresentedRows, Siblings};
@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use touchmark_enrol::RenewalHint;
 use touchmark_enrol::est::EstFault;
 use touchmark_enrol::renewal::RENEWAL_HEADER;
-use touchmark_identity::{Fingerprint, Name};
+use touchmark_identity::Fingerprint;
 use touchmark_ra::Refusal;
 
 const CONFIRM: &str = "confirm";
@@ -28,11 +28,17 @@ pub(super) async fn confirm_by_use(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Some(peer) = peer
-        && let Err(fault) = shell.confirmations.proven(&peer, Proven::Here, "est").await
-    {
-        // A later use confirms it; what is asked now may be answered all the same.
-        tracing::error!(%fault, "a first use could not be recorded");
+    if let Some(peer) = peer {
+        match shell.confirmations.proven(&peer, Proven::Here, "est").await {
+            Ok(row) => {
+                // Whatever is asked: a replaced certificate that is used is a thief, or somebody robbed.
+                if row.as_ref().is_some_and(was_superseded) {
+                    shell.look_at_use(&peer, Use::Other, "est", "est").await;
+                }
+            }
+            // A later use confirms it; what is asked now may be answered all the same.
+            Err(fault) => tracing::error!(%fault, "a first use could not be recorded"),
+        }
     }
     next.run(request).await
 }
@@ -60,33 +66,19 @@ async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -
             says: "the body is empty, or the SHA-256 of the certificate in hexadecimal".into(),
         })?),
     };
-    if let Err(fault) = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await {
-        look_at(shell, &peer, &fault, Use::Other, CONFIRM).await;
-        return Err(by_certificate(est_fault(fault)));
-    }
+    let confirmed = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await;
+    confirmed.map_err(|fault| by_certificate(est_fault(fault)))?;
     shell.log.wake();
     Ok(())
 }
 
-/// A refusal of a certificate that another took the place of may be the thief, or the robbed.
-pub(super) async fn look_at(
-    shell: &Shell,
-    peer: &Fingerprint,
-    fault: &EnrolmentFault,
-    what: Use,
-    cause: &str,
-) {
+/// Only the newest certificate may ask for a successor: one that another took the place of, and asks in its overlap, may
+/// be the thief, or the robbed.
+pub(super) async fn look_at_renewal(shell: &Shell, peer: &Fingerprint, fault: &EnrolmentFault, cause: &str) {
     // A superseded one may have been revoked for just that.
-    let refused =
-        matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) } | Refusal::Revoked));
-    if !refused {
-        return;
+    if matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) } | Refusal::Revoked)) {
+        shell.look_at_use(peer, Use::Renewal, "est", cause).await;
     }
-    let est: Name = "est".parse().expect("the word is a name");
-    if let Err(fault) = shell.clones.look_at(peer, what, &est, cause).await {
-        tracing::error!(%fault, "a clone is suspected, which could not be recorded");
-    }
-    shell.log.wake();
 }
 
 /// `GET`: when to renew the certificate of this connection.
@@ -100,10 +92,7 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
             put_hint(&mut response, hint);
             response
         }
-        Err(fault) => {
-            look_at(&shell, &peer, &fault, Use::Other, HINT).await;
-            said(&shell, HINT, &by_certificate(est_fault(fault)))
-        }
+        Err(fault) => said(&shell, HINT, &by_certificate(est_fault(fault))),
     }
 }
 

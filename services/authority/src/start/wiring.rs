@@ -89,6 +89,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             clock.clone(),
         )),
         makers,
+        issuance: issuance.clone(),
         renewals: Arc::new(Renewals::new(
             commits.clone(),
             hierarchy.clone(),
@@ -106,8 +107,10 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             feeds: feeds.clone(),
             gateways: gateways.clone(),
             crls: crls.clone(),
+            operators: operators.clone(),
             log: log.clone(),
             clock: clock.clone(),
+            party_turn: tokio::sync::Mutex::default(),
         }),
         environments,
         policies: Arc::new(Policies::new(

@@ -10,7 +10,7 @@ use rusqlite::types::ToSqlOutput;
 use rusqlite::{Connection, params_from_iter};
 use touchmark_identity::{DeviceId, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateState, Change, RenewalRow};
-use touchmark_journal::Scope;
+use touchmark_journal::{IdentityKind, Scope};
 
 macro_rules! insert {
     ($table:ident, $values:literal) => {
@@ -26,17 +26,24 @@ const ADD_ENVIRONMENT: &str = insert!(environment, "?, ?, ?, ?, ?, ?");
 const ADD_PROFILE: &str = insert!(profile, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const PUT_PARTY: &str = insert!(
     party,
-    "?, ?, ?, ?, ?, ?, ?",
+    "?, ?, ?, ?, ?, ?, ?, ?, ?",
     "(kind, name) DO UPDATE SET organisation = excluded.organisation, environment = excluded.environment, \
      roles = excluded.roles, owner = excluded.owner, registered_at_ms = excluded.registered_at_ms"
 );
-const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const COUNT_TOKEN_USE: &str = "UPDATE token SET uses = min(uses + 1, 4294967295) WHERE token = ?";
 const REFUND_TOKEN_USE: &str = "UPDATE token SET uses = max(uses - 1, 0) WHERE token = ?";
 const VOID_TOKEN: &str = "UPDATE token SET void = 1 WHERE token = ?";
 const VOID_TOKENS_OF_DEVICE: &str = "UPDATE token SET void = 1 WHERE environment = ?1 \
-    AND subject_kind = 'named' AND subject = (SELECT name FROM device WHERE device = ?2)";
-const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?");
+    AND subject_kind = 'named' AND subject = (SELECT name FROM device WHERE device = ?2) \
+    AND (?3 OR kind = 'operational')";
+const VOID_TOKENS_FOR_PARTY: &str = "UPDATE token SET void = 1 WHERE environment = ?1 \
+    AND subject_kind = 'named' AND subject = ?3 AND kind = ?2";
+const VOID_TOKENS_BY: &str = "UPDATE token SET void = 1 WHERE created_by = ?1 AND void = 0";
+const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+const SET_DEVICE_REVOKED: &str = "UPDATE device SET revoked_at_ms = ?2 WHERE device = ?1";
+const COUNT_PARTY_CLONE_ALARM: &str = "UPDATE party SET clone_alarms = clone_alarms + 1, clone_alarm_at_ms = ?3 \
+    WHERE kind = ?1 AND name = ?2";
 const SET_STANDING: &str = "UPDATE device SET standing = ?2, standing_until_ms = ?3 WHERE device = ?1";
 const ADD_CERTIFICATE: &str = concat!(
     "INSERT INTO certificate (",
@@ -104,8 +111,21 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
         Change::CountTokenUse(token) => execute(connection, COUNT_TOKEN_USE, [token.write()]),
         Change::RefundTokenUse(token) => execute(connection, REFUND_TOKEN_USE, [token.write()]),
         Change::VoidToken(token) => execute(connection, VOID_TOKEN, [token.write()]),
-        Change::VoidTokensOfDevice { environment, device } => {
-            execute(connection, VOID_TOKENS_OF_DEVICE, [environment.write(), device.write()])
+        Change::VoidTokensOfDevice { environment, device, any_kind } => execute(
+            connection,
+            VOID_TOKENS_OF_DEVICE,
+            [environment.write(), device.write(), any_kind.write()],
+        ),
+        Change::VoidTokensOfParty { environment, party } => {
+            let parameters = [environment.write(), party.kind.write(), party.name.write()];
+            execute(connection, VOID_TOKENS_FOR_PARTY, parameters)?;
+            match party.kind {
+                IdentityKind::Operator => execute(connection, VOID_TOKENS_BY, [party.name.write()]),
+                IdentityKind::Service | IdentityKind::Operational => Ok(()),
+            }
+        }
+        Change::SetDeviceRevoked { device, at } => {
+            execute(connection, SET_DEVICE_REVOKED, [device.write(), at.write()])
         }
         Change::AddDevice(row) => add(ADD_DEVICE, row),
         Change::SetStanding { device, standing, until } => {
@@ -147,6 +167,9 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
         }
         Change::CountCloneAlarm { scope, device, at } => {
             count_renewal(connection, scope, *device, *at, |row| row.clone_suspected(*at))
+        }
+        Change::CountPartyCloneAlarm { party, at } => {
+            execute(connection, COUNT_PARTY_CLONE_ALARM, [party.kind.write(), party.name.write(), at.write()])
         }
         Change::AddMaker(row) => add(ADD_MAKER, row),
         Change::EndMaker { maker, at } => execute(connection, END_MAKER, [maker.write(), at.write()]),

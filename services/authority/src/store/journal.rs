@@ -16,9 +16,10 @@ const APPEND: &str = "INSERT INTO journal (seq, leaf, device) VALUES (?, ?, ?)";
 const APPEND_PRIVATE: &str = "INSERT INTO journal_private (seq, salt, bytes) VALUES (?, ?, ?)";
 
 /// An entry with its bytes, made in the caller's thread so that the writer's does less.
+#[derive(Clone)]
 pub(super) struct Prepared {
     /// Its place is known only inside the transaction.
-    entry: Entry,
+    pub(super) entry: Entry,
     leaf: Vec<u8>,
     private: Option<(Salt, Vec<u8>)>,
 }

@@ -8,6 +8,7 @@ mod apply;
 mod checkpoint;
 mod column;
 mod derived;
+mod dying;
 mod fault;
 mod journal;
 mod open;

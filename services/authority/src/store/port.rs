@@ -17,8 +17,8 @@ use touchmark_identity::{
 };
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, HardwareRow, Holder, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow,
-    RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
+    EnforcementRow, EnvironmentRow, HardwareRow, Holder, IssueRow, LogHead, MakerRow, PartyRow, PolicyRow,
+    ProfileRow, RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -148,6 +148,19 @@ impl Store for SqliteStore {
         self.readers.rows(queries::CERTIFICATES_BY_KEY, [spki.write()])
     }
 
+    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault> {
+        let proven = match holder {
+            Holder::Device(device) => self
+                .readers
+                .row::<One<bool>, 2>(queries::KEY_PROVEN_BY_DEVICE, [spki.write(), device.write()])?,
+            Holder::Party { kind, name } => self.readers.row::<One<bool>, 3>(
+                queries::KEY_PROVEN_BY_PARTY,
+                [spki.write(), kind.write(), name.write()],
+            )?,
+        };
+        Ok(proven.is_some_and(|proven| proven.0))
+    }
+
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
         self.readers.rows(queries::CERTIFICATES_OF_DEVICE, [device.write()])
     }
@@ -181,20 +194,24 @@ impl Store for SqliteStore {
         Ok(newest.map_or(0, |newest| newest.0))
     }
 
-    fn certificate_of_request(
-        &self,
-        token: TokenId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault> {
-        self.readers.row(queries::CERTIFICATE_OF_REQUEST, [token.write(), csr_sha256.write()])
+    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault> {
+        let limit = limit_column(limit);
+        match holder {
+            Holder::Device(device) => self.readers.rows(queries::ISSUES_OF_DEVICE, [device.write(), limit]),
+            Holder::Party { kind, name } => {
+                self.readers.rows(queries::ISSUES_OF_PARTY, [kind.write(), name.write(), limit])
+            }
+        }
     }
 
-    fn certificate_of_renewal(
-        &self,
-        replaces: CertificateId,
-        csr_sha256: &[u8; 32],
-    ) -> Result<Option<CertificateRow>, StoreFault> {
-        self.readers.row(queries::CERTIFICATE_OF_RENEWAL, [replaces.write(), csr_sha256.write()])
+    fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault> {
+        self.readers.rows(queries::SUCCESSORS_OF, [certificate.write()])
+    }
+
+    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault> {
+        let more =
+            self.readers.row::<One<bool>, 2>(queries::MORE_THAN_BURNED, [device.write(), token.write()])?;
+        Ok(more.is_some_and(|more| more.0))
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {

@@ -30,11 +30,17 @@ pub(super) fn holds(connection: &Connection, precondition: &Precondition) -> Res
         Precondition::CertificateInState { certificate, state } => {
             yes(connection, queries::CERTIFICATE_IN_STATE, [certificate.write(), state.write()])
         }
-        Precondition::DeviceCertificates { device, count } => {
-            yes(connection, queries::DEVICE_CERTIFICATES, [device.write(), count.write()])
+        Precondition::CertificateAlive(certificate) => {
+            yes(connection, queries::CERTIFICATE_ALIVE, [certificate.write()])
         }
-        Precondition::PartyCertificates { kind, name, count } => {
-            yes(connection, queries::PARTY_CERTIFICATES, [kind.write(), name.write(), count.write()])
+        Precondition::DeviceNotBanned(device) => {
+            yes(connection, queries::DEVICE_NOT_BANNED, [device.write()])
+        }
+        Precondition::QuarantinedUntil { device, until } => {
+            yes(connection, queries::QUARANTINED_UNTIL, [device.write(), until.write()])
+        }
+        Precondition::DeviceRevokedAt { device, at } => {
+            yes(connection, queries::DEVICE_REVOKED_AT, [device.write(), at.write()])
         }
         Precondition::NewestGeneration { holder, generation } => {
             let newest = match holder {

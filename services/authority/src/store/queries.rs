@@ -54,6 +54,10 @@ queries! {
     CERTIFICATE_BY_FINGERPRINT = select!(certificate, "WHERE fingerprint = ?1 ORDER BY certificate LIMIT 1");
     CERTIFICATES_BY_SERIAL = select!(certificate, "WHERE serial = ?1 ORDER BY certificate DESC");
     CERTIFICATES_BY_KEY = select!(certificate, "WHERE spki = ?1 ORDER BY certificate DESC");
+    KEY_PROVEN_BY_DEVICE = "SELECT EXISTS (SELECT 1 FROM certificate \
+        WHERE spki = ?1 AND device = ?2 AND confirmed_at_ms IS NOT NULL)";
+    KEY_PROVEN_BY_PARTY = "SELECT EXISTS (SELECT 1 FROM certificate \
+        WHERE spki = ?1 AND device IS NULL AND kind = ?2 AND party = ?3 AND confirmed_at_ms IS NOT NULL)";
     CERTIFICATES_OF_DEVICE =
         select!(certificate, "WHERE device = ?1 ORDER BY generation DESC, certificate DESC");
     CERTIFICATES_OF_PARTY =
@@ -68,11 +72,26 @@ queries! {
         WHERE device = ?1 ORDER BY generation DESC LIMIT 1";
     GENERATION_OF_PARTY = "SELECT generation FROM certificate INDEXED BY certificate_party \
         WHERE party = ?2 AND kind = ?1 ORDER BY generation DESC LIMIT 1";
-    CERTIFICATE_OF_REQUEST = select!(certificate,
-        "WHERE token = ?1 AND csr_sha256 = ?2 AND state <> 'burned' ORDER BY certificate DESC LIMIT 1");
-    CERTIFICATE_OF_RENEWAL = select!(certificate,
-        "WHERE replaces = ?1 AND token IS NULL AND csr_sha256 = ?2 AND state <> 'burned' \
-         ORDER BY certificate DESC LIMIT 1");
+    ISSUES_OF_DEVICE = "SELECT generation, intended_at_ms, token FROM certificate INDEXED BY certificate_device \
+        WHERE device = ?1 ORDER BY generation DESC, certificate DESC LIMIT ?2";
+    ISSUES_OF_PARTY = "SELECT generation, intended_at_ms, token FROM certificate INDEXED BY certificate_party \
+        WHERE party = ?2 AND kind = ?1 ORDER BY generation DESC, certificate DESC LIMIT ?3";
+    SUCCESSORS_OF = select!(certificate, "INDEXED BY certificate_successor \
+        WHERE replaces = ?1 AND replaces IS NOT NULL AND token IS NULL ORDER BY certificate DESC");
+    MORE_THAN_BURNED = "SELECT EXISTS (SELECT 1 FROM certificate \
+        WHERE device = ?1 AND (state <> 'burned' OR token IS NOT ?2))";
+    DYING_OF_DEVICE = "SELECT certificate, spki FROM certificate INDEXED BY certificate_device \
+        WHERE device = ?1 AND spki IS NOT NULL AND (state IN ('intended', 'issued', 'confirmed') \
+            OR state = 'superseded' AND not_after_s >= ?2) ORDER BY certificate";
+    DYING_OF_PARTY = "SELECT certificate, spki FROM certificate INDEXED BY certificate_party \
+        WHERE party = ?2 AND kind = ?1 AND spki IS NOT NULL AND (state IN ('intended', 'issued', 'confirmed') \
+            OR state = 'superseded' AND not_after_s >= ?3) ORDER BY certificate";
+    DYING_IN_LINE = "SELECT certificate, spki FROM (\
+            SELECT certificate, spki, state, not_after_s FROM certificate WHERE certificate = ?1 \
+            UNION ALL SELECT certificate, spki, state, not_after_s FROM certificate INDEXED BY certificate_successor \
+            WHERE replaces = ?1 AND replaces IS NOT NULL AND token IS NULL AND confirmed_at_ms IS NULL) \
+        WHERE spki IS NOT NULL AND (state IN ('intended', 'issued', 'confirmed') \
+            OR state = 'superseded' AND not_after_s >= ?2)";
     OPEN_INTENTS = select!(certificate, "WHERE state = 'intended' ORDER BY certificate DESC");
     REVOKED = select!(certificate,
         "WHERE authority_version = ?1 AND crl_shard = ?2 AND revoked_at_ms IS NOT NULL AND not_after_s >= ?3 \
@@ -101,8 +120,12 @@ queries! {
         WHERE token = ?1 AND void = 0 AND uses < uses_max AND expires_at_ms >= ?2)";
     DEVICE_NAME_FREE = "SELECT NOT EXISTS (SELECT 1 FROM device WHERE environment = ?1 AND name = ?2)";
     DEVICE_STANDING = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND standing = ?2)";
-    DEVICE_CERTIFICATES = "SELECT count(*) = ?2 FROM certificate WHERE device = ?1";
-    PARTY_CERTIFICATES = "SELECT count(*) = ?3 FROM certificate WHERE party = ?2 AND kind = ?1";
+    DEVICE_NOT_BANNED = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND standing <> 'banned')";
+    QUARANTINED_UNTIL = "SELECT EXISTS (SELECT 1 FROM device \
+        WHERE device = ?1 AND standing = 'quarantined' AND standing_until_ms IS ?2)";
+    DEVICE_REVOKED_AT = "SELECT EXISTS (SELECT 1 FROM device WHERE device = ?1 AND revoked_at_ms IS ?2)";
+    CERTIFICATE_ALIVE =
+        "SELECT EXISTS (SELECT 1 FROM certificate WHERE certificate = ?1 AND state NOT IN ('revoked', 'burned'))";
     PARTY_HOME = "SELECT NOT EXISTS (SELECT 1 FROM party WHERE kind = ?1 AND name = ?2 AND environment IS NOT ?3)";
     SERIAL_FREE = "SELECT NOT EXISTS (SELECT 1 FROM certificate WHERE serial = ?2 AND authority_version = ?1)";
     KEY_USABLE_BY_DEVICE = "SELECT NOT EXISTS (SELECT 1 FROM denied_key WHERE spki = ?1) \

@@ -5,7 +5,8 @@ use rusqlite::types::{ToSqlOutput, Value};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, Validity};
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow,
-    HardwareRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault, TokenRow,
+    HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault,
+    TokenRow,
 };
 use touchmark_journal::{Scope, TokenSubject};
 
@@ -22,17 +23,18 @@ macro_rules! columns {
          revoke_superseded, activated_at_ms"
     };
     (party) => {
-        "organisation, environment, kind, name, roles, owner, registered_at_ms"
+        "organisation, environment, kind, name, roles, owner, registered_at_ms, clone_alarms, clone_alarm_at_ms"
     };
     (policy) => {
         "organisation, environment, version, files, topics, activated_at_ms"
     };
     (token) => {
         "token, organisation, environment, kind, subject_kind, subject, secret_sha256, model, hosts, uses_max, \
-         uses, expires_at_ms, created_by, created_at_ms, void"
+         uses, expires_at_ms, created_by, created_at_ms, void, roles"
     };
     (device) => {
-        "device, organisation, environment, name, model, owner, standing, standing_until_ms, registered_at_ms"
+        "device, organisation, environment, name, model, owner, standing, standing_until_ms, registered_at_ms, \
+         revoked_at_ms"
     };
     (certificate) => {
         "certificate, organisation, environment, device, kind, identity, authority_version, serial, spki, \
@@ -157,9 +159,10 @@ record!(RenewalRow {
 });
 record!(MakerRow { maker, scope, name, certificate, registered_at, withdrawn_at });
 record!(HardwareRow { scope, maker, hardware_id, device, registered_at, void });
-record!(PartyRow { scope, kind, name, roles, owner, registered_at });
+record!(PartyRow { scope, kind, name, roles, owner, registered_at, clone_alarms, clone_alarm_at });
 record!(PolicyRow { scope, version, files, topics, activated_at });
-record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at });
+record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at, revoked_at });
+record!(IssueRow { generation, intended_at, token });
 record!(DeniedKeyRow { scope, spki, denied_at });
 record!(CrlRow { scope, authority_version, shard, number, sha256, published_at });
 record!(EnforcementRow { scope, gateway, epoch, seq, applied_at, sessions_closed });
@@ -214,6 +217,7 @@ impl Record for TokenRow {
             created_by: columns.take()?,
             created_at: columns.take()?,
             void: columns.take()?,
+            roles: columns.take()?,
         })
     }
 }
@@ -224,7 +228,7 @@ impl Bound for TokenRow {
         let mut parameters = bound!(row; token, scope, kind);
         parameters.extend(subject_columns(&row.subject));
         parameters.extend(bound!(row; secret_sha256, model, hosts, uses_max, uses, expires_at, created_by));
-        parameters.extend(bound!(row; created_at, void));
+        parameters.extend(bound!(row; created_at, void, roles));
         parameters
     }
 }

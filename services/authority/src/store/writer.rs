@@ -5,6 +5,7 @@
 
 use super::checkpoint;
 use super::column::Column;
+use super::dying::with_the_dying;
 use super::fault::{Failure, end_if_promise_is_broken};
 use super::journal::{Prepared, append, next_seq};
 use super::precondition::holds;
@@ -150,7 +151,10 @@ fn carry_out(connection: &Connection, job: &mut Job, next: &mut Next) -> Result<
                 Some(seq) => seq,
                 None => next_seq(connection)?,
             };
-            let receipt = append(connection, first_seq, entries)?;
+            let receipt = match with_the_dying(connection, entries)? {
+                Some(mut entries) => append(connection, first_seq, &mut entries)?,
+                None => append(connection, first_seq, entries)?,
+            };
             next.0 = Some(first_seq + receipt.entries);
             Ok(receipt)
         }

@@ -149,9 +149,18 @@ impl House {
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {
         let scope = Scope { organisation: name("example"), environment: Some(name("lab")) };
         let lifetime = Duration::from_secs(60);
-        let order = TokenOrder { scope, kind, subject, uses: 1, lifetime, model: None, hosts: Vec::new() };
+        let order = TokenOrder {
+            scope,
+            kind,
+            subject,
+            uses: 1,
+            lifetime,
+            model: None,
+            hosts: Vec::new(),
+            roles: None,
+        };
         let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
-        self.tokens.create(mandate, order, Vec::new()).await.unwrap()
+        self.tokens.create(mandate, order).await.unwrap()
     }
 
     pub(crate) async fn enrol(

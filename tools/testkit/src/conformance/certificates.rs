@@ -11,10 +11,6 @@ pub(super) const CLAIMS: &[Claim] = &[
     ("a certificate's row says what each step of its life said", life),
     ("a burned intent keeps its serial and is listed without a reason", burned),
     ("a certificate is found by fingerprint, serial, key, device and party", found),
-    (
-        "a request finds the newest certificate that it was given on its token, burned intents aside",
-        of_request,
-    ),
     ("lists of certificates are newest first", newest_first),
     ("an open intent is listed until it is issued, burned or revoked", open_intents),
     ("a CRL shard lists its revoked and burned certificates until they expire", revoked),
@@ -79,36 +75,6 @@ fn life(case: &mut Case<'_>) {
     assert_eq!((row.state, row.revoked_at), (CertificateState::Revoked, revoked_at));
     assert_eq!(row.revocation_reason, Some(RevocationReason::KeyCompromise));
     assert!(row.der.is_some() && row.confirmed_at.is_some(), "evidence survives");
-}
-
-fn of_request(case: &mut Case<'_>) {
-    let (token, other) = (case.scribe.token_id(), case.scribe.token_id());
-    let mut given = Vec::new();
-    // The scribe draws a new request for each intent: the second repeats the first's.
-    let (mine, again) = ([1; 32], [2; 32]);
-    for (on, csr_sha256) in [(token, mine), (token, mine), (token, again), (other, mine)] {
-        let intent = case.scribe.intent(None, case.authority).on(on);
-        let mut draft = case.scribe.intended(&intent);
-        let Some((_, Private::Intent(private))) = &mut draft.private else { panic!("an intent is private") };
-        private.csr_sha256 = csr_sha256;
-        case.accept([draft]);
-        given.push(intent.certificate);
-    }
-    let [first, newest, of_again, of_other] = given[..] else { panic!("four were made") };
-    let burned_newest = case.scribe.burned(newest, Some(token));
-    let burned_first = case.scribe.burned(first, Some(token));
-    let asked = |token, csr: [u8; 32]| {
-        let row = case.store.certificate_of_request(token, &csr).expect("rows can be read");
-        row.map(|row| row.certificate)
-    };
-    assert_eq!(asked(token, mine), Some(newest));
-    assert_eq!(asked(token, again), Some(of_again));
-    assert_eq!(asked(other, mine), Some(of_other));
-    assert_eq!(asked(other, again), None);
-    case.accept([burned_newest]);
-    assert_eq!(asked(token, mine), Some(first), "a burned intent gave nothing");
-    case.accept([burned_first]);
-    assert_eq!(asked(token, mine), None);
 }
 
 fn burned(case: &mut Case<'_>) {

@@ -1,7 +1,7 @@
 //! Each precondition, where it holds and where it does not.
 
 use super::{Case, Claim};
-use crate::scribe::{Intent, name};
+use crate::scribe::name;
 use std::time::Duration;
 use touchmark_inventory::{CertificateState, Holder, Precondition};
 use touchmark_journal::{IdentityKind, Standing, TokenSubject};
@@ -10,8 +10,6 @@ pub(super) const CLAIMS: &[Claim] = &[
     ("a token is usable while it is known, unspent, unexpired and not void", token_usable),
     ("a device's name is free in each environment by itself", device_name_free),
     ("a device's standing is asked exactly", device_standing),
-    ("a device's certificates are counted exactly, intents included", device_certificates),
-    ("a party's certificates are counted exactly, intents included", party_certificates),
     ("a party's name belongs to one environment", party_home),
     ("a serial is free under each authority version by itself", serial_free),
     ("a key is usable by the one device or party that holds it, and by nobody once it is denied", key_usable),
@@ -78,35 +76,6 @@ fn device_standing(case: &mut Case<'_>) {
             assert_eq!(case.holds(is(asked)), asked == now, "{now:?} asked for {asked:?}");
         }
     }
-}
-
-fn device_certificates(case: &mut Case<'_>) {
-    let device = case.device("pump-01");
-    let counted = |count| Precondition::DeviceCertificates { device, count };
-    assert!(case.holds(counted(0)), "none yet");
-    let intent = case.scribe.intent(Some(device), case.authority);
-    let entry = case.scribe.intended(&intent);
-    case.accept([entry]);
-    assert!(!case.holds(counted(0)), "one came meanwhile");
-    assert!(case.holds(counted(1)));
-}
-
-fn party_certificates(case: &mut Case<'_>) {
-    let counted = |kind, count| Precondition::PartyCertificates { kind, name: name("gateway-01"), count };
-    assert!(case.holds(counted(IdentityKind::Service, 0)), "none yet");
-    let intent = Intent { handle: name("gateway-01"), ..case.scribe.intent(None, case.authority) };
-    case.record(&intent);
-    assert!(!case.holds(counted(IdentityKind::Service, 0)), "one came meanwhile");
-    assert!(case.holds(counted(IdentityKind::Service, 1)));
-    assert!(case.holds(counted(IdentityKind::Operator, 0)), "an operator is another kind");
-    let device = case.device("gateway-01");
-    let namesake = Intent { handle: name("gateway-01"), ..case.scribe.intent(Some(device), case.authority) };
-    case.record(&namesake);
-    assert!(case.holds(counted(IdentityKind::Service, 1)), "a device is no party");
-    assert!(case.holds(counted(IdentityKind::Operational, 0)), "a device is no party");
-    let entry = case.scribe.burned(intent.certificate, None);
-    case.accept([entry]);
-    assert!(case.holds(counted(IdentityKind::Service, 1)), "a burned one counts");
 }
 
 fn party_home(case: &mut Case<'_>) {

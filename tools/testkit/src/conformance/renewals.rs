@@ -1,13 +1,12 @@
-//! Successors: found by their request, counted per device; and tokens that an operator lists and takes back.
+//! Successors: counted per device; and tokens that an operator lists and takes back.
 
 use super::{Case, Claim};
 use crate::scribe::name;
 use touchmark_identity::{DeviceId, TokenId};
 use touchmark_inventory::{CertificateRow, Holder, Precondition, RenewalRow};
-use touchmark_journal::{Draft, Event, IdentityKind, Private, RenewalFacts, RenewalManner, TokenSubject};
+use touchmark_journal::{Event, IdentityKind, RenewalFacts, RenewalManner, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
-    ("a successor is found by what it replaces and its request, unless it was burned", by_request),
     ("what is current, and the newest generation, are found among all that a holder ever had", current),
     ("what is superseded is due once its overlap is over, oldest first, by kind and environment", due),
     ("renewals are counted per device, and a refusal is forgotten by the next success", counted),
@@ -17,12 +16,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 ];
 
 impl Case<'_> {
-    fn renewed(
-        &mut self,
-        device: DeviceId,
-        lead_s: i64,
-        manner: RenewalManner,
-    ) -> (CertificateRow, [u8; 32]) {
+    fn renewed(&mut self, device: DeviceId, lead_s: i64, manner: RenewalManner) -> CertificateRow {
         let before = self.intended(Some(device));
         let mut intent = self.scribe.intent(Some(device), self.authority);
         intent.replaces = Some(before.certificate);
@@ -30,42 +24,13 @@ impl Case<'_> {
         if let Event::CertificateIntended(event) = &mut draft.event {
             event.renewal = Some(RenewalFacts { lead_s, manner });
         }
-        let csr_sha256 = request_of(&draft);
         self.accept([draft]);
-        let row = self.store.certificate(intent.certificate).expect("rows can be read").expect("it is there");
-        (row, csr_sha256)
+        self.store.certificate(intent.certificate).expect("rows can be read").expect("it is there")
     }
 
     fn renewals(&self, device: DeviceId) -> RenewalRow {
         self.store.renewals_of(device).expect("rows can be read").expect("something was counted")
     }
-}
-
-fn request_of(draft: &Draft) -> [u8; 32] {
-    match &draft.private {
-        Some((_, Private::Intent(intent))) => intent.csr_sha256,
-        _ => panic!("an intent has a request"),
-    }
-}
-
-fn by_request(case: &mut Case<'_>) {
-    let device = case.device("pump-01");
-    let (row, csr_sha256) = case.renewed(device, 40, RenewalManner::Automatic);
-    let replaced = row.replaces.expect("it replaces one");
-    let found = |case: &Case<'_>, csr: &[u8; 32]| {
-        let found = case.store.certificate_of_renewal(replaced, csr).expect("rows can be read");
-        found.map(|row| row.certificate)
-    };
-    assert_eq!(found(case, &csr_sha256), Some(row.certificate));
-    assert_eq!(found(case, &[0; 32]), None, "another request");
-    assert_eq!(
-        case.store.certificate_of_renewal(row.certificate, &csr_sha256),
-        Ok(None),
-        "another predecessor"
-    );
-    let entry = case.scribe.burned(row.certificate, None);
-    case.accept([entry]);
-    assert_eq!(found(case, &csr_sha256), None, "burned");
 }
 
 fn current(case: &mut Case<'_>) {
@@ -157,7 +122,7 @@ fn counted(case: &mut Case<'_>) {
 
 fn clone_alarm(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let (row, _) = case.renewed(device, 40, RenewalManner::Automatic);
+    let row = case.renewed(device, 40, RenewalManner::Automatic);
     let before = case.renewals(device);
     for alarms in 1..3 {
         let entry =

@@ -7,9 +7,11 @@ use core::time::Duration;
 use touchmark_enrol::est::EstFault;
 use touchmark_enrol::{Draw, EnrolmentRequest, RenewalHint, RenewalWindow};
 use touchmark_identity::{Fingerprint, Name, SerialNumber, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, Store, StoreFault};
+use touchmark_inventory::{
+    CertificateRow, CertificateState, Conflict, Holder, Precondition, Store, StoreFault,
+};
 use touchmark_journal::RenewalManner;
-use touchmark_ra::{EnrolmentFacts, Refusal, RenewalTerms, admit, admit_renewal};
+use touchmark_ra::{EnrolmentFacts, ISSUES_AT_ONCE, Refusal, RenewalTerms, admit, admit_renewal};
 use touchmark_x509::Certificate;
 
 /// As `services/authority`: when to come back after a storage fault.
@@ -87,26 +89,35 @@ impl Authority {
         now: Timestamp,
     ) -> Result<Given, Denied> {
         let token = self.store.token_by_secret(secret)?.ok_or(Refusal::Token)?;
-        let before = self.store.certificate_of_request(token.token, &request.csr().digest())?;
-        let same = |row: &CertificateRow| row.identity.as_ref().is_some_and(|id| id.name == *username);
-        if let Some(before) = before.filter(same)
+        let device = self.device_named(username)?;
+        let holder = device.as_ref().map(|device| Holder::Device(device.device));
+        let on_it = |row: &CertificateRow| row.token == Some(token.token);
+        if let Some(before) = self.given_before(request, holder.as_ref(), on_it)?
             && let Some(again) = self.again(&before, now)?
         {
             return Ok(again);
         }
         // Read again: a burn gave a use back.
         let token = self.store.token_by_secret(secret)?.ok_or(Refusal::Token)?;
-        let device = self.device_named(username)?;
-        let certificates = match &device {
-            Some(device) => self.store.certificates_of_device(device.device)?,
-            None => Vec::new(),
+        let (current, issues) = match &holder {
+            Some(holder) => {
+                (self.store.current_certificates(holder)?, self.store.newest_issues(holder, ISSUES_AT_ONCE)?)
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        let more = match &device {
+            Some(device) => self.store.has_more_than_burned(device.device, token.token)?,
+            None => false,
         };
         let facts = EnrolmentFacts {
             environment: &self.environment,
             token: Some(&token),
             username,
             device: device.as_ref(),
-            certificates: &certificates,
+            party: None,
+            only_burned: !issues.is_empty() && !more,
+            current: &current,
+            issues: &issues,
             form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
         };
         let random = self.chance.octets();
@@ -146,8 +157,10 @@ impl Authority {
             self.proven(peer, true, RENEWAL, now)?;
             rows = self.rows(peer)?;
         }
-        let before = self.store.certificate_of_renewal(rows.row.certificate, &request.csr().digest())?;
-        if let Some(before) = before {
+        let mine = rows.row.certificate;
+        let on_its_word = |row: &CertificateRow| row.token.is_none() && row.replaces == Some(mine);
+        let holder = Holder::Device(rows.device.device);
+        if let Some(before) = self.given_before(request, Some(&holder), on_its_word)? {
             if let Some(again) = self.again(&before, now)? {
                 return Ok(again);
             }
@@ -155,15 +168,32 @@ impl Authority {
             rows = self.rows(peer)?;
         }
         let der = rows.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
-        let of_key = self.store.certificates_by_key(&request.csr().public_key().spki_hash())?;
+        let key = request.csr().public_key().spki_hash();
         let terms = RenewalTerms {
-            of_key: &of_key,
+            key_proven: self.store.key_was_proven(&key, &holder)?,
             old: &Certificate::from_der(der).expect("what we issued can be read"),
             form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
             manner: RenewalManner::Automatic,
         };
         let admitted = admit_renewal(request, &self.presented(&rows), &terms, RENEWAL, now)?;
         self.issue(admitted, now)
+    }
+
+    /// What an earlier request for the same key was given on the same word, and nobody proved yet.
+    fn given_before(
+        &self,
+        request: &EnrolmentRequest,
+        holder: Option<&Holder>,
+        on_the_same_word: impl Fn(&CertificateRow) -> bool,
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let Some(holder) = holder else { return Ok(None) };
+        let key = request.csr().public_key().spki_hash();
+        let unproven = |row: &CertificateRow| {
+            matches!(row.state, CertificateState::Intended | CertificateState::Issued)
+                && row.spki == Some(key)
+        };
+        let current = self.store.current_certificates(holder)?;
+        Ok(current.into_iter().find(|row| unproven(row) && on_the_same_word(row)))
     }
 
     /// When the certificate of the connection is to be renewed.

@@ -15,14 +15,14 @@ use touchmark_identity::{
     ProfileVersionId, RevocationReason, Timestamp,
 };
 use touchmark_inventory::{
-    CertificateRow, CertificateState, Command, DeviceRow, EnvironmentRow, Fault, Holder, MemoryStore, Store,
-    StoreFault,
+    CertificateRow, CertificateState, Command, DeviceRow, EnvironmentRow, Fault, Holder, IssueRow,
+    MemoryStore, Store, StoreFault,
 };
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
     ProfileActivated, RenewalRefused, RenewalRules, Scope, TokenSubject,
 };
-use touchmark_ra::{Act, Mandate, Pace, Presented, Refusal, TokenOrder, ban, create_token};
+use touchmark_ra::{Act, ISSUES_AT_ONCE, Mandate, Pace, Presented, Refusal, TokenOrder, ban, create_token};
 use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
 
 /// As `services/authority`: one certificate raises one alarm in so long.
@@ -35,7 +35,7 @@ pub(super) struct Rows {
     pub(super) row: CertificateRow,
     pub(super) device: DeviceRow,
     pub(super) certificates: Vec<CertificateRow>,
-    newest_generation: u64,
+    issues: Vec<IssueRow>,
 }
 
 /// One environment's authority.
@@ -117,6 +117,7 @@ impl Authority {
             lifetime: touchmark_ra::TOKEN_LIFETIME_MAX,
             model: None,
             hosts: Vec::new(),
+            roles: None,
         };
         let mandate = Mandate::assert_permitted(operator(), Act::DeviceEnrol);
         let random = self.chance.octets();
@@ -128,9 +129,8 @@ impl Authority {
     /// An operator bans a device.
     pub(super) fn ban(&mut self, name: &Name, now: Timestamp) -> DeviceId {
         let device = self.device_named(name).expect("rows").expect("the device enrolled");
-        let certificates = self.store.certificates_of_device(device.device).expect("rows");
         let mandate = Mandate::assert_permitted(operator(), Act::DeviceBan);
-        let command = ban(mandate, &device, &certificates, RevocationReason::KeyCompromise, now);
+        let command = ban(mandate, &device, RevocationReason::KeyCompromise, now);
         self.store.commit(command.expect("it was not banned before")).expect("nothing came between");
         device.device
     }
@@ -162,8 +162,8 @@ impl Authority {
             CertificateState::Superseded => self.store.certificates_of_device(device.device)?,
             _ => self.store.current_certificates(&Holder::Device(device.device))?,
         };
-        let newest_generation = self.store.newest_generation(&Holder::Device(device.device))?;
-        Ok(Rows { row, device, certificates, newest_generation })
+        let issues = self.store.newest_issues(&Holder::Device(device.device), ISSUES_AT_ONCE)?;
+        Ok(Rows { row, device, certificates, issues })
     }
 
     /// For the RA.
@@ -173,7 +173,7 @@ impl Authority {
             environment: &self.environment,
             device: Some(&rows.device),
             certificates: &rows.certificates,
-            newest_generation: rows.newest_generation,
+            issues: &rows.issues,
             grace: self.grace,
         }
     }

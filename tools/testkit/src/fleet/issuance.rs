@@ -36,7 +36,7 @@ impl Authority {
 
     /// Plan, record, sign, record, hand out.
     pub(super) fn issue(&mut self, admitted: Admitted, now: Timestamp) -> Result<Given, Denied> {
-        let Admitted { order, mut preconditions, mut entries, envelope } = admitted;
+        let Admitted { order, mut preconditions, still, mut entries, envelope } = admitted;
         let (urgency, on_death) = match order.parts().renewal {
             Some(_) => (Urgency::Renewal, Refusal::Revoked),
             None => (Urgency::First, Refusal::TokenVoid),
@@ -63,7 +63,8 @@ impl Authority {
             let draft = Draft { envelope: envelope.clone(), event, private: Some((salt, private)) };
             let alive =
                 Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
-            let mut command = Command { preconditions: vec![alive], entries: vec![draft] };
+            let preconditions = std::iter::once(alive).chain(still.iter().cloned()).collect();
+            let mut command = Command { preconditions, entries: vec![draft] };
             let siblings = self.store.current_certificates(&Holder::Device(device))?;
             take_place(&mut command, &envelope, mine, &siblings, now);
             match self.commit(command) {
@@ -106,7 +107,8 @@ impl Authority {
                 None => Vec::new(),
             };
             let actor = holder_actor(&row).unwrap_or_else(recovery);
-            let Some(command) = confirm(actor, cause, &row, &siblings, self.overlap, now) else {
+            let of = row.device.map(|device| self.store.device(device)).transpose()?.flatten();
+            let Some(command) = confirm(actor, cause, &row, of.as_ref(), &siblings, self.overlap, now) else {
                 return Ok(());
             };
             match self.commit(command) {

@@ -74,6 +74,41 @@ pub(crate) struct Ban {
     whom: Whom,
 }
 
+/// What revoking an operator or a gateway takes.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeParty {
+    /// Its name
+    name: Name,
+    /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+    #[arg(long, default_value = "unspecified")]
+    reason: RevocationReason,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait for gateways to report
+    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "2s")]
+    wait: Duration,
+}
+
+/// `parties` is `operators` or `services`.
+pub(crate) async fn revoke_party(
+    parties: &str,
+    order: RevokeParty,
+    home: &Home,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let containment = Containment {
+        reason: Some(order.reason.to_string()),
+        dry_run: order.dry_run,
+        wait_ms: Some(u64::try_from(order.wait.as_millis()).unwrap_or(u64::MAX)),
+        ..Containment::default()
+    };
+    let name = order.name.as_str();
+    let outcome = Management::open(home)?.revoke_party(parties, name, &containment).await?;
+    output.one(&outcome, name, |outcome| human("revoked", outcome))?;
+    Ok(Exit::Ok)
+}
+
 /// The authority's answer, and what the device saw.
 #[derive(Debug, Serialize)]
 struct Revoked {
@@ -243,6 +278,9 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
     for fingerprint in &outcome.certificates {
         text += &format!("  certificate  {fingerprint}\n");
     }
+    for alive in &outcome.lives_on {
+        text += &format!("  lives on     {alive}, of the same identity\n");
+    }
     if !outcome.dry_run {
         text += &format!("  sessions     {} closed\n", outcome.sessions_closed);
     }
@@ -292,6 +330,7 @@ mod tests {
             accepted_at: Some("2026-11-30T12:00:00.000Z".into()),
             dry_run: false,
             certificates: Vec::new(),
+            lives_on: Vec::new(),
             sessions_closed: 1,
             gateways: states.iter().enumerate().map(gateway).collect(),
             already: false,

@@ -1,5 +1,6 @@
 //! `touchmark gateway`: runs one gateway of one environment; lists what the authority knows of them all.
 
+use crate::commands::contain::{self, RevokeParty};
 use crate::commands::server;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
@@ -25,6 +26,8 @@ pub(crate) enum Gateway {
         #[arg(long)]
         env: Option<EnvironmentName>,
     },
+    /// Kill all that a gateway, or another service, has: certificates, successors, keys, tokens
+    Revoke(RevokeParty),
 }
 
 impl Listed for GatewayShown {
@@ -121,6 +124,7 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
             output.list(&gateways)?;
             return Ok(Exit::Ok);
         }
+        Gateway::Revoke(order) => return contain::revoke_party("services", order, home, output).await,
     };
     let authority = match order.authority {
         Some(url) => url,

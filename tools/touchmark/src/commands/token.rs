@@ -38,6 +38,7 @@ pub(crate) enum Kind {
     #[default]
     Device,
     Service,
+    Gateway,
     Operator,
 }
 
@@ -129,6 +130,7 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
             kind: match order.kind {
                 Kind::Device => None,
                 Kind::Service => Some("service".to_owned()),
+                Kind::Gateway => Some("gateway".to_owned()),
                 Kind::Operator => Some("operator".to_owned()),
             },
             hosts: order.hosts.clone(),

@@ -176,7 +176,7 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
                 uses: None,
                 model: None,
                 ttl_s: TOKEN_TTL_S,
-                kind: Some("service".to_owned()),
+                kind: Some("gateway".to_owned()),
                 hosts,
                 roles: Vec::new(),
             };

@@ -5,7 +5,7 @@ use crate::environments::bootstrap_actor;
 use crate::tests::house::{DEVICE, House, request};
 use touchmark_enrol::{Intent, PresentedCredential};
 use touchmark_identity::RevocationReason;
-use touchmark_inventory::{Fault, Store as _};
+use touchmark_inventory::{CertificateState, Fault, Store as _};
 use touchmark_ra::{Act, Mandate, revoke};
 use touchmark_testkit::{name, replay};
 use touchmark_x509::Certificate;
@@ -65,9 +65,8 @@ impl House {
 
     async fn revoke_device(&self) {
         let device = self.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
-        let certificates = self.store.certificates_of_device(device.device).unwrap();
         let (act, reason) = (mandate(Act::DeviceRevoke), RevocationReason::KeyCompromise);
-        let command = revoke(act, &device, &certificates, reason, self.clock.now()).unwrap();
+        let command = revoke(act, &device, reason, self.clock.now()).unwrap();
         self.commits.commit(command).await.unwrap();
     }
 }

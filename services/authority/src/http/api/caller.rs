@@ -2,8 +2,9 @@
 
 use super::super::problem::Refuse;
 use super::super::{Peer, Shell};
+use crate::clones::{Use, was_superseded};
 use crate::confirmation::Proven;
-use crate::operators::{Caller, CallerFault};
+use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
@@ -23,11 +24,15 @@ impl FromRequestParts<Shell> for Called {
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let fingerprint = peer.ok_or(CallerFault::Unknown)?;
         // A device has nothing to say here, but its key was proven all the same.
-        shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
-        let caller = shell.operators.caller(&fingerprint).inspect_err(|_| {
+        let row = shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
+        let row = row.ok_or(CallerFault::Unknown)?;
+        let caller = shell.operators.caller(&row).inspect_err(|_| {
             shell.refusals.count(None, "api", "caller-refused", None);
-        })?;
-        Ok(Self(caller))
+        });
+        if was_superseded(&row) {
+            shell.look_at_use(&fingerprint, Use::Other, "api", "api").await;
+        }
+        Ok(Self(caller?))
     }
 }
 
@@ -58,14 +63,16 @@ impl Called {
         self.may(shell, verb, &self.0.environment.clone())
     }
 
-    /// A gateway or other service.
-    pub(super) fn service(self) -> Result<Caller, Refuse> {
-        match self.0.kind {
-            IdentityKind::Service => Ok(self.0),
-            IdentityKind::Operator | IdentityKind::Operational => {
-                Err(Refuse::new(StatusCode::FORBIDDEN, "service-only", "this address is for gateways"))
-            }
+    /// A gateway: a service with that role. What another service's key opens is no feed, and its word confirms nothing.
+    pub(super) fn gateway(self) -> Result<Caller, Refuse> {
+        let is_gateway =
+            self.0.kind == IdentityKind::Service && self.0.roles.iter().any(|role| role == ROLE_GATEWAY);
+        if is_gateway {
+            return Ok(self.0);
         }
+        Err(Refuse::new(StatusCode::FORBIDDEN, "gateway-only", "this address is for gateways").fix(
+            "an operator makes a token for a gateway: touchmark token create --kind gateway --device NAME",
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, Query};
-use crate::containment::{ContainFault, Verb};
+use crate::containment::Verb;
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,14 +11,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 use touchmark_api::{Candidate, Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
-use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason};
-use touchmark_inventory::{CertificateRow, DeviceFilter, DeviceRow, StoreFault};
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason, SpiffeId};
+use touchmark_inventory::{CertificateRow, DeviceFilter, DeviceRow};
 use touchmark_journal::{IdentityKind, Standing};
 use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::Act;
 
-/// A device that enrols all the time must not outrun its revocation for long.
-const TRIES: u32 = 5;
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1000;
 /// A gateway that is well answers in milliseconds; one that is late is named after this.
@@ -41,7 +39,11 @@ pub(super) async fn list(
     called: Called,
     Query(query): Query<DeviceQuery>,
 ) -> Result<Json<Page<Device>>, Refuse> {
-    called.may_at_home(&shell, OperatorVerb::DeviceRead)?;
+    let environment = environment_named(query.environment.as_deref())?;
+    match &environment {
+        Some(environment) => called.may(&shell, OperatorVerb::DeviceRead, environment)?,
+        None => called.may_at_home(&shell, OperatorVerb::DeviceRead)?,
+    }
     let standing = match query.standing.as_deref() {
         None => None,
         Some(word) => Some(
@@ -52,7 +54,6 @@ pub(super) async fn list(
     let after: Option<Name> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    let environment = environment_named(query.environment.as_deref())?;
     known_environment(&shell, environment.as_ref())?;
     let filter = DeviceFilter { environment, after, standing, limit };
     let rows = shell.store.devices(&filter)?;
@@ -70,22 +71,43 @@ fn known_environment(shell: &Shell, environment: Option<&EnvironmentName>) -> Re
     }
 }
 
-/// The one device of this name that the caller may see.
-fn find(shell: &Shell, name: &str, environment: Option<&str>) -> Result<DeviceRow, Refuse> {
+/// The one device of this name. Whether it exists is told only to whoever `may` do what is asked where it is.
+fn find(
+    shell: &Shell,
+    called: &Called,
+    name: &str,
+    environment: Option<&str>,
+    may: impl Fn(&EnvironmentName) -> Result<(), Refuse>,
+) -> Result<DeviceRow, Refuse> {
     let unknown = || {
         Refuse::new(StatusCode::NOT_FOUND, "device-unknown", format!("no device `{name}`"))
             .fix("touchmark device list")
     };
-    let parsed: Name = name.parse().map_err(|_| unknown())?;
     if let Some(environment) = environment_named(environment)? {
+        may(&environment)?;
+        let parsed = name.parse().map_err(|_| unknown())?;
         return shell.store.device_by_name(&environment, &parsed)?.ok_or_else(unknown);
     }
-    let mut rows = shell.store.devices_named(&parsed)?;
-    if rows.len() > 1 {
+    let rows = match name.parse::<Name>() {
+        Ok(name) => shell.store.devices_named(&name)?,
+        Err(_) => Vec::new(),
+    };
+    if rows.is_empty() {
+        may(&called.0.environment)?;
+        return Err(unknown());
+    }
+    let (mut seen, mut hidden) = (Vec::new(), None);
+    for row in rows {
+        match may(&home(&row)?) {
+            Ok(()) => seen.push(row),
+            Err(refuse) => hidden = Some(refuse),
+        }
+    }
+    if seen.len() > 1 {
         let mut refuse =
             Refuse::new(StatusCode::CONFLICT, "ambiguous", format!("several environments have a `{name}`"))
                 .fix("say which with --env");
-        refuse.0.candidates = rows
+        refuse.0.candidates = seen
             .iter()
             .map(|row| Candidate {
                 kind: "device".into(),
@@ -95,7 +117,7 @@ fn find(shell: &Shell, name: &str, environment: Option<&str>) -> Result<DeviceRo
             .collect();
         return Err(refuse);
     }
-    rows.pop().ok_or_else(unknown)
+    seen.pop().ok_or_else(|| hidden.unwrap_or_else(unknown))
 }
 
 fn home(row: &DeviceRow) -> Result<EnvironmentName, Refuse> {
@@ -111,8 +133,8 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<InEnvironment>,
 ) -> Result<Json<Device>, Refuse> {
-    let row = find(&shell, &name, query.environment.as_deref())?;
-    called.may(&shell, OperatorVerb::DeviceRead, &home(&row)?)?;
+    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::DeviceRead, environment);
+    let row = find(&shell, &called, &name, query.environment.as_deref(), may)?;
     let renewals = shell.store.renewals_of(row.device)?;
     Ok(Json(views::device_with_renewals(&row, renewals.as_ref())))
 }
@@ -123,24 +145,38 @@ pub(super) async fn certificates(
     Path(name): Path<String>,
     Query(query): Query<InEnvironment>,
 ) -> Result<Json<Vec<Certificate>>, Refuse> {
-    let row = find(&shell, &name, query.environment.as_deref())?;
-    called.may(&shell, OperatorVerb::CertificateRead, &home(&row)?)?;
+    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::CertificateRead, environment);
+    let row = find(&shell, &called, &name, query.environment.as_deref(), may)?;
     let now = shell.clock.now();
     let rows = shell.store.certificates_of_device(row.device)?;
     let shown = rows.iter().filter(|row| row.fingerprint.is_some());
     Ok(Json(shown.map(|row| views::certificate(row, &shell.hierarchy, now)).collect()))
 }
 
-fn find_certificate(shell: &Shell, id: &str) -> Result<CertificateRow, Refuse> {
+/// The certificate of this identifier, and its environment. That there is none is told only to whoever `may` do what is
+/// asked at home.
+fn find_certificate(
+    shell: &Shell,
+    called: &Called,
+    id: &str,
+    may: impl Fn(&EnvironmentName) -> Result<(), Refuse>,
+) -> Result<(CertificateRow, EnvironmentName), Refuse> {
     let row = match (id.parse::<CertificateId>(), id.parse::<Fingerprint>()) {
         (Ok(id), _) => shell.store.certificate(id)?,
         (_, Ok(fingerprint)) => shell.store.certificate_by_fingerprint(&fingerprint)?,
         (Err(_), Err(_)) => None,
     };
-    row.ok_or_else(|| {
-        Refuse::new(StatusCode::NOT_FOUND, "certificate-unknown", format!("no certificate `{id}`"))
-            .fix("touchmark explain also takes serial numbers and names")
-    })
+    let Some(row) = row else {
+        may(&called.0.environment)?;
+        return Err(Refuse::new(
+            StatusCode::NOT_FOUND,
+            "certificate-unknown",
+            format!("no certificate `{id}`"),
+        )
+        .fix("touchmark explain also takes serial numbers and names"));
+    };
+    let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
+    Ok((row, environment))
 }
 
 /// One certificate, whoever holds it: a gateway's or an operator's takes the right to make operators.
@@ -151,8 +187,8 @@ pub(super) async fn revoke_certificate(
     Body(order): Body<Containment>,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
     let reason = reason_named(order.reason.as_deref())?;
-    let row = find_certificate(&shell, &id)?;
-    let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
+    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::DeviceRevoke, environment);
+    let (row, environment) = find_certificate(&shell, &called, &id, may)?;
     let verb = match row.kind {
         IdentityKind::Operational => OperatorVerb::DeviceRevoke,
         IdentityKind::Service | IdentityKind::Operator => OperatorVerb::OperatorEnrol,
@@ -163,7 +199,7 @@ pub(super) async fn revoke_certificate(
         .inspect_err(|_| {
             shell.refusals.count(Some(&environment), "api/certificate/revoke", "not-permitted", row.device);
         })?;
-    let wait = order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX);
+    let wait = wait_of(&order);
     let outcome = shell
         .containments
         .revoke_one(permitted.mandate, permitted.rule, &row, reason, order.dry_run, wait)
@@ -182,9 +218,9 @@ pub(super) async fn certificate(
     called: Called,
     Path(id): Path<String>,
 ) -> Result<Json<Certificate>, Refuse> {
-    let row = find_certificate(&shell, &id)?;
-    let environment = row.scope.environment.clone().unwrap_or_else(|| called.0.environment.clone());
-    called.may(&shell, OperatorVerb::CertificateRead, &environment)?;
+    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::CertificateRead, environment);
+    let (row, environment) = find_certificate(&shell, &called, &id, may)?;
+    may(&environment)?;
     Ok(Json(views::certificate_with_pem(&row, &shell.hierarchy, shell.clock.now())))
 }
 
@@ -207,24 +243,78 @@ pub(super) async fn contain(
         "ban" => (Verb::Ban(reason), OperatorVerb::DeviceBan),
         _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
     };
-    let row = find(&shell, &name, order.environment.as_deref())?;
-    let environment = home(&row)?;
-    let wait = order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX);
-    let mut tries_left = TRIES;
-    let outcome = loop {
-        let permitted = shell.operators.mandate(&called.0, permission, &environment).inspect_err(|_| {
-            shell.refusals.count(Some(&environment), "api/contain", "not-permitted", Some(row.device));
-        })?;
-        let done = shell
-            .containments
-            .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
-            .await;
-        tries_left -= 1;
-        match done {
-            // A certificate came while we decided: decide again, over it too.
-            Err(ContainFault::Store(StoreFault::Conflict(_))) if tries_left > 0 => {}
-            outcome => break outcome?,
-        }
+    let may = |environment: &EnvironmentName| {
+        Ok(shell.operators.permits(&called.0, permission, environment).map(drop)?)
     };
+    let row = find(&shell, &called, &name, order.environment.as_deref(), may).inspect_err(|refuse| {
+        if refuse.0.status == StatusCode::FORBIDDEN.as_u16() {
+            shell.refusals.count(None, "api/contain", "not-permitted", None);
+        }
+    })?;
+    let permitted = shell.operators.mandate(&called.0, permission, &home(&row)?)?;
+    let wait = wait_of(&order);
+    let outcome = shell
+        .containments
+        .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
+        .await?;
     Ok(Json(outcome))
+}
+
+pub(super) async fn revoke_operator(
+    state: State<Shell>,
+    called: Called,
+    name: Path<String>,
+    order: Body<Containment>,
+) -> Result<Json<ContainmentOutcome>, Refuse> {
+    revoke_party(state, called, name, order, IdentityKind::Operator).await
+}
+
+/// A gateway is a service, too.
+pub(super) async fn revoke_service(
+    state: State<Shell>,
+    called: Called,
+    name: Path<String>,
+    order: Body<Containment>,
+) -> Result<Json<ContainmentOutcome>, Refuse> {
+    revoke_party(state, called, name, order, IdentityKind::Service).await
+}
+
+/// All that an operator or service has: certificates, successors, keys, tokens. It takes the right to make operators.
+async fn revoke_party(
+    State(shell): State<Shell>,
+    called: Called,
+    Path(name): Path<String>,
+    Body(order): Body<Containment>,
+    kind: IdentityKind,
+) -> Result<Json<ContainmentOutcome>, Refuse> {
+    const VERB: OperatorVerb = OperatorVerb::OperatorEnrol;
+    let reason = reason_named(order.reason.as_deref())?;
+    let known = match name.parse::<Name>() {
+        Ok(name) => shell.tokens.party(kind, &name)?,
+        Err(_) => None,
+    };
+    let home = known.as_ref().and_then(|party| party.scope.environment.clone());
+    let environment = home.unwrap_or_else(|| called.0.environment.clone());
+    let permitted =
+        shell.operators.mandate_for(&called.0, VERB, Act::PartyRevoke, &environment).inspect_err(|_| {
+            shell.refusals.count(Some(&environment), "api/party/revoke", "not-permitted", None);
+        })?;
+    let party = known.ok_or_else(|| {
+        Refuse::new(StatusCode::NOT_FOUND, "party-unknown", format!("no {} `{name}`", kind.as_str()))
+            .fix("the name is that of its token: touchmark token list")
+    })?;
+    if kind == IdentityKind::Service && party.name.as_str() == SpiffeId::AUTHORITY {
+        return Err(Refuse::new(StatusCode::CONFLICT, "name-reserved", "that is the authority itself")
+            .fix("to revoke one of its certificates: touchmark cert revoke ID"));
+    }
+    let wait = wait_of(&order);
+    let outcome = shell
+        .containments
+        .revoke_party(permitted.mandate, permitted.rule, &party, reason, order.dry_run, wait)
+        .await?;
+    Ok(Json(outcome))
+}
+
+fn wait_of(order: &Containment) -> Duration {
+    order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX)
 }

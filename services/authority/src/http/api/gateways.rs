@@ -28,7 +28,7 @@ pub(super) async fn feed(
     called: Called,
     Query(query): Query<FeedQuery>,
 ) -> Result<impl IntoResponse, Refuse> {
-    let gateway = called.service()?;
+    let gateway = called.gateway()?;
     let feed = shell.feeds.of(&gateway.environment)?;
     let class = query.class.as_deref().map(|class| class.parse().map_err(|why| Refuse::value("class", why)));
     feed.saw(&gateway.name, shell.clock.now(), class.transpose()?);
@@ -72,7 +72,7 @@ pub(super) async fn acknowledge(
     called: Called,
     Body(report): Body<FeedAcknowledgement>,
 ) -> Result<StatusCode, Refuse> {
-    let gateway = called.service()?;
+    let gateway = called.gateway()?;
     let applied_at = Timestamp::parse(&report.applied_at).map_err(|why| Refuse::value("applied_at", why))?;
     let position = Position { epoch: report.epoch, seq: report.seq };
     let feed = shell.feeds.of(&gateway.environment)?;
@@ -111,7 +111,7 @@ pub(super) async fn register(
     called: Called,
     Body(registration): Body<GatewayRegistration>,
 ) -> Result<StatusCode, Refuse> {
-    let gateway = called.service()?;
+    let gateway = called.gateway()?;
     shell.intake.register(&gateway.name, &registration.decision_log_vkey).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -121,7 +121,7 @@ pub(super) async fn upload(
     called: Called,
     Body(upload): Body<FramesUpload>,
 ) -> Result<Json<FramesAccepted>, Refuse> {
-    let gateway = called.service()?;
+    let gateway = called.gateway()?;
     let mut frames = Vec::with_capacity(upload.frames.len());
     let mut octets = 0;
     for text in &upload.frames {

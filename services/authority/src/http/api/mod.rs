@@ -37,6 +37,8 @@ pub(crate) fn router(shell: Shell) -> Router {
         .route("/v1/devices/{name}/{verb}", post(devices::contain))
         .route("/v1/certificates/{id}", get(devices::certificate))
         .route("/v1/certificates/{id}/revoke", post(devices::revoke_certificate))
+        .route("/v1/operators/{name}/revoke", post(devices::revoke_operator))
+        .route("/v1/services/{name}/revoke", post(devices::revoke_service))
         .route("/v1/feed", get(gateways::feed))
         .route("/v1/feed/acknowledgement", post(gateways::acknowledge))
         .route("/v1/gateways", get(gateways::list))

@@ -3,7 +3,7 @@
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, Query};
-use crate::operators::CallerFault;
+use crate::operators::{CallerFault, ROLE_GATEWAY, ROLE_SERVICE};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -29,6 +29,35 @@ fn verb_of(kind: IdentityKind) -> OperatorVerb {
     }
 }
 
+/// The roles that a token gives: those of the operator policy to an operator, the one of its kind to a service. A new
+/// credential for somebody known changes no role unless roles are given.
+fn roles_of(
+    shell: &Shell,
+    kind: IdentityKind,
+    of_kind: Option<&str>,
+    asked: Vec<String>,
+    known: bool,
+) -> Result<Option<Vec<String>>, Refuse> {
+    let (roles, may_be): (Vec<String>, Vec<String>) = match (kind, of_kind) {
+        (IdentityKind::Operator, _) => (asked, shell.operators.roles()),
+        (_, Some(role)) if asked.is_empty() => (vec![role.to_owned()], vec![role.to_owned()]),
+        (_, Some(role)) => (asked, vec![role.to_owned()]),
+        (_, None) if asked.is_empty() => return Ok(None),
+        (_, None) => return Err(Refuse::value("roles", "a device has none")),
+    };
+    if roles.len() > ROLES_MAX || roles.iter().any(|role| !may_be.contains(role)) {
+        return Err(Refuse::value("roles", format!("at most {ROLES_MAX} of: {}", may_be.join(", "))));
+    }
+    if roles.is_empty() && !known {
+        let list = may_be.join(", ");
+        return Err(Refuse::value(
+            "roles",
+            format!("an operator without a role may do nothing; one of: {list}"),
+        ));
+    }
+    Ok(Some(roles).filter(|roles| !roles.is_empty()))
+}
+
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
@@ -36,8 +65,8 @@ pub(super) async fn list(
 ) -> Result<Json<Page<TokenInfo>>, Refuse> {
     let environment: EnvironmentName =
         query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
     called.may(&shell, OperatorVerb::DeviceRead, &environment)?;
+    shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
     let after: Option<TokenId> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
@@ -56,7 +85,14 @@ pub(super) async fn void(
         Refuse::new(StatusCode::NOT_FOUND, "token-unknown", format!("no token `{id}`"))
             .fix("touchmark token list")
     };
-    let row = shell.store.token(id.parse().map_err(|_| unknown())?)?.ok_or_else(unknown)?;
+    let known = match id.parse::<TokenId>() {
+        Ok(id) => shell.store.token(id)?,
+        Err(_) => None,
+    };
+    let Some(row) = known else {
+        called.may_at_home(&shell, OperatorVerb::DeviceEnrol)?;
+        return Err(unknown());
+    };
     let environment = row.scope.environment.clone().ok_or_else(unknown)?;
     let permitted =
         shell.operators.mandate(&called.0, verb_of(row.kind), &environment).inspect_err(|_| {
@@ -76,15 +112,13 @@ pub(super) async fn create(
         order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
     let trust =
         shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
-    let kind = match order.kind.as_deref() {
-        None | Some("device") => IdentityKind::Operational,
-        Some("service") => IdentityKind::Service,
-        Some("operator") => IdentityKind::Operator,
-        Some(_) => return Err(Refuse::value("kind", "one of: device, service, operator")),
+    let (kind, of_kind) = match order.kind.as_deref() {
+        None | Some("device") => (IdentityKind::Operational, None),
+        Some("service") => (IdentityKind::Service, Some(ROLE_SERVICE)),
+        Some("gateway") => (IdentityKind::Service, Some(ROLE_GATEWAY)),
+        Some("operator") => (IdentityKind::Operator, None),
+        Some(_) => return Err(Refuse::value("kind", "one of: device, service, gateway, operator")),
     };
-    if order.roles.len() > ROLES_MAX || order.roles.iter().any(|role| role.parse::<Name>().is_err()) {
-        return Err(Refuse::value("roles", "at most 16 names"));
-    }
     let name = |text: &str, field: &str| text.parse::<Name>().map_err(|why| Refuse::value(field, why));
     let (subject, uses) = match (&order.device, &order.prefix) {
         (Some(device), None) => (TokenSubject::Named(name(device, "device")?), order.uses.unwrap_or(1)),
@@ -104,7 +138,7 @@ pub(super) async fn create(
                 )
                 .fix("choose another name"));
             }
-            shell.store.parties()?.into_iter().find(|row| row.kind == kind && row.name == *name)
+            shell.tokens.party(kind, name)?
         }
         _ => None,
     };
@@ -116,11 +150,7 @@ pub(super) async fn create(
         shell.operators.permits(&called.0, OperatorVerb::OperatorEnrol, &environment).inspect_err(refused)?;
     }
     let permitted = shell.operators.mandate(&called.0, verb_of(kind), &environment).inspect_err(refused)?;
-    // A new credential for somebody known changes no role unless roles are given.
-    let roles = match known {
-        Some(row) if order.roles.is_empty() => row.roles,
-        _ => order.roles,
-    };
+    let roles = roles_of(&shell, kind, of_kind, order.roles, known.is_some())?;
     let model = order.model.as_deref().map(|model| name(model, "model")).transpose()?;
     let scope = Scope {
         organisation: trust.environment.scope.organisation.clone(),
@@ -134,8 +164,9 @@ pub(super) async fn create(
         lifetime: Duration::from_secs(order.ttl_s),
         model,
         hosts: order.hosts,
+        roles,
     };
-    let made = shell.tokens.create(permitted.mandate, order_of_ra, roles).await?;
+    let made = shell.tokens.create(permitted.mandate, order_of_ra).await?;
     shell.log.wake();
     let token = Token {
         token: made.token.to_string(),
