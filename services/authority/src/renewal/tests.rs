@@ -141,7 +141,44 @@ async fn successors_that_nobody_uses_come_ever_more_slowly_and_never_end() {
     }
     let new = house.renew(&old, &last).await.unwrap();
     house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
-    house.renew(&new, &request()).await.unwrap_or_else(|fault| panic!("one that is used: {fault}"));
+    // Using one makes no room for more: a holder that renews and uses in a loop is held to the same rate.
+    assert_eq!(
+        refusal(house.renew(&new, &request()).await.unwrap_err()),
+        "renewal-too-soon",
+        "one that is used"
+    );
+    house.pass(part + Duration::from_secs(1));
+    house.renew(&new, &request()).await.unwrap_or_else(|fault| panic!("after its time: {fault}"));
+}
+
+/// A renewal that is asked for again with a fresh signature is the same renewal.
+#[tokio::test]
+async fn one_key_gets_one_successor_however_often_it_is_asked_for() {
+    for kind in [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator] {
+        let house = House::new().await;
+        let old = house.first(kind).await;
+        let key = crate::tests::house::key();
+        let asked = || touchmark_x509::request::certification_request("", None, &key).unwrap();
+        let first = house.renew(&old, &asked()).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(house.renew(&old, &asked()).await.unwrap().der(), first.der(), "{kind:?}");
+        }
+        assert_eq!(house.rows(kind).len(), 2, "{kind:?}");
+    }
+}
+
+/// What a thief spends with the old certificate, or with another key, keeps nobody out whom an operator lets in.
+#[tokio::test]
+async fn a_token_lets_a_device_in_whose_rate_was_spent() {
+    let house = House::new().await;
+    let old = house.first(IdentityKind::Operational).await;
+    for _ in 0..8 {
+        house.renew(&old, &request()).await.unwrap();
+    }
+    assert_eq!(refusal(house.renew(&old, &request()).await.unwrap_err()), "renewal-too-soon");
+    let new = house.first(IdentityKind::Operational).await;
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.renew(&new, &request()).await.unwrap_or_else(|fault| panic!("let in anew: {fault}"));
 }
 
 #[tokio::test]

@@ -54,11 +54,12 @@ fn of_holder(case: &mut Case<'_>) {
     let (device, other) = (case.device("pump-01"), case.device("pump-02"));
     let spared = case.intended(Some(other));
     let made = case.one_of_each(Some(device));
-    let over = Intent { not_after_s: 1_700_000_000, ..case.scribe.intent(Some(device), case.authority) };
+    let over = Intent { not_after_s: 1_700_000_900, ..case.scribe.intent(Some(device), case.authority) };
     case.record(&over);
     let entry = case.scribe.superseded(over.certificate, over.certificate);
     case.accept([entry]);
     let mut draft = case.scribe.holder_revoked(Holder::Device(device));
+    draft.envelope.at = touchmark_identity::Timestamp::from_unix_s(1_700_000_901);
     // What a caller wrote there is no list to go by.
     if let Event::HolderRevoked(event) = &mut draft.event {
         event.certificates = vec![touchmark_journal::RevokedCertificate {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::environments::bootstrap_actor;
-use crate::tests::house::{DEVICE, House, request};
+use crate::tests::house::{DEVICE, House, LIFETIME, request};
+use std::time::Duration;
 use touchmark_enrol::{Intent, PresentedCredential};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Fault, Store as _};
@@ -108,7 +109,7 @@ async fn whatever_commit_is_lost_the_same_request_gets_exactly_one_certificate()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_requests_at_once_leave_one_certificate_that_waits_for_its_proof() {
+async fn two_hundred_keys_at_once_get_as_many_certificates_as_the_rate_allows_and_one_waits_for_its_proof() {
     let house = Arc::new(House::new().await);
     house.maker().await;
     house.hardware().await;
@@ -117,12 +118,39 @@ async fn two_hundred_requests_at_once_leave_one_certificate_that_waits_for_its_p
         let house = Arc::clone(&house);
         at_once.spawn(async move { house.by_hardware(&request()).await.map(drop) });
     }
+    let (mut given, mut too_soon) = (0, 0);
     for outcome in at_once.join_all().await {
-        outcome.unwrap();
+        match outcome {
+            Ok(()) => given += 1,
+            Err(EnrolmentFault::Refused(Refusal::TooSoon { wait })) => {
+                assert!(wait <= LIFETIME / 64 + Duration::from_secs(1), "{wait:?}");
+                too_soon += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
+    assert_eq!((given, too_soon), (8, 192));
     let rows = house.rows(IdentityKind::Operational);
     let issued = rows.iter().filter(|row| row.state == CertificateState::Issued);
-    assert_eq!((rows.len(), issued.map(|row| row.generation).collect::<Vec<_>>()), (200, vec![200]));
+    assert_eq!((rows.len(), issued.map(|row| row.generation).collect::<Vec<_>>()), (8, vec![8]));
+}
+
+/// A fresh signature over the same key makes no other request: a loop gets the same certificate for ever.
+#[tokio::test]
+async fn one_key_gets_one_certificate_however_often_it_is_asked_for() {
+    let house = House::new().await;
+    house.maker().await;
+    house.hardware().await;
+    let key = crate::tests::house::key();
+    let asked = || touchmark_x509::request::certification_request("", None, &key).unwrap();
+    assert_ne!(asked(), asked(), "ECDSA signs each anew");
+    let first = house.by_hardware(&asked()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(house.by_hardware(&asked()).await.unwrap().der(), first.der());
+    }
+    let named = touchmark_x509::request::certification_request("another", None, &key).unwrap();
+    assert_eq!(house.refused(&named).await, "csr-name", "the same key with another name");
+    assert_eq!(house.rows(IdentityKind::Operational).len(), 1);
 }
 
 /// R6, R55: nothing of what was good in the handshake is taken for granted on a request.
