@@ -105,8 +105,7 @@ pub(crate) async fn revoke_party(
     };
     let name = order.name.as_str();
     let outcome = Management::open(home)?.revoke_party(parties, name, &containment).await?;
-    output.one(&outcome, name, |outcome| human("revoked", outcome))?;
-    Ok(Exit::Ok)
+    told("revoked", name, &outcome, output)
 }
 
 /// The authority's answer, and what the device saw.
