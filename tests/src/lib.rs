@@ -16,6 +16,7 @@ mod curl;
 mod der;
 mod device;
 mod dice;
+pub mod faults;
 mod forged;
 mod holder;
 mod journal;

@@ -21,6 +21,8 @@ use std::process::ExitCode;
 
 /// Reads the command line, runs one command, and gives the process its end.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "faults")]
+    touchmark_faults::demand_consent();
     let command = Command::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
     let ended = command.map_err(Failure::usage).and_then(run);
     let exit = ended.unwrap_or_else(|failure| {

@@ -10,9 +10,10 @@ mod token;
 use crate::config::{Config, EnvironmentConfig};
 use crate::lifecycle::Wish;
 use crate::log;
-use crate::socket::{BadSocket, Board, Post, Shown, Socket};
+use crate::socket::{BadSocket, Board, Post, SOCKET_THREAD, Shown, Socket};
 use crate::store::StoreFault;
 use crate::transport::EXCHANGE_TIME;
+use crate::watched::{may_panic_here, watched};
 use core::time::Duration;
 pub use keeper::Keeper;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -103,6 +104,9 @@ pub fn run(config: Config) -> BadStart {
     // Keys are in this process's memory: no core file. Where it is forbidden to say so, the unit has said it.
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
+    // A terminal that goes away, or a wish to read files again, ends nothing: files that may change are looked at as it is.
+    // The flag is for nobody; where it cannot be set, the signal does what it always did.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
     // A thread that dies would leave its environment without a keeper: better none, and a restart.
     std::panic::set_hook(Box::new(|panic| {
         log::end_process(format_args!("touchmark-agent is at fault and ends: {panic}"));
@@ -136,20 +140,24 @@ fn start(config: Config) -> Result<core::convert::Infallible, BadStart> {
     let board = Arc::new(Board::new(posts, rustix::process::geteuid().as_raw()));
     for (place, (environment, wished)) in work.into_iter().enumerate() {
         let (board, state) = (Arc::clone(&board), state.clone());
-        let name = environment.name.to_string();
-        let spawned = std::thread::Builder::new().name(name).spawn(move || {
+        let name = format!("keeper-{}", environment.name);
+        let started = watched(&name, move |name| {
             if let Some(post) = board.posts().get(place) {
-                keep(environment, &state, lot, post, &wished);
+                keep(environment, &state, lot, post, &wished, name);
             }
         });
-        spawned.map_err(|error| BadStart::System { what: "a thread", why: error.to_string() })?;
+        started.map_err(no_thread)?;
     }
     if let Some(socket) = socket {
-        socket.serve(&board);
+        watched(SOCKET_THREAD, move |_| socket.serve(&board)).map_err(no_thread)?;
     }
     loop {
         std::thread::park();
     }
+}
+
+fn no_thread(error: io::Error) -> BadStart {
+    BadStart::System { what: "a thread", why: error.to_string() }
 }
 
 fn lock(state: &Path) -> Result<File, BadStart> {
@@ -171,18 +179,27 @@ fn lock(state: &Path) -> Result<File, BadStart> {
 }
 
 /// Keeps one environment fresh, for ever. Files that cannot be believed are looked at again: a person may mend them.
-fn keep(config: EnvironmentConfig, state: &Path, lot: [u8; 16], post: &Post, wished: &Receiver<Wish>) {
+fn keep(
+    config: EnvironmentConfig,
+    state: &Path,
+    lot: [u8; 16],
+    post: &Post,
+    wished: &Receiver<Wish>,
+    thread: &str,
+) {
     let config = Arc::new(config);
     let mut keeper = loop {
         match Keeper::open(Arc::clone(&config), state, lot, EXCHANGE_TIME) {
             Ok(keeper) => break keeper,
             Err(fault) => {
+                may_panic_here(thread);
                 broken(&config.name, post, &fault);
                 let _ = wished.recv_timeout(GLANCE);
             }
         }
     };
     loop {
+        may_panic_here(thread);
         let Some(until) = keeper.turn(post) else { continue };
         let glance = if keeper.awaits_token() { GLANCE_FOR_TOKEN } else { GLANCE };
         let wait = until.since(clock()).clamp(WAIT_MIN, glance);

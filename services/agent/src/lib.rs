@@ -2,7 +2,7 @@
 //!
 //! [`lifecycle`] decides and does no I/O; [`store`] keeps keys and certificates through power cuts; `transport`
 //! asks the authority; the daemon joins them, and a socket serves the applications on the device.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 pub mod cli;
 pub mod config;
@@ -13,3 +13,4 @@ mod log;
 pub mod socket;
 pub mod store;
 pub mod transport;
+mod watched;

@@ -16,5 +16,6 @@ pub(crate) mod words;
 pub use board::{Board, Post, Shown};
 pub use foreign::Foreign;
 pub use protocol::{Ask, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX};
+pub(crate) use server::THREAD as SOCKET_THREAD;
 pub use server::{BadSocket, Socket};
 pub use users::Users;

@@ -19,9 +19,11 @@ impl Commits {
     /// # Errors
     /// As [`StoreFault`] says; after a storage fault it is unknown whether the command was stored.
     pub(crate) async fn commit(&self, command: Command) -> Result<Receipt, StoreFault> {
-        #[cfg(feature = "sabotage-answer-before-commit")]
-        if crate::sabotage::is_enrolment_result(&command) {
-            return Ok(crate::sabotage::answer_first(&self.0, command));
+        #[cfg(feature = "faults")]
+        if touchmark_faults::is_chosen("answer-before-commit")
+            && crate::early_answer::is_enrolment_result(&command)
+        {
+            return Ok(crate::early_answer::answer_first(&self.0, command));
         }
         let (tell, told) = oneshot::channel();
         self.0.submit(

@@ -2,7 +2,7 @@
 //!
 //! `start` wires the parts once, visibly; handlers in `http` reach use cases, use cases reach the pure core and
 //! the store. Order of every effect: durable first, then feed, CRL and answers. Async lives only here.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod archive;
 pub mod audit;
@@ -13,6 +13,8 @@ mod config;
 mod confirmation;
 mod containment;
 mod crls;
+#[cfg(feature = "faults")]
+mod early_answer;
 mod enrolment;
 mod entropy;
 mod environments;
@@ -36,8 +38,6 @@ mod recovery;
 mod refusals;
 mod renewal;
 mod renewal_hints;
-#[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
-mod sabotage;
 mod sightings;
 mod start;
 mod store;

@@ -33,21 +33,19 @@ use crate::keys::VaultFault;
 use crate::makers::MakersFault;
 use crate::ports::PortsFault;
 use crate::recovery;
-#[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
-use crate::sabotage;
 use crate::sightings::UploadFault;
 use opening::Opened;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 use touchmark_api::{LogAddress, Pids, Ready};
 use touchmark_durable::{Mode, WriteFault, write_atomic};
 use touchmark_identity::{Incarnation, OrganisationName, Timestamp};
 use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
-use touchmark_listen::{BadServerIdentity, BadServerTls, Bound, Clock, StopSwitch};
+use touchmark_listen::{BadServerIdentity, BadServerTls, Bound, Clock};
 use touchmark_policy_cedar::PolicyFaults;
 use touchmark_ra::{Act, Mandate};
 use touchmark_status::FeedFault;
+use touchmark_supervise::{Lost, Supervisor};
 use touchmark_tilelog::BadSeed;
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
@@ -126,8 +124,7 @@ impl From<HierarchyFault> for StartFault {
 pub struct Authority {
     ready: Ready,
     feeds: Arc<Feeds>,
-    stop: StopSwitch,
-    tasks: JoinSet<()>,
+    tasks: Supervisor,
     /// Last: the directory is free when everything else is gone.
     _lock: DataLock,
 }
@@ -141,12 +138,17 @@ impl Authority {
     /// Asks all ports to finish: who waits for news is answered at once.
     pub fn stop(&self) {
         self.feeds.end_waits();
-        self.stop.stop();
+        self.tasks.stop();
     }
 
-    /// Returns when all ports are closed and the last head is signed.
-    pub async fn stopped(mut self) {
-        while self.tasks.join_next().await.is_some() {}
+    /// Returns when a part of it has ended for good; the rest ends by itself then.
+    pub async fn lost(&self) -> Lost {
+        self.tasks.lost().await
+    }
+
+    /// Returns when all ports are closed and the last head is signed; says which part ended for good, if one did.
+    pub async fn stopped(self) -> Option<Lost> {
+        self.tasks.ended().await
     }
 }
 
@@ -155,14 +157,13 @@ impl Authority {
 /// # Errors
 /// [`StartFault`]; nothing listens.
 pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, StartFault> {
-    #[cfg(any(feature = "sabotage-answer-before-commit", feature = "sabotage-no-fsync"))]
-    sabotage::demand_consent();
     let host = config.host().ok_or(StartFault::NoHost)?;
     let lock = DataLock::take(&config.data)?;
+    let tasks = Supervisor::new();
     let connections_max = descriptors::connections_max();
     let organisation: OrganisationName = "touchmark".parse().expect("the word is a name");
     let Opened { store, vault, feed_signer, log, log_origin, ports, incarnation, epoch } =
-        Opened::open(&config, &organisation)?;
+        Opened::open(&config, &organisation, &tasks)?;
     let address = |bound: &Bound| match host.contains(':') {
         true => format!("[{host}]:{}", bound.address().port()),
         false => format!("{host}:{}", bound.address().port()),
@@ -242,8 +243,8 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
     let feeds = shell.feeds.clone();
-    let (stop, tasks) = listeners::serve(shell, ports, server, operator, connections_max, clock)?;
-    Ok(Authority { ready, feeds, stop, tasks, _lock: lock })
+    listeners::serve(shell, ports, server, operator, connections_max, clock, &tasks)?;
+    Ok(Authority { ready, feeds, tasks, _lock: lock })
 }
 
 async fn ensure_default_environment(

@@ -123,7 +123,12 @@ async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
 }
 
 /// The slow turns, each second.
-pub(crate) async fn tick(shell: Shell, server: ServerCertificate, operator: LocalOperator, mut stop: Stop) {
+pub(crate) async fn tick(
+    shell: Shell,
+    server: Arc<ServerCertificate>,
+    operator: Arc<LocalOperator>,
+    mut stop: Stop,
+) {
     let mut turn = tokio::time::interval(EVERY);
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
     let mut operator_at = Instant::now() + OPERATOR_EVERY;

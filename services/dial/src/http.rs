@@ -316,6 +316,10 @@ struct Broken {
 }
 
 impl Live {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it belongs to one connection, whose caller hears of its end"
+    )]
     async fn start<S>(stream: S, target: &str) -> Result<Self, DialFault>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

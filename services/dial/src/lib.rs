@@ -4,7 +4,7 @@
 //! Out: a connected stream, or a bounded response, or a [`DialFault`] that says who must act.
 //! No redirect is ever followed, no session is ever resumed, no rule of the domain lives here.
 //! Standards: RFC 8446, RFC 9112, RFC 9457.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod authority;
 mod base_url;

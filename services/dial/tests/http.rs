@@ -1,5 +1,5 @@
 //! The HTTP client against a server that answers by script, and counts what it is asked.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use core::time::Duration;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 //! The TLS client against a server with certificates made by `openssl`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 use core::time::Duration;
 use rustls::crypto::aws_lc_rs;

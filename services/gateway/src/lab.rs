@@ -341,7 +341,7 @@ impl Lab {
                     address: broker.as_upstream(),
                     uplink: Arc::clone(&uplink),
                 };
-                tasks.push(tokio::spawn(cleaner.run(stop.clone())));
+                tasks.push(tokio::spawn(Arc::new(cleaner).run(stop.clone())));
                 FarEnd::Broker { address: broker.as_upstream(), uplink, kept: Arc::clone(kept) }
             }
             _ => FarEnd::Sink(Arc::clone(&sink)),

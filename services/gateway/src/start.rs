@@ -23,14 +23,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use touchmark_durable::{Mode, create_dir_durable, write_changed};
 use touchmark_listen::{
-    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, Stop, StopSwitch, WhenFull, bind,
-    serve_plain, serve_tls,
+    Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, StopSwitch, WhenFull, bind, serve_plain,
+    serve_tls,
 };
 use touchmark_status::FeedVerifier;
+use touchmark_supervise::{Ended, Lost, Supervisor};
 
 /// How long a start waits for its first feed.
 const FIRST_FEED: Duration = Duration::from_secs(2);
@@ -50,8 +49,7 @@ pub struct GatewayReady {
 #[derive(Debug)]
 pub struct Gateway {
     ready: GatewayReady,
-    switch: StopSwitch,
-    ended: watch::Receiver<bool>,
+    tasks: Supervisor,
 }
 
 impl Gateway {
@@ -62,13 +60,22 @@ impl Gateway {
 
     /// Asks it to end: sessions are told, the log is closed in order. Calling it again changes nothing.
     pub fn stop(&self) {
-        self.switch.stop();
+        self.tasks.stop();
     }
 
-    /// Returns when it has ended.
-    pub async fn stopped(&mut self) {
-        // An error means that its tasks are gone, which is an end as well.
-        let _ = self.ended.wait_for(|ended| *ended).await;
+    /// Returns when a part of it has ended for good; the rest ends by itself then.
+    pub async fn lost(&self) -> Lost {
+        self.tasks.lost().await
+    }
+
+    /// Returns when it has ended; says which part ended for good, if one did.
+    pub async fn stopped(&self) -> Option<Lost> {
+        self.tasks.ended().await
+    }
+
+    /// For what runs beside it and ends with it.
+    pub fn tasks(&self) -> &Supervisor {
+        &self.tasks
     }
 }
 
@@ -105,7 +112,9 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         data: config.data.clone(),
         ack: config.ack,
     };
-    let log = Arc::new(DecisionLog::open(&identity, trust.feed_position(), &clock)?);
+    let tasks = Supervisor::new();
+    let stop = tasks.listener();
+    let log = Arc::new(DecisionLog::start(&identity, trust.feed_position(), &clock, &tasks)?);
     let sessions = Arc::new(Sessions::default());
     let door = Arc::new(Door {
         trust: Arc::clone(&trust),
@@ -118,7 +127,6 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     let far = FarEnds::of(&config, &uplink, &clock)?;
     let ports = Ports::bind(&config, far.sink.is_some())?;
     let ready = ports.ready();
-    let (switch, stop) = StopSwitch::new();
 
     let reviewer = Arc::new(Reviewer {
         trust: Arc::clone(&trust),
@@ -127,9 +135,8 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         clock: clock.clone(),
         broker: far.kept.clone(),
     });
-    let mut tasks = JoinSet::new();
     if let (Some(address), Some(kept)) = (&far.broker, &far.kept) {
-        let cleaner = Cleaner {
+        let cleaner = Arc::new(Cleaner {
             kept: Arc::clone(kept),
             sessions,
             trust: Arc::clone(&trust),
@@ -137,37 +144,51 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
             clock: clock.clone(),
             address: address.clone(),
             uplink: Arc::clone(&uplink),
-        };
-        tasks.spawn(cleaner.run(stop.clone()));
+        });
+        let cleaning = stop.clone();
+        tasks.restarted("broker-sessions", stop.clone(), move |_| Arc::clone(&cleaner).run(cleaning.clone()));
     }
-    tasks.spawn(Arc::clone(&reviewer).watch_time(stop.clone()));
-    let feed = FeedClient {
+    let (watched, watching) = (Arc::clone(&reviewer), stop.clone());
+    tasks.restarted("session-review", stop.clone(), move |_| {
+        Arc::clone(&watched).watch_time(watching.clone())
+    });
+    let feed = Arc::new(FeedClient {
         trust: Arc::clone(&trust),
         file: Arc::new(Mutex::new(file)),
         reviewer,
         uplink: Arc::clone(&uplink),
         clock: clock.clone(),
-    };
-    tasks.spawn(feed.follow(stop.clone()));
-    tasks.spawn(witness(config.data.clone(), Arc::clone(&uplink), stop.clone()));
-    tasks.spawn(follow_files(config.clone(), server.clone(), Arc::clone(&uplink), stop.clone()));
+    });
+    let following = stop.clone();
+    // What was on its way to the disk or to sessions is lost with it: a snapshot says it all again.
+    tasks.restarted("feed", stop.clone(), move |first| Arc::clone(&feed).follow(!first, following.clone()));
+    let (data, asked, seeing) = (config.data.clone(), Arc::clone(&uplink), stop.clone());
+    tasks.restarted("witness", stop.clone(), move |_| {
+        witness(data.clone(), Arc::clone(&asked), seeing.clone())
+    });
+    let (own, shown, asked, looking) = (config.clone(), server.clone(), Arc::clone(&uplink), stop.clone());
+    tasks.restarted("credential-files", stop.clone(), move |_| {
+        follow_files(own.clone(), shown.clone(), Arc::clone(&asked), looking.clone())
+    });
     // Goes on while sessions end, so that the authority hears of their ends.
     let (ship_switch, ship_stop) = StopSwitch::new();
-    tasks.spawn(ship(Arc::clone(&log), Arc::clone(&uplink), ship_stop));
+    let (shipped, asked, shipping) = (Arc::clone(&log), Arc::clone(&uplink), ship_stop.clone());
+    tasks.restarted("decision-log-upload", ship_stop, move |_| {
+        ship(Arc::clone(&shipped), Arc::clone(&asked), shipping.clone())
+    });
 
     let first_feed = first_feed(Arc::clone(&trust));
     let listeners = Listeners { door, trust, server, clock, far };
-    let listening = listeners.serve(&config, ports, &stop)?;
-    let (end, ended) = watch::channel(false);
-    tokio::spawn(async move {
-        listening.join_all().await;
+    let listening = listeners.serve(&config, ports, &tasks)?;
+    tasks.vital("end-in-order", stop, async move {
+        for port in listening {
+            port.wait().await;
+        }
         log.close().await;
         ship_switch.stop();
-        tasks.join_all().await;
-        end.send_replace(true);
     });
     first_feed.await;
-    Ok(Gateway { ready, switch, ended })
+    Ok(Gateway { ready, tasks })
 }
 
 /// Returns once there is a feed, or after [`FIRST_FEED`]: whoever is told that the gateway is ready should not be
@@ -304,7 +325,13 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn serve(self, config: &GatewayConfig, ports: Ports, stop: &Stop) -> Result<JoinSet<()>, GatewayFault> {
+    fn serve(
+        self,
+        config: &GatewayConfig,
+        ports: Ports,
+        tasks: &Supervisor,
+    ) -> Result<Vec<Ended>, GatewayFault> {
+        let stop = tasks.listener();
         let Self { door, trust, server, clock, far } = self;
         let tls = ServerTls::new(PortPolicy::Device, &server, Arc::new(DevicePaths(trust)), clock.clone())?;
         let Ports { mqtt, http, sink } = ports;
@@ -330,7 +357,7 @@ impl Listeners {
         };
 
         let limits = Limits::of(connections_max(with_upstream), WhenFull::Wait);
-        let mut listening = JoinSet::new();
+        let mut listening = Vec::new();
         let mqtt_port = Arc::new(MqttPort { door: Arc::clone(&door), far: mqtt_far });
         let http_port = Arc::new(HttpPort { door: Arc::clone(&door), publish, updates });
         let faults = Arc::clone(&door);
@@ -343,9 +370,9 @@ impl Listeners {
             move |accepted, stop| Box::pin(Arc::clone(&mqtt_port).serve(accepted, stop)),
             move |_, fault| faults.count_fault(fault),
         );
-        listening.spawn(async move {
+        listening.push(tasks.vital("mqtt-port", stop.clone(), async move {
             serving.await;
-        });
+        }));
         let serving = serve_tls(
             http,
             tls,
@@ -354,17 +381,17 @@ impl Listeners {
             move |accepted, stop| Box::pin(Arc::clone(&http_port).serve(accepted, stop)),
             move |_, fault| door.count_fault(fault),
         );
-        listening.spawn(async move {
+        listening.push(tasks.vital("http-port", stop.clone(), async move {
             serving.await;
-        });
+        }));
         if let (Some(bound), Some(store)) = (sink, store) {
             let limits = Limits::of(64, WhenFull::Wait);
             let serving = serve_plain(bound, limits, stop.clone(), move |stream, _, stop| {
                 serve_page(Arc::clone(&store), stream, stop)
             });
-            listening.spawn(async move {
+            listening.push(tasks.vital("sink-port", stop.clone(), async move {
                 serving.await;
-            });
+            }));
         }
         Ok(listening)
     }

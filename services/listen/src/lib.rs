@@ -5,7 +5,7 @@
 //! Each port has one TLS configuration whatever the client names (SNI, ALPN), and nothing resumes a
 //! session: a resumed one would skip the judgement of the client's certificate. No rule about devices lives here.
 //! Standards: RFC 8446, RFC 5246.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod accept;
 mod bind;
@@ -18,7 +18,6 @@ mod places;
 mod port;
 mod serve;
 mod server_identity;
-mod stop;
 mod table;
 
 pub use accept::{Accepted, TlsFacts, TlsVersion};
@@ -30,5 +29,5 @@ pub use peer::{PathCheck, PathRefusal, PeerChain};
 pub use port::{BadServerTls, PortPolicy, ServerTls};
 pub use serve::{Drained, Limits, WhenFull, serve_plain, serve_tls};
 pub use server_identity::{BadServerIdentity, ServerIdentity};
-pub use stop::{Stop, StopSwitch};
 pub use tokio_rustls::server::TlsStream;
+pub use touchmark_supervise::{Stop, StopSwitch};

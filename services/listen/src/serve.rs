@@ -191,6 +191,7 @@ struct Room {
     unfinished: Option<Arc<ConnectionTable>>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "a task for each connection, whose panic is its own")]
 async fn accept_loop<C, F>(bound: Bound, drain: Duration, mut stop: Stop, room: Room, each: C) -> Drained
 where
     C: Fn(TcpStream, SocketAddr, Stop) -> F,
@@ -249,6 +250,7 @@ async fn rest(rests: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a task for each connection, whose panic is its own")]
 fn go_on(running: &mut JoinSet<Option<Continued>>, (rest, place): Continued) {
     running.spawn(async move {
         if place.hold(rest).await {

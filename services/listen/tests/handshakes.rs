@@ -1,5 +1,5 @@
 //! Who gets through each kind of port, tried with `openssl s_client` and with clients that misbehave.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod lab;
 

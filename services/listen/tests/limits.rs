@@ -1,5 +1,5 @@
 //! What a port does with clients that stall, crowd it, or are still there at the end.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod lab;
 

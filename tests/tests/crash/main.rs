@@ -1,13 +1,14 @@
 //! kill -9, and what was promised before it. A kill alone does not prove durability, since the page cache
-//! survives it: so the order of system calls is looked at as well, and two builds that break the promise on
+//! survives it: so the order of system calls is looked at as well, and programs that break the promise on
 //! purpose must be caught.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod faults;
 mod kill_run;
-mod sabotage;
 mod trace;
 
 use kill_run::Tokens;
+use touchmark_tests::faults::Fault;
 use touchmark_tests::{Lab, program};
 
 /// R46, R48: twenty kills at random moments with sixteen enrolments in flight. Every certificate that was
@@ -35,5 +36,5 @@ fn survives(tokens: Tokens, rounds: usize) {
 #[test]
 fn both_commits_are_synced_before_the_answer() {
     let Some(strace) = program("strace") else { return };
-    trace::synced_before_answer(&strace, None).unwrap();
+    trace::synced_before_answer(&strace, Lab::program(), &Fault::none()).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use touchmark_tests::faults::Fault;
 use touchmark_tests::{Device, Enrolment, Key, Lab, Program, device_token, until};
 
 /// A system call that was finished, in the order of the trace.
@@ -16,15 +17,15 @@ enum Call {
 }
 
 /// Runs one enrolment under strace. `Err` says what is not as promised.
-pub(crate) fn synced_before_answer(strace: &Program, program: Option<PathBuf>) -> Result<(), String> {
+pub(crate) fn synced_before_answer(strace: &Program, program: PathBuf, fault: &Fault) -> Result<(), String> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("trace");
     let calls = "trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg";
     let file_name = file.display().to_string();
     let strace = strace.path().display().to_string();
-    let consent = ["-E", "TOUCHMARK_SABOTAGE=1"];
-    let before = [&[&strace, "-f", "-y", "-s", "0", "-e", calls, "-o", &file_name][..], &consent].concat();
-    let lab = Lab::start_with(program.unwrap_or_else(Lab::program), &before);
+    let mut before = vec![strace.as_str(), "-f", "-y", "-s", "0", "-e", calls, "-o", &file_name];
+    before.extend(fault.variables().flat_map(|variable| ["-E", variable]));
+    let lab = Lab::start_with(program, &before);
     let mut operator = lab.operator();
     let token = operator.token(&device_token("lab", "pump-01"));
     let enrolment = Enrolment::new(None, &Key::new().request("pump-01"), &token);

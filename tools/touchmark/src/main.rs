@@ -1,7 +1,7 @@
 //! `touchmark`: the one program that people install: authority, gateway, command line, demonstration.
 //!
 //! Here the command line is read, one command runs, and the process ends with its code. Nothing else.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod cli;
 mod commands;
@@ -28,6 +28,8 @@ use std::process::ExitCode;
 use touchmark_logging::LineWriter;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "faults")]
+    touchmark_faults::demand_consent();
     touchmark_logging::tell_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

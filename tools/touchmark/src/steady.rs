@@ -194,6 +194,7 @@ impl<'a> Running<'a> {
     }
 
     /// Looks whether another session is due: there is none, or the files hold another certificate.
+    #[expect(clippy::disallowed_methods, reason = "it belongs to one session or child of a command")]
     fn look(&mut self) -> Result<(), Failure> {
         let late: Vec<_> = self.draining.iter().filter(|(_, since)| since.elapsed() > DRAIN_MAX).collect();
         let late: Vec<LinkId> = late.into_iter().map(|(link, _)| *link).collect();

@@ -4,6 +4,7 @@ use super::answers::answer;
 use super::board::Board;
 use super::protocol::{Ask, LINE_OCTETS_MAX, Refused, RenewAnswer, line};
 use crate::log;
+use crate::watched::may_panic_here;
 use core::time::Duration;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// The thread that serves.
+pub(crate) const THREAD: &str = "socket";
 /// Most connections at once: a device runs a handful of applications, and each connection is a thread.
 const CONNECTIONS_MAX: usize = 16;
 /// A connection that says nothing for so long gives its place back.
@@ -72,9 +75,11 @@ impl Socket {
     }
 
     /// Serves for ever.
+    #[expect(clippy::disallowed_methods, reason = "a thread for each connection, counted")]
     pub fn serve(self, board: &Arc<Board>) {
         let open = Arc::new(AtomicUsize::new(0));
         for connection in self.listener.incoming() {
+            may_panic_here(THREAD);
             // Out of descriptors, for instance: others may close some meanwhile.
             let Ok(stream) = connection else {
                 std::thread::sleep(Duration::from_millis(100));

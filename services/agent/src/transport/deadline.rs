@@ -71,6 +71,7 @@ impl DeadlineStream {
 
 /// The system's resolver knows no deadline, so it is asked in a thread that is left behind when it is too slow. It
 /// ends by itself, within the resolver's own time; until then no more than a few are begun.
+#[expect(clippy::disallowed_methods, reason = "counted, and waited for no longer than its question lives")]
 fn resolve(server: &ServerAddress, deadline: Deadline) -> Result<Vec<SocketAddr>, CallFault> {
     if let Ok(address) = server.host().parse() {
         return Ok(vec![SocketAddr::new(address, server.port())]);

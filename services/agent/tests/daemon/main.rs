@@ -1,7 +1,7 @@
 //! The agent as a process, against a small authority in this one: first certificate, renewals, hooks, socket, and
 //! what a restart, a second agent, a silent server and a server that means harm change of that.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod authority;
 #[path = "../malicious_server/pki.rs"]

@@ -1,6 +1,6 @@
 //! The socket: who may, what is refused, and that no line is too long and no connection too many.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 #[path = "../malicious_server/pki.rs"]
 mod pki;

@@ -65,6 +65,7 @@ pub(crate) async fn serve_http_plain(stream: TcpStream, stop: Stop, router: Rout
 
 /// Finishes what was begun, whether or not the client still listens: a revocation that is durable must reach
 /// the gateways, a recorded intent its certificate.
+#[expect(clippy::disallowed_methods, reason = "it belongs to one request, whose caller hears of a panic")]
 async fn to_the_end<A>(answer: A) -> Result<Response, Infallible>
 where
     A: Future<Output = Result<Response, Infallible>> + Send + 'static,

@@ -15,9 +15,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
 use touchmark_enrol::est::EstFault;
-use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, StopSwitch, WhenFull, serve_plain, serve_tls};
+use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, WhenFull, serve_plain, serve_tls};
+use touchmark_supervise::Supervisor;
 
 /// When a device comes back that was refused while the log stood still.
 const RETRY: Duration = Duration::from_secs(30);
@@ -49,7 +49,8 @@ pub(super) fn serve(
     operator: LocalOperator,
     connections_max: usize,
     clock: Clock,
-) -> Result<(StopSwitch, JoinSet<()>), StartFault> {
+    tasks: &Supervisor,
+) -> Result<(), StartFault> {
     let est_paths =
         Arc::new(EnrolmentPaths { hierarchy: shell.hierarchy.clone(), makers: shell.makers.clone() });
     let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), est_paths, clock.clone())?;
@@ -58,32 +59,35 @@ pub(super) fn serve(
     // A port each, so that none takes another's connections or slots: what contains harm (the API) goes on while EST is
     // flooded. Handshakes are bounded per port, and the sum of them by the processors (ADR 0017).
     let limits = Limits::of(connections_max, WhenFull::Displace);
-    let (switch, stop) = StopSwitch::new();
-    let mut tasks = JoinSet::new();
+    let stop = tasks.listener();
     let est = est_router(shell.clone()).layer(from_fn_with_state(shell.log.clone(), while_provable));
-    for (bound, tls, router, cause) in [
-        (ports.est, est_tls, est, "est/handshake"),
-        (ports.api, api_tls, api_router(shell.clone()), "api/handshake"),
+    for (name, bound, tls, router, cause) in [
+        ("est-port", ports.est, est_tls, est, "est/handshake"),
+        ("api-port", ports.api, api_tls, api_router(shell.clone()), "api/handshake"),
     ] {
         let refusals = shell.refusals.clone();
         let on_fault = move |_, fault: &touchmark_listen::AcceptFault| {
             refusals.count(None, cause, fault.code(), None);
         };
         let on_connection = move |accepted, stop| serve_http(accepted, stop, router.clone());
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            serve_tls(bound, tls, limits, stop, on_connection, on_fault).await;
+        let serving = serve_tls(bound, tls, limits, stop.clone(), on_connection, on_fault);
+        tasks.vital(name, stop.clone(), async move {
+            serving.await;
         });
     }
     let router = public_router(shell.clone());
     let on_connection = move |stream, _, stop| serve_http_plain(stream, stop, router.clone());
-    let public_stop = stop.clone();
-    tasks.spawn(async move {
-        serve_plain(ports.public, limits, public_stop, on_connection).await;
+    let serving = serve_plain(ports.public, limits, stop.clone(), on_connection);
+    tasks.vital("public-port", stop.clone(), async move {
+        serving.await;
     });
-    tasks.spawn(upkeep::advance_log(shell.log.clone(), stop.clone()));
-    tasks.spawn(upkeep::tick(shell, server, operator, stop));
-    Ok((switch, tasks))
+    // Issuing on beside a log that nobody advances would break the promise that everything acknowledged is provable.
+    tasks.vital("journal-log", stop.clone(), upkeep::advance_log(shell.log.clone(), stop.clone()));
+    let (server, operator) = (Arc::new(server), Arc::new(operator));
+    tasks.restarted("upkeep", stop.clone(), move |_| {
+        upkeep::tick(shell.clone(), Arc::clone(&server), Arc::clone(&operator), stop.clone())
+    });
+    Ok(())
 }
 
 #[cfg(test)]

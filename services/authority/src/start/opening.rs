@@ -17,6 +17,7 @@ use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_identity::{Incarnation, OrganisationName, Secret};
 use touchmark_inventory::Store;
 use touchmark_status::FeedSigner;
+use touchmark_supervise::Supervisor;
 use touchmark_tilelog::NoteSigner;
 
 /// All of it, open.
@@ -38,8 +39,9 @@ impl Opened {
     pub(super) fn open(
         config: &AuthorityConfig,
         organisation: &OrganisationName,
+        tasks: &Supervisor,
     ) -> Result<Self, StartFault> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.database())?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::start(&config.database(), tasks)?);
         let known = store.journal_len()? > 0;
         let passphrase = passphrase(config, known)?;
         let vault = if known {

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use touchmark_identity::{EnvironmentName, RevocationReason};
 use touchmark_journal::{CertificatesRevoked, RevokedCertificate};
 use touchmark_x509::{KeyAlgorithm, SoftwareKey};
@@ -238,7 +239,7 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
     let home = tempfile::tempdir().unwrap();
     run_once(home.path()).await;
     let config = config(home.path());
-    let opened = Opened::open(&config, &"touchmark".parse().unwrap()).unwrap();
+    let opened = Opened::open(&config, &"touchmark".parse().unwrap(), &Supervisor::new()).unwrap();
     let base = "http://127.0.0.1/crl".to_owned();
     let (store, vault) = (opened.store.clone(), opened.vault.clone());
     let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, opened.incarnation, base.clone()).unwrap());

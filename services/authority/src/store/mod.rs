@@ -27,6 +27,7 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use touchmark_inventory::StoreFault;
+use touchmark_supervise::Supervisor;
 use writer::Job;
 
 /// Jobs that may wait: some seconds of work. Past it callers are told to come again.
@@ -43,26 +44,32 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database at `path`, or makes it (mode 0600, durable by name). Its directory must exist.
     ///
-    /// For the one process that writes; others use [`SqliteStore::open_to_read`].
+    /// For the one process that writes; others use [`SqliteStore::open_to_read`]. The end of its thread by a panic is the
+    /// end of the service.
     ///
     /// # Errors
     /// [`StoreFault::Storage`] when the file cannot be opened; [`StoreFault::Damaged`] when it is another
     /// program's, or a newer version's.
-    pub fn open(path: &Path) -> Result<Self, StoreFault> {
+    pub fn start(path: &Path, tasks: &Supervisor) -> Result<Self, StoreFault> {
         let connection = open::writer(path)?;
         let readers = Readers::of(path)?;
         let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let writer = std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || writer::run(connection, &jobs))
+        let writer = tasks
+            .thread(writer::NAME, move || writer::run(connection, &jobs))
             .map_err(|error| StoreFault::Storage(format!("cannot start the writer: {error}")))?;
         Ok(Self { queue: Some(queue), writer: Some(writer), readers })
+    }
+
+    /// As [`SqliteStore::start`], for tests that look at the store alone.
+    #[cfg(test)]
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreFault> {
+        Self::start(path, &Supervisor::new())
     }
 
     /// Opens a database that there is, perhaps while its authority runs. Commands are refused.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`]; also [`StoreFault::Damaged`] for an older version's, which its authority
+    /// As [`SqliteStore::start`]; also [`StoreFault::Damaged`] for an older version's, which its authority
     /// brings up to date when it starts.
     pub fn open_to_read(path: &Path) -> Result<Self, StoreFault> {
         let readers = Readers::of(path)?;

@@ -46,7 +46,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreFault> {
         )));
     }
     let settings = [
-        ("synchronous", if cfg!(feature = "sabotage-no-fsync") { "OFF" } else { "FULL" }),
+        ("synchronous", synchronous()),
         // See `checkpoint`.
         ("wal_autocheckpoint", "0"),
         // What is erased from a table must not stay in free pages.
@@ -147,4 +147,15 @@ fn migrate(connection: &Connection) -> Result<(), StoreFault> {
         })?;
     }
     Ok(())
+}
+
+/// A commit is durable when it returns.
+#[cfg(not(feature = "faults"))]
+fn synchronous() -> &'static str {
+    "FULL"
+}
+
+#[cfg(feature = "faults")]
+fn synchronous() -> &'static str {
+    if touchmark_faults::is_chosen("no-fsync") { "OFF" } else { "FULL" }
 }

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, SyncSender};
 use touchmark_identity::Name;
 use touchmark_inventory::{CommitDone, Conflict, LogHead, Precondition, Receipt, SightingRow, StoreFault};
+use touchmark_supervise::may_panic_here;
 
 /// Jobs in one transaction: enough to share an fsync, few enough that the first does not wait long for the last.
 const BATCH_MAX: usize = 256;
@@ -52,9 +53,13 @@ impl Job {
 /// What became of a job, kept back until the commit is durable: the entries it appended, which may be none.
 type Outcome = Result<Receipt, StoreFault>;
 
+/// The thread, as the supervisor knows it.
+pub(super) const NAME: &str = "store-writer";
+
 /// Runs until the queue's other end is dropped.
 pub(super) fn run(connection: Connection, queue: &Receiver<Job>) {
     while let Ok(first) = queue.recv() {
+        may_panic_here(NAME);
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         jobs.push(first);
         jobs.extend(queue.try_iter().take(BATCH_MAX - 1));

@@ -31,6 +31,7 @@ use touchmark_decisions::{FeedPosition, Record, SessionId};
 use touchmark_durable::WriteFault;
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_listen::Clock;
+use touchmark_supervise::Supervisor;
 use touchmark_tilelog::{BadSeed, TileLogFault};
 use unwritten::Unwritten;
 
@@ -131,10 +132,13 @@ pub(crate) struct LogIdentity {
 
 impl DecisionLog {
     /// Opens the log, recovers what a crash left, opens an epoch durably, and starts the writer.
-    pub(crate) fn open(
+    ///
+    /// The end of the writer's thread by a panic is the end of the gateway.
+    pub(crate) fn start(
         identity: &LogIdentity,
         status: Option<FeedPosition>,
         clock: &Clock,
+        tasks: &Supervisor,
     ) -> Result<Self, LogFault> {
         let opened = open::open(identity)?;
         let (directory, verifier_key) = (opened.directory.clone(), opened.log.verifier_key().to_string());
@@ -159,10 +163,7 @@ impl DecisionLog {
         );
         writer.open_epoch(status)?;
         let (orders, inbox) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("decision-log".to_owned())
-            .spawn(move || writer.run(&inbox))
-            .map_err(|_| LogFault::System("thread"))?;
+        tasks.thread(writer::NAME, move || writer.run(&inbox)).map_err(|_| LogFault::System("thread"))?;
         let next_session = AtomicU64::new(1);
         Ok(Self {
             orders,
@@ -176,6 +177,16 @@ impl DecisionLog {
             directory,
             verifier_key,
         })
+    }
+
+    /// As [`Self::start`], for tests that look at the log alone.
+    #[cfg(test)]
+    pub(crate) fn open(
+        identity: &LogIdentity,
+        status: Option<FeedPosition>,
+        clock: &Clock,
+    ) -> Result<Self, LogFault> {
+        Self::start(identity, status, clock, &Supervisor::new())
     }
 
     /// Names a connection of this epoch.

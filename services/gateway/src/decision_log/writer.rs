@@ -18,6 +18,7 @@ use touchmark_decisions::{EpochOpened, FIRST_SEQUENCE, FeedPosition, FrameBuilde
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_identity::Name;
 use touchmark_listen::Clock;
+use touchmark_supervise::may_panic_here;
 use touchmark_tilelog::TileLog;
 
 /// A record that nobody waits for is on disk after this long at most; 50 ms are promised.
@@ -33,6 +34,9 @@ const TICK: Duration = Duration::from_secs(1);
 const GROUP_MAX: usize = 4_096;
 /// Frames that are durable but could not become leaves: beyond this the log counts as unavailable.
 const UNPUBLISHED_OCTETS_MAX: usize = 64 * 1024 * 1024;
+
+/// The thread, as the supervisor knows it.
+pub(super) const NAME: &str = "decision-log";
 
 struct Pending {
     record: Record,
@@ -126,6 +130,7 @@ impl Writer {
     /// Runs until it is told to close, or until the gateway is gone.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         loop {
+            may_panic_here(NAME);
             match orders.recv_timeout(self.wait()) {
                 Ok(Order::Write { record, since, done }) => {
                     self.take(record, since, done);

@@ -92,8 +92,8 @@ struct Untold {
 }
 
 impl FeedClient {
-    /// Follows the feed until the gateway stops.
-    pub(crate) async fn follow(self, stop: Stop) {
+    /// Follows the feed until the gateway stops; `whole` begins with a snapshot.
+    pub(crate) async fn follow(self: Arc<Self>, whole: bool, stop: Stop) {
         let (to_store, storing) = mpsc::channel(STORING_MAX);
         // Short entries, held back by the disk and by what they wait for, which is bounded in time.
         let (to_settle, settling) = mpsc::unbounded_channel();
@@ -103,7 +103,7 @@ impl FeedClient {
         let noted = self.trust.policy_version();
         let long = AtomicBool::new(false);
         tokio::join!(
-            self.poll(to_store, to_settle, &long, stop.clone()),
+            self.poll(whole, to_store, to_settle, &long, stop.clone()),
             self.store(storing, &long),
             self.settle(settling, to_tell, noted),
             self.tell(telling, applied),
@@ -113,6 +113,7 @@ impl FeedClient {
 
     async fn poll(
         &self,
+        mut whole: bool,
         to_store: mpsc::Sender<Unstored>,
         to_settle: mpsc::UnboundedSender<Unsettled>,
         long: &AtomicBool,
@@ -121,7 +122,6 @@ impl FeedClient {
         let mut backoff = Backoff::new();
         let mut caller = self.uplink.caller();
         let mut told = String::new();
-        let mut whole = false;
         loop {
             let outcome = tokio::select! {
                 () = stop.stopped() => return,

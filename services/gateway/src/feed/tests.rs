@@ -178,7 +178,7 @@ fn a_torn_tail_is_left_out_and_what_follows_stands_in_its_place() {
 /// What a device meets at a gateway that starts with this stored feed and without its authority.
 async fn refused_with(lab: &Lab, octets: &[u8]) {
     std::fs::write(lab.data().join("feed"), octets).unwrap();
-    let mut gateway = start(lab.config(), lab.clock()).await.unwrap();
+    let gateway = start(lab.config(), lab.clock()).await.unwrap();
     let device = lab.device("pump-01");
     let tls = lab.client_tls(Some(&device));
     let refused = match tls.connect(&gateway.ready().mqtt, "127.0.0.1", CAP).await {
@@ -323,7 +323,7 @@ async fn an_authority_that_takes_no_reports_still_cuts_sessions() {
     };
     let (switch, stop) = StopSwitch::new();
     let since = std::time::Instant::now();
-    let following = tokio::spawn(client.follow(stop));
+    let following = tokio::spawn(Arc::new(client).follow(false, stop));
     until(|| running.trust.position().filter(|position| position.seq == 4)).await;
     assert!(since.elapsed().as_secs() < 4, "no report was waited for: {:?}", since.elapsed());
     let floor = lab.data().join("feed.floor");

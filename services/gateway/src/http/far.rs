@@ -175,6 +175,7 @@ impl UpdateRoad {
 }
 
 /// Sends a file piece by piece, as fast as the client takes it.
+#[expect(clippy::disallowed_methods, reason = "it belongs to one answer, and ends with it")]
 fn streamed(file: std::fs::File, octets: u64) -> Answer {
     let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(PIECES_WAITING);
     tokio::spawn(async move {

@@ -39,7 +39,7 @@ pub(crate) struct Cleaner {
 
 impl Cleaner {
     /// Works until the gateway stops. A broker may take a while for each: some at the same time.
-    pub(crate) async fn run(self, stop: Stop) {
+    pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
         tokio::join!(
             self.look(stop.clone()),
             self.end_wanted(stop.clone()),

@@ -49,7 +49,7 @@ async fn mosquittos_programs_are_served_from_the_stored_feed() {
     let broker = Broker::start(&lab).await;
     let mut config = lab.config();
     config.upstream_mqtt = Some(broker.address());
-    let mut gateway = start(config.clone(), lab.clock()).await.unwrap();
+    let gateway = start(config.clone(), lab.clock()).await.unwrap();
     let mut behind = crate::mqtt::tests::client::Client::behind(&broker, "service").await;
     behind.subscribe(&["#"]).await;
     let holder = lab.device("pump-01");
@@ -100,7 +100,7 @@ async fn mosquittos_programs_are_served_from_the_stored_feed() {
     let denied = lab.decisions().into_iter().filter(|d| d.verdict == Verdict::Deny(DenyReason::NoRule));
     assert_eq!(denied.count(), 2, "one for each version");
     let ports = (gateway.ready().mqtt.clone(), gateway.ready().http.clone());
-    let mut again = until_started(config, &lab).await;
+    let again = until_started(config, &lab).await;
     assert_eq!((again.ready().mqtt.clone(), again.ready().http.clone()), ports, "ports are kept");
     again.stop();
     again.stopped().await;
@@ -125,7 +125,7 @@ async fn a_gateway_whose_clock_was_set_back_judges_by_the_time_of_its_feed() {
     lab.store_feed();
     let behind = || Clock::system().now().unix_ms() - 40 * 86_400_000;
     let clock = Clock::new(move || touchmark_identity::Timestamp::from_unix_ms(behind()));
-    let mut gateway = start(lab.config(), clock).await.unwrap();
+    let gateway = start(lab.config(), clock).await.unwrap();
     // Not valid yet by the machine's clock.
     let mut given = arguments(&lab, "pump-01", &lab.device("pump-01"), &gateway);
     given.extend(["-V", "5", "-q", "1", "-t", "plant/pump-01/t", "-m", "on"].map(str::to_owned));
@@ -139,7 +139,7 @@ async fn a_gateway_whose_clock_was_set_back_judges_by_the_time_of_its_feed() {
 async fn a_stop_tells_sessions_and_records_their_ends() {
     let lab = Lab::new();
     lab.store_feed();
-    let mut gateway = start(lab.config(), lab.clock()).await.unwrap();
+    let gateway = start(lab.config(), lab.clock()).await.unwrap();
     let holder = lab.device("pump-01");
     let mut given = arguments(&lab, "pump-01", &holder, &gateway);
     given.extend(["-V", "5", "-t", "cmd/pump-01/#", "-W", "20"].map(str::to_owned));
@@ -159,7 +159,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     let lab = Lab::new();
     lab.store_feed();
     let config = lab.config();
-    let mut gateway = start(config.clone(), lab.clock()).await.unwrap();
+    let gateway = start(config.clone(), lab.clock()).await.unwrap();
     let address = gateway.ready().mqtt.clone();
     let shown = || {
         let (tls, address) = (lab.client_tls(Some(&lab.device("pump-01"))), address.clone());

@@ -115,6 +115,7 @@ struct Device {
     every: Option<(Interval, String)>,
 }
 
+#[expect(clippy::disallowed_methods, reason = "it belongs to stdin of one command, and ends with it")]
 pub(crate) async fn run(order: Run) -> Result<Exit, Failure> {
     let (lines, mut received) = mpsc::channel(64);
     // A thread, since a read of stdin cannot be cut off.

@@ -148,13 +148,15 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
         publish_rate: order.publish_rate,
     };
     let mut signals = server::Signals::new()?;
-    let (mut gateway, ready) = start(home, options).await?;
+    let (gateway, ready) = start(home, options).await?;
     if let Ok(known) = home.ready() {
         home.write_ready(&server::with_gateway(known, &ready))?;
     }
     server::announce(&ready, output)?;
-    signals.asked().await;
+    tokio::select! {
+        () = signals.asked() => {}
+        _ = gateway.lost() => {}
+    }
     gateway.stop();
-    gateway.stopped().await;
-    Ok(Exit::Ok)
+    server::ended(gateway.stopped().await)
 }

@@ -19,6 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use touchmark_api::{Pids, Ready};
 use touchmark_gateway::{Gateway, PUBLISH_RATE};
 use touchmark_identity::{EnvironmentName, Name};
+use touchmark_supervise::Lost;
 
 /// A gateway drains its sessions and syncs its log; then it is ended.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -118,16 +119,28 @@ pub(crate) async fn run(command: Server, home: &Home, output: &Output) -> Result
             }
             let told = home.write_ready(&ready).and_then(|()| announce(&ready, output));
             if told.is_ok() {
-                wait(&mut beside, &mut signals, output).await;
+                tokio::select! {
+                    () = wait(&mut beside, &mut signals, output) => {}
+                    _ = authority.lost() => {}
+                }
             }
-            end(beside).await;
-            told.map(|()| Exit::Ok)
+            let lost = end(beside).await;
+            told.and_then(|()| ended(lost))
         }
         Err(failure) => Err(failure),
     };
     authority.stop();
-    authority.stopped().await;
-    result
+    let lost = authority.stopped().await;
+    result.and_then(|_| ended(lost))
+}
+
+/// How a service ends: well, or because a part of it ended for good.
+pub(crate) fn ended(lost: Option<Lost>) -> Result<Exit, Failure> {
+    let Some(part) = lost else { return Ok(Exit::Ok) };
+    Err(Failure::new(Exit::Lost, "lost", "a part of the service ended for good, so the service ended")
+        .what(format!("task {part}"))
+        .why("the log says how; a fault of the program, or of the machine")
+        .fix("start it again; if it ends again, keep the log and report it"))
 }
 
 async fn beside(order: &Up, home: &Home, ready: &Ready) -> Result<(Beside, Option<Ready>), Failure> {
@@ -187,7 +200,7 @@ fn running(home: &Home, name: &Name) -> Option<Ready> {
     (pid != std::process::id() && process::is_ours(pid, &["gateway", "up"], home.path())).then_some(ready)
 }
 
-/// Until we are asked to stop. A child that ends first is told of, and the authority goes on: its devices
+/// Until we are asked to stop, or a gateway in this process lost a part. A child that ends first is told of, and the authority goes on: its devices
 /// are served by whatever other gateways there are.
 async fn wait(beside: &mut Beside, signals: &mut Signals, output: &Output) {
     if let Beside::Child(child) = beside {
@@ -200,15 +213,23 @@ async fn wait(beside: &mut Beside, signals: &mut Signals, output: &Output) {
         }
         *beside = Beside::Nobody;
     }
+    if let Beside::Here(gateway) = beside {
+        tokio::select! {
+            () = signals.asked() => {}
+            _ = gateway.lost() => {}
+        }
+        return;
+    }
     signals.asked().await;
 }
 
-async fn end(beside: Beside) {
+/// Says which part of a gateway in this process ended for good, if one did.
+async fn end(beside: Beside) -> Option<Lost> {
     match beside {
         Beside::Nobody => {}
-        Beside::Here(mut gateway) => {
+        Beside::Here(gateway) => {
             gateway.stop();
-            gateway.stopped().await;
+            return gateway.stopped().await;
         }
         Beside::Child(mut child) => process::end(&mut child, END_PATIENCE).await,
         Beside::Found(pid) => {
@@ -216,6 +237,7 @@ async fn end(beside: Beside) {
             let _ = process::signal(pid, "TERM").await;
         }
     }
+    None
 }
 
 /// One object with the addresses of both.
@@ -254,10 +276,11 @@ pub(crate) fn announce(ready: &Ready, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// SIGINT and SIGTERM, caught from the beginning.
+/// SIGINT, SIGTERM and SIGHUP, caught from the beginning.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -265,13 +288,22 @@ impl Signals {
         let caught = |kind| {
             signal(kind).map_err(|error| Failure::internal("signals cannot be caught").why(error.to_string()))
         };
-        Ok(Self { interrupt: caught(SignalKind::interrupt())?, terminate: caught(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: caught(SignalKind::interrupt())?,
+            terminate: caught(SignalKind::terminate())?,
+            hangup: caught(SignalKind::hangup())?,
+        })
     }
 
+    /// Returns when the end is asked for. A terminal that goes away, or a wish to read files again, is none: files that may
+    /// change are followed as it is.
     pub(crate) async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => tracing::info!("SIGHUP changes nothing: files are followed as they change"),
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) struct DeviceProcess {
 }
 
 impl DeviceProcess {
+    #[expect(clippy::disallowed_methods, reason = "it belongs to one session or child of a command")]
     pub(crate) fn start(name: &str, around: &Surroundings) -> Result<Self, Failure> {
         let folder = around.folders.join(name);
         let mut command = process::own()?;

@@ -20,6 +20,7 @@ use touchmark_gateway::{Ack, CredentialFiles, Gateway, GatewayConfig, PreferredP
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_listen::Clock;
 use touchmark_status::StalenessClass;
+use touchmark_supervise::{Stop, Supervisor};
 
 /// The token is used at once.
 const TOKEN_TTL_S: u64 = 300;
@@ -84,7 +85,8 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     match est {
         Some(est) => {
             let (environment, name) = (options.environment, options.name);
-            keep_fresh(Rotation { est, environment, name, manner: Manner::Automatic }, &directory);
+            let rotation = Rotation { est, environment, name, manner: Manner::Automatic };
+            keep_fresh(rotation, directory.clone(), gateway.tasks());
         }
         None => {
             tracing::warn!("the gateway's own certificate is not renewed: tell where EST is (--est URL)")
@@ -123,23 +125,33 @@ fn where_est_is(
 }
 
 /// Renews the gateway's certificate while it runs; it takes up the new files by itself.
-fn keep_fresh(rotation: Rotation, directory: &CredentialDir) {
-    let (told, mut attempts) = mpsc::channel(4);
-    // It goes on until the process ends; cut off, the next start goes on where it was.
-    let _ = Renewer::start(rotation, directory.clone(), SERVICE_LOOK, told);
-    tokio::spawn(async move {
-        while let Some(attempt) = attempts.recv().await {
-            match attempt {
-                Attempt::Renewed(rotated) => {
-                    let until = rotated.new.validity().not_after();
-                    tracing::info!(%until, "the gateway's certificate was renewed");
-                }
-                Attempt::Failed(failure) => {
-                    tracing::warn!(%failure, "the gateway's certificate could not be renewed; it is tried again");
-                }
-            }
-        }
+fn keep_fresh(rotation: Rotation, directory: CredentialDir, tasks: &Supervisor) {
+    let stop = tasks.listener();
+    tasks.restarted("credential-renewal", stop.clone(), move |_| {
+        renew_and_tell(rotation.clone(), directory.clone(), stop.clone())
     });
+}
+
+/// Returns when the renewer has ended, or shall: cut off, the next one goes on where it was.
+async fn renew_and_tell(rotation: Rotation, directory: CredentialDir, mut stop: Stop) {
+    let (told, mut attempts) = mpsc::channel(4);
+    let _renewer = Renewer::start(rotation, directory, SERVICE_LOOK, told);
+    loop {
+        let attempt = tokio::select! {
+            () = stop.stopped() => return,
+            attempt = attempts.recv() => attempt,
+        };
+        match attempt {
+            Some(Attempt::Renewed(rotated)) => {
+                let until = rotated.new.validity().not_after();
+                tracing::info!(%until, "the gateway's certificate was renewed");
+            }
+            Some(Attempt::Failed(failure)) => {
+                tracing::warn!(%failure, "the gateway's certificate could not be renewed; it is tried again");
+            }
+            None => return,
+        }
+    }
 }
 
 async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir) -> Result<(), Failure> {

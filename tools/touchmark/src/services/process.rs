@@ -29,6 +29,7 @@ pub(crate) struct Service {
 }
 
 /// Starts a service with `--json` and waits for the one object that it prints when it serves.
+#[expect(clippy::disallowed_methods, reason = "it belongs to one child, and ends with its output")]
 pub(crate) async fn start(mut command: Command) -> Result<Service, Failure> {
     command.arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
     let no_start =

@@ -47,6 +47,7 @@ impl Drop for Reader {
 }
 
 impl Link {
+    #[expect(clippy::disallowed_methods, reason = "they belong to one session of a command")]
     pub(crate) fn start(
         id: LinkId,
         certificate: Fingerprint,
@@ -87,6 +88,7 @@ impl Link {
     }
 
     /// Says good-bye after everything that was sent.
+    #[expect(clippy::disallowed_methods, reason = "it belongs to one session of a command")]
     pub(crate) fn goodbye(self) -> JoinHandle<()> {
         // What has no good-bye ends without.
         let _ = self.send(&Disconnect::default().into());
