@@ -50,7 +50,7 @@ pub struct Decision {
     pub proof: KnownText,
     /// TLS version, cipher suite and group.
     pub tls: KnownText,
-    /// How many, where strangers are counted rather than listed.
+    /// How many, where strangers, or acts of one device beyond what is written one by one, are counted together.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
 }

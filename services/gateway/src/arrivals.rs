@@ -48,14 +48,14 @@ const GOOD: Rules = Rules {
     recorded_together: Terms { at_once: 10_000, one_every_ms: 5 },
     opened: Terms { at_once: 3_000, one_every_ms: 500 },
 };
-/// Enough to be told why, a few times. All of them together take a small part of the connections and of the log,
-/// also when a whole fleet was revoked.
+/// Enough to be told why each time, and for some minutes of attempts to be written down one by one. All of them together
+/// take a small part of the connections and of the log, also when a whole fleet was revoked.
 const KNOWN_BAD: Rules = Rules {
     places: 4,
     places_together: 1_024,
-    told: Terms { at_once: 20, one_every_ms: 200 },
-    recorded: Terms { at_once: 20, one_every_ms: 5_000 },
-    recorded_together: Terms { at_once: 2_000, one_every_ms: 20 },
+    told: Terms { at_once: 50, one_every_ms: 20 },
+    recorded: Terms { at_once: 3_000, one_every_ms: 5_000 },
+    recorded_together: Terms { at_once: 10_000, one_every_ms: 20 },
     // It may have become good since it came.
     opened: Terms { at_once: 3_000, one_every_ms: 500 },
 };
@@ -304,10 +304,10 @@ mod tests {
         let after = |ms| now.plus(Duration::from_millis(ms));
         let (old, new) = (identity(&lab, "pump-01"), identity(&lab, "pump-01"));
         let bad = arrivals.wait(&old, Standing::KnownBad, now).unwrap().account();
-        assert_eq!((0..99).filter(|_| bad.may_be_told(now)).count(), 20);
+        assert_eq!((0..99).filter(|_| bad.may_be_told(now)).count(), 50);
         assert!(arrivals.wait(&old, Standing::KnownBad, now).is_none(), "its words are known");
-        assert!(arrivals.wait(&old, Standing::KnownBad, after(200)).is_some(), "and told again later");
-        assert_eq!((0..99).filter(|_| bad.may_be_recorded(now)).count(), 20);
+        assert!(arrivals.wait(&old, Standing::KnownBad, after(20)).is_some(), "and told again later");
+        assert_eq!((0..9_999).filter(|_| bad.may_be_recorded(now)).count(), 3_000);
         assert!(!bad.may_be_recorded(after(4_999)) && bad.may_be_recorded(after(5_000)));
         let good = arrivals.wait(&new, Standing::Good, now).unwrap().account();
         assert_eq!((0..99).filter(|_| good.may_be_told(now)).count(), 50);
@@ -342,7 +342,7 @@ mod tests {
                 Account { arrivals: Arc::clone(&arrivals), key: key(n), standing: Standing::KnownBad };
             recorded += usize::from(account.may_be_recorded(now));
         }
-        assert_eq!(recorded, 2_000, "all of them together");
+        assert_eq!(recorded, 10_000, "all of them together");
         assert!(arrivals.held().0 <= ACCOUNTS_MAX, "{:?}", arrivals.held());
         assert_eq!(arrivals.held().1, 1_024, "those who wait are not forgotten");
         let good = identity(&lab, "pump-01");

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod acts;
+mod growth;
 mod http;
 mod identities;
 mod log;

@@ -72,8 +72,8 @@ async fn a_dead_certificate_locks_its_replacement_out_by_no_number_of_attempts()
         let decisions = lab.decisions();
         let denied = decisions.iter().filter(|d| d.verdict == Verdict::Deny(*reason));
         let recorded = denied.clone().filter(|d| d.session.is_some()).count();
-        // Twenty at once and one in five seconds; the time that this takes depends on the machine.
-        assert!((20..60).contains(&recorded), "{name}: {recorded} records");
+        // Three thousand at once and one in five seconds; the time that this takes depends on the machine.
+        assert!((20..3_100).contains(&recorded), "{name}: {recorded} records");
         let all: u32 = decisions.iter().filter(|d| d.verdict != Verdict::Allow).map(|d| d.count).sum();
         let tried = refused.load(Ordering::Relaxed);
         assert!(all as usize >= tried, "{name}: {all} of {tried} stand in the log, one by one or counted");

@@ -1,0 +1,110 @@
+//! What one permitted device can make the gateway and the authority grow by, and what a kill takes from the log.
+
+use crate::town::{Enrolled, Town};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use touchmark_authority::audit::verify;
+use touchmark_mqtt::{Delivery, Packet, ProtocolVersion, Publish, QoS, TopicName};
+use touchmark_tests::{Lab, Mqtt, Operator, until};
+
+const TOPICS: usize = 100_000;
+/// Publishes of each device before the kill.
+const ACKNOWLEDGED: usize = 300;
+/// 50 ms are promised; the rest is for a client that reads its acknowledgements late on a busy machine.
+const LOST_AT_MOST: Duration = Duration::from_millis(400);
+
+/// Publishes that the authority has counted as allowed.
+fn counted(operator: &mut Operator, device: &str) -> u64 {
+    let decisions = operator.all_decisions(&format!("?device={device}&limit=100000"));
+    let allowed = decisions.iter().filter(|d| d.action == "publish" && d.verdict == "allow");
+    allowed.map(|decision| decision.count).sum()
+}
+
+/// Publishes until the connection ends; when each was acknowledged.
+fn publish_on(lab: &Lab, device: &Enrolled, all: &AtomicUsize) -> Vec<Instant> {
+    let mut session = Mqtt::welcome(lab, device.identity(), &device.name);
+    let (topic, mut acknowledged) = (format!("plant/{}/x", device.name), Vec::new());
+    while let Ok(Some(0)) = session.publish(&topic, "x", QoS::AtLeastOnce) {
+        acknowledged.push(Instant::now());
+        all.fetch_add(1, Ordering::Relaxed);
+    }
+    acknowledged
+}
+
+/// R46: acknowledged publishes that a kill takes are those of a moment, the last ones, and the log says so.
+#[test]
+fn a_kill_under_load_takes_the_acts_of_a_moment_and_shows() {
+    let Some(mut town) = Town::start() else { return };
+    let devices = ["load-01", "load-02", "load-03"].map(|name| town.enrol(name));
+    let all = AtomicUsize::new(0);
+    let acknowledged: Vec<Vec<Instant>> = std::thread::scope(|scope| {
+        let publishing: Vec<_> =
+            devices.iter().map(|device| scope.spawn(|| publish_on(&town.lab, device, &all))).collect();
+        until("publishes under way", || {
+            (all.load(Ordering::Relaxed) >= ACKNOWLEDGED * devices.len()).then_some(())
+        });
+        town.lab.gateway().killer().kill();
+        publishing.into_iter().map(|publishing| publishing.join().unwrap()).collect()
+    });
+    town.lab.kill_gateway();
+    town.lab.restart_gateway();
+    let shown = until("the audit to show the gap", || {
+        let outcome = verify(&town.lab.data(), None).unwrap();
+        let gateway = outcome.gateways.into_iter().find(|gateway| gateway.gateway == "gateway-01")?;
+        (gateway.gaps == 1 && gateway.covered == gateway.frames).then_some(gateway)
+    });
+    let gap = shown.last_gap.unwrap();
+    println!("{gap}");
+    assert!(gap.starts_with("from dec_gateway-01.1.") && gap.contains("50 ms"), "{gap}");
+    let mut operator = town.lab.operator();
+    for (device, acknowledged) in devices.iter().zip(acknowledged) {
+        let kept = usize::try_from(counted(&mut operator, &device.name)).unwrap();
+        let lost = acknowledged.get(kept..).unwrap_or_default();
+        println!(
+            "{}: {} acknowledged, {} of them not in the log",
+            device.name,
+            acknowledged.len(),
+            lost.len()
+        );
+        if let (Some(first), Some(last)) = (lost.first(), lost.last()) {
+            assert!(last.duration_since(*first) <= LOST_AT_MOST, "{}", device.name);
+        }
+    }
+}
+
+/// R46, R107: topics of its own choice are all counted, and take little of anybody's disk.
+#[test]
+fn a_permitted_device_with_ever_new_topics_fills_no_disk() {
+    let Some(town) = Town::start() else { return };
+    let (device, other) = (town.enrol("pump-01"), town.enrol("pump-02"));
+    let mut operator = town.lab.operator();
+    let frames = town.lab.data().join("decisions/gateway-01/frames");
+    let length = || std::fs::metadata(&frames).map_or(0, |file| file.len());
+    let before = length();
+    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    for chunk in 0..TOPICS / 1_000 {
+        let mut octets = bytes::BytesMut::new();
+        for n in 0..1_000 {
+            let topic = format!("plant/pump-01/of-its-own/{chunk}/{n}");
+            let publish = Publish::new(Delivery::AtMostOnce, TopicName::new(&topic).unwrap(), b"x");
+            Packet::from(publish).encode(ProtocolVersion::V5, &mut octets).unwrap();
+        }
+        session.send_octets(&octets).unwrap();
+    }
+    assert_eq!(session.publish("plant/pump-01/last", "x", QoS::AtLeastOnce), Ok(Some(0)));
+    // Meanwhile and afterwards another device is served, and recorded one by one.
+    let mut quiet = Mqtt::welcome(&town.lab, other.identity(), "pump-02");
+    assert_eq!(quiet.publish("plant/pump-02/t", "x", QoS::AtLeastOnce), Ok(Some(0)));
+    operator.decided("pump-02", "publish", "plant/pump-02/t", "allow");
+    until("all of them at the authority", || {
+        (counted(&mut operator, "pump-01") == TOPICS as u64 + 1).then_some(())
+    });
+    let grown = length() - before;
+    println!("{TOPICS} topics: {grown} octets of frames");
+    assert!(grown <= 500_000, "{grown} octets");
+    let explained = serde_json::to_vec(&operator.explain("pump-01").unwrap()).unwrap();
+    println!("explain: {} octets", explained.len());
+    assert!(explained.len() <= 200 * 1024, "{} octets", explained.len());
+    operator.revoke("pump-01");
+    until("the session to end", || (!session.is_alive()).then_some(()));
+}
