@@ -1,6 +1,6 @@
 //! Authorities: how a root and an issuing authority come into being, and what an issuing one keeps at hand.
 
-use crate::plan::Profile;
+use crate::plan::{Profile, backdated};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub enum AuthorityFault {
     #[error(transparent)]
     Validity(#[from] BadValidity),
     /// Our own lints refuse it.
-    #[error("the authority's certificate breaks lints: {0:?}")]
+    #[error("the authority's certificate would not be in order: {words}", words = Finding::in_words(.0))]
     Lint(Vec<Finding>),
     /// The signature does not verify under the issuer's certificate: another key, or a faulty provider.
     #[error("the signature does not verify under the issuer's certificate: is the key another authority's?")]
@@ -96,7 +96,8 @@ pub fn create_issuing(
 }
 
 fn span(now: Timestamp, lifetime: Duration) -> Result<Validity, BadValidity> {
-    Validity::new(now.unix_s(), now.plus(lifetime).unix_s() - 1)
+    let from = backdated(now);
+    Validity::new(from.unix_s(), from.plus(lifetime).unix_s() - 1)
 }
 
 fn sign(

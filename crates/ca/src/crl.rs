@@ -1,5 +1,6 @@
 //! Revoked set -> CRL (RFC 5280 §5).
 
+use crate::plan::backdated;
 use core::time::Duration;
 use touchmark_identity::{RevocationReason, SerialNumber, Timestamp};
 use touchmark_x509::crl::{BadCrl, Crl, CrlContents, RevokedEntry, crl_tbs};
@@ -7,6 +8,9 @@ use touchmark_x509::{Certificate, Signer, SigningFault};
 
 /// How long a CRL may be relied on. A new one is signed after each revocation and at half of this time.
 pub const CRL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How long after a certificate's end its revocation is told: one more CRL must name it (RFC 5280 §3.3), and clocks differ.
+pub const ENDED_KEPT: Duration = Duration::from_secs(CRL_LIFETIME.as_secs() + 300);
 
 /// Why no CRL was signed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,8 @@ pub struct SignedCrl {
     pub der: Vec<u8>,
     /// Its number.
     pub number: u64,
+    /// When it was made, as it says: a little earlier, for readers whose clock is slow.
+    pub this_update: Timestamp,
     /// When the next one is due at the latest.
     pub next_update: Timestamp,
 }
@@ -43,11 +49,12 @@ pub fn sign_crl(
 ) -> Result<SignedCrl, CrlFault> {
     let entries: Vec<RevokedEntry> =
         revoked.into_iter().map(|(serial, at, reason)| RevokedEntry { serial, at, reason }).collect();
+    let this_update = backdated(now);
     let next_update = now.plus(CRL_LIFETIME);
     let tbs = crl_tbs(&CrlContents {
         issuer,
         number,
-        this_update: now,
+        this_update,
         next_update,
         signature_algorithm: signer.algorithm(),
         entries: &entries,
@@ -55,5 +62,5 @@ pub fn sign_crl(
     let signature = signer.sign(tbs.as_bytes())?;
     let der = tbs.into_crl(signer.algorithm(), &signature);
     Crl::from_der(&der)?.verify(issuer)?;
-    Ok(SignedCrl { der, number, next_update })
+    Ok(SignedCrl { der, number, this_update, next_update })
 }

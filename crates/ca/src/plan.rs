@@ -15,6 +15,11 @@ use touchmark_x509::tbs::{LeafContents, TbsCertificate};
 /// A device whose clock is a little slow must be able to use its certificate at once.
 const BACKDATE_MAX: Duration = Duration::from_secs(30);
 
+/// For what an authority signs about itself: as early as the certificates that it issues.
+pub(crate) fn backdated(now: Timestamp) -> Timestamp {
+    Timestamp::from_unix_s(now.unix_s().saturating_sub(BACKDATE_MAX.as_secs()))
+}
+
 /// What may be issued: one immutable version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -52,7 +57,7 @@ pub enum PlanFault {
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
     /// The result breaks our own lints: it is not signed.
-    #[error("the planned certificate breaks lints: {0:?}")]
+    #[error("the planned certificate would not be in order: {words}", words = Finding::in_words(.0))]
     Lint(Vec<Finding>),
 }
 

@@ -186,6 +186,9 @@ pub enum StoreFault {
     /// The storage failed: an operator must act. Whether the command was stored is unknown.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// There is no space left: whoever runs the machine must make some. Nothing was written.
+    #[error("the disk is full")]
+    DiskFull,
     /// A row or entry is not one that this program writes.
     #[error("stored data is damaged: {0}")]
     Damaged(String),

@@ -46,6 +46,14 @@ pub struct Finding {
     pub says: String,
 }
 
+impl Finding {
+    /// Several of them, for people.
+    pub fn in_words(findings: &[Self]) -> String {
+        let words = findings.iter().map(|finding| format!("{} ({})", finding.says, finding.lint));
+        words.collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// A rule: what it says when it is broken.
 type Lint = fn(&Certificate, &Expectation<'_>) -> Option<String>;
 

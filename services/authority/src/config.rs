@@ -28,6 +28,8 @@ pub struct AuthorityConfig {
     pub default_environment: EnvironmentName,
     /// Life of its device certificates.
     pub device_lifetime: Duration,
+    /// Start although the clock is behind the newest journal entry, or before the program was made.
+    pub accept_clock: bool,
     /// Certificates a second at most, of all environments together; sized by the cores when nothing is said.
     pub enrolments_per_second: Option<NonZeroU32>,
 }

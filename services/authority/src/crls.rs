@@ -3,13 +3,13 @@
 use crate::commit::Commits;
 use crate::hierarchy::{Hierarchy, Trust};
 use crate::sha256;
+use crate::steady_time::SteadyTime;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use touchmark_ca::{CRL_LIFETIME, CrlFault, sign_crl};
+use touchmark_ca::{CRL_LIFETIME, CrlFault, ENDED_KEPT, sign_crl};
 use touchmark_identity::{Actor, AuthorityVersionId, Timestamp};
 use touchmark_inventory::{Command, Precondition, StoreFault};
 use touchmark_journal::{CrlPublished, Draft, Envelope, Event, Scope};
-use touchmark_listen::Clock;
 use touchmark_x509::{Certificate, Signer};
 
 /// Why a CRL stayed as it was.
@@ -23,9 +23,24 @@ pub enum CrlPublishFault {
     Crl(#[from] CrlFault),
 }
 
-struct Published {
-    der: Arc<Vec<u8>>,
-    due: Timestamp,
+/// A CRL as it is served.
+#[derive(Clone)]
+pub(crate) struct Published {
+    /// DER.
+    pub der: Arc<Vec<u8>>,
+    /// When it was made, as it says.
+    pub this_update: Timestamp,
+    /// When the next one is signed at the latest.
+    pub due: Timestamp,
+    /// Its number.
+    pub number: u64,
+}
+
+/// Of certificates that ended before it neither CRLs nor feeds say anything: a CRL names a revoked certificate once more
+/// after its end (RFC 5280 §3.3), and clocks differ.
+pub(crate) fn kept_from(time: &SteadyTime) -> Timestamp {
+    let kept = ENDED_KEPT.as_secs();
+    Timestamp::from_unix_s(time.at_least().unix_s().saturating_sub(kept))
 }
 
 /// The CRLs being served.
@@ -33,7 +48,7 @@ pub(crate) struct Crls {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
     roots: Vec<RootCrl>,
-    clock: Clock,
+    time: SteadyTime,
     published: Mutex<HashMap<(AuthorityVersionId, u32), Published>>,
     /// One signing at a time keeps numbers rising without conflicts.
     signing: tokio::sync::Mutex<()>,
@@ -57,21 +72,21 @@ impl Crls {
         commits: Commits,
         hierarchy: Arc<Hierarchy>,
         roots: Vec<RootCrl>,
-        clock: Clock,
+        time: SteadyTime,
     ) -> Self {
         Self {
             commits,
             hierarchy,
             roots,
-            clock,
+            time,
             published: Mutex::default(),
             signing: tokio::sync::Mutex::default(),
         }
     }
 
-    /// The newest CRL of a shard, DER.
-    pub(crate) fn get(&self, version: AuthorityVersionId, shard: u32) -> Option<Arc<Vec<u8>>> {
-        self.lock().get(&(version, shard)).map(|published| Arc::clone(&published.der))
+    /// The newest CRL of a shard.
+    pub(crate) fn get(&self, version: AuthorityVersionId, shard: u32) -> Option<Published> {
+        self.lock().get(&(version, shard)).cloned()
     }
 
     /// Signs whatever is missing or past half of its life.
@@ -109,7 +124,7 @@ impl Crls {
                 // The upkeep signs what is missing.
                 self.lock()
                     .entry((trust.issuing.version(), *shard))
-                    .and_modify(|old| old.due = self.clock.now());
+                    .and_modify(|old| old.due = old.this_update);
             }
             outcome = outcome.and(signed);
         }
@@ -122,8 +137,11 @@ impl Crls {
         Ok(0..row.map_or(1, |row| row.crl_shards))
     }
 
+    /// One that lies in the future was signed while the clock was ahead: nobody could use it.
     fn is_due(&self, version: AuthorityVersionId, shard: u32) -> bool {
-        self.lock().get(&(version, shard)).is_none_or(|published| self.clock.now() >= published.due)
+        let now = self.time.to_sign();
+        let due = |published: &Published| now >= published.due || published.this_update > now;
+        self.lock().get(&(version, shard)).is_none_or(due)
     }
 
     async fn sign_issuing(&self, trust: &Trust, shard: u32) -> Result<(), CrlPublishFault> {
@@ -144,12 +162,12 @@ impl Crls {
         signer: &dyn Signer,
     ) -> Result<(), CrlPublishFault> {
         let _turn = self.signing.lock().await;
-        let now = self.clock.now();
+        let now = self.time.to_sign();
         let store = self.commits.store();
         let newest =
             store.crls()?.into_iter().find(|row| (row.authority_version, row.shard) == (version, shard));
         let number = newest.map_or(1, |row| row.number + 1);
-        let revoked = store.revoked(version, shard, now)?;
+        let revoked = store.revoked(version, shard, kept_from(&self.time))?;
         let entries =
             revoked.iter().filter_map(|row| Some((row.serial, row.revoked_at?, row.revocation_reason?)));
         let signed = sign_crl(issuer, signer, number, entries, now)?;
@@ -165,7 +183,8 @@ impl Crls {
         let entries = vec![Draft { envelope, event, private: None }];
         // A crash before this commit leaves the old CRL; after it, a number that is skipped.
         self.commits.commit(Command { preconditions, entries }).await?;
-        let published = Published { der: Arc::new(signed.der), due: now.plus(CRL_LIFETIME / 2) };
+        let (this_update, due) = (signed.this_update, now.plus(CRL_LIFETIME / 2));
+        let published = Published { der: Arc::new(signed.der), this_update, due, number };
         self.lock().insert((version, shard), published);
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{AuthorityFault, create_issuing, create_root};
-use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_atomic};
+use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_changed};
 use touchmark_identity::{
     Actor, AuthorityVersionId, EnvironmentName, Incarnation, Name, OrganisationName, ProfileVersionId,
     Timestamp, TrustDomain,
@@ -271,7 +271,7 @@ impl Environments {
         let store = self.commits.store();
         hierarchy.reload(&**store, &self.vault)?;
         let trust = hierarchy.trust_of(name).ok_or(EnvironmentFault::NoRoot)?;
-        feeds.open(&trust, &**store, self.clock.now())?;
+        feeds.open(&trust, &**store, self.clock.now(), Timestamp::from_unix_ms(0))?;
         if let Err(fault) = write_anchors(&self.anchors, &trust) {
             tracing::error!(%fault, "the environment's anchors are not in a file yet; the next start writes them");
         }
@@ -291,7 +291,7 @@ pub(crate) fn anchors_file(directory: &Path, environment: &EnvironmentName) -> P
 pub(crate) fn write_anchors(directory: &Path, trust: &Trust) -> Result<(), WriteFault> {
     create_dir_durable(directory, Mode::Public0644)?;
     let pem: String = trust.chain().iter().map(|certificate| certificate.to_pem()).collect();
-    write_atomic(&anchors_file(directory, &trust.environment.name), pem.as_bytes(), Mode::Public0644)
+    write_changed(&anchors_file(directory, &trust.environment.name), pem.as_bytes(), Mode::Public0644)
 }
 
 /// The product itself, before there is an operator.

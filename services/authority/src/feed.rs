@@ -101,11 +101,12 @@ impl Feeds {
         hierarchy: &Hierarchy,
         store: &dyn Store,
         now: Timestamp,
+        kept_from: Timestamp,
     ) -> Result<Self, PublishFault> {
         let ending = watch::channel(false).0;
         let feeds = Self { signer, feeds: Mutex::default(), epoch, started: Instant::now(), ending };
         for trust in hierarchy.all() {
-            feeds.open(&trust, store, now)?;
+            feeds.open(&trust, store, now, kept_from)?;
         }
         Ok(feeds)
     }
@@ -114,11 +115,17 @@ impl Feeds {
     ///
     /// # Errors
     /// [`PublishFault`] when rows cannot be read.
-    pub(crate) fn open(&self, trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<(), PublishFault> {
+    pub(crate) fn open(
+        &self,
+        trust: &Trust,
+        store: &dyn Store,
+        now: Timestamp,
+        kept_from: Timestamp,
+    ) -> Result<(), PublishFault> {
         let environment = &trust.environment;
         let mut writer =
             FeedWriter::new(environment.name.clone(), environment.trust_domain.clone(), self.epoch);
-        writer.publish(state_of(trust, store, now)?, now, &self.signer)?;
+        writer.publish(state_of(trust, store, kept_from)?, now, &self.signer)?;
         let (news, _) = watch::channel(writer.position());
         let feed = EnvironmentFeed {
             inner: Mutex::new(Feed { writer, deltas: VecDeque::new(), behind: false }),
@@ -194,12 +201,13 @@ impl Feeds {
         hierarchy: &Hierarchy,
         store: &dyn Store,
         now: Timestamp,
+        kept_from: Timestamp,
     ) -> Result<(), PublishFault> {
         for trust in hierarchy.all() {
             let name = &trust.environment.name;
             let behind = lock(&self.of(name)?.inner).behind;
             if behind {
-                self.say(name, now, || state_of(&trust, store, now), Extent::Whole)?;
+                self.say(name, now, || state_of(&trust, store, kept_from), Extent::Whole)?;
             }
         }
         Ok(())
@@ -234,10 +242,10 @@ impl Feeds {
         Ok(body)
     }
 
-    /// Drops entries about certificates that ended before `now`; gives how many.
-    pub(crate) fn prune(&self, now: Timestamp) -> usize {
+    /// Drops entries about certificates that ended before a moment; gives how many.
+    pub(crate) fn prune(&self, kept_from: Timestamp) -> usize {
         let feeds: Vec<_> = lock(&self.feeds).values().cloned().collect();
-        feeds.iter().map(|feed| lock(&feed.inner).writer.prune(now)).sum()
+        feeds.iter().map(|feed| lock(&feed.inner).writer.prune(kept_from)).sum()
     }
 
     /// How long gateways have had to ask.
@@ -334,16 +342,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The whole state of an environment, from its rows.
-fn state_of(trust: &Trust, store: &dyn Store, now: Timestamp) -> Result<Vec<Change>, StoreFault> {
+/// The whole state of an environment, from its rows; of certificates that ended before `kept_from` it says nothing.
+fn state_of(trust: &Trust, store: &dyn Store, kept_from: Timestamp) -> Result<Vec<Change>, StoreFault> {
     let environment = &trust.environment.name;
     let version = trust.issuing.version();
     let mut changes = vec![anchors_change(trust, store)?];
     let shards = store.authorities()?.into_iter().find(|row| row.authority_version == version);
     for shard in 0..shards.map_or(1, |row| row.crl_shards) {
-        changes.extend(store.revoked(version, shard, now)?.iter().filter_map(revocation));
+        changes.extend(store.revoked(version, shard, kept_from)?.iter().filter_map(revocation));
     }
-    changes.extend(store.superseded(environment, now)?.iter().filter_map(supersession));
+    changes.extend(store.superseded(environment, kept_from)?.iter().filter_map(supersession));
     changes.extend(store.denied_keys(environment)?.into_iter().map(|row| Change::DenyKey(row.spki)));
     for device in store.standing_exceptions(environment)? {
         if let (Some(handle), Some(standing)) = (device.name, feed_standing(device.standing)) {

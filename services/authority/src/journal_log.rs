@@ -49,13 +49,24 @@ impl JournalLogFault {
     /// that cannot be proven, or a second history.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Store(StoreFault::Busy | StoreFault::Storage(_)) => true,
+            Self::Store(StoreFault::Busy | StoreFault::Storage(_) | StoreFault::DiskFull) => true,
             // Space, permissions, descriptors. A failed fsync does not come here: it ended the process.
             Self::Tiles(TileLogFault::Write(_) | TileLogFault::Read { .. }) => true,
             Self::Store(StoreFault::Conflict(_) | StoreFault::Damaged(_))
             | Self::Tiles(_)
             | Self::DatabaseBehind { .. }
             | Self::Head(_) => false,
+        }
+    }
+}
+
+impl JournalLogFault {
+    /// Whether it found no space.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Store(StoreFault::DiskFull) => true,
+            Self::Tiles(TileLogFault::Write(fault)) => fault.source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
         }
     }
 }

@@ -13,6 +13,7 @@ mod config;
 mod confirmation;
 mod containment;
 mod crls;
+mod disk_reserve;
 #[cfg(feature = "faults")]
 mod early_answer;
 mod enrolment;
@@ -40,6 +41,7 @@ mod renewal;
 mod renewal_hints;
 mod sightings;
 mod start;
+mod steady_time;
 mod store;
 mod tokens;
 mod upkeep;

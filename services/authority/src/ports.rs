@@ -3,7 +3,7 @@
 use crate::config::AuthorityConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use touchmark_durable::{Mode, WriteFault, write_atomic};
+use touchmark_durable::{Mode, WriteFault, write_changed};
 use touchmark_listen::{BindFault, Bound, bind};
 
 /// Why the ports are not ours.
@@ -66,7 +66,7 @@ impl Ports {
             public: self.public.address().port(),
         };
         let text = serde_json::to_vec_pretty(&now).unwrap_or_default();
-        Ok(write_atomic(&file(config), &text, Mode::Private0600)?)
+        Ok(write_changed(&file(config), &text, Mode::Private0600)?)
     }
 }
 

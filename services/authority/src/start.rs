@@ -21,7 +21,7 @@ use server_certificate::is_due;
 use crate::bootstrap::BootstrapFault;
 use crate::commit::Commits;
 use crate::config::{AuthorityConfig, log_vkey};
-use crate::crls::{CrlPublishFault, RootCrl};
+use crate::crls::{CrlPublishFault, RootCrl, kept_from};
 use crate::environments::{
     EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
     write_anchors,
@@ -34,10 +34,11 @@ use crate::makers::MakersFault;
 use crate::ports::PortsFault;
 use crate::recovery;
 use crate::sightings::UploadFault;
+use crate::steady_time::{SteadyTime, may_start};
 use opening::Opened;
 use std::sync::Arc;
 use touchmark_api::{LogAddress, Pids, Ready};
-use touchmark_durable::{Mode, WriteFault, write_atomic};
+use touchmark_durable::{Mode, WriteFault, write_changed};
 use touchmark_identity::{Incarnation, OrganisationName, Timestamp};
 use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
@@ -106,8 +107,28 @@ pub enum StartFault {
     Intake(#[from] UploadFault),
     #[error("the stored incarnation octet {0:#04x} is not valid")]
     Incarnation(u8),
+    #[error("{0}")]
+    Clock(String),
     #[error("there is no default environment")]
     NoDefault,
+}
+
+impl StartFault {
+    /// Whether somewhere below it is a full disk.
+    pub fn is_disk_full(&self) -> bool {
+        let full = StoreFault::DiskFull.to_string();
+        let mut next: Option<&dyn std::error::Error> = Some(self);
+        while let Some(fault) = next {
+            let system = fault.downcast_ref::<std::io::Error>();
+            if system.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+                || fault.to_string().contains(&full)
+            {
+                return true;
+            }
+            next = fault.source();
+        }
+        false
+    }
 }
 
 impl From<HierarchyFault> for StartFault {
@@ -159,11 +180,19 @@ impl Authority {
 pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, StartFault> {
     let host = config.host().ok_or(StartFault::NoHost)?;
     let lock = DataLock::take(&config.data)?;
+    if !config.accept_clock && !config.database().exists() {
+        may_start(clock.now(), None).map_err(StartFault::Clock)?;
+    }
     let tasks = Supervisor::new();
     let connections_max = descriptors::connections_max();
     let organisation: OrganisationName = "touchmark".parse().expect("the word is a name");
-    let Opened { store, vault, feed_signer, log, log_origin, ports, incarnation, epoch } =
+    let Opened { store, vault, feed_signer, log, reserve, log_origin, ports, incarnation, epoch } =
         Opened::open(&config, &organisation, &tasks)?;
+    let known = newest_moment(&*store)?;
+    if !config.accept_clock {
+        may_start(clock.now(), known).map_err(StartFault::Clock)?;
+    }
+    let time = SteadyTime::begin(clock.clone(), known);
     let address = |bound: &Bound| match host.contains(':') {
         true => format!("[{host}]:{}", bound.address().port()),
         false => format!("{host}:{}", bound.address().port()),
@@ -175,7 +204,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     // Everything is open. From here on there are traces: first what certificates and auditors will point at.
     ports.keep(&config)?;
     let vkey = log.vkey();
-    write_atomic(&log_vkey(&config.data), vkey.as_bytes(), Mode::Public0644)?;
+    write_changed(&log_vkey(&config.data), vkey.as_bytes(), Mode::Public0644)?;
     let commits = Commits::new(store.clone());
     let environments = Arc::new(Environments {
         commits: commits.clone(),
@@ -201,7 +230,8 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         );
     }
     hierarchy.reload(&*store, &vault)?;
-    let feeds = Arc::new(Feeds::load(feed_signer, epoch, &hierarchy, &*store, clock.now())?);
+    let feeds =
+        Arc::new(Feeds::load(feed_signer, epoch, &hierarchy, &*store, clock.now(), kept_from(&time))?);
     let (root, root_signer) = environments.ensure_root().await?;
     let roots = vec![RootCrl {
         version: root.authority_version,
@@ -216,6 +246,8 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         feeds,
         roots,
         log,
+        reserve,
+        time,
         log_origin: log_origin.clone(),
         organisation,
     };
@@ -245,6 +277,12 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     let feeds = shell.feeds.clone();
     listeners::serve(shell, ports, server, operator, connections_max, clock, &tasks)?;
     Ok(Authority { ready, feeds, tasks, _lock: lock })
+}
+
+/// When the newest journal entry was made.
+fn newest_moment(store: &dyn Store) -> Result<Option<Timestamp>, StoreFault> {
+    let Some(last) = store.journal_len()?.checked_sub(1) else { return Ok(None) };
+    Ok(store.journal_from(last, 1)?.pop().map(|stored| stored.entry.envelope.at))
 }
 
 async fn ensure_default_environment(

@@ -1,6 +1,8 @@
 //! What must happen by itself: heads over new leaves, counted refusals, feeds and CRLs made good, quarantines that
 //! end, superseded certificates that are revoked, our own certificate before it expires, memory that nobody needs any more.
 
+use crate::crls::kept_from;
+use crate::disk_reserve::DiskReserve;
 use crate::http::Shell;
 use crate::journal_log::{JournalLog, JournalLogFault};
 use crate::start::{LocalOperator, ServerCertificate};
@@ -19,6 +21,8 @@ const OPERATOR_EVERY: Duration = Duration::from_secs(60);
 /// An intent without its result for so long is one that nobody works on: both commits together take milliseconds.
 const STRANDED: Duration = Duration::from_secs(60);
 const STRANDED_EVERY: Duration = Duration::from_secs(10);
+/// A clock that is wrong is told of so often.
+const CLOCK_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Each attempt leaves entries in the journal; a third of the certificate's life is left for them.
 const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 /// Least time between two heads: each costs several fsyncs and writes the last bundle of entries anew, whether it
@@ -32,7 +36,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 ///
 /// Want of descriptors, space or time passes: the log is tried again, and enrolment ends meanwhile. Damage ends the
 /// process: issuing on beside it would break the promise that everything acknowledged is provable.
-pub(crate) async fn advance_log(log: Arc<JournalLog>, mut stop: Stop) {
+pub(crate) async fn advance_log(log: Arc<JournalLog>, reserve: Arc<DiskReserve>, mut stop: Stop) {
     let mut standstill = Standstill::default();
     let mut next = Instant::now();
     loop {
@@ -60,6 +64,9 @@ pub(crate) async fn advance_log(log: Arc<JournalLog>, mut stop: Stop) {
             }
             Err(fault) if fault.may_pass() => {
                 log.note(false);
+                if fault.is_disk_full() {
+                    reserve.release();
+                }
                 if standstill.goes_on(with_causes(&fault)) {
                     tracing::error!(fault = %with_causes(&fault), "the journal's log cannot advance now; it is tried again");
                 }
@@ -133,22 +140,34 @@ pub(crate) async fn tick(
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
     let mut operator_at = Instant::now() + OPERATOR_EVERY;
     let (mut superseded_at, mut stranded_at) = (Instant::now(), Instant::now());
+    let mut clock_told_at = Instant::now() - CLOCK_TOLD_EVERY;
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.stopped() => break,
             _ = turn.tick() => {}
         }
+        shell.reserve.look();
+        shell.time.look();
+        if shell.time.is_behind() && Instant::now() >= clock_told_at + CLOCK_TOLD_EVERY {
+            clock_told_at = Instant::now();
+            tracing::error!(
+                clock = %shell.clock.now(),
+                "the clock of this machine went back: nothing is issued until it is right again"
+            );
+        }
         if let Err(fault) = shell.refusals.flush().await {
             tracing::error!(%fault, "refusals are counted but not recorded yet");
         }
-        if let Err(fault) = shell.feeds.repair(&shell.hierarchy, &*shell.store, shell.clock.now()) {
+        if let Err(fault) =
+            shell.feeds.repair(&shell.hierarchy, &*shell.store, shell.clock.now(), kept_from(&shell.time))
+        {
             tracing::error!(%fault, "a feed still misses what is recorded");
         }
         if let Err(fault) = shell.crls.refresh_all().await {
             tracing::error!(%fault, "a CRL could not be renewed");
         }
-        if let Err(fault) = shell.containments.end_due_quarantines().await {
+        if let Err(fault) = shell.containments.end_due_quarantines(shell.time.at_least()).await {
             tracing::error!(%fault, "a quarantine that is over could not be ended");
         }
         if Instant::now() >= superseded_at {
@@ -195,7 +214,7 @@ pub(crate) async fn tick(
         }
         if Instant::now() >= prune_at {
             prune_at = Instant::now() + PRUNE_EVERY;
-            let dropped = shell.feeds.prune(shell.clock.now());
+            let dropped = shell.feeds.prune(kept_from(&shell.time));
             tracing::debug!(dropped, "ended certificates left the feeds");
         }
     }

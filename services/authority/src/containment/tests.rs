@@ -13,7 +13,12 @@ fn containments(house: &House, home: &std::path::Path) -> Containments {
     let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
     let log = JournalLog::open(home, signer, house.store.clone()).unwrap();
     let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
-    let crls = Crls::new(house.commits.clone(), house.hierarchy.clone(), Vec::new(), house.clock.clone());
+    let crls = Crls::new(
+        house.commits.clone(),
+        house.hierarchy.clone(),
+        Vec::new(),
+        crate::steady_time::SteadyTime::begin(house.clock.clone(), None),
+    );
     Containments {
         commits: house.commits.clone(),
         hierarchy: house.hierarchy.clone(),

@@ -2,6 +2,7 @@
 //! call one use case and map its outcome exhaustively; no rule about devices lives here.
 
 mod api;
+mod conditional;
 mod connection;
 mod est;
 mod problem;
@@ -18,6 +19,7 @@ use crate::clones::{CloneAlarms, Use};
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::Crls;
+use crate::disk_reserve::DiskReserve;
 use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
@@ -33,6 +35,7 @@ use crate::refusals::Refusals;
 use crate::renewal::Renewals;
 use crate::renewal_hints::RenewalHints;
 use crate::sightings::DecisionIntake;
+use crate::steady_time::SteadyTime;
 use crate::tokens::Tokens;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -90,6 +93,8 @@ pub(crate) struct UseCases {
     pub(crate) gateways: Arc<Gateways>,
     pub(crate) crls: Arc<Crls>,
     pub(crate) log: Arc<JournalLog>,
+    pub(crate) reserve: Arc<DiskReserve>,
+    pub(crate) time: SteadyTime,
     pub(crate) intake: Arc<DecisionIntake>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) log_directory: PathBuf,

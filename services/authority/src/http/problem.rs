@@ -18,6 +18,9 @@ use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
 use touchmark_ra::{ContainmentFault, TokenFault};
 
+/// When to come back, in seconds, if it was only not possible now.
+const RETRY_AFTER_S: &str = "30";
+
 /// A problem on its way out.
 #[derive(Debug)]
 pub(crate) struct Refuse(pub(crate) Box<Problem>);
@@ -64,6 +67,9 @@ impl IntoResponse for Refuse {
         let mut response = (status, Json(self.0)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
         response
     }
 }
@@ -79,6 +85,7 @@ impl From<StoreFault> for Refuse {
             StoreFault::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too much is queued").fix("try again soon")
             }
+            StoreFault::DiskFull => disk_full(),
             StoreFault::Storage(what) => {
                 tracing::error!(fault = %what, "storage failed");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "storage failed")
@@ -169,6 +176,13 @@ impl From<PublishFault> for Refuse {
     }
 }
 
+/// No space for what may wait.
+pub(crate) fn disk_full() -> Refuse {
+    Refuse::new(StatusCode::SERVICE_UNAVAILABLE, "disk-full", "the disk of the authority is full").fix(
+        "make space on the file system of its data directory; repeating is safe, and it goes on by itself",
+    )
+}
+
 /// No such environment.
 pub(crate) fn environment_unknown(name: &str) -> Refuse {
     Refuse::new(StatusCode::NOT_FOUND, "environment-unknown", format!("no environment `{name}`"))
@@ -245,6 +259,9 @@ impl From<ExplainFault> for Refuse {
 impl From<ArchiveFault> for Refuse {
     fn from(fault: ArchiveFault) -> Self {
         let (status, code) = match &fault {
+            ArchiveFault::Write(write) if write.source.kind() == std::io::ErrorKind::StorageFull => {
+                return disk_full();
+            }
             ArchiveFault::Write(_) | ArchiveFault::Read { .. } => return Self::internal(&fault),
             ArchiveFault::Damaged { .. } => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-archive-damaged", fault.to_string())

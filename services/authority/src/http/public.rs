@@ -1,15 +1,19 @@
 //! Public files over plain HTTP: CRLs, trust anchors, log tiles. All are signed or hashed by themselves.
 
 use super::Shell;
+use super::conditional::{Representation, answer};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use touchmark_identity::{AuthorityVersionId, EnvironmentName};
 use touchmark_tilelog::CHECKPOINT_FILE;
 use touchmark_tlog::TilePath;
+
+/// How long a CRL may be served from a cache without asking.
+const CRL_MAX_AGE_S: u64 = 60;
 
 pub(crate) fn router(shell: Shell) -> Router {
     Router::new()
@@ -28,16 +32,27 @@ fn bytes(content_type: &'static str, max_age: &'static str, body: Vec<u8>) -> Re
     response
 }
 
-async fn crl(State(shell): State<Shell>, Path((authority, shard)): Path<(String, String)>) -> Response {
+async fn crl(
+    State(shell): State<Shell>,
+    Path((authority, shard)): Path<(String, String)>,
+    asked: HeaderMap,
+) -> Response {
     let found = authority
         .parse::<AuthorityVersionId>()
         .ok()
         .zip(shard.strip_suffix(".crl").and_then(|shard| shard.parse().ok()))
         .and_then(|(authority, shard)| shell.crls.get(authority, shard));
-    match found {
-        Some(der) => bytes("application/pkix-crl", "max-age=1", der.to_vec()),
-        None => StatusCode::NOT_FOUND.into_response(),
-    }
+    let Some(crl) = found else { return StatusCode::NOT_FOUND.into_response() };
+    let hash = crate::sha256(&crl.der);
+    let list = Representation {
+        content_type: "application/pkix-crl",
+        etag: format!("{}-{}", crl.number, hex::encode(hash.get(..8).unwrap_or_default())),
+        modified: crl.this_update,
+        // A revocation makes a new list at once, so a cache may hold one for a moment only.
+        max_age_s: crl.due.since(shell.clock.now()).as_secs().min(CRL_MAX_AGE_S),
+        body: crl.der.to_vec(),
+    };
+    answer(&asked, list)
 }
 
 async fn anchors(State(shell): State<Shell>, Path(file): Path<String>) -> Response {

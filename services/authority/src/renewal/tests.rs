@@ -233,10 +233,10 @@ async fn what_a_feed_missed_is_made_good_by_the_whole_state_only() {
     let lost = || Err(StoreFault::Storage("lost".into()));
     assert!(house.feeds.publish(&environment, now, lost).is_err());
     let before = position();
-    house.feeds.repair(&house.hierarchy, &*house.store, now).unwrap();
+    house.feeds.repair(&house.hierarchy, &*house.store, now, now).unwrap();
     assert!(position() > before, "a publication in between did not pass for the one that failed");
     let repaired = position();
-    house.feeds.repair(&house.hierarchy, &*house.store, now).unwrap();
+    house.feeds.repair(&house.hierarchy, &*house.store, now, now).unwrap();
     assert_eq!(position(), repaired, "there is nothing left to repair");
 }
 

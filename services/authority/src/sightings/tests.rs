@@ -37,7 +37,7 @@ pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionInta
     let hierarchy =
         Arc::new(Hierarchy::load(&*store, vault(), Incarnation::FIRST, "http://localhost".into()).unwrap());
     let signer = FeedSigner::from_seed(&[2; 32]).unwrap();
-    let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now()).unwrap());
+    let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
     let commits = Commits::new(store);
     let confirmations =
         Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));

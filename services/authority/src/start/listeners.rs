@@ -4,9 +4,11 @@ use super::StartFault;
 use super::client_paths::{ApiPaths, EnrolmentPaths};
 use super::local_operator::LocalOperator;
 use super::server_certificate::ServerCertificate;
+use crate::disk_reserve::DiskReserve;
 use crate::http::{Shell, api_router, est_router, public_router, serve_http, serve_http_plain};
 use crate::journal_log::JournalLog;
 use crate::ports::Ports;
+use crate::steady_time::SteadyTime;
 use crate::upkeep;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -16,19 +18,42 @@ use axum::response::Response;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_enrol::est::EstFault;
+use touchmark_enrol::renewal::CONFIRM_PATH;
 use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, WhenFull, serve_plain, serve_tls};
 use touchmark_supervise::Supervisor;
 
 /// When a device comes back that was refused while the log stood still.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Nothing new is enrolled while it could not be proven; what contains harm (the API) and what is public goes on.
-async fn while_provable(State(log): State<Arc<JournalLog>>, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST || !log.is_behind() {
+/// To whoever asks for a certificate then.
+const DISK_FULL: &str =
+    "disk-full: the disk of the authority is almost full; an operator must make space, then ask again\n";
+
+const CLOCK: &str = "clock: the clock of the authority went back; an operator must set it, then ask again\n";
+
+/// What says that nothing new can be issued.
+#[derive(Clone)]
+struct Hindrance {
+    log: Arc<JournalLog>,
+    reserve: Arc<DiskReserve>,
+    time: SteadyTime,
+}
+
+/// Nothing new is enrolled while it could not be proven, or while the disk has space for containment only; what contains
+/// harm (the API) and what is public goes on, and so do confirmations of what was issued.
+async fn while_provable(State(hindrance): State<Hindrance>, request: Request, next: Next) -> Response {
+    let issues = request.method() == Method::POST && request.uri().path() != CONFIRM_PATH;
+    let hinders = match issues {
+        true if hindrance.reserve.is_short() => Some(DISK_FULL),
+        true if hindrance.time.is_behind() => Some(CLOCK),
+        _ => None,
+    };
+    if hinders.is_none() && (request.method() != Method::POST || !hindrance.log.is_behind()) {
         return next.run(request).await;
     }
     let refusal = EstFault::Unavailable { retry_after: RETRY }.to_refusal();
-    let mut response = Response::new(Body::from(refusal.body));
+    let body = hinders.map_or(refusal.body, Into::into);
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     for (name, value) in refusal.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -60,7 +85,9 @@ pub(super) fn serve(
     // flooded. Handshakes are bounded per port, and the sum of them by the processors (ADR 0017).
     let limits = Limits::of(connections_max, WhenFull::Displace);
     let stop = tasks.listener();
-    let est = est_router(shell.clone()).layer(from_fn_with_state(shell.log.clone(), while_provable));
+    let hindrance =
+        Hindrance { log: shell.log.clone(), reserve: shell.reserve.clone(), time: shell.time.clone() };
+    let est = est_router(shell.clone()).layer(from_fn_with_state(hindrance, while_provable));
     for (name, bound, tls, router, cause) in [
         ("est-port", ports.est, est_tls, est, "est/handshake"),
         ("api-port", ports.api, api_tls, api_router(shell.clone()), "api/handshake"),
@@ -82,7 +109,8 @@ pub(super) fn serve(
         serving.await;
     });
     // Issuing on beside a log that nobody advances would break the promise that everything acknowledged is provable.
-    tasks.vital("journal-log", stop.clone(), upkeep::advance_log(shell.log.clone(), stop.clone()));
+    let advance = upkeep::advance_log(shell.log.clone(), shell.reserve.clone(), stop.clone());
+    tasks.vital("journal-log", stop.clone(), advance);
     let (server, operator) = (Arc::new(server), Arc::new(operator));
     tasks.restarted("upkeep", stop.clone(), move |_| {
         upkeep::tick(shell.clone(), Arc::clone(&server), Arc::clone(&operator), stop.clone())
@@ -104,23 +132,39 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
         let log = Arc::new(JournalLog::open(home.path(), signer, Arc::new(MemoryStore::new())).unwrap());
+        let data = tempfile::tempdir().unwrap();
+        let reserve = Arc::new(DiskReserve::open(data.path()));
+        let hindrance = Hindrance {
+            log: log.clone(),
+            reserve: reserve.clone(),
+            time: SteadyTime::begin(Clock::system(), None),
+        };
         let router = Router::new()
             .fallback(|| async { "served" })
-            .layer(from_fn_with_state(log.clone(), while_provable));
+            .layer(from_fn_with_state(hindrance, while_provable));
         let service = TowerToHyperService::new(router);
-        for (method, behind, status, retry) in [
-            (Method::POST, false, 200, None),
-            (Method::GET, true, 200, None),
-            (Method::POST, true, 503, Some("30")),
+        let enrol = "/.well-known/est/simpleenroll";
+        for (method, path, short, behind, status, retry) in [
+            (Method::POST, enrol, false, false, 200, None),
+            (Method::POST, enrol, true, false, 503, Some("30")),
+            (Method::POST, CONFIRM_PATH, true, false, 200, None),
+            (Method::GET, "/", true, true, 200, None),
+            (Method::POST, "/", false, true, 503, Some("30")),
+            (Method::POST, CONFIRM_PATH, false, true, 503, Some("30")),
         ] {
             if behind {
                 log.pretend_long_standstill();
             }
-            let request = Request::builder().method(&method).uri("/").body(Body::empty()).unwrap();
+            if short {
+                assert!(reserve.release());
+            } else {
+                reserve.look();
+            }
+            let request = Request::builder().method(&method).uri(path).body(Body::empty()).unwrap();
             let response = service.call(request).await.unwrap();
-            assert_eq!(response.status(), status, "{method}, behind: {behind}");
+            assert_eq!(response.status(), status, "{method} {path}, short: {short}, behind: {behind}");
             let header = response.headers().get("retry-after").map(|value| value.to_str().unwrap());
-            assert_eq!(header, retry, "{method}, behind: {behind}");
+            assert_eq!(header, retry, "{method} {path}, short: {short}, behind: {behind}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::StartFault;
 use crate::config::AuthorityConfig;
+use crate::disk_reserve::DiskReserve;
 use crate::entropy::random;
 use crate::hierarchy::authority_key;
 use crate::journal_log::JournalLog;
@@ -26,6 +27,7 @@ pub(super) struct Opened {
     pub(super) vault: Arc<KeyVault>,
     pub(super) feed_signer: FeedSigner,
     pub(super) log: Arc<JournalLog>,
+    pub(super) reserve: Arc<DiskReserve>,
     pub(super) log_origin: String,
     pub(super) ports: Ports,
     pub(super) incarnation: Incarnation,
@@ -41,7 +43,10 @@ impl Opened {
         organisation: &OrganisationName,
         tasks: &Supervisor,
     ) -> Result<Self, StartFault> {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::start(&config.database(), tasks)?);
+        let reserve = Arc::new(DiskReserve::open(&config.data));
+        let room = reserve.clone();
+        let make_room = Box::new(move || room.release());
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::start(&config.database(), tasks, make_room)?);
         let known = store.journal_len()? > 0;
         let passphrase = passphrase(config, known)?;
         let vault = if known {
@@ -61,7 +66,17 @@ impl Opened {
         let (last_epoch, octet) = store.started()?;
         let incarnation = Incarnation::try_from(octet).map_err(|()| StartFault::Incarnation(octet))?;
         let vault = Arc::new(vault);
-        Ok(Self { store, vault, feed_signer, log, log_origin, ports, incarnation, epoch: last_epoch + 1 })
+        Ok(Self {
+            store,
+            vault,
+            feed_signer,
+            log,
+            reserve,
+            log_origin,
+            ports,
+            incarnation,
+            epoch: last_epoch + 1,
+        })
     }
 }
 

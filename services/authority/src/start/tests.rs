@@ -21,6 +21,7 @@ fn config(data: &Path) -> AuthorityConfig {
         passphrase_file: None,
         default_environment: "lab".parse().unwrap(),
         enrolments_per_second: None,
+        accept_clock: false,
         device_lifetime: 30 * DAY,
     }
 }
@@ -244,7 +245,8 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
     let (store, vault) = (opened.store.clone(), opened.vault.clone());
     let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, opened.incarnation, base.clone()).unwrap());
     let now = Clock::system().now();
-    let feeds = Arc::new(Feeds::load(opened.feed_signer, opened.epoch, &hierarchy, &*store, now).unwrap());
+    let feeds =
+        Arc::new(Feeds::load(opened.feed_signer, opened.epoch, &hierarchy, &*store, now, now).unwrap());
     let environments = Arc::new(Environments {
         commits: Commits::new(store.clone()),
         vault,
@@ -317,4 +319,31 @@ fn only_what_can_pass_is_tried_again() {
         let fault: JournalLogFault = fault;
         assert_eq!(fault.may_pass(), passes, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_clock_behind_the_journal_refuses_the_start_until_it_is_accepted() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |s: u64| Clock::new(move || Timestamp::from_unix_s(s));
+    let now = Clock::system().now().unix_s();
+    let first = start(config(home.path()), at(5)).await.err().unwrap();
+    assert!(matches!(&first, StartFault::Clock(text) if text.contains("1970")), "{first}");
+    assert!(!home.path().join("ports.json").exists(), "nothing was made");
+    run_once(home.path()).await;
+    for (what, s) in [("1970", 7), ("16 days back", now - 16 * 86_400), ("two minutes back", now - 120)] {
+        let before = files(home.path());
+        let refused = start(config(home.path()), at(s)).await.err().unwrap();
+        assert!(matches!(&refused, StartFault::Clock(text) if text.contains("clock")), "{what}: {refused}");
+        assert_eq!(files(home.path()), before, "{what}: nothing was written");
+    }
+    // A jump ahead at one start; then the clock is right again.
+    let ahead = start(config(home.path()), at(now + 86_400)).await.unwrap();
+    ahead.stop();
+    ahead.stopped().await;
+    assert!(matches!(start(config(home.path()), at(now)).await.err().unwrap(), StartFault::Clock(_)));
+    let accepted =
+        start(AuthorityConfig { accept_clock: true, ..config(home.path()) }, at(now)).await.unwrap();
+    accepted.stop();
+    accepted.stopped().await;
+    run_once(home.path()).await;
 }

@@ -8,6 +8,7 @@ use crate::config::AuthorityConfig;
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::{Crls, RootCrl};
+use crate::disk_reserve::DiskReserve;
 use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::Environments;
 use crate::explain::Explain;
@@ -24,6 +25,7 @@ use crate::policies::Policies;
 use crate::refusals::Refusals;
 use crate::renewal::Renewals;
 use crate::sightings::DecisionIntake;
+use crate::steady_time::SteadyTime;
 use crate::tokens::Tokens;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -39,6 +41,8 @@ pub(super) struct Founded {
     pub(super) feeds: Arc<Feeds>,
     pub(super) roots: Vec<RootCrl>,
     pub(super) log: Arc<JournalLog>,
+    pub(super) reserve: Arc<DiskReserve>,
+    pub(super) time: SteadyTime,
     pub(super) log_origin: String,
     pub(super) organisation: OrganisationName,
 }
@@ -46,9 +50,20 @@ pub(super) struct Founded {
 /// # Errors
 /// [`StartFault::OperatorPolicy`], [`StartFault::Makers`].
 pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
-    let Founded { commits, environments, hierarchy, feeds, roots, log, log_origin, organisation } = founded;
+    let Founded {
+        commits,
+        environments,
+        hierarchy,
+        feeds,
+        roots,
+        log,
+        reserve,
+        time,
+        log_origin,
+        organisation,
+    } = founded;
     let store = commits.store().clone();
-    let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, clock.clone()));
+    let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
     let confirmations =
         Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
     let operator_policy = Arc::new(OperatorPolicy::compile(OperatorPolicy::starter_text())?);
@@ -131,6 +146,8 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         gateways,
         crls,
         log,
+        reserve,
+        time,
         intake,
         refusals: Arc::new(Refusals::new(commits, organisation, clock.clone())),
         log_directory: config.log(),

@@ -38,7 +38,14 @@ impl From<Conflict> for Failure {
 
 /// A read that failed, or a store that cannot be opened.
 pub(super) fn storage(error: rusqlite::Error) -> StoreFault {
-    StoreFault::Storage(error.to_string())
+    if is_disk_full(&error) { StoreFault::DiskFull } else { StoreFault::Storage(error.to_string()) }
+}
+
+/// Whether nothing was written for want of space.
+pub(super) fn is_disk_full(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|failure| failure.extended_code);
+    // The shared memory beside the log is a file, too.
+    matches!(code, Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE))
 }
 
 /// After a failed fsync the page cache shows bytes that the disk never got, and the next fsync succeeds: no

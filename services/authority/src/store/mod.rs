@@ -28,7 +28,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use touchmark_inventory::StoreFault;
 use touchmark_supervise::Supervisor;
-use writer::Job;
+use writer::{Job, MakeRoom};
 
 /// Jobs that may wait: some seconds of work. Past it callers are told to come again.
 const QUEUE_MAX: usize = 8192;
@@ -45,17 +45,17 @@ impl SqliteStore {
     /// Opens the database at `path`, or makes it (mode 0600, durable by name). Its directory must exist.
     ///
     /// For the one process that writes; others use [`SqliteStore::open_to_read`]. The end of its thread by a panic is the
-    /// end of the service.
+    /// end of the service. A commit that finds the disk full is tried again while `make_room` says so.
     ///
     /// # Errors
     /// [`StoreFault::Storage`] when the file cannot be opened; [`StoreFault::Damaged`] when it is another
     /// program's, or a newer version's.
-    pub fn start(path: &Path, tasks: &Supervisor) -> Result<Self, StoreFault> {
+    pub fn start(path: &Path, tasks: &Supervisor, make_room: MakeRoom) -> Result<Self, StoreFault> {
         let connection = open::writer(path)?;
         let readers = Readers::of(path)?;
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let writer = tasks
-            .thread(writer::NAME, move || writer::run(connection, &jobs))
+            .thread(writer::NAME, move || writer::run(connection, &jobs, &make_room))
             .map_err(|error| StoreFault::Storage(format!("cannot start the writer: {error}")))?;
         Ok(Self { queue: Some(queue), writer: Some(writer), readers })
     }
@@ -63,7 +63,7 @@ impl SqliteStore {
     /// As [`SqliteStore::start`], for tests that look at the store alone.
     #[cfg(test)]
     pub(crate) fn open(path: &Path) -> Result<Self, StoreFault> {
-        Self::start(path, &Supervisor::new())
+        Self::start(path, &Supervisor::new(), Box::new(|| false))
     }
 
     /// Opens a database that there is, perhaps while its authority runs. Commands are refused.

@@ -6,7 +6,7 @@
 use super::checkpoint;
 use super::column::Column;
 use super::dying::with_the_dying;
-use super::fault::{Failure, end_if_promise_is_broken};
+use super::fault::{Failure, end_if_promise_is_broken, is_disk_full, storage};
 use super::journal::{Prepared, append, next_seq};
 use super::precondition::holds;
 use super::{apply, queries, sightings};
@@ -56,30 +56,40 @@ type Outcome = Result<Receipt, StoreFault>;
 /// The thread, as the supervisor knows it.
 pub(super) const NAME: &str = "store-writer";
 
+/// Makes room on a full disk; says whether there is some now.
+pub(crate) type MakeRoom = Box<dyn Fn() -> bool + Send>;
+
 /// Runs until the queue's other end is dropped.
-pub(super) fn run(connection: Connection, queue: &Receiver<Job>) {
+pub(super) fn run(connection: Connection, queue: &Receiver<Job>, make_room: &MakeRoom) {
     while let Ok(first) = queue.recv() {
         may_panic_here(NAME);
         let mut jobs = Vec::with_capacity(BATCH_MAX);
         jobs.push(first);
         jobs.extend(queue.try_iter().take(BATCH_MAX - 1));
-        commit(&connection, jobs);
+        commit(&connection, jobs, make_room);
         checkpoint::when_due(&connection);
     }
     checkpoint::last(connection);
 }
 
-fn commit(connection: &Connection, mut jobs: Vec<Job>) {
-    match transact(connection, &mut jobs) {
-        Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.tell(outcome)),
-        Err(error) => {
-            end_if_promise_is_broken(&error);
-            if !connection.is_autocommit() {
-                // If this fails too, the next BEGIN fails, and says so to its callers.
-                let _ = connection.execute_batch("ROLLBACK");
+fn commit(connection: &Connection, mut jobs: Vec<Job>, make_room: &MakeRoom) {
+    loop {
+        match transact(connection, &mut jobs) {
+            Ok(outcomes) => {
+                return jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.tell(outcome));
             }
-            let fault = StoreFault::Storage(error.to_string());
-            jobs.into_iter().for_each(|job| job.refuse(fault.clone()));
+            Err(error) => {
+                end_if_promise_is_broken(&error);
+                if !connection.is_autocommit() {
+                    // If this fails too, the next BEGIN fails, and says so to its callers.
+                    let _ = connection.execute_batch("ROLLBACK");
+                }
+                // As often as there is a part of the reserve to give.
+                if !is_disk_full(&error) || !make_room() {
+                    let fault = storage(error);
+                    return jobs.into_iter().for_each(|job| job.refuse(fault.clone()));
+                }
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl House {
         environments.create(mandate, &plan).await.unwrap();
         let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap());
         let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
-        let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now()).unwrap());
+        let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
         let (c, h, f, k) = (commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone());
         let issuance = Arc::new(Issuance::new(
             c.clone(),

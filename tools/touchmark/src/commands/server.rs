@@ -62,6 +62,9 @@ pub(crate) struct Up {
     /// Enrolments and renewals a second; whoever comes on top is told when to come back [default: sized by cores]
     #[arg(long, value_name = "N")]
     enrolments_per_second: Option<NonZeroU32>,
+    /// Start although the clock is behind the newest journal entry: only if the clock is right now
+    #[arg(long)]
+    accept_clock: bool,
     /// Port for EST [default: kept from the first start, or chosen]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     est_port: u16,
@@ -103,6 +106,7 @@ pub(crate) async fn run(command: Server, home: &Home, output: &Output) -> Result
             environment: order.env.clone(),
             device_lifetime: order.device_lifetime,
             enrolments_per_second: order.enrolments_per_second,
+            accept_clock: order.accept_clock,
         },
     )
     .await?;

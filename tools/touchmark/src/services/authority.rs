@@ -24,6 +24,7 @@ pub(crate) struct AuthorityOptions {
     pub(crate) environment: EnvironmentName,
     pub(crate) device_lifetime: Duration,
     pub(crate) enrolments_per_second: Option<NonZeroU32>,
+    pub(crate) accept_clock: bool,
 }
 
 pub(crate) async fn start(home: &Home, options: AuthorityOptions) -> Result<Authority, Failure> {
@@ -38,15 +39,26 @@ pub(crate) async fn start(home: &Home, options: AuthorityOptions) -> Result<Auth
         default_environment: options.environment,
         device_lifetime: options.device_lifetime,
         enrolments_per_second: options.enrolments_per_second,
+        accept_clock: options.accept_clock,
     };
     touchmark_authority::start(config, Clock::system()).await.map_err(|fault| no_start(home, &fault))
 }
 
 fn no_start(home: &Home, fault: &StartFault) -> Failure {
     let (exit, code, fix) = match fault {
+        fault if fault.is_disk_full() => (
+            Exit::Internal,
+            "disk-full",
+            "make space on the file system of the data directory, then start it again",
+        ),
         StartFault::Passphrase { .. } => {
             (Exit::NotFound, "passphrase", "give --passphrase-file a readable file")
         }
+        StartFault::Clock(_) => (
+            Exit::Expired,
+            "clock",
+            "set the clock of this machine; if it is right now: touchmark server up --accept-clock",
+        ),
         StartFault::InUse(_) => (
             Exit::Conflict,
             "in-use",

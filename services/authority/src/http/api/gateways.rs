@@ -1,7 +1,7 @@
 //! What gateways ask and report: feed down, acknowledgements and decision logs up.
 
 use super::super::Shell;
-use super::super::problem::Refuse;
+use super::super::problem::{Refuse, disk_full};
 use super::caller::{Body, Called, Query};
 use crate::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
@@ -122,6 +122,10 @@ pub(super) async fn upload(
     Body(upload): Body<FramesUpload>,
 ) -> Result<Json<FramesAccepted>, Refuse> {
     let gateway = called.gateway()?;
+    // Gateways keep their logs; what contains harm needs the space more.
+    if shell.reserve.is_short() {
+        return Err(disk_full());
+    }
     let mut frames = Vec::with_capacity(upload.frames.len());
     let mut octets = 0;
     for text in &upload.frames {

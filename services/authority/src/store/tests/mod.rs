@@ -39,6 +39,7 @@ fn class(outcome: Result<Receipt, StoreFault>) -> Result<Receipt, String> {
         StoreFault::Conflict(conflict) => conflict.to_string(),
         StoreFault::Damaged(_) => "damaged".into(),
         StoreFault::Storage(_) => "storage".into(),
+        StoreFault::DiskFull => "disk full".into(),
         StoreFault::Busy => "busy".into(),
     })
 }

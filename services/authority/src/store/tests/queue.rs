@@ -86,10 +86,11 @@ fn a_full_disk_refuses_the_whole_commit_and_the_store_goes_on_when_there_is_room
     let head = LogHead { size: 1, note: "head".into() };
     queue.send(Job::Head { from: 0, head, done: tell_head }).unwrap();
     drop(queue);
-    writer::run(connection, &jobs);
+    let none: writer::MakeRoom = Box::new(|| false);
+    writer::run(connection, &jobs, &none);
     let answers: Vec<_> = told.try_iter().collect();
-    assert_eq!(answers, [Err("storage".into()), Err("storage".into()), Err("storage".into())]);
-    assert!(matches!(told_head.recv().unwrap(), Err(StoreFault::Storage(_))));
+    assert_eq!(answers, ["disk full"; 3].map(|full| Err(full.into())));
+    assert_eq!(told_head.recv().unwrap(), Err(StoreFault::DiskFull));
 
     let store = crate::store::SqliteStore::open(&path).unwrap();
     assert_eq!((store.journal_len(), store.log_head()), (Ok(0), Ok(None)), "nothing of the batch stays");

@@ -1,0 +1,123 @@
+//! A full disk: what contains harm goes on, what may wait is refused with a reason, and everything comes back.
+//! Needs root, for a small file system of its own.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use touchmark_tests::{Lab, Service, until};
+
+/// A file system of so many MiB, gone at the end.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn of_mib(size: u32) -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"])
+            .arg(home.path())
+            .output();
+        let mounted = mounted.is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("no file system can be mounted here (root only): this test says nothing");
+        }
+        mounted.then_some(Self(home))
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    /// Writes until nothing fits any more.
+    fn fill(&self) {
+        let mut file = std::fs::File::options().create(true).append(true).open(self.filler()).unwrap();
+        for step in [64 * 1024, 4096] {
+            while file.write_all(&vec![1; step]).is_ok() {}
+        }
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.path().join("filler")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn touchmark(data: &Path, words: &[&str]) -> Output {
+    Command::new(Lab::program()).arg("--data").arg(data).args(words).output().unwrap()
+}
+
+fn says(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr].concat().iter().map(|octet| char::from(*octet)).collect()
+}
+
+fn good(data: &Path, words: &[&str]) -> String {
+    let output = touchmark(data, words);
+    assert!(output.status.success(), "{words:?}: {}", says(&output));
+    says(&output)
+}
+
+/// R60, R84: see the names of the steps.
+#[test]
+fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
+    for size in [8, 40] {
+        let Some(disk) = Disk::of_mib(size) else { return };
+        let data = disk.data();
+        let words = tempfile::tempdir().unwrap();
+        let start = |number: u32| {
+            // On another disk: a file that is written anew there would be lost.
+            let passphrase = words.path().join("passphrase");
+            std::fs::write(&passphrase, "correct horse battery staple").unwrap();
+            let mut command = Command::new(Lab::program());
+            command
+                .args(["server", "up", "--json", "--data"])
+                .arg(&data)
+                .arg("--passphrase-file")
+                .arg(passphrase);
+            Service::start(command, words.path().join(format!("stderr-{number}")))
+        };
+        let (mut authority, ready) = start(1);
+        for name in ["pump-1", "pump-2", "pump-3", "pump-4"] {
+            good(&data, &["device", "enroll", name]);
+        }
+        let reserve = data.join("disk-reserve").metadata().unwrap().len();
+        assert!(reserve > 0);
+
+        disk.fill();
+        let refused = until("enrolment is refused for want of space", || {
+            let output = touchmark(&data, &["device", "enroll", "pump-5"]);
+            (!output.status.success()).then(|| says(&output)).filter(|says| says.contains("disk"))
+        });
+        assert!(refused.contains("disk"), "{refused}");
+        // The other program takes what is given back, as long as it can.
+        disk.fill();
+        good(&data, &["device", "revoke", "pump-1"]);
+        good(&data, &["device", "quarantine", "pump-2"]);
+        disk.fill();
+        good(&data, &["device", "ban", "pump-3", "--yes"]);
+
+        authority.kill();
+        disk.fill();
+        let (mut authority, again) = start(2);
+        assert_eq!(again.crl, ready.crl, "the addresses are kept");
+        good(&data, &["device", "revoke", "pump-4"]);
+        assert!(good(&data, &["device", "list"]).contains("banned"));
+        good(&data, &["audit", "verify"]);
+
+        std::fs::remove_file(disk.filler()).unwrap();
+        until("enrolment works again by itself", || {
+            touchmark(&data, &["device", "enroll", "pump-6"]).status.success().then_some(())
+        });
+        until("the reserve is whole again", || {
+            (data.join("disk-reserve").metadata().unwrap().len() == reserve).then_some(())
+        });
+        good(&data, &["audit", "verify"]);
+        assert!(authority.is_running());
+        authority.stop();
+    }
+}
