@@ -99,7 +99,7 @@ fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
         good(&data, &["device", "revoke", "pump-1"]);
         good(&data, &["device", "quarantine", "pump-2"]);
         disk.fill();
-        good(&data, &["device", "ban", "pump-3", "--yes"]);
+        good(&data, &["device", "ban", "pump-3"]);
 
         authority.kill();
         disk.fill();

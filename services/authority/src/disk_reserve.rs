@@ -17,11 +17,14 @@ const RESERVE_FILE: &str = "disk-reserve";
 /// A revocation takes some 10 KiB of database and log: enough for thousands, and for a database's log on top.
 const RESERVE_OCTETS: u64 = 64 * 1024 * 1024;
 /// On a small file system no more than this part of it.
-const RESERVE_PART: u64 = 16;
+const RESERVE_PART: u64 = 8;
 /// As many slices as it is given back in.
 const SLICES: u64 = 16;
 /// Least slice: a start writes some files of its own.
 const SLICE_OCTETS_MIN: u64 = 128 * 1024;
+
+/// Slices that are free at the least when a start begins: it records itself and renews what is due.
+const START_SLICES: u64 = 4;
 
 /// Sizes for one file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,12 @@ impl DiskReserve {
         let reserve =
             Self { directory: data.to_owned(), file: Mutex::default(), short: AtomicBool::new(false) };
         reserve.look();
+        let wanted = || {
+            let disk = statvfs(data).ok()?;
+            let slice = Sizes::of(disk.f_blocks.saturating_mul(disk.f_frsize)).slice;
+            (disk.f_bavail.saturating_mul(disk.f_frsize) < START_SLICES * slice).then_some(())
+        };
+        while wanted().is_some() && reserve.release() {}
         reserve
     }
 
@@ -147,8 +156,8 @@ mod tests {
         let rows = [
             ("large", 1024 * 1024 * mib, 64 * mib, 4 * mib, 128 * mib),
             ("a gibibyte", 1024 * mib, 64 * mib, 4 * mib, 128 * mib),
-            ("small", 8 * mib, mib / 2, 128 * 1024, mib),
-            ("tiny", mib, mib / 16, 128 * 1024, mib / 8),
+            ("small", 8 * mib, mib, 128 * 1024, 2 * mib),
+            ("tiny", mib, mib / 8, 128 * 1024, mib / 4),
             ("unknown", 0, 0, 128 * 1024, 0),
         ];
         for (what, total, reserve, slice, short) in rows {

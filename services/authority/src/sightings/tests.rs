@@ -271,3 +271,46 @@ async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm(
         assert_eq!(rung, alarms, "{what}");
     }
 }
+
+/// A device may publish to as many topics of its own as it likes. A million with TOUCHMARK_LONG_TESTS=1.
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_without_number_neither_grow_the_database_nor_the_answer_nor_hold_up_a_commit() {
+    use touchmark_decisions::{Act, Resource, SessionId};
+    let long = std::env::var_os("TOUCHMARK_LONG_TESTS").is_some_and(|value| value == "1");
+    let (topics, at_once) = (if long { 1_000_000 } else { 30_000 }, 1_000);
+    let lab = Lab::new();
+    let size = || -> u64 {
+        let files = std::fs::read_dir(lab.home.path()).unwrap().map(|file| file.unwrap().metadata().unwrap());
+        files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+    };
+    let before = size();
+    let opened = frame(GATEWAY, 1, 0, &[epoch_opened(), session("pump-01", "lab", FINGERPRINT)]);
+    lab.intake.take(&gateway(), 0, &[opened], None).await.unwrap();
+    for batch in 0..topics / at_once {
+        let act = |number: u64| {
+            Record::Act(Act {
+                session: SessionId(1),
+                at: Timestamp::from_unix_s(1_700_000_000),
+                action: touchmark_policy::Action::Publish,
+                resource: Resource::from(format!("plant/pump-01/{}/{number}/t", number % 7).as_str()),
+                verdict: Verdict::Allow,
+                rule: None,
+            })
+        };
+        let acts: Vec<Record> = (0..at_once).map(|number| act(batch * at_once + number)).collect();
+        let first = 1 + batch * at_once;
+        let frames: Vec<Vec<u8>> = acts
+            .chunks(500)
+            .zip(0..)
+            .map(|(acts, chunk)| frame(GATEWAY, 1, first + chunk * 500, acts))
+            .collect();
+        lab.intake.take(&gateway(), 1 + batch * 2, &frames, None).await.unwrap();
+        assert!(lab.store.sightings_of(&FINGERPRINT).unwrap().len() <= touchmark_inventory::RESOURCES_MAX);
+    }
+    assert_eq!(lab.counted().0, topics);
+    // Something else is recorded beside it.
+    let (store, mut scribe) = (lab.store.clone(), Scribe::numbered(7));
+    commit(&*store, vec![scribe.refused("csr-key", 1, None)]);
+    let grown = size().saturating_sub(before);
+    assert!(grown <= 5_000_000, "{grown} octets more for {topics} topics");
+}

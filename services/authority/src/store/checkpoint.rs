@@ -21,6 +21,13 @@ pub(super) fn when_due(connection: &Connection) {
     }
 }
 
+/// On a full disk: the log's own space. Says whether there was any to give.
+pub(super) fn give_back(connection: &Connection) -> bool {
+    let pages = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i64>(1));
+    checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
+    pages.is_ok_and(|pages| pages > 0)
+}
+
 /// At the end, so that a start has nothing to read.
 pub(super) fn last(connection: Connection) {
     checkpoint(&connection, "PRAGMA wal_checkpoint(TRUNCATE)");

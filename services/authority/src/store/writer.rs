@@ -73,6 +73,7 @@ pub(super) fn run(connection: Connection, queue: &Receiver<Job>, make_room: &Mak
 }
 
 fn commit(connection: &Connection, mut jobs: Vec<Job>, make_room: &MakeRoom) {
+    let mut log_given_back = false;
     loop {
         match transact(connection, &mut jobs) {
             Ok(outcomes) => {
@@ -84,8 +85,11 @@ fn commit(connection: &Connection, mut jobs: Vec<Job>, make_room: &MakeRoom) {
                     // If this fails too, the next BEGIN fails, and says so to its callers.
                     let _ = connection.execute_batch("ROLLBACK");
                 }
-                // As often as there is a part of the reserve to give.
-                if !is_disk_full(&error) || !make_room() {
+                // First what the log holds, then as often as there is a part of the reserve to give.
+                let again = is_disk_full(&error)
+                    && (!std::mem::replace(&mut log_given_back, true) && checkpoint::give_back(connection)
+                        || make_room());
+                if !again {
                     let fault = storage(error);
                     return jobs.into_iter().for_each(|job| job.refuse(fault.clone()));
                 }
