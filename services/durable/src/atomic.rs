@@ -26,14 +26,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteFa
     write_atomic_all([(path, bytes)], mode)
 }
 
-/// Like [`write_atomic`], but a file that has these bytes already stays as it is: on a full disk, too.
-pub fn write_changed(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteFault> {
-    match fs::read(path) {
-        Ok(known) if known == bytes => Ok(()),
-        _ => write_atomic(path, bytes, mode),
-    }
-}
-
 /// Like [`write_atomic`] for many files, with one fsync for each directory instead of each file.
 ///
 /// The files are atomic one by one, not together: a crash, or an error on the way, may leave any
