@@ -90,8 +90,8 @@ impl Sightings {
     }
 
     /// The place that uses of this one are counted at.
-    pub fn place_of(&self, action: &str, resource: &str) -> Option<(&str, &str)> {
-        let (resource, folded) = bounded(resource.to_owned(), false);
+    pub fn place_of(&self, action: &str, resource: &str, folded: bool) -> Option<(&str, &str)> {
+        let (resource, folded) = bounded(resource.to_owned(), folded);
         let place = self.covering_place(action, &resource, folded)?;
         self.uses.get_key_value(&place).map(|((action, resource), _)| (&**action, resource.as_str()))
     }
@@ -361,9 +361,9 @@ mod tests {
         for (topic, place) in
             [("plant/p/a/b", Some("plant/p/")), ("plant/q", Some("plant/q")), ("plant/p", None)]
         {
-            assert_eq!(sightings.place_of("publish", topic).map(|(_, place)| place), place, "{topic}");
+            assert_eq!(sightings.place_of("publish", topic, false).map(|(_, place)| place), place, "{topic}");
         }
-        assert_eq!(sightings.place_of("subscribe", "plant/q"), None);
+        assert_eq!(sightings.place_of("subscribe", "plant/q", false), None);
     }
 
     #[test]
@@ -382,7 +382,7 @@ mod tests {
                 folded && shown.starts_with(place) && shown.len() <= RESOURCE_OCTETS_MAX,
                 "{topic}: {shown}"
             );
-            assert_eq!(sightings.place_of("publish", &topic), Some(("publish", shown)));
+            assert_eq!(sightings.place_of("publish", &topic, false), Some(("publish", shown)));
         }
     }
 

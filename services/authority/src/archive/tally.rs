@@ -8,7 +8,7 @@ use touchmark_decisions::{Decision, Proof, Verdict};
 use touchmark_identity::{EnvironmentName, Fingerprint, Name};
 use touchmark_inventory::{Seen, SightingRow, Sightings};
 use touchmark_journal::Scope;
-use touchmark_policy::DenyReason;
+use touchmark_policy::{Action, DenyReason};
 
 /// Epoch and sequence number of the next decision.
 pub(crate) type Position = (u32, u64);
@@ -71,8 +71,8 @@ impl Tally {
             }
             self.proven.insert(witnessed);
         }
-        let (action, resource, seen) = what(decision);
-        self.used.entry(fingerprint).or_default().add(action.into(), resource.to_owned(), false, &seen);
+        let What { action, resource, folded, seen } = what(decision);
+        self.used.entry(fingerprint).or_default().add(action.into(), resource.to_owned(), folded, &seen);
     }
 
     /// As rows of a gateway.
@@ -82,13 +82,30 @@ impl Tally {
     }
 }
 
-/// What was done, to what, how often and when.
-pub(crate) fn what(decision: &Decision) -> (&'static str, &str, Seen) {
+/// What was done.
+pub(crate) struct What<'a> {
+    pub action: &'static str,
+    /// Topic or path; if `folded`, what several of them begin with.
+    pub resource: &'a str,
+    pub folded: bool,
+    pub seen: Seen,
+}
+
+pub(crate) fn what(decision: &Decision) -> What<'_> {
     let resource = decision.resource.as_ref().map_or("", |resource| resource.as_str());
+    // A gateway writes acts on several topics as one, on their common levels and `#`. A filter has its own `#`.
+    let several = decision.count > 1 && decision.action != Action::Subscribe;
+    let common =
+        resource.strip_suffix('#').filter(|common| several && (common.is_empty() || common.ends_with('/')));
     let count = u64::from(decision.count);
     let (allowed, denied) = match decision.verdict {
         Verdict::Allow => (count, 0),
         Verdict::Deny(_) => (0, count),
     };
-    (decision.action.as_str(), resource, Seen { first: decision.at, last: decision.at, allowed, denied })
+    What {
+        action: decision.action.as_str(),
+        resource: common.unwrap_or(resource),
+        folded: common.is_some(),
+        seen: Seen { first: decision.at, last: decision.at, allowed, denied },
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::{AuditFault, GatewayAudit};
 use crate::archive::{
-    ArchiveFault, CHECKPOINT_FILE, FRAMES_FILE, Position, VKEY_FILE, at_home, decode, for_each_frame,
+    ArchiveFault, CHECKPOINT_FILE, FRAMES_FILE, Position, VKEY_FILE, What, at_home, decode, for_each_frame,
     gateways_below, text, what,
 };
 use crate::store::SqliteStore;
@@ -202,8 +202,8 @@ impl Log {
     fn count(&mut self, claims: &Claims, decision: &Decision) {
         let at = (decision.id.epoch, decision.id.sequence);
         let Some(fingerprint) = decision.certificate().filter(|_| at < claims.counted.1) else { return };
-        let (action, resource, seen) = what(decision);
-        let place = claims.used.get(&fingerprint).and_then(|used| used.place_of(action, resource));
+        let What { action, resource, folded, seen } = what(decision);
+        let place = claims.used.get(&fingerprint).and_then(|used| used.place_of(action, resource, folded));
         let Some((_, on)) = place else {
             if at < claims.counted.0 {
                 self.without_row.get_or_insert((fingerprint, action.to_owned(), resource.to_owned()));
@@ -215,7 +215,7 @@ impl Log {
             let apart = self.apart.entry(fingerprint).or_insert_with(|| Apart::Few(BTreeSet::new()));
             if let Apart::Few(places) = apart {
                 places.insert((action, resource.to_owned()));
-                if places.len() > FOLDED_MIN || resource.len() > RESOURCE_OCTETS_MAX {
+                if folded || places.len() > FOLDED_MIN || resource.len() > RESOURCE_OCTETS_MAX {
                     *apart = Apart::Enough;
                 }
             }

@@ -295,6 +295,8 @@ async fn topics_without_number_neither_grow_the_database_nor_the_answer_nor_hold
                 resource: Resource::from(format!("plant/pump-01/{}/{number}/t", number % 7).as_str()),
                 verdict: Verdict::Allow,
                 rule: None,
+                policy: None,
+                count: core::num::NonZeroU32::MIN,
             })
         };
         let acts: Vec<Record> = (0..at_once).map(|number| act(batch * at_once + number)).collect();
@@ -313,4 +315,45 @@ async fn topics_without_number_neither_grow_the_database_nor_the_answer_nor_hold
     commit(&*store, vec![scribe.refused("csr-key", 1, None)]);
     let grown = size().saturating_sub(before);
     assert!(grown <= 5_000_000, "{grown} octets more for {topics} topics");
+}
+
+/// What a gateway wrote down as one record is counted as one place, and the audit adds it up.
+#[tokio::test]
+async fn acts_on_several_topics_in_one_record_are_one_place() {
+    use touchmark_decisions::{Act, Resource, SessionId};
+    let lab = Lab::new();
+    let act = |action, resource: &str, count: u32| {
+        Record::Act(Act {
+            session: SessionId(1),
+            at: Timestamp::from_unix_s(1_700_000_000),
+            action,
+            resource: Resource::from(resource),
+            verdict: Verdict::Allow,
+            rule: None,
+            policy: None,
+            count: count.try_into().unwrap(),
+        })
+    };
+    use touchmark_policy::Action::{Publish, Subscribe};
+    let records = [
+        epoch_opened(),
+        session("pump-01", "lab", FINGERPRINT),
+        act(Publish, "plant/pump-01/x/1", 1),
+        act(Publish, "plant/pump-01/y", 3),
+        act(Publish, "plant/pump-01/x/#", 500),
+        act(Subscribe, "cmd/pump-01/#", 2),
+    ];
+    lab.intake.take(&gateway(), 0, &[frame(GATEWAY, 1, 0, &records)], None).await.unwrap();
+    let rows = lab.store.sightings_of(&FINGERPRINT).unwrap();
+    let shown: Vec<_> =
+        rows.iter().map(|row| (&*row.action, &*row.resource, row.folded, row.allowed)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("connect", "pump-01", false, 1),
+            ("publish", "plant/pump-01/x/", true, 501),
+            ("publish", "plant/pump-01/y", false, 3),
+            ("subscribe", "cmd/pump-01/#", false, 2),
+        ]
+    );
 }
