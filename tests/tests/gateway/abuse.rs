@@ -24,6 +24,20 @@ fn publish(flags: u8, topic: &[u8], packet_id: u16, payload: &[u8]) -> Vec<u8> {
     packet(0x30 | flags, &body)
 }
 
+/// One PUBLISH of QoS 1 on a topic of the device's own, that asks for answers on this one.
+fn asking(answers: &[u8]) -> Vec<u8> {
+    let topic = b"plant/pump-01/x";
+    let mut body = (topic.len() as u16).to_be_bytes().to_vec();
+    body.extend_from_slice(topic);
+    body.extend_from_slice(&1_u16.to_be_bytes());
+    body.push(answers.len() as u8 + 3);
+    body.push(0x08);
+    body.extend_from_slice(&(answers.len() as u16).to_be_bytes());
+    body.extend_from_slice(answers);
+    body.extend_from_slice(b"forged");
+    packet(0x32, &body)
+}
+
 /// A packet with its length in front.
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
@@ -60,11 +74,15 @@ fn rows() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("topic with `..`", publish(qos1, b"plant/pump-01/../pump-02/x", 1, b"forged")),
         ("topic with `.`", publish(qos1, b"plant/pump-01/./x", 1, b"forged")),
+        ("topic with an empty level", publish(qos1, b"plant/pump-01//x", 1, b"forged")),
+        ("topic with an empty last level", publish(qos1, b"plant/pump-01/", 1, b"forged")),
         ("topic of 42 levels", publish(qos1, levels.as_bytes(), 1, b"forged")),
         ("topic of 2000 octets", publish(qos1, long.as_bytes(), 1, b"forged")),
         ("topic of another device", publish(qos1, b"plant/pump-02/x", 1, b"forged")),
         ("topic of the broker", publish(qos1, b"$SYS/broker/x", 1, b"forged")),
         ("topic that only begins like its own", publish(qos1, b"plant/pump-011/x", 1, b"forged")),
+        ("response topic of another device", asking(b"cmd/pump-02/x")),
+        ("response topic that it may only publish on", asking(b"plant/pump-01/x")),
         ("topic with `#`", publish(qos1, b"plant/pump-01/#", 1, b"forged")),
         ("topic with `+`", publish(qos1, b"plant/+/x", 1, b"forged")),
         ("topic with NUL", publish(qos1, b"plant/pump-01/\0", 1, b"forged")),
@@ -81,6 +99,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>)> {
         ("SUBSCRIBE with wrong flags", packet(0x80, b"\x00\x01\x00\x00\x01a\x01")),
         ("SUBSCRIBE without a filter", packet(0x82, b"\x00\x01\x00")),
         ("filter with `#` in the middle", packet(0x82, b"\x00\x01\x00\x00\x05a/#/b\x01")),
+        ("filter with an empty level", packet(0x82, b"\x00\x01\x00\x00\x0ecmd/pump-01//#\x01")),
         ("filter over everything", packet(0x82, b"\x00\x01\x00\x00\x01#\x01")),
         ("HTTP request", b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n".to_vec()),
     ]

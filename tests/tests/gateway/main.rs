@@ -4,6 +4,7 @@
 
 mod abuse;
 mod acts;
+mod at_broker;
 mod growth;
 mod http;
 mod identities;

@@ -7,7 +7,7 @@ use touchmark_dial::{Method, Request};
 use touchmark_mqtt::QoS;
 use touchmark_tests::{Device, Mqtt, Operator, device_token, until};
 
-fn activate(operator: &mut Operator, more: &str) {
+pub(crate) fn activate(operator: &mut Operator, more: &str) {
     let path = "/v1/environments/lab/policy";
     let policy: Policy = operator.get(path).unwrap().json().unwrap();
     let mut files = policy.files;

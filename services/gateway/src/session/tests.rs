@@ -153,3 +153,48 @@ async fn a_policy_ends_sessions_that_are_on_their_way_in_and_a_revocation_does_n
     assert_eq!(entered[1].session().end_ordered(), Some(DenyReason::PolicyChanged));
     running.switch.stop();
 }
+
+/// R45: a supersession that comes while a session is let in, or looked at, is not forgotten for what was found before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_overlap_in_whatever_order_its_judgements_come() {
+    use super::Judge;
+    use touchmark_status::{Change, Supersession};
+    // `judge` asks, `note` writes down what was asked last, `change` is the feed's.
+    let rows: &[&[&str]] = &[
+        &["judge", "note", "change"],
+        &["judge", "change", "note"],
+        &["change", "judge", "note"],
+        &["judge", "change", "note", "note"],
+        &["judge", "note", "judge", "change", "note"],
+    ];
+    for row in rows {
+        let lab = Lab::new();
+        let running = lab.run(None);
+        let holder = lab.device("pump-01");
+        let identity = running.trust.identity_of(holder.certificate.der(), lab.now()).unwrap();
+        let entered = running.sessions.enter(Arc::new(Session::new(SessionId(1000), identity)));
+        let mut good_until = None;
+        for step in *row {
+            match *step {
+                "judge" => {
+                    let peer = entered.session().judge(&running.trust, Judge::Admit, lab.now()).unwrap();
+                    good_until = Some(peer.good_until());
+                }
+                "note" => running.sessions.look_again_at(SessionId(1000), good_until.unwrap()),
+                _ => {
+                    let supersession = Supersession {
+                        effective_at: lab.now().plus(Duration::from_secs(100)),
+                        not_after: holder.certificate.validity().not_after(),
+                    };
+                    let (authority_version, serial) = (version(1), *holder.certificate.serial());
+                    let change = Change::Supersede { authority_version, serial, supersession };
+                    assert_eq!(running.fold(&lab, &lab.publish(vec![change])).await, 0, "not yet");
+                }
+            }
+        }
+        lab.pass(Duration::from_secs(101));
+        let ordered = crate::lab::until(|| entered.session().end_ordered()).await;
+        assert_eq!(ordered, DenyReason::Superseded, "{row:?}");
+        running.switch.stop();
+    }
+}
