@@ -3,7 +3,7 @@
 use crate::plan::backdated;
 use core::time::Duration;
 use touchmark_identity::{RevocationReason, SerialNumber, Timestamp};
-use touchmark_x509::crl::{BadCrl, Crl, CrlContents, RevokedEntry, crl_tbs};
+use touchmark_x509::crl::{BadCrl, CRL_ENTRIES_MAX, Crl, CrlContents, RevokedEntry, crl_tbs};
 use touchmark_x509::{Certificate, Signer, SigningFault};
 
 /// How long a CRL may be relied on. A new one is signed after each revocation and at half of this time.
@@ -34,6 +34,32 @@ pub struct SignedCrl {
     pub this_update: Timestamp,
     /// When the next one is due at the latest.
     pub next_update: Timestamp,
+    /// How full it is.
+    pub fill: Fill,
+}
+
+/// How many certificates a CRL names, against [`CRL_ENTRIES_MAX`], which readers of ours take at most; others take less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fill {
+    /// Less than half of it.
+    Low,
+    /// Half of it or more: time to plan for another authority version.
+    Half,
+    /// Four fifths or more.
+    High,
+    /// More than readers take.
+    Over,
+}
+
+impl Fill {
+    fn of(entries: usize) -> Self {
+        match entries {
+            many if many > CRL_ENTRIES_MAX => Self::Over,
+            many if many >= CRL_ENTRIES_MAX / 5 * 4 => Self::High,
+            many if many >= CRL_ENTRIES_MAX / 2 => Self::Half,
+            _ => Self::Low,
+        }
+    }
 }
 
 /// Signs the CRL number `number` of one shard over `revoked`, which must be complete for the shard.
@@ -61,6 +87,48 @@ pub fn sign_crl(
     });
     let signature = signer.sign(tbs.as_bytes())?;
     let der = tbs.into_crl(signer.algorithm(), &signature);
-    Crl::from_der(&der)?.verify(issuer)?;
-    Ok(SignedCrl { der, number, this_update, next_update })
+    Crl::from_own_der(&der)?.verify(issuer)?;
+    Ok(SignedCrl { der, number, this_update, next_update, fill: Fill::of(entries.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::create_root;
+    use touchmark_identity::Incarnation;
+    use touchmark_x509::{KeyAlgorithm, SoftwareKey};
+
+    fn serial(number: usize) -> SerialNumber {
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        SerialNumber::draw(Incarnation::FIRST, random)
+    }
+
+    #[test]
+    fn a_list_is_dated_a_little_back_and_signed_however_long_it_is() {
+        let key = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+        let now = Timestamp::from_unix_s(1_800_000_000);
+        let root = create_root("example root", &key, Incarnation::FIRST, now, [1; 16]).unwrap();
+        assert_eq!(root.validity().not_before(), Timestamp::from_unix_s(1_800_000_000 - 30));
+        for (entries, fill) in [
+            (0, Fill::Low),
+            (CRL_ENTRIES_MAX / 2 - 1, Fill::Low),
+            (CRL_ENTRIES_MAX / 2, Fill::Half),
+            (CRL_ENTRIES_MAX / 5 * 4, Fill::High),
+            (CRL_ENTRIES_MAX, Fill::High),
+            (CRL_ENTRIES_MAX + 1, Fill::Over),
+        ] {
+            let revoked = (0..entries).map(|number| (serial(number), now, RevocationReason::KeyCompromise));
+            let signed = sign_crl(&root, &key, 7, revoked, now).unwrap();
+            assert_eq!((signed.fill, signed.number), (fill, 7), "{entries}");
+            assert_eq!(signed.this_update, Timestamp::from_unix_s(1_800_000_000 - 30));
+            assert_eq!(signed.next_update, now.plus(CRL_LIFETIME));
+            assert_eq!(Crl::from_own_der(&signed.der).unwrap().len(), entries);
+            assert_eq!(
+                Crl::from_der(&signed.der).is_ok(),
+                fill != Fill::Over,
+                "{entries}: what readers take"
+            );
+        }
+    }
 }

@@ -12,7 +12,7 @@ mod order;
 mod plan;
 
 pub use authority::{AuthorityFault, IssuingAuthority, create_issuing, create_root};
-pub use crl::{CRL_LIFETIME, CrlFault, ENDED_KEPT, SignedCrl, sign_crl};
+pub use crl::{CRL_LIFETIME, CrlFault, ENDED_KEPT, Fill, SignedCrl, sign_crl};
 pub use issue::{IssueFault, IssuedCertificate, LoggedCertificate, Recorded, issue};
 pub use order::{IssuanceOrder, OrderParts};
 pub use plan::{IssuancePlan, PlanFault, Profile, plan};

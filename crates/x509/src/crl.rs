@@ -172,6 +172,19 @@ impl Crl {
         if crl.len() > CRL_OCTETS_MAX {
             return Err(BadCrl::TooLarge { octets: crl.len() });
         }
+        Self::read(crl, CRL_ENTRIES_MAX)
+    }
+
+    /// Reads back what was signed here a moment ago, however long it is: a list that its readers may find too long says
+    /// more than none.
+    ///
+    /// # Errors
+    /// [`BadCrl`].
+    pub fn from_own_der(crl: &[u8]) -> Result<Self, BadCrl> {
+        Self::read(crl, usize::MAX)
+    }
+
+    fn read(crl: &[u8], entries_max: usize) -> Result<Self, BadCrl> {
         let mut outer = Reader::new(crl);
         let mut list = outer.enter(der::SEQUENCE)?;
         outer.finish()?;
@@ -193,7 +206,7 @@ impl Crl {
         let issuer = fields.whole(der::SEQUENCE)?;
         let this_update = fields.time()?;
         let next_update = fields.time()?;
-        let entries = read_entries(fields.optional(der::SEQUENCE)?.unwrap_or_default())?;
+        let entries = read_entries(fields.optional(der::SEQUENCE)?.unwrap_or_default(), entries_max)?;
         let extensions = ListExtensions::read(fields.enter(der::context_constructed(0))?)?;
         fields.finish()?;
         Ok(Self {
@@ -275,11 +288,11 @@ impl std::fmt::Debug for Crl {
     }
 }
 
-fn read_entries(list: &[u8]) -> Result<Box<[RevokedEntry]>, BadCrl> {
+fn read_entries(list: &[u8], entries_max: usize) -> Result<Box<[RevokedEntry]>, BadCrl> {
     let mut list = Reader::new(list);
     let mut entries = Vec::new();
     while !list.is_empty() {
-        if entries.len() == CRL_ENTRIES_MAX {
+        if entries.len() == entries_max {
             return Err(BadCrl::TooMany);
         }
         let mut fields = list.enter(der::SEQUENCE)?;

@@ -6,10 +6,11 @@ use crate::sha256;
 use crate::steady_time::SteadyTime;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use touchmark_ca::{CRL_LIFETIME, CrlFault, ENDED_KEPT, sign_crl};
+use touchmark_ca::{CRL_LIFETIME, CrlFault, ENDED_KEPT, Fill, sign_crl};
 use touchmark_identity::{Actor, AuthorityVersionId, Timestamp};
 use touchmark_inventory::{Command, Precondition, StoreFault};
 use touchmark_journal::{CrlPublished, Draft, Envelope, Event, Scope};
+use touchmark_x509::crl::CRL_ENTRIES_MAX;
 use touchmark_x509::{Certificate, Signer};
 
 /// Why a CRL stayed as it was.
@@ -34,6 +35,27 @@ pub(crate) struct Published {
     pub due: Timestamp,
     /// Its number.
     pub number: u64,
+    /// How full it is.
+    fill: Fill,
+}
+
+/// Well before a CRL has more entries than its readers take, and at each further one.
+fn tell(version: AuthorityVersionId, shard: u32, fill: Fill) {
+    match fill {
+        Fill::Low => {}
+        Fill::Half => tracing::warn!(
+            %version, shard, most = CRL_ENTRIES_MAX,
+            "a CRL has half of the entries that its readers take at most: plan for another authority"
+        ),
+        Fill::High => tracing::error!(
+            %version, shard, most = CRL_ENTRIES_MAX,
+            "a CRL has 80 % of the entries that its readers take at most: another authority is needed soon"
+        ),
+        Fill::Over => tracing::error!(
+            %version, shard, most = CRL_ENTRIES_MAX,
+            "a CRL has more entries than readers take: it is signed and served, and some will refuse it"
+        ),
+    }
 }
 
 /// Of certificates that ended before it neither CRLs nor feeds say anything: a CRL names a revoked certificate once more
@@ -184,7 +206,13 @@ impl Crls {
         // A crash before this commit leaves the old CRL; after it, a number that is skipped.
         self.commits.commit(Command { preconditions, entries }).await?;
         let (this_update, due) = (signed.this_update, now.plus(CRL_LIFETIME / 2));
-        let published = Published { der: Arc::new(signed.der), this_update, due, number };
+        let fill = signed.fill;
+        let before = self.lock().get(&(version, shard)).map(|published| (published.fill, published.due));
+        // Once when it gets so full, and with each list that is made because of its age.
+        if before.is_none_or(|(before, due)| fill > before || now >= due) {
+            tell(version, shard, fill);
+        }
+        let published = Published { der: Arc::new(signed.der), this_update, due, number, fill };
         self.lock().insert((version, shard), published);
         Ok(())
     }
