@@ -13,6 +13,7 @@ use core::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -287,14 +288,18 @@ impl HttpClient {
         self.send(request).await
     }
 
+    /// Whether plain text may go to the address that a name was resolved to.
+    fn speaks_plain_with(&self, peer: Option<SocketAddr>) -> bool {
+        !self.loopback_only || peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     async fn connect(&self, timeout: Duration) -> Result<Live, DialFault> {
         let address = self.base.authority();
         match &self.tls {
             Some((tls, name)) => Live::start(tls.connect(&address, name, timeout).await?, &address).await,
             None => {
                 let stream = connect_tcp(&address).await?;
-                let is_loopback = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-                if self.loopback_only && !is_loopback {
+                if !self.speaks_plain_with(stream.peer_addr().ok()) {
                     return Err(DialFault::BadTarget {
                         target: self.base.to_string(),
                         why: "it is no loopback address of this machine, and plain text goes to no other",
@@ -403,4 +408,33 @@ fn deepest(error: &(dyn core::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .last()
         .map_or_else(String::new, ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_resolved_to_another_machine_gets_no_plain_text() {
+        let base: BaseUrl = "http://localhost:80".parse().unwrap();
+        let client = HttpClient::new(base, None).unwrap();
+        let bound = client.clone().on_loopback_only();
+        let rows = [
+            ("127.0.0.1:80", true),
+            ("127.8.8.8:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("192.0.2.7:80", false),
+            ("10.0.0.1:80", false),
+            ("[fe80::1]:80", false),
+            ("[::ffff:192.0.2.7]:80", false),
+        ];
+        for (peer, may) in rows {
+            let peer = Some(peer.parse().unwrap());
+            assert_eq!(bound.speaks_plain_with(peer), may, "{peer:?}");
+            assert!(client.speaks_plain_with(peer), "{peer:?}: where nothing was said");
+            assert_eq!(bound.clone().speaks_plain_with(peer), may, "{peer:?}: a clone");
+        }
+        assert!(!bound.speaks_plain_with(None));
+    }
 }

@@ -158,4 +158,24 @@ mod tests {
         rename_durable(&home.path().join("one"), &home.path().join("four")).unwrap();
         assert_eq!(names(home.path()), ["a", "four"]);
     }
+
+    #[test]
+    fn a_file_that_holds_the_bytes_is_left_alone() {
+        use std::os::unix::fs::MetadataExt as _;
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ports.json");
+        let inode = |bytes: &[u8]| {
+            write_changed(&path, bytes, Mode::Private0600).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), bytes);
+            std::fs::metadata(&path).unwrap().ino()
+        };
+        let first = inode(b"one");
+        assert_eq!(inode(b"one"), first, "the same bytes, the same file");
+        for other in [&b"two"[..], b"on", b"", b"one "] {
+            inode(other);
+        }
+        // A folder without the file, as on the first start.
+        std::fs::remove_file(&path).unwrap();
+        inode(b"one");
+    }
 }

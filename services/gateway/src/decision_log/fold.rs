@@ -61,6 +61,13 @@ struct Spent {
     sessions: usize,
     octets: Allowance,
     resources: Allowance,
+    /// From its first act on.
+    topics: Option<Box<Topics>>,
+}
+
+/// Resources that are known.
+#[derive(Default)]
+struct Topics {
     young: HashSet<u64>,
     old: HashSet<u64>,
 }
@@ -176,8 +183,7 @@ impl Spent {
             sessions: 0,
             octets: Allowance::whole(&OCTETS, now),
             resources: Allowance::whole(&RESOURCES, now),
-            young: HashSet::new(),
-            old: HashSet::new(),
+            topics: None,
         }
     }
 
@@ -189,15 +195,16 @@ impl Spent {
     fn takes(&mut self, act: &Act, hasher: &RandomState) -> bool {
         let resource = act.resource.as_str();
         let name = hasher.hash_one(resource);
-        let is_known = self.young.contains(&name) || self.old.contains(&name);
+        let topics = self.topics.get_or_insert_default();
+        let is_known = topics.young.contains(&name) || topics.old.contains(&name);
         let takes = (is_known || self.resources.has_one(&RESOURCES, act.at))
             && self.octets.spend(&OCTETS, resource.len().saturating_add(ACT_OCTETS), act.at)
             && (is_known || self.resources.spend(&RESOURCES, 1, act.at));
-        if takes && !self.young.contains(&name) {
-            if self.young.len() >= KNOWN_MAX {
-                self.old = std::mem::take(&mut self.young);
+        if takes && !topics.young.contains(&name) {
+            if topics.young.len() >= KNOWN_MAX {
+                topics.old = std::mem::take(&mut topics.young);
             }
-            self.young.insert(name);
+            topics.young.insert(name);
         }
         takes
     }

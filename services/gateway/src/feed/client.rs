@@ -183,7 +183,8 @@ impl FeedClient {
             let _ = to_settle.send(Unsettled { position, ended, concerns_all, stored });
             let _ = to_store.send(Unstored { to_store: messages, position, stored: done }).await;
         }
-        *whole = wants_snapshot;
+        // A snapshot that was refused is not asked for again at once: it is long, and would be refused again.
+        *whole = wants_snapshot && !(*whole && fault.is_some());
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
@@ -270,7 +271,11 @@ pub(super) fn take(
                 news.wants_snapshot |= trust.took_time_back();
             }
             Err(fault) => {
-                news.wants_snapshot |= matches!(fault, FeedFault::Gap { .. } | FeedFault::BrokenChain { .. });
+                // A delta from the future stays one when the authority's clock is right again: only a snapshot gets past it.
+                news.wants_snapshot |= matches!(
+                    fault,
+                    FeedFault::Gap { .. } | FeedFault::BrokenChain { .. } | FeedFault::FromTheFuture { .. }
+                );
                 news.fault = Some(fault);
                 break;
             }

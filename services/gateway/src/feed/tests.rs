@@ -244,6 +244,78 @@ async fn an_answer_of_the_authority_is_taken_as_far_as_it_verifies() {
     assert_eq!(stored.position().seq, 5, "a restart goes on from here");
 }
 
+/// What the authority published while its clock was ahead gets past with a snapshot, and no revocation is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_from_the_future_is_passed_by_a_snapshot() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let machine = lab.now();
+    let jump = core::time::Duration::from_secs(40 * 86_400);
+    let revoked = lab.device("pump-01");
+    lab.pass(jump);
+    let delta = lab.publish(vec![lab.revoke(&revoked)]);
+    let far = lab.snapshot();
+    lab.go_back(jump);
+    let entry = |wire: &[u8]| feed_file_entry(wire).unwrap();
+    for wire in [&delta, &far] {
+        let news = take(&entry(wire), &running.trust, None, &running.reviewer, machine).unwrap();
+        assert!(matches!(news.fault, Some(FeedFault::FromTheFuture { .. })) && news.wants_snapshot);
+    }
+    let news = take(&entry(&lab.snapshot()), &running.trust, None, &running.reviewer, machine).unwrap();
+    assert!(news.fault.is_none() && running.trust.position().unwrap().seq == 2);
+    let found = running.trust.identity_of(revoked.certificate.der(), machine).unwrap();
+    assert_eq!(running.trust.admit(&found, machine).err(), Some(DenyReason::Revoked));
+}
+
+/// A disk that hangs keeps no right alive: a policy reaches those who are in beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_reaches_live_sessions_while_the_disk_hangs() {
+    use crate::mqtt::tests::client::{Client, V5, connect};
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let device = lab.device("pump-01");
+    let mut session = Client::welcome(&lab, &device, &running, &connect(V5, "pump-01")).await;
+    let mut config = lab.config();
+    let credential = Credential::read(&config.credential).unwrap();
+    let mut file = FeedFile::new(&lab.data());
+    file.replace(&lab.snapshot()).unwrap();
+    let mut bundle = touchmark_policy_cedar::PolicyBundle::starter();
+    bundle.files[0].1 += "\n@id(\"shut\") forbid (principal, action == Action::\"connect\", resource);";
+    let deltas = vec![lab.publish(vec![crate::lab::policy(&bundle)])];
+    let (url, authority) = silent_authority(&lab, &running, deltas);
+    config.authority_api = url;
+    let file = Arc::new(Mutex::new(file));
+    let client = FeedClient {
+        trust: Arc::clone(&running.trust),
+        file: Arc::clone(&file),
+        reviewer: Arc::clone(&running.reviewer),
+        uplink: Arc::new(Uplink::new(&config, &credential, &running.trust).unwrap()),
+        clock: lab.clock(),
+    };
+    let (hang, hanging) = std::sync::mpsc::channel::<()>();
+    let (held, holding) = std::sync::mpsc::channel();
+    let disk = std::thread::spawn(move || {
+        let _disk = file.lock().unwrap();
+        held.send(()).unwrap();
+        let _ = hanging.recv();
+    });
+    holding.recv().unwrap();
+    let (switch, stop) = StopSwitch::new();
+    let following = tokio::spawn(Arc::new(client).follow(false, stop));
+    let goodbye = session.next().await.expect("DISCONNECT");
+    assert_eq!(goodbye.packet_type(), touchmark_mqtt::PacketType::Disconnect);
+    running.live(0).await;
+    let floor = lab.data().join("feed.floor");
+    assert!(!floor.exists(), "the disk still hangs");
+    drop(hang);
+    disk.join().unwrap();
+    until(|| std::fs::read_to_string(&floor).ok().filter(|floor| floor == "1 2\n")).await;
+    switch.stop();
+    tokio::time::timeout(CAP, following).await.unwrap().unwrap();
+    authority.stop();
+    running.switch.stop();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_is_verified_beside_the_set_in_use() {
     let lab = Lab::new();

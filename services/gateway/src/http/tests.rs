@@ -351,3 +351,47 @@ async fn no_update_is_given_out_and_no_message_passed_on_without_its_record() {
     }
     assert!(running.sink.last("plant/pump-01/t").is_none());
 }
+
+/// R45: the holder of a dead certificate hammers the HTTP port, and its replacement does not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_certificate_locks_its_replacement_out_of_the_http_port_neither() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let port = Arc::new(super::HttpPort {
+        door: Arc::clone(&running.door),
+        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+    });
+    let address =
+        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
+    let (old, new) = (lab.device("pump-01"), lab.device("pump-01"));
+    running.fold(&lab, &lab.publish(vec![lab.revoke(&old)])).await;
+    let base: BaseUrl = format!("https://{address}").parse().unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut hammering = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (base, tls, stop) = (base.clone(), lab.client_tls(Some(&old)), Arc::clone(&stop));
+        hammering.spawn(async move {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut http = HttpClient::new(base.clone(), Some(tls.clone())).unwrap();
+                if let Ok(answer) = http.request(Method::POST, "/publish/plant/pump-01/t", &[], "x").await {
+                    assert_eq!(answer.status.as_u16(), 403);
+                }
+            }
+        });
+    }
+    lab.logged(|d| d.verdict == Verdict::Deny(DenyReason::Revoked)).await;
+    for n in 0..41 {
+        let mut http = HttpClient::new(base.clone(), Some(lab.client_tls(Some(&new)))).unwrap();
+        let answer = http.request(Method::POST, "/publish/plant/pump-01/t", &[], "x").await.unwrap();
+        assert_eq!(answer.status.as_u16(), 204, "{n}");
+    }
+    // Connections without a request are few as well.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(lab.client_tls(Some(&old)).connect(&address.to_string(), "127.0.0.1", CAP).await);
+        assert!(running.door.arrivals.held().1 <= 4 + 1, "{:?}", running.door.arrivals.held());
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    hammering.join_all().await;
+}

@@ -74,6 +74,7 @@ impl Message {
 
 /// The store; shared by all sessions.
 pub(crate) struct Sink {
+    file_octets_max: u64,
     inner: Mutex<Inner>,
     path: PathBuf,
     old: PathBuf,
@@ -91,6 +92,11 @@ struct Inner {
 
 impl Sink {
     pub(crate) fn open(data: &Path) -> Result<Self, WriteFault> {
+        Self::open_with(data, FILE_OCTETS_MAX)
+    }
+
+    /// The same with a file of another length.
+    pub(super) fn open_with(data: &Path, file_octets_max: u64) -> Result<Self, WriteFault> {
         let (path, old) = (data.join(FILE), data.join(OLD_FILE));
         let inner = Inner {
             file: AppendFile::open(&path, Mode::Private0600)?,
@@ -101,7 +107,7 @@ impl Sink {
             by_age: BTreeMap::new(),
             last_octets: 0,
         };
-        Ok(Self { inner: Mutex::new(inner), path, old })
+        Ok(Self { file_octets_max, inner: Mutex::new(inner), path, old })
     }
 
     /// Keeps a message; it is in the file when this returns (not synced: telemetry, not evidence).
@@ -116,7 +122,7 @@ impl Sink {
         inner.next += 1;
         inner.keep_in_ring(message.clone());
         inner.keep_as_last(message);
-        if inner.file.len() > FILE_OCTETS_MAX {
+        if inner.file.len() > self.file_octets_max {
             self.rotate(&mut inner);
         }
         Ok(())

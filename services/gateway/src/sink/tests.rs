@@ -51,3 +51,32 @@ fn memory_is_bounded_in_messages_topics_and_octets() {
     }
     assert!(sink.after(0).len() <= 32 && sink.last("large/0").is_none() && sink.last("large/199").is_some());
 }
+
+/// Telemetry does not fill the disk: the file is put aside at its length, and one older one is kept.
+#[test]
+fn the_file_is_put_aside_and_the_older_one_goes() {
+    let home = tempfile::tempdir().unwrap();
+    let sink = Sink::open_with(home.path(), 2_000).unwrap();
+    for n in 0..500 {
+        sink.store(Message {
+            n: 0,
+            at: touchmark_identity::Timestamp::from_unix_s(1_700_000_000),
+            device: "pump-01".into(),
+            topic: format!("plant/pump-01/{n}").into(),
+            qos: 1,
+            retain: false,
+            payload: bytes::Bytes::from_static(b"21.5"),
+        })
+        .unwrap();
+    }
+    let lengths: Vec<u64> = ["sink.ndjson", "sink.ndjson.1"]
+        .iter()
+        .map(|name| std::fs::metadata(home.path().join(name)).unwrap().len())
+        .collect();
+    assert!(lengths.iter().all(|octets| *octets < 2_300), "{lengths:?}");
+    assert!(lengths[1] > 2_000, "{lengths:?}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2);
+    let newest = [1, 0]
+        .map(|at| std::fs::read_to_string(home.path().join(["sink.ndjson", "sink.ndjson.1"][at])).unwrap());
+    assert!(newest.concat().contains("plant/pump-01/499"), "the newest is there");
+}
