@@ -25,13 +25,12 @@ impl Plant {
     fn start() -> Self {
         let mut lab = Lab::start();
         lab.start_gateway(&[]);
-        let others = ["gateway-02", "gateway-03"].map(|name| {
-            let mut command = Command::new(Lab::program());
-            command.args(["gateway", "up", "--json", "--authority", lab.api(), "--name", name, "--data"]);
-            command.arg(lab.data());
-            Service::start(command, lab.path(&format!("{name}.stderr"))).0
-        });
+        let others = ["gateway-02", "gateway-03"].map(|name| other(&lab, name));
         Self { lab, others: others.into() }
+    }
+
+    fn start_other(&mut self, name: &str) {
+        self.others.push(other(&self.lab, name));
     }
 
     fn cli(&self, words: &[&str]) -> Output {
@@ -61,6 +60,13 @@ impl Plant {
         let token = self.lab.operator().token(&device_token("lab", name));
         Device::new(&self.lab).enrol(Some("lab"), &token)
     }
+}
+
+fn other(lab: &Lab, name: &str) -> Service {
+    let mut command = Command::new(Lab::program());
+    command.args(["gateway", "up", "--json", "--authority", lab.api(), "--name", name, "--data"]);
+    command.arg(lab.data());
+    Service::start(command, lab.path(&format!("{name}.stderr"))).0
 }
 
 fn states(outcome: &Value) -> Vec<(String, String)> {
@@ -129,8 +135,30 @@ fn a_gateway_that_stands_still_is_named_and_catches_up() {
     assert!(says.contains("gateway-01 applied after ") && says.contains("gateway-03 LATE"), "{says}");
     assert!(warns.contains("not in force everywhere: gateway-03"), "{warns}");
 
+    // Declared offline while it stands still it is still late: the authority heard from it a moment ago.
+    let declared = plant.cli(&["gateway", "declare-offline", "gateway-03", "--ttl", "1h"]);
+    assert_eq!(declared.status.code(), Some(0), "{}", String::from_utf8_lossy(&declared.stderr));
+    for unknown in ["gateway-09", "authority"] {
+        assert_eq!(plant.cli(&["gateway", "declare-offline", unknown]).status.code(), Some(3), "{unknown}");
+    }
+    // Gone for good, and declared so: named, and not counted on, also by the next authority.
     plant.others[1].thaw();
     plant.all_online("the gateway to catch up");
+    plant.others[1].kill();
+    plant.lab.stop_authority();
+    plant.lab.restart();
+    until("the others to be back", || (plant.standings() == ["online", "online", "offline"]).then_some(()));
+    plant.enrol("pump-04");
+    let (code, outcome) = plant.json(&["device", "revoke", "pump-04"]);
+    let away = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "offline")]);
+    assert_eq!((code, states(&outcome)), (Some(0), away));
+    assert_eq!(plant.cli(&["gateway", "declare-online", "gateway-03"]).status.code(), Some(0));
+    assert_eq!(plant.standings(), ["online", "online", "unknown"]);
+    let (code, outcome) = plant.json(&["device", "quarantine", "pump-04", "--wait", "100ms"]);
+    let unknown = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "unknown")]);
+    assert_eq!((code, states(&outcome)), (Some(9), unknown));
+    plant.start_other("gateway-03");
+    plant.all_online("the gateway to be back");
     let (code, outcome) = plant.json(&["device", "release", "pump-02"]);
     assert_eq!((code, states(&outcome)), (Some(0), everywhere));
 

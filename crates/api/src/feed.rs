@@ -97,6 +97,9 @@ pub enum GatewayStanding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayAbsence {
+    /// Its environment; the caller's own if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// Seconds until it ends by itself; without an end it lasts until the gateway is declared online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u64>,

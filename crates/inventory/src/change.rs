@@ -174,6 +174,8 @@ pub enum Change {
     },
     /// Adds or renews the expectation of a piece of hardware.
     PutHardware(HardwareRow),
+    /// Adds or replaces what was said of a gateway.
+    PutGatewayAbsence(GatewayAbsenceRow),
     /// Voids what is expected to become the device. Registered again afterwards, it lets it come back.
     VoidHardwareOfDevice(DeviceId),
     /// Records a start: the epoch and incarnation in force.
@@ -262,6 +264,7 @@ impl Change {
             | Self::CountPartyCloneAlarm { .. }
             | Self::EndMaker { .. }
             | Self::PutHardware(_)
+            | Self::PutGatewayAbsence(_)
             | Self::VoidHardwareOfDevice(_)
             | Self::SetStarted { .. } => Vec::new(),
         }

@@ -402,6 +402,10 @@ impl Store for MemoryStore {
         Ok(self.lock().tables.crls.values().cloned().collect())
     }
 
+    fn gateway_absences(&self) -> Result<Vec<GatewayAbsenceRow>, StoreFault> {
+        Ok(self.lock().tables.gateway_absences.values().cloned().collect())
+    }
+
     fn enforcements(&self) -> Result<Vec<EnforcementRow>, StoreFault> {
         Ok(self.lock().tables.enforcements.values().cloned().collect())
     }

@@ -252,6 +252,13 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             withdrawn_at: None,
         })],
         Event::TokenVoided(e) => vec![Change::VoidToken(e.token)],
+        Event::GatewayDeclared(e) => vec![Change::PutGatewayAbsence(GatewayAbsenceRow {
+            scope: scope(),
+            gateway: e.gateway.clone(),
+            since: at,
+            until: if e.offline { e.until } else { Some(at) },
+            declared_by: entry.envelope.actor.name.clone(),
+        })],
         Event::MakerWithdrawn(e) => vec![Change::EndMaker { maker: e.maker, at }],
         Event::HardwareRegistered(e) => match &entry.private {
             // Erased: nobody knows any more which piece it was.
@@ -324,6 +331,7 @@ pub fn concerned_device(
         | Event::EnforcementReported(_)
         | Event::TokenVoided(_)
         | Event::PartyCloneSuspected(_)
+        | Event::GatewayDeclared(_)
         | Event::MakerRegistered(_)
         | Event::MakerWithdrawn(_)
         | Event::Started(_) => None,

@@ -409,6 +409,28 @@ pub struct HardwareRow {
     pub void: bool,
 }
 
+/// A gateway that an operator declared not to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayAbsenceRow {
+    /// Whose: key of the row with the gateway.
+    pub scope: Scope,
+    /// Which.
+    pub gateway: Name,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; past when it was declared to run again.
+    pub until: Option<Timestamp>,
+    /// At whose word.
+    pub declared_by: Name,
+}
+
+impl GatewayAbsenceRow {
+    /// Whether it is still said to be away.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// What a gateway last said it had in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnforcementRow {

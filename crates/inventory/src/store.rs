@@ -378,6 +378,8 @@ pub trait Store: Send + Sync {
 
     /// The newest CRL of each shard.
     fn crls(&self) -> Result<Vec<CrlRow>, StoreFault>;
+    /// What was said of gateways that do not run, ended absences included.
+    fn gateway_absences(&self) -> Result<Vec<GatewayAbsenceRow>, StoreFault>;
     /// What each gateway last reported.
     fn enforcements(&self) -> Result<Vec<EnforcementRow>, StoreFault>;
 

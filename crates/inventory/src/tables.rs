@@ -34,6 +34,7 @@ pub struct Tables {
     pub(crate) renewals: BTreeMap<DeviceId, RenewalRow>,
     pub(crate) makers: BTreeMap<MakerId, MakerRow>,
     pub(crate) hardware: BTreeMap<(Option<EnvironmentName>, MakerId, String), HardwareRow>,
+    pub(crate) gateway_absences: BTreeMap<(Option<EnvironmentName>, Name), GatewayAbsenceRow>,
     pub(crate) started: Option<(u64, u8)>,
 }
 
@@ -154,6 +155,10 @@ impl Tables {
             Change::PutHardware(row) => {
                 let key = (row.scope.environment.clone(), row.maker, row.hardware_id.clone());
                 self.hardware.insert(key, row);
+            }
+            Change::PutGatewayAbsence(row) => {
+                let key = (row.scope.environment.clone(), row.gateway.clone());
+                self.gateway_absences.insert(key, row);
             }
             Change::VoidHardwareOfDevice(device) => {
                 for row in self.hardware.values_mut().filter(|row| row.device == device) {
@@ -387,6 +392,7 @@ impl Tables {
         lines.extend(self.renewals.values().map(|row| format!("{row:?}")));
         lines.extend(self.makers.values().map(|row| format!("{row:?}")));
         lines.extend(self.hardware.values().map(|row| format!("{row:?}")));
+        lines.extend(self.gateway_absences.values().map(|row| format!("{row:?}")));
         lines.extend(self.started.iter().map(|row| format!("Started {row:?}")));
         lines.sort();
         lines

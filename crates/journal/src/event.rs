@@ -4,6 +4,7 @@
 //! operators, who are accountable. Device names, keys and certificates are in [`crate::Private`].
 
 use crate::cbor::{moment, octets, opt_moment, opt_octets, opt_text, span, text};
+use crate::gateway::GatewayDeclared;
 use crate::maker::{HardwareRegistered, MakerRegistered, MakerWithdrawn};
 use crate::renewal::{CloneSuspected, PartyCloneSuspected, RenewalFacts, RenewalRefused, RenewalRules};
 use crate::revocation::{CertificateRevoked, HolderRevoked};
@@ -98,6 +99,9 @@ pub enum Event {
     /// An operator's or service's certificate was used after its successor had taken over.
     #[n(27)]
     PartyCloneSuspected(#[n(0)] PartyCloneSuspected),
+    /// An operator said that a gateway runs, or that it does not.
+    #[n(28)]
+    GatewayDeclared(#[n(0)] GatewayDeclared),
 }
 
 impl Event {
@@ -131,6 +135,7 @@ impl Event {
             Self::HolderRevoked(_) => "holder-revoked",
             Self::CertificateRevoked(_) => "certificate-revoked",
             Self::PartyCloneSuspected(_) => "party-clone-suspected",
+            Self::GatewayDeclared(_) => "gateway-declared",
         }
     }
 }

@@ -8,6 +8,7 @@
 mod cbor;
 mod entry;
 mod event;
+mod gateway;
 mod maker;
 mod private;
 mod renewal;
@@ -21,6 +22,7 @@ pub use event::{
     ProfileActivated, Refused, RevokedCertificate, Standing, StandingChanged, Started, TokenCreated,
     TokenVoided,
 };
+pub use gateway::GatewayDeclared;
 pub use maker::{HardwarePrivate, HardwareRegistered, MakerRegistered, MakerWithdrawn};
 pub use private::{CertificateBody, DevicePrivate, IntentPrivate, Private, TokenPrivate, TokenSubject};
 pub use renewal::{

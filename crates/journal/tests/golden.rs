@@ -87,7 +87,8 @@ fn there_is_a_sample_of_everything_and_no_file_without_one() {
         | Event::TokenVoided(_)
         | Event::HolderRevoked(_)
         | Event::CertificateRevoked(_)
-        | Event::PartyCloneSuspected(_) => 27,
+        | Event::PartyCloneSuspected(_)
+        | Event::GatewayDeclared(_) => 28,
     };
     assert!(samples.iter().all(|(_, draft)| variants(&draft.event) == words.len()));
     let parts: BTreeSet<u8> = samples

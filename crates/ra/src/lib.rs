@@ -9,6 +9,7 @@ mod admission;
 mod certificate;
 mod confirmation;
 mod containment;
+mod gateway;
 mod holder;
 mod initial;
 mod issue_rate;
@@ -24,6 +25,7 @@ pub use admission::{Admitted, EnrolmentFacts, admit};
 pub use certificate::revoke_certificate;
 pub use confirmation::{confirm, take_place};
 pub use containment::{ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_party};
+pub use gateway::{Declaration, DeclarationFault, declare_gateway};
 pub use holder::{holder, holder_actor};
 pub use initial::{
     HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, admit_initial,

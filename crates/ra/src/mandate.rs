@@ -21,6 +21,8 @@ pub enum Act {
     PolicyActivate,
     /// Create an environment.
     EnvironmentCreate,
+    /// Say that a gateway runs, or does not.
+    GatewayDeclare,
     /// Let a maker's initial certificates open enrolment, or end that.
     MakerRegister,
 }

@@ -301,6 +301,7 @@ fn has_private_part(event: &Event) -> bool {
         | Event::EnforcementReported(_)
         | Event::Refused(_)
         | Event::TokenVoided(_)
+        | Event::GatewayDeclared(_)
         | Event::RenewalRefused(_)
         | Event::CloneSuspected(_)
         | Event::PartyCloneSuspected(_)

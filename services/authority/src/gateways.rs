@@ -5,6 +5,7 @@
 //! more. Nothing here polls: an acknowledgement wakes who waits for it, and no store resource is held meanwhile.
 
 use crate::archive::ArchiveFault;
+use crate::commit::Commits;
 use crate::feed::{Applied, EnvironmentFeed, Feeds, Seen};
 use crate::sightings::DecisionIntake;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{EnforcementState, Gateway, GatewayEnforcement, GatewayStanding};
 use touchmark_identity::{EnvironmentName, Name, SpiffeId};
-use touchmark_inventory::{Holder, Store, StoreFault};
-use touchmark_journal::IdentityKind;
+use touchmark_inventory::{GatewayAbsenceRow, Holder, PartyRow, StoreFault};
+use touchmark_journal::{IdentityKind, Scope};
+use touchmark_listen::Clock;
+use touchmark_ra::{Declaration, DeclarationFault, Mandate, declare_gateway};
 use touchmark_status::{Enforcement, GatewayView, Position};
 
 /// Why it is not known who the gateways are.
@@ -23,13 +26,18 @@ pub(crate) enum GatewaysFault {
     Store(#[from] StoreFault),
     #[error(transparent)]
     Archive(#[from] ArchiveFault),
+    #[error(transparent)]
+    Declaration(#[from] DeclarationFault),
+    #[error("no gateway `{0}` in this environment")]
+    Unknown(Name),
 }
 
 /// The use case.
 pub(crate) struct Gateways {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) commits: Commits,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) intake: Arc<DecisionIntake>,
+    pub(crate) clock: Clock,
 }
 
 /// What the reports of the gateways come to.
@@ -44,6 +52,8 @@ struct Known {
     name: Name,
     seen: Option<Seen>,
     applied: Option<Applied>,
+    /// Only while it is in force.
+    absence: Option<GatewayAbsenceRow>,
 }
 
 impl Known {
@@ -51,7 +61,7 @@ impl Known {
         GatewayView {
             asked: self.seen.map(|seen| seen.since.elapsed()),
             applied: self.applied.map(|applied| applied.position),
-            declared_offline: false,
+            declared_offline: self.absence.is_some(),
         }
     }
 }
@@ -65,8 +75,10 @@ impl Gateways {
     ) -> Result<Vec<Known>, GatewaysFault> {
         let (seen, applied) = (feed.seen(), feed.applied());
         let registered: BTreeSet<Name> = self.intake.archives.gateways()?.into_iter().collect();
+        let (store, now) = (self.commits.store(), self.clock.now());
+        let absences = store.gateway_absences()?;
         let mut known = Vec::new();
-        for party in self.store.parties()? {
+        for party in store.parties()? {
             let here = party.kind == IdentityKind::Service
                 && party.scope.environment.as_ref() == Some(environment)
                 && party.name.as_str() != SpiffeId::AUTHORITY;
@@ -74,11 +86,17 @@ impl Gateways {
                 continue;
             }
             let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
-            if self.store.current_certificates(&holder)?.is_empty() {
+            if store.current_certificates(&holder)?.is_empty() {
                 continue;
             }
             let (seen, applied) = (seen.get(&party.name).copied(), applied.get(&party.name).copied());
-            known.push(Known { name: party.name, seen, applied });
+            let away = |row: &&GatewayAbsenceRow| {
+                row.scope.environment.as_ref() == Some(environment)
+                    && row.gateway == party.name
+                    && row.is_in_force(now)
+            };
+            let absence = absences.iter().find(away).cloned();
+            known.push(Known { name: party.name, seen, applied, absence });
         }
         known.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(known)
@@ -105,9 +123,9 @@ impl Gateways {
         feed.wait_until_applied(position, &awaited, wait).await;
         let (seen, applied) = (feed.seen(), feed.applied());
         let mut enforced = Enforced::default();
-        for Known { name, .. } in known {
+        for Known { name, absence, .. } in known {
             let (seen, applied) = (seen.get(&name).copied(), applied.get(&name).copied());
-            let now = Known { name, seen, applied };
+            let now = Known { name, seen, applied, absence };
             let in_force = applied.filter(|applied| applied.position >= position);
             if let Some(applied) = in_force {
                 let before = before.get(&now.name).map_or(0, |applied| applied.sessions_closed_total);
@@ -129,6 +147,32 @@ impl Gateways {
             });
         }
         Ok(enforced)
+    }
+
+    /// Records that a gateway does not run, or does.
+    ///
+    /// # Errors
+    /// [`GatewaysFault`].
+    pub(crate) async fn declare(
+        &self,
+        mandate: &Mandate,
+        scope: Scope,
+        gateway: &Name,
+        declaration: Declaration,
+    ) -> Result<(), GatewaysFault> {
+        let parties = self.commits.store().parties()?;
+        let is_it = |row: &PartyRow| {
+            row.kind == IdentityKind::Service
+                && row.name == *gateway
+                && row.scope.environment == scope.environment
+                && gateway.as_str() != SpiffeId::AUTHORITY
+        };
+        if !parties.iter().any(is_it) {
+            return Err(GatewaysFault::Unknown(gateway.clone()));
+        }
+        let command = declare_gateway(mandate, scope, gateway.clone(), declaration, self.clock.now())?;
+        self.commits.commit(command).await?;
+        Ok(())
     }
 
     /// All gateways of an environment, by name.
@@ -160,8 +204,8 @@ impl Gateways {
                 feed_seq: head.seq,
                 applied_at: applied.map(|applied| applied.at.to_string()),
                 last_seen: one.seen.map(|seen| seen.at.to_string()),
-                offline_until: None,
-                offline_by: None,
+                offline_until: one.absence.as_ref().and_then(|row| row.until).map(|until| until.to_string()),
+                offline_by: one.absence.map(|row| row.declared_by.to_string()),
             }
         };
         Ok(self.known(environment, feed)?.into_iter().map(shown).collect())

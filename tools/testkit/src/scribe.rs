@@ -14,9 +14,9 @@ use touchmark_journal::{
     AuthorityCreated, AuthorityKind, BurnCause, CertificateBody, CertificateBurned, CertificateConfirmed,
     CertificateIntended, CertificateIssued, CertificateSuperseded, CertificatesRevoked, CrlPublished,
     DevicePrivate, DeviceRegistered, Draft, EnforcementReported, Envelope, EnvironmentCreated, Event,
-    IdentityKind, IntentPrivate, PartyRegistered, PolicyActivated, Private, ProfileActivated, Refused,
-    RevokedCertificate, Salt, Scope, Standing, StandingChanged, Started, TokenCreated, TokenPrivate,
-    TokenSubject,
+    GatewayDeclared, IdentityKind, IntentPrivate, PartyRegistered, PolicyActivated, Private,
+    ProfileActivated, Refused, RevokedCertificate, Salt, Scope, Standing, StandingChanged, Started,
+    TokenCreated, TokenPrivate, TokenSubject,
 };
 
 /// A moment long before every test: 2023-11-14.
@@ -380,6 +380,12 @@ impl Scribe {
         let event =
             EnforcementReported { gateway: name(gateway), epoch, seq, applied_at, sessions_closed: 3 };
         self.draft(Event::EnforcementReported(event), None)
+    }
+
+    /// A gateway was declared offline, or online again.
+    pub fn gateway_declared(&mut self, gateway: &str, offline: bool, until: Option<Timestamp>) -> Draft {
+        let event = GatewayDeclared { gateway: name(gateway), offline, until };
+        self.draft(Event::GatewayDeclared(event), None)
     }
 
     /// Requests were refused.

@@ -65,6 +65,13 @@ impl Management {
         Ok(self.client.post_json(path, body).await?)
     }
 
+    /// A POST that is answered without a body.
+    pub(crate) async fn tell<B: Serialize + ?Sized>(&mut self, path: &str, body: &B) -> Result<(), Failure> {
+        let request = Request::new(touchmark_dial::Method::POST, path.to_owned()).json(body)?;
+        self.client.send(request).await?.ok()?;
+        Ok(())
+    }
+
     /// Any PUT.
     pub(crate) async fn put<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
     where

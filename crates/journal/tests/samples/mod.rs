@@ -163,6 +163,9 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
             tbs: vec![0x30, 0x00],
         })
     };
+    let declared = |offline, until| {
+        Event::GatewayDeclared(GatewayDeclared { gateway: "gateway-01".parse().unwrap(), offline, until })
+    };
     let issued = CertificateIssued { certificate: certificate(1), fingerprint: Fingerprint([0x77; 32]) };
     let body = Private::Certificate(CertificateBody { der: vec![0x30, 0x02, 0x05, 0x00] });
     vec![
@@ -172,6 +175,8 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
             "token-created-roles",
             draft(created(IdentityKind::Operator, Some(vec!["admin".into(), "fleet".into()])), Some(named)),
         ),
+        ("gateway-declared-offline", draft(declared(true, Some(at(86_400_000))), None)),
+        ("gateway-declared-online", draft(declared(false, None), None)),
         ("token-voided", draft(Event::TokenVoided(TokenVoided { token: token() }), None)),
         ("device-registered", draft(registered.clone(), Some(Private::Device(private)))),
         ("device-registered-without-model", draft(registered, Some(Private::Device(modelless)))),

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use touchmark_api::Problem;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
-use touchmark_ra::{ContainmentFault, TokenFault};
+use touchmark_ra::{ContainmentFault, DeclarationFault, TokenFault};
 
 /// When to come back, in seconds, if it was only not possible now.
 const RETRY_AFTER_S: &str = "30";
@@ -162,6 +162,14 @@ impl From<GatewaysFault> for Refuse {
         match fault {
             GatewaysFault::Store(fault) => fault.into(),
             GatewaysFault::Archive(fault) => fault.into(),
+            GatewaysFault::Unknown(_) => {
+                Self::new(StatusCode::NOT_FOUND, "gateway-unknown", fault.to_string())
+                    .fix("touchmark gateway list")
+            }
+            GatewaysFault::Declaration(DeclarationFault::Ended) => Self::value("ttl_s", fault),
+            GatewaysFault::Declaration(DeclarationFault::Mandate) => {
+                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
+            }
         }
     }
 }

@@ -84,7 +84,12 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         clones: clones.clone(),
         organisation: organisation.clone(),
     });
-    let gateways = Arc::new(Gateways { store: store.clone(), feeds: feeds.clone(), intake: intake.clone() });
+    let gateways = Arc::new(Gateways {
+        commits: commits.clone(),
+        feeds: feeds.clone(),
+        intake: intake.clone(),
+        clock: clock.clone(),
+    });
     Ok(Shell::new(UseCases {
         clock: clock.clone(),
         organisation: organisation.clone(),

@@ -95,6 +95,12 @@ const PUT_HARDWARE: &str = insert!(
     "(environment, maker, hardware_id) DO UPDATE SET organisation = excluded.organisation, \
      device = excluded.device, registered_at_ms = excluded.registered_at_ms, void = excluded.void"
 );
+const PUT_GATEWAY_ABSENCE: &str = insert!(
+    gateway_absence,
+    "?, ?, ?, ?, ?, ?",
+    "(environment, gateway) DO UPDATE SET organisation = excluded.organisation, since_ms = excluded.since_ms, \
+     until_ms = excluded.until_ms, declared_by = excluded.declared_by"
+);
 const VOID_HARDWARE: &str = "UPDATE hardware SET void = 1 WHERE device = ?1";
 const SET_STARTED: &str = "INSERT INTO started (one, epoch, incarnation) VALUES (1, ?, ?) \
     ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, incarnation = excluded.incarnation";
@@ -174,6 +180,7 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
         Change::AddMaker(row) => add(ADD_MAKER, row),
         Change::EndMaker { maker, at } => execute(connection, END_MAKER, [maker.write(), at.write()]),
         Change::PutHardware(row) => add(PUT_HARDWARE, row),
+        Change::PutGatewayAbsence(row) => add(PUT_GATEWAY_ABSENCE, row),
         Change::VoidHardwareOfDevice(device) => execute(connection, VOID_HARDWARE, [device.write()]),
         Change::SetStarted { epoch, incarnation } => {
             execute(connection, SET_STARTED, [epoch.write(), incarnation.write()])

@@ -17,8 +17,8 @@ use touchmark_identity::{
 };
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, HardwareRow, Holder, IssueRow, LogHead, MakerRow, PartyRow, PolicyRow,
-    ProfileRow, RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
+    EnforcementRow, EnvironmentRow, GatewayAbsenceRow, HardwareRow, Holder, IssueRow, LogHead, MakerRow,
+    PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -278,6 +278,10 @@ impl Store for SqliteStore {
         self.readers.rows(whole::CRLS, [])
     }
 
+    fn gateway_absences(&self) -> Result<Vec<GatewayAbsenceRow>, StoreFault> {
+        self.readers.rows(whole::GATEWAY_ABSENCES, [])
+    }
+
     fn enforcements(&self) -> Result<Vec<EnforcementRow>, StoreFault> {
         self.readers.rows(whole::ENFORCEMENTS, [])
     }
@@ -363,6 +367,7 @@ fn dump(connection: &Connection) -> Result<Vec<String>, StoreFault> {
     lines.extend(debug::<RenewalRow>(connection, whole::RENEWALS)?);
     lines.extend(debug::<MakerRow>(connection, whole::MAKERS)?);
     lines.extend(debug::<HardwareRow>(connection, whole::HARDWARE)?);
+    lines.extend(debug::<GatewayAbsenceRow>(connection, whole::GATEWAY_ABSENCES)?);
     for Three(environment, code, count) in
         rows::<Three<String, String, u64>, 0>(connection, whole::REFUSALS, [])?
     {

@@ -156,6 +156,8 @@ pub(super) mod whole {
     pub(in crate::store) const PARTIES: &str = select!(party, "ORDER BY kind, name");
     pub(in crate::store) const CRLS: &str = select!(crl, "ORDER BY authority_version, shard");
     pub(in crate::store) const ENFORCEMENTS: &str = select!(enforcement, "ORDER BY environment, gateway");
+    pub(in crate::store) const GATEWAY_ABSENCES: &str =
+        select!(gateway_absence, "ORDER BY environment, gateway");
     pub(in crate::store) const POLICIES: &str = select!(policy, "");
     pub(in crate::store) const TOKENS: &str = select!(token, "");
     pub(in crate::store) const DEVICES: &str = select!(device, "");

@@ -5,8 +5,8 @@ use rusqlite::types::{ToSqlOutput, Value};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, Validity};
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow,
-    HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, StoreFault,
-    TokenRow,
+    GatewayAbsenceRow, HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow,
+    SightingRow, StoreFault, TokenRow,
 };
 use touchmark_journal::{Scope, TokenSubject};
 
@@ -59,6 +59,9 @@ macro_rules! columns {
     };
     (hardware) => {
         "organisation, environment, maker, hardware_id, device, registered_at_ms, void"
+    };
+    (gateway_absence) => {
+        "organisation, environment, gateway, since_ms, until_ms, declared_by"
     };
     (sighting) => {
         "organisation, environment, fingerprint, relying_party, action, resource, first_ms, last_ms, allowed, denied, \
@@ -159,6 +162,7 @@ record!(RenewalRow {
 });
 record!(MakerRow { maker, scope, name, certificate, registered_at, withdrawn_at });
 record!(HardwareRow { scope, maker, hardware_id, device, registered_at, void });
+record!(GatewayAbsenceRow { scope, gateway, since, until, declared_by });
 record!(PartyRow { scope, kind, name, roles, owner, registered_at, clone_alarms, clone_alarm_at });
 record!(PolicyRow { scope, version, files, topics, activated_at });
 record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at, revoked_at });

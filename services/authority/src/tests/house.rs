@@ -142,8 +142,8 @@ impl House {
             clones: self.clones.clone(),
             organisation: name("example"),
         };
-        let (store, feeds) = (self.commits.store().clone(), self.feeds.clone());
-        Arc::new(Gateways { store, feeds, intake: Arc::new(intake) })
+        let (commits, feeds, clock) = (self.commits.clone(), self.feeds.clone(), self.clock.clone());
+        Arc::new(Gateways { commits, feeds, intake: Arc::new(intake), clock })
     }
 
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {

@@ -201,6 +201,29 @@ fn replaced(case: &mut Case<'_>) {
     let reports = case.store.enforcements().expect("rows can be read");
     let said: Vec<_> = reports.iter().map(|row| (row.gateway.as_str(), row.seq)).collect();
     assert_eq!(said, [("gw-1", 1), ("gw-2", 2), ("gw-1", 1)]);
+    absences(case);
+}
+
+/// The last word about each gateway of each environment counts; an end is kept.
+fn absences(case: &mut Case<'_>) {
+    let end = case.scribe.now().plus(core::time::Duration::from_secs(60));
+    for (environment, gateway, offline, until) in [
+        ("plant", "gw-1", true, None),
+        ("lab", "gw-1", true, Some(end)),
+        ("lab", "gw-2", true, None),
+        ("lab", "gw-2", false, None),
+    ] {
+        case.scribe.move_to(environment);
+        let entry = case.scribe.gateway_declared(gateway, offline, until);
+        case.accept([entry]);
+    }
+    let rows = case.store.gateway_absences().expect("rows can be read");
+    let past = end.plus(core::time::Duration::from_secs(1));
+    let said: Vec<_> = rows
+        .iter()
+        .map(|row| (row.gateway.as_str(), row.is_in_force(case.scribe.now()), row.is_in_force(past)))
+        .collect();
+    assert_eq!(said, [("gw-1", true, false), ("gw-2", false, false), ("gw-1", true, true)]);
 }
 
 fn sums(case: &mut Case<'_>) {

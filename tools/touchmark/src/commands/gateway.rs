@@ -4,14 +4,14 @@ use crate::commands::contain::{self, RevokeParty};
 use crate::commands::server;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
-use crate::management::Management;
+use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::services::gateway::{GatewayOptions, start};
 use crate::span;
 use clap::{Args, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use touchmark_api::{Gateway as GatewayShown, GatewayQuery, GatewayStanding, NO_DATA};
+use touchmark_api::{Gateway as GatewayShown, GatewayAbsence, GatewayQuery, GatewayStanding, NO_DATA};
 use touchmark_gateway::{Ack, PUBLISH_RATE, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
@@ -20,6 +20,25 @@ use touchmark_status::StalenessClass;
 pub(crate) enum Gateway {
     /// Runs a gateway; enrols its own certificate first if it has none
     Up(Up),
+    /// Says that a gateway does not run: containments name it, and do not count on it. It ends when it asks again
+    DeclareOffline {
+        /// Its name
+        name: Name,
+        /// Its environment [default: the operator's own]
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+        /// Ends by itself after this time
+        #[arg(long, value_parser = span::some, value_name = "SPAN")]
+        ttl: Option<core::time::Duration>,
+    },
+    /// Ends that
+    DeclareOnline {
+        /// Its name
+        name: Name,
+        /// Its environment [default: the operator's own]
+        #[arg(long)]
+        env: Option<EnvironmentName>,
+    },
     /// What the authority knows of each gateway: age of its feed, what is in force there
     List {
         /// Only this environment's
@@ -115,9 +134,31 @@ pub(crate) struct Up {
     publish_rate: u32,
 }
 
+async fn declare(
+    home: &Home,
+    output: &Output,
+    name: &Name,
+    word: &str,
+    env: Option<EnvironmentName>,
+    ttl: Option<core::time::Duration>,
+) -> Result<Exit, Failure> {
+    let order =
+        GatewayAbsence { environment: env.map(|env| env.to_string()), ttl_s: ttl.map(|ttl| ttl.as_secs()) };
+    let path = format!("/v1/gateways/{}/{word}", segment(name.as_str()));
+    Management::open(home)?.tell(&path, &order).await?;
+    output.note(&format!("gateway {name} is declared {word}"));
+    Ok(Exit::Ok)
+}
+
 pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let order = match command {
         Gateway::Up(order) => order,
+        Gateway::DeclareOffline { name, env, ttl } => {
+            return declare(home, output, &name, "offline", env, ttl).await;
+        }
+        Gateway::DeclareOnline { name, env } => {
+            return declare(home, output, &name, "online", env, None).await;
+        }
         Gateway::List { env } => {
             let query = GatewayQuery { environment: env.map(|env| env.to_string()) };
             let gateways: Vec<GatewayShown> = Management::open(home)?.get("/v1/gateways", &query).await?;

@@ -6,19 +6,21 @@ use super::caller::{Body, Called, Query};
 use crate::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 use touchmark_api::{
-    FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayQuery, GatewayRegistration,
+    FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence, GatewayQuery,
+    GatewayRegistration,
 };
 use touchmark_identity::{Actor, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
 use touchmark_policy_cedar::OperatorVerb;
+use touchmark_ra::{Act, Declaration};
 use touchmark_status::Position;
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -65,6 +67,37 @@ pub(super) async fn list(
         }
     }
     Ok(Json(all))
+}
+
+/// `offline` or `online`: for whoever may give gateways their credentials.
+pub(super) async fn declare(
+    State(shell): State<Shell>,
+    called: Called,
+    Path((name, word)): Path<(String, String)>,
+    Body(order): Body<GatewayAbsence>,
+) -> Result<StatusCode, Refuse> {
+    let declaration = match (word.as_str(), order.ttl_s) {
+        ("offline", None) => Declaration::Offline(None),
+        ("offline", Some(ttl)) => {
+            Declaration::Offline(Some(shell.clock.now().plus(Duration::from_secs(ttl))))
+        }
+        ("online", None) => Declaration::Online,
+        ("online", Some(_)) => return Err(Refuse::value("ttl_s", "a gateway that runs has no end")),
+        _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
+    };
+    let environment = match &order.environment {
+        Some(text) => text.parse().map_err(|why| Refuse::value("environment", why))?,
+        None => called.0.environment.clone(),
+    };
+    let (verb, act) = (OperatorVerb::ServiceEnrol, Act::GatewayDeclare);
+    let permitted = shell.operators.mandate_for(&called.0, verb, act, &environment).inspect_err(|_| {
+        shell.refusals.count(Some(&environment), "api/gateways", "not-permitted", None);
+    })?;
+    let gateway = name.parse().map_err(|why| Refuse::value("name", why))?;
+    let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment) };
+    shell.gateways.declare(&permitted.mandate, scope, &gateway, declaration).await?;
+    shell.log.wake();
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn acknowledge(

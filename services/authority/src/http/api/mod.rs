@@ -42,6 +42,7 @@ pub(crate) fn router(shell: Shell) -> Router {
         .route("/v1/feed", get(gateways::feed))
         .route("/v1/feed/acknowledgement", post(gateways::acknowledge))
         .route("/v1/gateways", get(gateways::list))
+        .route("/v1/gateways/{name}/{word}", post(gateways::declare))
         .route("/v1/gateways/self", post(gateways::register))
         .fallback(|| async {
             Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")
