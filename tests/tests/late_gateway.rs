@@ -103,6 +103,14 @@ fn a_gateway_that_stands_still_is_named_and_catches_up() {
         "{outcome}"
     );
 
+    // Said again, it tells since when; it does not claim to have done it now.
+    let (code, again) = plant.json(&["device", "revoke", "pump-01"]);
+    assert_eq!((code, &again["already"]), (Some(0), &Value::Bool(true)), "{again}");
+    let time = |outcome: &Value| outcome["accepted_at"].as_str().unwrap().to_owned();
+    assert!(time(&again) <= time(&outcome), "the time of the first: {again}");
+    let told = plant.cli(&["device", "revoke", "pump-01"]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains("pump-01 was already revoked"), "{told:?}");
+
     plant.others[1].freeze();
     let begun = Instant::now();
     let (revoked, mut publishes) = std::thread::scope(|scope| {

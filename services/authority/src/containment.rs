@@ -42,6 +42,12 @@ pub(crate) enum Verb {
     Ban(RevocationReason),
 }
 
+impl Verb {
+    fn is_revoke(self) -> bool {
+        matches!(self, Self::Revoke(_))
+    }
+}
+
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContainFault {
@@ -145,6 +151,7 @@ impl Containments {
                 }
                 .into())
             }
+            Ok(outcome) if verb.is_revoke() => Ok(already_revoked(outcome, device)),
             outcome => outcome,
         }
     }
@@ -415,6 +422,17 @@ impl Containments {
 /// How an answer names a certificate.
 fn shown(row: &CertificateRow) -> String {
     row.fingerprint.map_or_else(|| row.certificate.to_string(), |fingerprint| fingerprint.to_string())
+}
+
+/// A second revocation finds no certificate to kill; it still takes back what was made since. What it answers is since
+/// when the device is out.
+fn already_revoked(outcome: ContainmentOutcome, device: &DeviceRow) -> ContainmentOutcome {
+    match device.revoked_at {
+        Some(first) if outcome.certificates.is_empty() => {
+            ContainmentOutcome { already: true, accepted_at: Some(first.to_string()), ..outcome }
+        }
+        Some(_) | None => outcome,
+    }
 }
 
 #[cfg(test)]

@@ -270,9 +270,9 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
     };
     let mut text = format!("{} {how}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
     match (outcome.seq, &outcome.accepted_at) {
+        (_, Some(at)) if outcome.already => text += &format!("  since        {at}\n"),
         (Some(seq), Some(at)) => text += &format!("  journal      entry {seq}, durable {at}\n"),
-        (None, Some(at)) => text += &format!("  since        {at}\n"),
-        (_, None) => {}
+        (None, _) | (_, None) => {}
     }
     for fingerprint in &outcome.certificates {
         text += &format!("  certificate  {fingerprint}\n");
