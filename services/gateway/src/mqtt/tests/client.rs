@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    fn over(stream: Stream, version: ProtocolVersion) -> Self {
+    pub(crate) fn over(stream: Stream, version: ProtocolVersion) -> Self {
         let (read, write) = tokio::io::split(stream);
         Self { version, inbound: Inbound::new(read, PACKET_OCTETS_MAX), outbound: Outbound::new(write) }
     }
@@ -134,6 +134,27 @@ impl Client {
         let frame = self.ask(message(topic, QoS::AtLeastOnce, 99, "").into()).await.expect("PUBACK");
         let Packet::Puback(answer) = frame.parse(self.version).unwrap() else { panic!("{frame:?}") };
         answer.reason != ReasonCode::NoMatchingSubscribers
+    }
+
+    /// Connects, subscribes and goes away without a word; `false` once it is refused or cut.
+    pub(crate) async fn races(&mut self, hello: &Connect<'_>, filter: &str) -> bool {
+        let mut octets = BytesMut::new();
+        Packet::from(hello.clone()).encode(self.version, &mut octets).unwrap();
+        if self.outbound.write(&octets).await.is_err() {
+            return false;
+        }
+        match self.inbound.next(Some(CAP)).await {
+            Incoming::Frame(connack) if connack.body().get(1) == Some(&0) => {}
+            _ => return false,
+        }
+        let subscriptions = vec![Subscription::new(TopicFilter::new(filter).unwrap(), QoS::AtLeastOnce)];
+        let subscribe = Subscribe { packet_id: id(77), properties: Default::default(), subscriptions };
+        let mut octets = BytesMut::new();
+        Packet::from(subscribe).encode(self.version, &mut octets).unwrap();
+        if self.outbound.write(&octets).await.is_err() {
+            return false;
+        }
+        matches!(self.inbound.next(Some(CAP)).await, Incoming::Frame(frame) if frame.packet_type() == PacketType::Suback)
     }
 
     /// Waits until nobody subscribes to a topic.
