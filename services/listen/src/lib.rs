@@ -4,7 +4,7 @@
 //! Out: [`Accepted`] connections (possession proven where a certificate was shown), or an [`AcceptFault`].
 //! Each port has one TLS configuration whatever the client names (SNI, ALPN), and nothing resumes a
 //! session: a resumed one would skip the judgement of the client's certificate. No rule about devices lives here.
-//! Standards: RFC 8446, RFC 5246.
+//! What all HTTP ports ask of a request's Host stands here, too. Standards: RFC 8446, RFC 5246, RFC 9112.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod accept;
