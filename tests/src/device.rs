@@ -20,6 +20,11 @@ impl Key {
         Self(SoftwareKey::generate(KeyAlgorithm::P256).unwrap())
     }
 
+    /// The same key again.
+    pub fn from_pkcs8(pkcs8: &Secret<Vec<u8>>) -> Self {
+        Self(SoftwareKey::from_pkcs8(pkcs8.expose()).unwrap())
+    }
+
     /// A PKCS#10 request for it.
     pub fn request(&self, name: &str) -> Vec<u8> {
         certification_request(name, None, &self.0).unwrap()
@@ -126,6 +131,17 @@ impl Device {
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let chain = chain(&key, &answer.body);
         (key, chain)
+    }
+}
+
+impl Device {
+    /// Enrols a new key in the default environment, if the token is good. Leaf first.
+    pub fn try_enrol(&mut self, token: &Token) -> Option<(Key, Vec<Certificate>)> {
+        let key = Key::new();
+        let enrolment = Enrolment::new(None, &key.request(&token.username), token);
+        let answer = self.send(&enrolment).ok().filter(|answer| answer.status == 200)?;
+        let chain = chain(&key, &answer.body);
+        Some((key, chain))
     }
 }
 

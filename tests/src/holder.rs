@@ -63,6 +63,14 @@ impl Holder {
         Self::new(lab, key, chain)
     }
 
+    /// Gets a successor for a new key, if there is one to be had.
+    pub fn try_renewed(&mut self) -> Option<(Key, Vec<Certificate>)> {
+        let key = Key::new();
+        let answer = self.ask(None, &key.request("")).ok().filter(|answer| answer.status == 200)?;
+        let chain = chain(&key, &answer.body);
+        Some((key, chain))
+    }
+
     /// Declares its certificate the current one; `body` as it will be sent.
     ///
     /// # Errors

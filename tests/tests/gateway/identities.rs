@@ -34,7 +34,7 @@ fn strangers_get_an_alert_and_are_counted() {
     let elsewhere = enrol(lab, "plant", "pump-01");
     let other = Lab::start();
     let foreign = enrol(&other, "lab", "pump-01");
-    let (key, chain) = Device::new(lab).enrol(None, &operator.token(&operator_token("olga", &[])));
+    let (key, chain) = Device::new(lab).enrol(None, &operator.token(&operator_token("olga", &["auditor"])));
 
     let nobody = alert(lab, None);
     assert!(nobody.contains("certificate"), "{nobody}");

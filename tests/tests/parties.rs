@@ -1,0 +1,238 @@
+//! Operators, gateways and services: what revoking one leaves behind, who is the last, who is a gateway, and which
+//! roles there are.
+#![allow(clippy::unwrap_used)]
+
+use touchmark_api::{Certificate, ContainmentOutcome, Problem, Token, TokenOrder};
+use touchmark_dial::{Request, Response};
+use touchmark_tests::{Device, Enrolment, Holder, Key, Lab, Operator, device_token, operator_token};
+
+fn service_token(name: &str, kind: &str) -> TokenOrder {
+    TokenOrder {
+        kind: Some(kind.into()),
+        hosts: vec!["gateway.example.org".into()],
+        ..device_token("lab", name)
+    }
+}
+
+fn post(operator: &mut Operator, path: &str, body: &str) -> Response {
+    operator.send(Request::post(path, "application/json", body.to_owned()).unwrap()).unwrap()
+}
+
+fn code(answer: &Response) -> String {
+    serde_json::from_slice::<Problem>(&answer.body).map(|problem| problem.code).unwrap_or_default()
+}
+
+fn revoke(operator: &mut Operator, path: &str) -> ContainmentOutcome {
+    let answer = post(operator, path, r#"{"reason":"key-compromise"}"#);
+    assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+fn api(lab: &Lab, holder: &Holder) -> Operator {
+    Operator::with_key(lab, &holder.key, &holder.chain)
+}
+
+fn enrols(lab: &Lab, token: &Token) -> u16 {
+    let request = Enrolment::new(None, &Key::new().request(&token.username), token);
+    Device::new(lab).send(&request).unwrap().status
+}
+
+/// A thief of an operator's or gateway's key renews once, keeps the successor for later, and makes itself tokens. After
+/// the party was revoked none of that opens anything.
+#[test]
+fn a_revoked_party_leaves_no_successor_no_token_and_no_key() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let rows = [
+        ("operators", "ada", operator_token("ada", &["admin"]), "/v1/status"),
+        ("services", "gateway-07", service_token("gateway-07", "gateway"), "/v1/feed"),
+        ("services", "collector", service_token("collector", "service"), "/v1/log"),
+    ];
+    for (parties, name, order, reads) in rows {
+        let mut first = Holder::enrolled(&lab, &admin.token(&order));
+        assert_eq!(api(&lab, &first).get(reads).unwrap().status, 200, "{name}");
+        let unproven = first.renewed(&lab);
+        let own = admin.token(&order);
+        let made = (parties == "operators").then(|| {
+            let mut thief = api(&lab, &first);
+            (thief.token(&device_token("lab", "pump-01")), thief.token(&operator_token("eve", &["admin"])))
+        });
+        let outcome = revoke(&mut admin, &format!("/v1/{parties}/{name}/revoke"));
+        assert_eq!(outcome.certificates.len(), 2, "{name}: {outcome:?}");
+        for (what, holder) in [("the first", &first), ("the successor", &unproven)] {
+            let answer = api(&lab, holder).get(reads).unwrap();
+            assert_eq!((answer.status, code(&answer).as_str()), (403, "caller-not-live"), "{name}: {what}");
+        }
+        assert_eq!(first.ask(None, &Key::new().request("")).unwrap().status, 403, "{name}");
+        let mut unproven = unproven;
+        assert_eq!(unproven.ask(None, &Key::new().request("")).unwrap().status, 403, "{name}");
+        assert_eq!(unproven.confirm("").unwrap().status, 403, "{name}");
+        assert_eq!(enrols(&lab, &own), 401, "{name}: a token made earlier");
+        if let Some((device, operator)) = made {
+            assert_eq!((enrols(&lab, &device), enrols(&lab, &operator)), (401, 401), "tokens that it made");
+        }
+        let back = Holder::enrolled(&lab, &admin.token(&order));
+        assert_eq!(api(&lab, &back).get(reads).unwrap().status, 200, "{name}: let in anew");
+    }
+    let unknown = post(&mut admin, "/v1/operators/nobody/revoke", "{}");
+    assert_eq!((unknown.status, code(&unknown).as_str()), (404, "party-unknown"));
+    let own = post(&mut admin, "/v1/services/authority/revoke", "{}");
+    assert_eq!((own.status, code(&own).as_str()), (409, "name-reserved"));
+}
+
+/// One certificate is revoked: its unproven successor dies with it, what was proven since is named.
+#[test]
+fn a_revoked_certificate_takes_its_unproven_successors_along_and_names_what_lives_on() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let mut first = Holder::enrolled(&lab, &admin.token(&operator_token("ada", &["fleet"])));
+    let unproven = first.renewed(&lab);
+    let outcome = revoke(&mut admin, &format!("/v1/certificates/{}/revoke", first.fingerprint()));
+    assert_eq!((outcome.certificates.len(), outcome.lives_on.len()), (2, 0), "{outcome:?}");
+    assert_eq!(api(&lab, &unproven).get("/v1/devices").unwrap().status, 403);
+
+    let mut first = Holder::enrolled(&lab, &admin.token(&device_token("lab", "pump-01")));
+    let mut proven = first.renewed(&lab);
+    assert_eq!(proven.confirm("").unwrap().status, 204);
+    let unproven = proven.renewed(&lab);
+    let outcome = revoke(&mut admin, &format!("/v1/certificates/{}/revoke", first.fingerprint()));
+    assert_eq!(outcome.certificates, [first.fingerprint().to_string()]);
+    let mut lives: Vec<String> = vec![proven.fingerprint().to_string(), unproven.fingerprint().to_string()];
+    lives.sort();
+    let mut named = outcome.lives_on.clone();
+    named.sort();
+    assert_eq!(named, lives, "proven since, and its own successor");
+    let certificates: Vec<Certificate> =
+        serde_json::from_slice(&admin.get("/v1/devices/pump-01/certificates").unwrap().body).unwrap();
+    let dead: Vec<_> = certificates.iter().filter(|one| one.state == "revoked").collect();
+    assert_eq!(dead.len(), 1, "{certificates:?}");
+}
+
+/// Whoever revokes the last one that can let others in would lock everybody out, itself too.
+#[test]
+fn the_last_operator_who_can_let_others_in_stays() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let certificates = |admin: &mut Operator, name: &str| -> Vec<String> {
+        let explained = admin.explain(name).unwrap();
+        explained.certificates.into_iter().map(|one| one.fingerprint.to_string()).collect()
+    };
+    let own = certificates(&mut admin, "operator").remove(0);
+    Holder::enrolled(&lab, &admin.token(&operator_token("frank", &["fleet"])));
+    for (what, path) in [
+        ("all of it", "/v1/operators/operator/revoke".to_owned()),
+        ("its only certificate", format!("/v1/certificates/{own}/revoke")),
+    ] {
+        for dry in ["true", "false"] {
+            let refused = post(&mut admin, &path, &format!(r#"{{"dry_run":{dry}}}"#));
+            assert_eq!(
+                (refused.status, code(&refused).as_str()),
+                (409, "last-administrator"),
+                "{what}, dry {dry}"
+            );
+        }
+    }
+    let anna = Holder::enrolled(&lab, &admin.token(&operator_token("anna", &["admin"])));
+    let mut anna = api(&lab, &anna);
+    assert_eq!(anna.get("/v1/status").unwrap().status, 200);
+    revoke(&mut admin, "/v1/operators/operator/revoke");
+    assert_eq!(admin.get("/v1/status").unwrap().status, 403);
+    let refused = post(&mut anna, "/v1/operators/anna/revoke", "{}");
+    assert_eq!((refused.status, code(&refused).as_str()), (409, "last-administrator"));
+    revoke(&mut anna, "/v1/operators/frank/revoke");
+}
+
+/// A service that is no gateway pulls no feed and is believed nothing; a role that no rule names is refused.
+#[test]
+fn only_a_gateway_is_a_gateway_and_only_known_roles_are_given() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let service = Holder::enrolled(&lab, &admin.token(&service_token("collector", "service")));
+    let mut service = api(&lab, &service);
+    let acknowledgement = r#"{"epoch":1,"seq":1,"applied_at":"2026-01-01T00:00:00Z","sessions_closed":0}"#;
+    let answers = [
+        service.get("/v1/feed").unwrap(),
+        post(&mut service, "/v1/feed/acknowledgement", acknowledgement),
+        post(&mut service, "/v1/decisions", r#"{"first_leaf":0,"frames":[]}"#),
+        post(&mut service, "/v1/gateways/self", r#"{"decision_log_vkey":"x"}"#),
+    ];
+    for answer in answers {
+        assert_eq!((answer.status, code(&answer).as_str()), (403, "gateway-only"));
+    }
+    let gateway = Holder::enrolled(&lab, &admin.token(&service_token("gateway-07", "gateway")));
+    assert_eq!(api(&lab, &gateway).get("/v1/feed").unwrap().status, 200);
+
+    let rows = [
+        ("an unknown role", operator_token("olga", &["wizard"]), Some("admin, auditor, fleet")),
+        (
+            "one that is known, one that is not",
+            operator_token("olga", &["admin", "root"]),
+            Some("admin, auditor, fleet"),
+        ),
+        ("none, for somebody new", operator_token("olga", &[]), Some("admin, auditor, fleet")),
+        ("a gateway's, for an operator", operator_token("olga", &["gateway"]), Some("admin, auditor, fleet")),
+        (
+            "an operator's, for a service",
+            TokenOrder { roles: vec!["admin".into()], ..service_token("probe", "service") },
+            Some("service"),
+        ),
+        (
+            "a device's",
+            TokenOrder { roles: vec!["admin".into()], ..device_token("lab", "pump-02") },
+            Some("none"),
+        ),
+        ("a known one", operator_token("olga", &["auditor"]), None),
+        ("none, for somebody known", operator_token("olga", &[]), None),
+    ];
+    for (what, order, list) in rows {
+        let answer = post(&mut admin, "/v1/tokens", &serde_json::to_string(&order).unwrap());
+        let says = String::from_utf8_lossy(&answer.body).into_owned();
+        match list {
+            Some(list) => {
+                assert_eq!(answer.status, 400, "{what}: {says}");
+                assert!(says.contains(list), "{what}: {says}");
+            }
+            None => assert_eq!(answer.status, 201, "{what}: {says}"),
+        }
+    }
+}
+
+/// A token changes nobody's rights before it is used.
+#[test]
+fn roles_come_with_the_enrolment_and_not_with_the_token() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let first = Holder::enrolled(&lab, &admin.token(&operator_token("olga", &["fleet"])));
+    let mut olga = api(&lab, &first);
+    let may_ban = |olga: &mut Operator| post(olga, "/v1/devices/pump-01/ban", r#"{"dry_run":true}"#).status;
+    Holder::enrolled(&lab, &admin.token(&device_token("lab", "pump-01")));
+    assert_eq!(may_ban(&mut olga), 403);
+    let token = admin.token(&operator_token("olga", &["admin"]));
+    assert_eq!(may_ban(&mut olga), 403, "a token was made");
+    Holder::enrolled(&lab, &token);
+    assert_eq!(may_ban(&mut olga), 200, "it was used");
+}
+
+/// Whoever may not read devices does not learn which there are.
+#[test]
+fn what_is_forbidden_is_refused_before_anything_is_looked_up() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    Holder::enrolled(&lab, &admin.token(&device_token("lab", "pump-01")));
+    let service = Holder::enrolled(&lab, &admin.token(&service_token("collector", "service")));
+    let mut service = api(&lab, &service);
+    for name in ["pump-01", "pump-99", "not%20a%20name"] {
+        for path in [format!("/v1/devices/{name}"), format!("/v1/devices/{name}/certificates")] {
+            assert_eq!(service.get(&path).unwrap().status, 403, "{path}");
+        }
+        for verb in ["revoke", "quarantine", "release", "ban"] {
+            let path = format!("/v1/devices/{name}/{verb}");
+            assert_eq!(post(&mut service, &path, "{}").status, 403, "{path}");
+        }
+        for parties in ["operators", "services"] {
+            assert_eq!(post(&mut service, &format!("/v1/{parties}/{name}/revoke"), "{}").status, 403);
+        }
+    }
+    assert_eq!(service.get("/v1/certificates/nothing").unwrap().status, 403);
+    assert_eq!(admin.get("/v1/devices/pump-99").unwrap().status, 404);
+}
