@@ -165,8 +165,11 @@ impl Mqtt {
         let properties = SubscribeProperties::default();
         self.send(Subscribe { packet_id, properties, subscriptions }.into())?;
         let Some(frame) = self.packet()? else { return Err("closed".to_owned()) };
-        let Packet::Suback(suback) = frame.parse(self.version).unwrap() else { panic!("{frame:?}") };
-        Ok(suback.reasons.iter().map(|reason| reason.octet()).collect())
+        match frame.parse(self.version).unwrap() {
+            Packet::Suback(suback) => Ok(suback.reasons.iter().map(|reason| reason.octet()).collect()),
+            Packet::Disconnect(disconnect) => Err(format!("DISCONNECT {:#04x}", disconnect.reason.octet())),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Whether the connection lives: PINGREQ, PINGRESP.
