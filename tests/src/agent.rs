@@ -6,7 +6,7 @@ use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Once;
 use std::time::Instant;
 use touchmark_api::Token;
@@ -18,6 +18,8 @@ pub struct Agent {
     child: Option<Child>,
     folder: PathBuf,
     config: String,
+    program: PathBuf,
+    variables: Vec<String>,
 }
 
 impl Agent {
@@ -27,7 +29,7 @@ impl Agent {
         std::fs::create_dir(&folder).unwrap();
         let at = folder.display();
         let config = format!("state = \"{at}/state\"\nsocket = \"{at}/agent.sock\"\n");
-        Self { child: None, folder, config }
+        Self { child: None, folder, config, program: program().to_owned(), variables: Vec::new() }
     }
 
     /// An identity to keep that starts with a token, and more lines of its configuration.
@@ -80,16 +82,38 @@ impl Agent {
         self.folder.join("state").join(environment).join(file)
     }
 
+    /// Runs another build of it from now on, with these variables (`NAME=VALUE`).
+    pub fn run_as<'a>(&mut self, program: PathBuf, variables: impl Iterator<Item = &'a str>) {
+        self.program = program;
+        self.variables = variables.map(str::to_owned).collect();
+    }
+
     /// Starts it, and waits until it answers.
     pub fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        self.start_logging_to(log.into());
+    }
+
+    /// The same, with another place for its log.
+    pub fn start_logging_to(&mut self, stderr: Stdio) {
         let file = self.path("agent.toml");
         std::fs::write(&file, &self.config).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = Command::new(program());
-        command.arg("run").arg("--config").arg(file).stdin(Stdio::null()).stderr(log);
+        let mut command = self.command(&["run", "--config"]);
+        command.arg(file).stderr(stderr);
         self.child = Some(command.spawn().unwrap());
         until("the agent to answer", || self.run(&["why"]).status.success().then_some(()));
+    }
+
+    /// SIGHUP, as of a terminal that goes away.
+    pub fn hang_up(&self) {
+        crate::service::signal(self.child.as_ref().expect("it runs").id(), "HUP");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ends(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        until("the agent to end by itself", || child.try_wait().unwrap())
     }
 
     /// kill -9.
@@ -101,8 +125,9 @@ impl Agent {
 
     /// Its command line.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command.args(words).env("TOUCHMARK_AGENT_SOCKET", self.path("agent.sock")).stdin(Stdio::null());
+        command.envs(self.variables.iter().filter_map(|variable| variable.split_once('=')));
         command
     }
 

@@ -19,6 +19,7 @@ pub struct Lab {
     at_gateway: Ready,
     program: PathBuf,
     before: Vec<String>,
+    gateway_before: Vec<String>,
     gateway_words: Vec<String>,
     directory: tempfile::TempDir,
 }
@@ -42,6 +43,7 @@ impl Lab {
             at_gateway: Ready::default(),
             program,
             before: before.iter().map(|&word| word.to_owned()).collect(),
+            gateway_before: Vec::new(),
             gateway_words: Vec::new(),
             directory,
         };
@@ -80,12 +82,34 @@ impl Lab {
     /// If it runs.
     pub fn restart_gateway(&mut self) {
         assert!(self.gateway.is_none(), "the gateway runs");
-        let mut command = Command::new(&self.program);
+        let mut words = self.gateway_before.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         command.args(["gateway", "up", "--json", "--authority", self.api(), "--data"]).arg(self.data());
         command.args(&self.gateway_words);
         let (service, ready) = Service::start(command, self.path("gateway.stderr"));
         self.gateway = Some(service);
         self.at_gateway = ready;
+    }
+
+    /// From its next start on the authority is run by way of `before`.
+    pub fn run_authority_by(&mut self, before: &[&str]) {
+        self.before = before.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// From its next start on the gateway is run by way of `before`.
+    pub fn run_gateway_by(&mut self, before: &[&str]) {
+        self.gateway_before = before.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// Waits until the authority has ended by itself.
+    pub fn authority_ends(&mut self) -> ExitStatus {
+        self.authority.take().expect("it runs").ends()
+    }
+
+    /// Waits until the gateway has ended by itself.
+    pub fn gateway_ends(&mut self) -> ExitStatus {
+        self.gateway.take().expect("it runs").ends()
     }
 
     /// The authority on a data directory; beside it lies the passphrase of its keys.

@@ -87,6 +87,16 @@ impl Service {
         crate::until("a service to end after SIGINT", || self.child.try_wait().unwrap())
     }
 
+    /// SIGHUP, as of a terminal that goes away.
+    pub fn hang_up(&self) {
+        signal(self.pid, "HUP");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ends(&mut self) -> ExitStatus {
+        crate::until("a service to end by itself", || self.child.try_wait().unwrap())
+    }
+
     /// SIGABRT, as a crash of its own would be, and waits until it is gone.
     pub fn abort(&mut self) -> ExitStatus {
         signal(self.pid, "ABRT");
@@ -165,7 +175,7 @@ fn last_words(path: &Path) -> String {
 }
 
 /// The standard library sends no signal but SIGKILL; the shell's `kill` does.
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to process {pid}");
 }

@@ -59,14 +59,19 @@ fn tell(failure: &Failure, json: bool) {
 /// Help and version end here, too.
 fn unparsed(refused: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    if !refused.use_stderr() || !cli::asks_for_json(&words) {
+    if !refused.use_stderr() {
         refused.exit();
     }
+    // Clap would write to stderr itself, and wait for whoever reads it.
     let text = refused.to_string();
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let title = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let failure = Failure::usage(title).why(lines.map(str::trim).collect::<Vec<_>>().join("; "));
-    tell(&failure.what(words.join(" ")), true);
+    if cli::asks_for_json(&words) {
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let title = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let failure = Failure::usage(title).why(lines.map(str::trim).collect::<Vec<_>>().join("; "));
+        tell(&failure.what(words.join(" ")), true);
+    } else {
+        touchmark_logging::line(format_args!("{}", text.trim_end()));
+    }
     touchmark_logging::flush(touchmark_logging::LAST_WORDS);
     ExitCode::from(Exit::Usage.code())
 }

@@ -26,7 +26,7 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Server {
-    /// Runs the authority
+    /// Runs the authority. SIGINT and SIGTERM end it, SIGHUP does not; exit code 11 asks to start it again
     Up(Up),
 }
 
