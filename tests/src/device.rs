@@ -71,7 +71,7 @@ impl Enrolment {
         let label: Option<EnvironmentName> = label.map(|label| label.parse().unwrap());
         let password = Secret::new(token.password.clone());
         let EstPost { path, headers, authorization, body } =
-            enrol_request(label.as_ref(), csr, Some((&name.parse().unwrap(), &password)));
+            enrol_request(label.as_ref(), csr, Some((name, &password)));
         let mut headers: Vec<_> = headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
         headers.extend(authorization.map(|value| ("Authorization", value.expose().clone())));
         Self { path, headers, body }

@@ -5,9 +5,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::{Path, PathBuf};
-use touchmark_api::Token;
+use touchmark_api::{Token, TokenOrder};
+use touchmark_dial::{Method, Request as Sent};
 use touchmark_enrol::est::parse_certs_response;
-use touchmark_tests::{Answer, Curl, Lab, Program, device_token, program};
+use touchmark_tests::{Answer, Curl, Lab, Program, device_token, prefix_token, program};
 use touchmark_x509::Certificate;
 
 const PATH: &str = "/.well-known/est";
@@ -249,5 +250,41 @@ fn strong_keys_of_every_kind_are_certified_and_weak_ones_refused() {
             assert!(answer.text().contains("(csr-key)"), "{name}: {}", answer.text());
             assert_eq!(operator.get(&format!("/v1/explain/{name}")).unwrap().status, 404, "{name}");
         }
+    }
+}
+
+/// R29: the user name of a token for many works as it is printed, and the request names the device; so does the name itself.
+#[test]
+fn a_prefix_token_enrols_with_the_user_name_that_it_prints() {
+    let (Some(curl), Some(openssl)) = (program("curl"), program("openssl")) else { return };
+    let lab = Lab::start();
+    let mut operator = lab.operator();
+    for prefix in ["pump-", "fan.", "line_", "tank"] {
+        let token = operator.token(&prefix_token("lab", prefix, 4_000_000_000));
+        assert_eq!(token.username, prefix);
+        let first = request(&openssl, &lab, &format!("{prefix}07"), P256);
+        let answer = enrol(&curl, &lab, &token, &first.pem, &[]);
+        assert_eq!(answer.status, 200, "{prefix}: {}", answer.text());
+        assert_eq!(enrol(&curl, &lab, &token, &first.pem, &[]).body, answer.body, "{prefix}: asked again");
+        operator.explain(&format!("{prefix}07")).unwrap();
+        let own = Token { username: format!("{prefix}08"), ..token.clone() };
+        let second = request(&openssl, &lab, &format!("{prefix}08"), P256);
+        assert_eq!(enrol(&curl, &lab, &own, &second.pem, &[]).status, 200, "{prefix}: its own name");
+        let stranger = request(&openssl, &lab, "valve-1", P256);
+        let refused = enrol(&curl, &lab, &token, &stranger.pem, &[]);
+        assert_eq!(refused.status, 400, "{prefix}");
+        assert!(refused.text().contains("(csr-name)"), "{prefix}: {}", refused.text());
+        assert!(refused.text().contains("valve-1") && refused.text().contains(prefix), "{}", refused.text());
+    }
+    let order = |prefix: &str, uses| prefix_token("lab", prefix, uses);
+    for (name, order) in [
+        ("no time", TokenOrder { ttl_s: 0, ..order("pump-", 1) }),
+        ("no uses", order("pump-", 0)),
+        ("no name is longer", order(&"a".repeat(64), 1)),
+        ("two dots", order("pump..", 1)),
+        ("nothing", order("", 1)),
+    ] {
+        let request = Sent::new(Method::POST, "/v1/tokens").json(&order).unwrap();
+        assert_eq!(operator.send(request).unwrap().status, 400, "{name}");
     }
 }

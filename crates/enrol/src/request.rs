@@ -2,7 +2,7 @@
 //!
 //! In: a request whose possession is proven, and what was presented with it, none of it believed yet.
 
-use touchmark_identity::{EnvironmentName, Fingerprint, Name, Secret};
+use touchmark_identity::{EnvironmentName, Fingerprint, NamePrefix, Secret};
 use touchmark_x509::csr::Csr;
 
 /// What the requester wants: a first certificate, or a successor of the one it has.
@@ -19,8 +19,8 @@ pub enum Intent {
 pub enum PresentedCredential {
     /// An enrolment token.
     Token {
-        /// The device's name.
-        username: Name,
+        /// The device's name; or a token's prefix, and then the request names the device.
+        username: NamePrefix,
         /// The token's secret.
         password: Secret<String>,
     },

@@ -129,8 +129,8 @@ fn what_is_no_request_is_refused_for_its_reason() {
 fn a_proven_request_carries_what_came_with_it() {
     let (der, _) = csr();
     let password = Secret::new("secret".to_owned());
-    let (label, name) = ("lab".parse().unwrap(), "pump-01".parse().unwrap());
-    let post = enrol_request(Some(&label), &der, Some((&name, &password)));
+    let (label, name) = ("lab".parse().unwrap(), "pump-01");
+    let post = enrol_request(Some(&label), &der, Some((name, &password)));
     assert_eq!(post.path, "/.well-known/est/lab/simpleenroll");
     let path = EstPath::parse(&post.path).unwrap();
     path.operation.demand_method("POST").unwrap();
@@ -147,7 +147,7 @@ fn a_proven_request_carries_what_came_with_it() {
     assert!(!format!("{request:?} {post:?}").contains("secret"), "never printed");
     match request.into_parts().credential {
         PresentedCredential::Token { username, password } => {
-            assert_eq!((username, password.expose().as_str()), (name, "secret"));
+            assert_eq!((username.as_str(), password.expose().as_str()), (name, "secret"));
         }
         other => panic!("{other:?}"),
     }

@@ -19,7 +19,7 @@ mod validity;
 pub use actor::{Actor, ActorKind};
 pub use hash::{BadHash, Fingerprint, SpkiHash};
 pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, MakerId, ProfileVersionId, TokenId};
-pub use name::{BadName, EnvironmentName, Name, OrganisationName, TrustDomain};
+pub use name::{BadName, EnvironmentName, Name, NamePrefix, OrganisationName, TrustDomain};
 pub use printable::printable;
 pub use reason::{RevocationReason, UnknownReason};
 pub use secret::Secret;

@@ -68,6 +68,47 @@ impl fmt::Display for Name {
     }
 }
 
+/// The beginning of names, or a whole one: `[a-z0-9][a-z0-9._-]{0,62}` without `..`, so it may end where a name goes on, as
+/// `pump-` does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NamePrefix(Box<str>);
+
+impl NamePrefix {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `name` starts so, and goes on.
+    pub fn begins(&self, name: &Name) -> bool {
+        name.as_str().strip_prefix(self.as_str()).is_some_and(|rest| !rest.is_empty())
+    }
+}
+
+impl From<Name> for NamePrefix {
+    fn from(name: Name) -> Self {
+        Self(name.0)
+    }
+}
+
+impl FromStr for NamePrefix {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        // Whole, or with a letter after it, it must be a name.
+        match text.parse::<Name>() {
+            Err(BadName::Character) => format!("{text}a").parse::<Name>().map(drop)?,
+            whole => drop(whole?),
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for NamePrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 macro_rules! name_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -140,6 +181,33 @@ impl fmt::Display for TrustDomain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_is_what_a_name_may_start_with() {
+        let (longest, longer) = ("a".repeat(64), "a".repeat(65));
+        for (text, good) in [
+            ("pump", true),
+            ("pump-", true),
+            ("pump.", true),
+            ("pump_", true),
+            ("p", true),
+            ("pump--", true),
+            (longest.as_str(), true),
+            (longer.as_str(), false),
+            ("", false),
+            ("-pump", false),
+            ("pump..", false),
+            ("Pump-", false),
+            ("pump*", false),
+            ("pump ", false),
+        ] {
+            assert_eq!(text.parse::<NamePrefix>().is_ok(), good, "{text:?}");
+        }
+        let prefix: NamePrefix = "pump-".parse().unwrap();
+        for (name, begins) in [("pump-1", true), ("pump-", false), ("pump1", false), ("xpump-1", false)] {
+            assert_eq!(name.parse().is_ok_and(|name| prefix.begins(&name)), begins, "{name}");
+        }
+    }
 
     #[test]
     fn a_name_is_only_what_needs_no_escaping_anywhere() {

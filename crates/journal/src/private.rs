@@ -3,7 +3,7 @@
 use crate::cbor::{octets, opt_text, text};
 use crate::maker::HardwarePrivate;
 use minicbor::{Decode, Encode};
-use touchmark_identity::{Name, SpiffeId, SpkiHash};
+use touchmark_identity::{Name, NamePrefix, SpiffeId, SpkiHash};
 
 /// What stands beside the public event, by the event's kind.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -33,7 +33,7 @@ pub enum TokenSubject {
     Named(#[cbor(n(0), with = "text")] Name),
     /// New devices whose names start so.
     #[n(1)]
-    Prefix(#[cbor(n(0), with = "text")] Name),
+    Prefix(#[cbor(n(0), with = "text")] NamePrefix),
 }
 
 /// See [`Private::Token`].

@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use std::net::IpAddr;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::{Actor, CertificateId, DeviceId, Name, PathKind, SpiffeId, Timestamp};
+use touchmark_identity::{Actor, CertificateId, DeviceId, Name, NamePrefix, PathKind, SpiffeId, Timestamp};
 use touchmark_inventory::{
     CertificateRow, DeviceRow, EnvironmentRow, Holder, IssueRow, PartyRow, Precondition, TokenRow,
 };
@@ -16,7 +16,7 @@ use touchmark_journal::{
     DevicePrivate, DeviceRegistered, Draft, Envelope, Event, IdentityKind, PartyRegistered, Private, Salt,
     Standing, TokenSubject,
 };
-use touchmark_x509::csr::{Form, Granted};
+use touchmark_x509::csr::{CsrFault, Form, Granted};
 
 /// The rows that an enrolment concerns, read by the caller. The commit checks again what may have changed.
 #[derive(Debug)]
@@ -132,14 +132,39 @@ pub fn admit(
     Ok(Admitted { order, preconditions, still: subject.still, entries: subject.entries, envelope })
 }
 
+/// Who asks: the user name is the device's, or the prefix of a token for many, and then the request names the device.
+///
+/// # Errors
+/// [`Refusal::Request`] when it names none that the prefix begins, [`Refusal::Token`] when the user name is none.
+pub fn name_asked(
+    token: &TokenRow,
+    username: &NamePrefix,
+    request: &EnrolmentRequest,
+) -> Result<Name, Refusal> {
+    let Some(TokenSubject::Prefix(prefix)) = token
+        .subject
+        .as_ref()
+        .filter(|subject| matches!(subject, TokenSubject::Prefix(prefix) if prefix == username))
+    else {
+        return username.as_str().parse().map_err(|_| Refusal::Token);
+    };
+    let named = request.csr().requested().device_name();
+    named.clone().filter(|name| prefix.begins(name)).ok_or_else(|| {
+        let found = named.map_or_else(|| "no device's name".to_owned(), |name| format!("the name \"{name}\""));
+        let taken = format!(
+            "a common name, or the one URI of the subjectAltName, whose name goes on after \"{prefix}\"; or that name as \
+             user name"
+        );
+        Refusal::Request(CsrFault::Name { found, taken })
+    })
+}
+
 /// The name that the token lets in, if the presented one fits it.
 fn named(token: &TokenRow, facts: &EnrolmentFacts<'_>) -> Result<Name, Refusal> {
     let name = facts.username;
     let fits = match &token.subject {
         Some(TokenSubject::Named(only)) => only == name,
-        Some(TokenSubject::Prefix(prefix)) => {
-            name.as_str().len() > prefix.as_str().len() && name.as_str().starts_with(prefix.as_str())
-        }
+        Some(TokenSubject::Prefix(prefix)) => prefix.begins(name),
         None => false,
     };
     if fits { Ok(name.clone()) } else { Err(Refusal::Token) }

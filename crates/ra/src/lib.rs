@@ -21,7 +21,7 @@ mod renewal;
 mod suspicion;
 mod token;
 
-pub use admission::{Admitted, EnrolmentFacts, admit};
+pub use admission::{Admitted, EnrolmentFacts, admit, name_asked};
 pub use certificate::revoke_certificate;
 pub use confirmation::{confirm, take_place};
 pub use containment::{ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_party};

@@ -12,8 +12,8 @@ use touchmark_journal::{
 
 /// A token that lies around is a hole: a week bounds what a forgotten one can do.
 pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(7 * 86_400);
-/// A batch larger than this is a batch for the factory, not for one password.
-const USES_MAX: u32 = 100_000;
+/// What the journal's field and the row's column hold.
+const USES_MAX: u32 = u32::MAX;
 /// Host names in one service certificate.
 const HOSTS_MAX: usize = 16;
 /// RFC 1035 §2.3.4, without the length octets.
@@ -48,6 +48,9 @@ pub enum TokenFault {
         "a token has 1 to {USES_MAX} uses; one for a single name, a service or an operator has exactly 1"
     )]
     Uses,
+    /// No name is longer than this prefix.
+    #[error("a prefix has at most {} characters: a name goes on after it", Name::OCTETS_MAX - 1)]
+    Prefix,
     /// No time, or too much.
     #[error("a token lives from 1 second to {} days", TOKEN_LIFETIME_MAX.as_secs() / 86_400)]
     Lifetime,
@@ -119,8 +122,11 @@ pub fn create_token(
         return Err(TokenFault::Mandate);
     }
     let single = matches!(order.subject, TokenSubject::Named(_));
-    if order.uses == 0 || order.uses > USES_MAX || (single && order.uses != 1) {
+    if order.uses == 0 || (single && order.uses != 1) {
         return Err(TokenFault::Uses);
+    }
+    if matches!(&order.subject, TokenSubject::Prefix(prefix) if prefix.as_str().len() >= Name::OCTETS_MAX) {
+        return Err(TokenFault::Prefix);
     }
     if order.lifetime.is_zero() || order.lifetime > TOKEN_LIFETIME_MAX {
         return Err(TokenFault::Lifetime);

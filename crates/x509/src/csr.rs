@@ -13,7 +13,7 @@ pub use judge::{Form, Granted};
 
 use crate::certificate::{BadExtension, ExtendedKeyUsage};
 use crate::der::{BIT_STRING, INTEGER, OID, SEQUENCE, SET};
-use crate::distinguished_name::{DistinguishedName, text};
+use crate::distinguished_name::{COMMON_NAME, DistinguishedName, text};
 use crate::extensions::{
     BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE, Extensions, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID,
 };
@@ -21,6 +21,7 @@ use crate::key::{BadKey, BadSignature, BadSignatureAlgorithm, PublicKey, Signatu
 use crate::oid_names::named;
 use crate::strict::{BadShape, Element, Field};
 use core::net::IpAddr;
+use touchmark_identity::{Name, SpiffeId};
 
 /// Largest request: RSA-8192 with 20 names has 3 KiB.
 pub const CSR_OCTETS_MAX: usize = 16 * 1024;
@@ -198,6 +199,18 @@ pub struct Csr {
 
 fn malformed(part: &'static str) -> impl Fn(BadShape) -> CsrFault {
     move |BadShape| CsrFault::Malformed { part }
+}
+
+impl Requested {
+    /// The name of the device that the request is about: its one common name, or that of the identity which is its one
+    /// URI, if there is no subject.
+    pub fn device_name(&self) -> Option<Name> {
+        match (self.subject.as_slice(), self.uris.as_slice()) {
+            ([one], _) if one.oid == COMMON_NAME => one.text.as_deref()?.parse().ok(),
+            ([], [uri]) => uri.parse::<SpiffeId>().ok().map(|id| id.name),
+            _ => None,
+        }
+    }
 }
 
 impl UnprovenCsr {

@@ -77,7 +77,7 @@ pub(crate) async fn own_identity(
     // Before the first operator exists nobody could permit it; afterwards only our own two names come here.
     let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
     let token = tokens.create(mandate, order).await?;
-    let credential = PresentedCredential::Token { username: token.username, password: token.password };
+    let credential = PresentedCredential::Token { username: name.clone().into(), password: token.password };
     let label: Option<EnvironmentName> = Some(environment.name.clone());
     let request = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
     let enrolled = enrolments.enrol(&request, "bootstrap").await?;

@@ -16,7 +16,7 @@ use touchmark_identity::Name;
 use touchmark_inventory::{CertificateRow, Conflict, DeviceRow, Holder, Precondition, StoreFault, TokenRow};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_ra::{EnrolmentFacts, Refusal, admit};
+use touchmark_ra::{EnrolmentFacts, Refusal, admit, name_asked};
 
 /// The use case.
 pub(crate) struct Enrolments {
@@ -57,6 +57,7 @@ impl Enrolments {
         };
         let secret = sha256(password.expose().as_bytes());
         let token = self.commits.store().token_by_secret(&secret)?.ok_or(Refusal::Token)?;
+        let username = &name_asked(&token, username, request)?;
         let identity = (trust.environment.name.clone(), token.kind, username.clone());
         let _turn = self.issuance.turn(identity).await;
         match self.enrol_in_turn(request, &secret, username, &trust, cause).await {

@@ -14,8 +14,8 @@ use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token, void_token};
 pub(crate) struct NewToken {
     /// Its identifier.
     pub token: TokenId,
-    /// HTTP Basic user name.
-    pub username: Name,
+    /// HTTP Basic user name: the device's, or the prefix.
+    pub username: String,
     /// HTTP Basic password: 128 random bits, hexadecimal.
     pub password: Secret<String>,
     /// Last moment of use.
@@ -69,16 +69,17 @@ impl Tokens {
     ) -> Result<NewToken, NewTokenFault> {
         let now = self.clock.now();
         let password = Secret::new(hex::encode(random::<16>()));
-        let username = match &order.subject {
-            TokenSubject::Named(name) | TokenSubject::Prefix(name) => name.clone(),
-        };
-        let party = match order.kind {
-            IdentityKind::Operational => None,
-            kind if self.party(kind, &username)?.is_some() => None,
-            kind => {
+        let party = match (&order.subject, order.kind) {
+            (TokenSubject::Prefix(_), _) | (_, IdentityKind::Operational) => None,
+            (TokenSubject::Named(name), kind) if self.party(kind, name)?.is_some() => None,
+            (TokenSubject::Named(name), kind) => {
                 let roles = order.roles.clone().unwrap_or_default();
-                Some(party(&mandate, order.scope.clone(), kind, &username, roles, now))
+                Some(party(&mandate, order.scope.clone(), kind, name, roles, now))
             }
+        };
+        let username = match &order.subject {
+            TokenSubject::Named(name) => name.to_string(),
+            TokenSubject::Prefix(prefix) => prefix.to_string(),
         };
         let (token, expires_at, mut command) =
             create_token(mandate, order, sha256(password.expose().as_bytes()), now, random())?;

@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::path::Path;
 use touchmark_dial::{ClientTls, DialFault, HttpClient, Request, StatusCode, TlsReason};
 use touchmark_enrol::est;
-use touchmark_identity::{EnvironmentName, Name, Secret};
+use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
 use touchmark_x509::Certificate;
 use touchmark_x509::signer::Signer as _;
 
@@ -21,24 +21,43 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A token file is two short lines.
 const TOKEN_OCTETS_MAX: u64 = 4096;
 
-/// What a token file or a token's JSON says: user name and password of HTTP Basic.
+/// What a token file or a token's JSON says: user name and password of HTTP Basic. The user name is the device's, or the
+/// prefix of a token for many, and then the request names the device.
 #[derive(Debug)]
 pub(crate) struct TokenSecret {
-    pub(crate) username: Name,
+    pub(crate) username: NamePrefix,
     pub(crate) password: Secret<String>,
 }
 
 impl TokenSecret {
-    /// Two lines: user name, password.
+    /// Two lines: user name, password. What `token create` prints is taken as well, as text and as JSON.
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let mut lines = text.lines().map(str::trim);
         let bad = || {
             Failure::usage("a token is two lines: user name, password")
                 .fix("touchmark token create --env lab --device NAME --out FILE")
         };
-        let username = lines.next().unwrap_or_default().parse().map_err(|_| bad())?;
-        let password = lines.next().filter(|line| !line.is_empty()).ok_or_else(bad)?;
+        if text.trim_start().starts_with('{') {
+            return Self::of(serde_json::from_str(text).map_err(|_| bad())?);
+        }
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut next = |label: &str| {
+            let line = lines.next()?;
+            Some(line.strip_prefix(label).filter(|rest| rest.starts_with(' ')).unwrap_or(line).trim())
+        };
+        let username = next("username").and_then(|name| name.parse().ok()).ok_or_else(bad)?;
+        let password = next("password").filter(|password| !password.contains(' ')).ok_or_else(bad)?;
         Ok(Self { username, password: Secret::new(password.to_owned()) })
+    }
+
+    /// Refuses a token that is for another name, before anything is made for it.
+    pub(crate) fn demand(&self, name: &Name) -> Result<(), Failure> {
+        let username = self.username.as_str();
+        if username == name.as_str() || self.username.begins(name) {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Usage, "token-name", format!("the token is not for `{name}`"))
+            .why(format!("it is for `{username}`, or for names that go on after that"))
+            .fix(format!("touchmark token create --env ENV --device {name} --out FILE")))
     }
 
     /// From a file, or from stdin for `-`; never from an argument, which everybody on the machine can read.
@@ -123,7 +142,7 @@ impl Enrolment<'_> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let credentials = (&token.username, &token.password);
+            let credentials = (token.username.as_str(), &token.password);
             let post = est::enrol_request(Some(self.environment), request_der, Some(credentials));
             let mut request = Request::new(touchmark_dial::Method::POST, post.path).body(post.body);
             for (name, value) in post.headers {
@@ -189,9 +208,25 @@ mod tests {
     fn a_token_is_two_lines() {
         let read = TokenSecret::parse("pump-01\nabc\n").unwrap();
         assert_eq!((read.username.as_str(), read.password.expose().as_str()), ("pump-01", "abc"));
-        for (name, text) in
-            [("empty", ""), ("no password", "pump-01\n"), ("no name", "\nabc"), ("bad", "a b\nc")]
-        {
+        let printed = "username  pump-\npassword  abc\nexpires   soon\n";
+        let json =
+            r#"{"token":"tok_1","username":"pump-","password":"abc","expires":"soon","environment":"lab"}"#;
+        for (name, text) in [("prefix", "pump-\nabc"), ("as printed", printed), ("as JSON", json)] {
+            let read = TokenSecret::parse(text).unwrap();
+            assert_eq!((read.username.as_str(), read.password.expose().as_str()), ("pump-", "abc"), "{name}");
+            assert!(read.demand(&"pump-7".parse().unwrap()).is_ok(), "{name}");
+            for other in ["pump", "valve-7"] {
+                assert!(read.demand(&other.parse().unwrap()).is_err(), "{name}: {other}");
+            }
+        }
+        for (name, text) in [
+            ("empty", ""),
+            ("no password", "pump-01\n"),
+            ("no name", "\nabc"),
+            ("bad", "a b\nc"),
+            ("other JSON", "{}"),
+            ("two words", "pump-01\na b"),
+        ] {
             assert!(TokenSecret::parse(text).is_err(), "{name}");
         }
     }

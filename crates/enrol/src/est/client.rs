@@ -3,7 +3,7 @@
 use super::base64_text::Lines;
 use super::credentials::authorization;
 use super::{BadBody, EstPath, Operation, base64_text};
-use touchmark_identity::{EnvironmentName, Name, Secret, SpkiHash};
+use touchmark_identity::{EnvironmentName, Secret, SpkiHash};
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
 use touchmark_x509::pkcs7::{BAG_OCTETS_MAX, BadBag, parse_certs_only};
@@ -27,11 +27,12 @@ pub struct EstPost {
     pub body: Vec<u8>,
 }
 
-/// Asks for a first certificate, on a token's word if there is one, else on the TLS connection's certificate.
+/// Asks for a first certificate, on a token's word (user name and password) if there is one, else on the TLS
+/// connection's certificate.
 pub fn enrol_request(
     label: Option<&EnvironmentName>,
     csr_der: &[u8],
-    token: Option<(&Name, &Secret<String>)>,
+    token: Option<(&str, &Secret<String>)>,
 ) -> EstPost {
     let credential = token.map(|(username, password)| authorization(username, password));
     post(label, Operation::SimpleEnroll, csr_der, credential)

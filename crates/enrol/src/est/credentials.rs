@@ -2,7 +2,7 @@
 
 use super::base64_text;
 use crate::{Intent, PresentedCredential};
-use touchmark_identity::{Fingerprint, Name, Secret};
+use touchmark_identity::{Fingerprint, NamePrefix, Secret};
 
 /// Longest header value looked at: a name of 64, a password of 26, and room for generous clients.
 const HEADER_OCTETS_MAX: usize = 1024;
@@ -10,8 +10,8 @@ const HEADER_OCTETS_MAX: usize = 1024;
 /// A user name and a password, unverified.
 #[derive(Debug)]
 pub struct BasicCredentials {
-    /// The device's name.
-    pub username: Name,
+    /// The device's name, or a token's prefix.
+    pub username: NamePrefix,
     /// The token's secret.
     pub password: Secret<String>,
 }
@@ -53,7 +53,7 @@ pub fn presented_credential(
 }
 
 /// Writes the value of an Authorization header.
-pub(super) fn authorization(username: &Name, password: &Secret<String>) -> Secret<String> {
+pub(super) fn authorization(username: &str, password: &Secret<String>) -> Secret<String> {
     let text = Secret::new(format!("{username}:{}", password.expose()));
     Secret::new(format!("Basic {}", base64_text::write_field(text.expose().as_bytes())))
 }
@@ -78,6 +78,8 @@ mod tests {
             ("no password", "Basic cHVtcDo=", Some(("pump", ""))),
             // pump
             ("no colon", "Basic cHVtcA==", None),
+            // pump-:secret
+            ("a prefix", "Basic cHVtcC06c2VjcmV0", Some(("pump-", "secret"))),
             // Pump:secret
             ("no device's name", "Basic UHVtcDpzZWNyZXQ=", None),
             // :secret
@@ -99,9 +101,9 @@ mod tests {
 
     #[test]
     fn what_was_written_reads_back() {
-        let (name, password) = ("pump-01".parse().unwrap(), Secret::new("a:b c".to_owned()));
-        let read = basic_credentials(authorization(&name, &password).expose()).unwrap();
-        assert_eq!((read.username, read.password.expose().as_str()), (name, "a:b c"));
+        let (name, password) = ("pump-01", Secret::new("a:b c".to_owned()));
+        let read = basic_credentials(authorization(name, &password).expose()).unwrap();
+        assert_eq!((read.username.as_str(), read.password.expose().as_str()), (name, "a:b c"));
     }
 
     #[test]

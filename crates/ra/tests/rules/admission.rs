@@ -21,7 +21,7 @@ fn asked(
     let der = certification_request("", None, &key).unwrap();
     let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
     let credential = PresentedCredential::Token {
-        username: username.clone(),
+        username: username.clone().into(),
         password: Secret::new("not looked at by the rules".to_owned()),
     };
     let request = EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None);

@@ -71,7 +71,10 @@ impl Caller {
                 let path = EstPath { label: label.cloned(), operation: Operation::CaCerts };
                 Request::get(path.to_path())
             }
-            Call::Enrol { .. } => post(est::enrol_request(label, with.request_der, with.token)),
+            Call::Enrol { .. } => {
+                let token = with.token.map(|(username, password)| (username.as_str(), password));
+                post(est::enrol_request(label, with.request_der, token))
+            }
             Call::Renew => post(est::renew_request(label, with.request_der)),
             Call::Confirm => Request::post(CONFIRM_PATH),
             Call::Hint => Request::get(RENEWAL_PATH),

@@ -146,8 +146,11 @@ impl World {
             }
             Call::Enrol { proof: FirstProof::Token } => {
                 let secret = Secret::new(caller.password.unwrap().to_owned());
-                let post =
-                    est::enrol_request(None, caller.request.as_ref().unwrap(), Some((caller.name, &secret)));
+                let post = est::enrol_request(
+                    None,
+                    caller.request.as_ref().unwrap(),
+                    Some((caller.name.as_str(), &secret)),
+                );
                 let header = post.authorization.unwrap();
                 let shown = est::basic_credentials(header.expose()).unwrap();
                 let (name, password) = (shown.username.as_str(), shown.password.expose());

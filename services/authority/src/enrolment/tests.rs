@@ -10,7 +10,7 @@ use touchmark_x509::request::certification_request;
 fn kinds() -> [(&'static str, IdentityKind, TokenSubject); 4] {
     [
         ("a device by name", IdentityKind::Operational, TokenSubject::Named(name(DEVICE))),
-        ("a device by prefix", IdentityKind::Operational, TokenSubject::Prefix(name("pump"))),
+        ("a device by prefix", IdentityKind::Operational, TokenSubject::Prefix("pump".parse().unwrap())),
         ("a service", IdentityKind::Service, TokenSubject::Named(name(DEVICE))),
         ("an operator", IdentityKind::Operator, TokenSubject::Named(name(DEVICE))),
     ]

@@ -186,23 +186,28 @@ record!(SightingRow {
 impl Record for Option<TokenSubject> {
     fn read(columns: &mut Columns<'_, '_>) -> Result<Self, StoreFault> {
         let kind: Option<String> = columns.take()?;
-        let name: Option<Name> = columns.take()?;
-        match (kind.as_deref(), name) {
+        let text: Option<String> = columns.take()?;
+        let damaged = || StoreFault::Damaged("subject of a token".into());
+        match (kind.as_deref(), text) {
             (None, None) => Ok(None),
-            (Some("named"), Some(name)) => Ok(Some(TokenSubject::Named(name))),
-            (Some("prefix"), Some(name)) => Ok(Some(TokenSubject::Prefix(name))),
-            _ => Err(StoreFault::Damaged("subject of a token".into())),
+            (Some("named"), Some(text)) => {
+                Ok(Some(TokenSubject::Named(text.parse().map_err(|_| damaged())?)))
+            }
+            (Some("prefix"), Some(text)) => {
+                Ok(Some(TokenSubject::Prefix(text.parse().map_err(|_| damaged())?)))
+            }
+            _ => Err(damaged()),
         }
     }
 }
 
 fn subject_columns(subject: &Option<TokenSubject>) -> [ToSqlOutput<'_>; 2] {
-    let (kind, name) = match subject {
+    let (kind, text) = match subject {
         None => return [ToSqlOutput::Owned(Value::Null), ToSqlOutput::Owned(Value::Null)],
-        Some(TokenSubject::Named(name)) => ("named", name),
-        Some(TokenSubject::Prefix(name)) => ("prefix", name),
+        Some(TokenSubject::Named(name)) => ("named", name.as_str()),
+        Some(TokenSubject::Prefix(prefix)) => ("prefix", prefix.as_str()),
     };
-    [ToSqlOutput::from(kind), name.write()]
+    [ToSqlOutput::from(kind), ToSqlOutput::from(text)]
 }
 
 impl Record for TokenRow {

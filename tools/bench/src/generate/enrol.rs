@@ -161,7 +161,7 @@ impl EnrolJob {
         let bytes = match &self.way {
             Way::Token { password, .. } => {
                 let (name, password): (Name, _) = (name.parse()?, Secret::new(password.clone()));
-                est(enrol_request(None, &csr, Some((&name, &password))))
+                est(enrol_request(None, &csr, Some((name.as_str(), &password))))
             }
             Way::Renew => est(renew_request(None, &csr)),
             Way::Cfssl => cfssl(&csr),

@@ -122,7 +122,7 @@ fn certificate(authority: &mut Authority, request: &Request, now: Timestamp) -> 
             now,
         );
     }
-    let (username, password) = (request.name.clone(), Secret::new(request.password.clone()));
+    let (username, password) = (request.name.clone().into(), Secret::new(request.password.clone()));
     let credential = PresentedCredential::Token { username, password };
     let enrolment = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
     authority.enrol(&enrolment, &request.name, &request.password, now)

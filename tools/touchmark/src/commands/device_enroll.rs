@@ -73,7 +73,11 @@ async fn obtain(
 ) -> Result<Exit, Failure> {
     let ready = home.ready()?;
     let token = match &order.token_file {
-        Some(path) => TokenSecret::read(path)?,
+        Some(path) => {
+            let token = TokenSecret::read(path)?;
+            token.demand(&order.name)?;
+            token
+        }
         None => {
             let token = TokenOrder {
                 environment: order.env.to_string(),

@@ -10,7 +10,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 use touchmark_api::{Page, Token as Issued, TokenInfo, TokenOrder, TokenQuery};
 use touchmark_durable::{Mode, write_atomic};
-use touchmark_identity::{EnvironmentName, Name, Secret};
+use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
 
 /// Rows asked for at a time: the server's own bound.
 const PAGE_ROWS: usize = 1000;
@@ -50,16 +50,16 @@ pub(crate) struct Create {
     /// For this name only, once
     #[arg(long, value_name = "NAME", required_unless_present = "prefix", conflicts_with = "prefix")]
     device: Option<Name>,
-    /// For new devices whose names start so
+    /// For new devices whose names start so; it may end in `-`, `.` or `_`
     #[arg(long, requires = "uses")]
-    prefix: Option<String>,
+    prefix: Option<NamePrefix>,
     /// How often a prefix token may be used
-    #[arg(long, requires = "prefix")]
+    #[arg(long, requires = "prefix", value_parser = clap::value_parser!(u32).range(1..))]
     uses: Option<u32>,
     /// Model that the device gets
     #[arg(long)]
     model: Option<String>,
-    /// How long it is good
+    /// How long it is good: from a second to a week
     #[arg(long, value_parser = span::some, default_value = "1h")]
     ttl: Duration,
     /// What it enrols
@@ -123,7 +123,7 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
         .token(&TokenOrder {
             environment: order.env.to_string(),
             device: order.device.as_ref().map(ToString::to_string),
-            prefix: order.prefix.clone(),
+            prefix: order.prefix.as_ref().map(ToString::to_string),
             uses: order.uses,
             model: order.model.clone(),
             ttl_s: order.ttl.as_secs(),
@@ -149,14 +149,27 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
                 path.display()
             ));
         }
-        None => output.one(&issued, &issued.token, human)?,
+        None => {
+            let name = match &order.prefix {
+                Some(prefix) => format!("{prefix}NAME"),
+                None => issued.username.clone(),
+            };
+            output.one(&issued, &issued.token, |issued| human(issued, &name, order.prefix.as_ref()))?;
+        }
     }
     Ok(Exit::Ok)
 }
 
-fn human(issued: &Issued) -> String {
-    format!(
-        "username  {}\npassword  {}\nexpires   {}\nenv       {}\n\nThe password is not kept and cannot be shown again.",
-        issued.username, issued.password, issued.expires, issued.environment
+fn human(issued: &Issued, name: &str, prefix: Option<&NamePrefix>) -> String {
+    let Issued { username, password, expires, environment, .. } = issued;
+    let mut text =
+        format!("username  {username}\npassword  {password}\nexpires   {expires}\nenv       {environment}\n");
+    if let Some(prefix) = prefix {
+        text += &format!(
+            "names     {prefix}... : the request names the device, as common name or in its URI; its name as user name does, too\n"
+        );
+    }
+    text + &format!(
+        "\nThe password is not kept and cannot be shown again.\nnext: save these lines as FILE, then touchmark device enroll {name} --env {environment} --token-file FILE"
     )
 }

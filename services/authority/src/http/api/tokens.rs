@@ -122,7 +122,10 @@ pub(super) async fn create(
     let name = |text: &str, field: &str| text.parse::<Name>().map_err(|why| Refuse::value(field, why));
     let (subject, uses) = match (&order.device, &order.prefix) {
         (Some(device), None) => (TokenSubject::Named(name(device, "device")?), order.uses.unwrap_or(1)),
-        (None, Some(prefix)) => (TokenSubject::Prefix(name(prefix, "prefix")?), order.uses.unwrap_or(1)),
+        (None, Some(prefix)) => {
+            let prefix = prefix.parse().map_err(|why| Refuse::value("prefix", why))?;
+            (TokenSubject::Prefix(prefix), order.uses.unwrap_or(1))
+        }
         (Some(_), Some(_)) | (None, None) => {
             return Err(Refuse::value("device", "give either a device or a prefix"));
         }
@@ -170,7 +173,7 @@ pub(super) async fn create(
     shell.log.wake();
     let token = Token {
         token: made.token.to_string(),
-        username: made.username.to_string(),
+        username: made.username,
         password: made.password.expose().clone(),
         expires: made.expires_at.to_string(),
         environment: environment.to_string(),
