@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::{Duration, Instant, SystemTime};
-use touchmark_api::Token;
+use touchmark_api::{EnvironmentOrder, Token};
+use touchmark_dial::{Method, Request};
 use touchmark_enrol::est::parse_certs_response;
 use touchmark_identity::Timestamp;
 use touchmark_tests::{
@@ -219,4 +220,36 @@ fn an_answer_holds_the_one_certificate_and_nothing_else() {
     let certificates = parse_certs_response(&answer.body).unwrap();
     assert_eq!(certificates.len(), 1);
     assert!(!certificates[0].is_ca());
+}
+
+/// An environment that EST could not address, or whose authority's name does not fit, is refused with the reason before
+/// a key is made for it; the longest that fits works.
+#[test]
+fn an_environment_that_cannot_bear_its_name_leaves_nothing_behind() {
+    let lab = Lab::start();
+    let mut operator = lab.operator();
+    let files = |lab: &Lab| std::fs::read_dir(lab.data().join("keys")).unwrap().count();
+    let before = files(&lab);
+    let long: Vec<String> = (57..=64).map(|length| "e".repeat(length)).collect();
+    let mut rows: Vec<(&str, &str, &str)> =
+        ["cacerts", "simpleenroll", "simplereenroll", "fullcmc", "serverkeygen", "csrattrs"]
+            .map(|name| (name, "environment-name", "operation of EST"))
+            .to_vec();
+    rows.extend(long.iter().map(|name| (name.as_str(), "environment-name", "at most 56 characters")));
+    rows.push(("a_b", "value-invalid", "a_b.touchmark.internal"));
+    rows.push(("a.-b", "trust-domain", "a.-b.touchmark.internal"));
+    for (name, code, says) in rows {
+        let order = EnvironmentOrder { name: name.into(), ..EnvironmentOrder::default() };
+        let request = Request::new(Method::POST, "/v1/environments").json(&order).unwrap();
+        let answer = operator.send(request).unwrap();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 400, "{name}: {text}");
+        assert!(text.contains(code) && text.contains(says), "{name}: {text}");
+    }
+    assert_eq!(files(&lab), before, "no key was made");
+    let longest = "e".repeat(56);
+    operator.environment(&longest, None);
+    let token = operator.token(&device_token(&longest, "pump-01"));
+    let (_, chain) = Device::new(&lab).enrol(Some(&longest), &token);
+    assert_eq!(chain[0].uri_sans(), [format!("spiffe://{longest}.touchmark.internal/d/pump-01")]);
 }

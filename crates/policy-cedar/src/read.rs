@@ -101,7 +101,9 @@ fn validate(
         faults.push(PolicyFault::new(file, one_line(&what), fix).at(line).of(rule));
     };
     for fault in outcome.validation_errors() {
-        report(fault.policy_id(), fault.to_string(), "compare with the schema");
+        let what = fault.to_string();
+        let fix = has_before(&what).unwrap_or_else(|| "compare with the schema".to_owned());
+        report(fault.policy_id(), what, &fix);
     }
     for warning in outcome.validation_warnings() {
         report(
@@ -110,6 +112,15 @@ fn validate(
             "correct it or take it out: it cannot do what it says",
         );
     }
+}
+
+/// The test that makes the use of an optional attribute safe. Cedar says which attribute, of which type of entity; each of
+/// our types stands in one place.
+fn has_before(what: &str) -> Option<String> {
+    let (_, rest) = what.split_once("optional attribute `")?;
+    let (attribute, rest) = rest.split_once('`')?;
+    let place = if rest.contains("`Target`") { "resource" } else { "principal" };
+    Some(format!("write `{place} has {attribute} &&` before it: not every {place} has it"))
 }
 
 /// Cedar's words quote the policy; a quoted newline must not forge a line of a report.

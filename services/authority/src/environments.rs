@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{AuthorityFault, create_issuing, create_root};
 use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_changed};
+use touchmark_enrol::est::Operation;
 use touchmark_identity::{
     Actor, AuthorityVersionId, EnvironmentName, Incarnation, Name, OrganisationName, ProfileVersionId,
     Timestamp, TrustDomain,
@@ -38,12 +39,36 @@ const GRACE_MAX: Duration = Duration::from_secs(365 * 86_400);
 /// The overlap after a successor is confirmed, if nothing is said: a tenth of the life, at least five minutes.
 const OVERLAP_MIN: Duration = Duration::from_secs(300);
 
+/// What follows an environment's name in its issuing authority's common name.
+const ISSUING: &str = " issuing";
+/// ub-common-name of X.520 (RFC 5280 appendix A.1).
+const COMMON_NAME_CHARS_MAX: usize = 64;
+const NAME_CHARS_MAX: usize = COMMON_NAME_CHARS_MAX - ISSUING.len();
+
 /// Why no environment came into being.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentFault {
     /// The name is taken.
     #[error("environment `{0}` exists already")]
     Exists(EnvironmentName),
+    /// EST could not tell the environment from an operation.
+    #[error(
+        "`{0}` is an operation of EST, so the paths of an environment of that name would mean something else (RFC 7030 §3.2.2)"
+    )]
+    Reserved(EnvironmentName),
+    /// Its authority's name would not fit.
+    #[error(
+        "an environment's name has at most {NAME_CHARS_MAX} characters, this one has {chars}: its authority is called `NAME{ISSUING}`, and a common name has {COMMON_NAME_CHARS_MAX} (X.520)"
+    )]
+    NameLength {
+        /// As given.
+        chars: usize,
+    },
+    /// No host could be called so.
+    #[error(
+        "`{0}` is no trust domain: it is a host name, whose labels have 1 to 63 of a-z, 0-9 and `-`, and a letter or digit at both ends (RFC 1123 §2.1)"
+    )]
+    TrustDomain(TrustDomain),
     /// Out of bounds.
     #[error("a device certificate lives from {} seconds to {} days", DEVICE_LIFETIME_MIN.as_secs(), DEVICE_LIFETIME_MAX.as_secs() / 86_400)]
     Lifetime,
@@ -193,13 +218,14 @@ impl Environments {
         if plan.successors.overlap.is_some_and(|overlap| overlap > plan.device_lifetime) {
             return Err(EnvironmentFault::Overlap);
         }
+        check_names(plan)?;
         let _one = self.creating.lock().await;
         self.check_free(plan)?;
         let (root, root_signer) = self.ensure_root().await?;
         let now = self.clock.now();
         let version = AuthorityVersionId::draw(now, random());
         let signer = self.vault.create(&version.to_string(), KeyAlgorithm::P256)?;
-        let common_name = format!("{} issuing", plan.name);
+        let common_name = format!("{}{ISSUING}", plan.name);
         let issuing = create_issuing(
             &common_name,
             &signer,
@@ -276,6 +302,23 @@ impl Environments {
             tracing::error!(%fault, "the environment's anchors are not in a file yet; the next start writes them");
         }
         Ok(())
+    }
+}
+
+/// Whether what is named after the environment can bear its name, before a key is made for it.
+fn check_names(plan: &EnvironmentPlan) -> Result<(), EnvironmentFault> {
+    if Operation::reserves(plan.name.as_str()) {
+        return Err(EnvironmentFault::Reserved(plan.name.clone()));
+    }
+    let chars = plan.name.as_str().len();
+    if chars > NAME_CHARS_MAX {
+        return Err(EnvironmentFault::NameLength { chars });
+    }
+    let label =
+        |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-');
+    match plan.trust_domain.as_str().split('.').all(label) {
+        true => Ok(()),
+        false => Err(EnvironmentFault::TrustDomain(plan.trust_domain.clone())),
     }
 }
 

@@ -13,6 +13,7 @@ mod home;
 mod management;
 mod mqtt_session;
 mod output;
+mod policy_folder;
 mod renewer;
 mod rotation;
 mod services;

@@ -76,6 +76,11 @@ impl Operation {
         }
     }
 
+    /// Whether no label may be called so: the path would not say which is meant (RFC 7030 §3.2.2).
+    pub fn reserves(label: &str) -> bool {
+        Self::from_segment(label).is_some()
+    }
+
     fn from_segment(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.as_str() == text)
     }

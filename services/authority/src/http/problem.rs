@@ -204,6 +204,14 @@ impl From<EnvironmentFault> for Refuse {
                 Self::new(StatusCode::CONFLICT, "environment-exists", fault.to_string())
                     .fix("choose another name; what is there: touchmark env list")
             }
+            EnvironmentFault::Reserved(_) | EnvironmentFault::NameLength { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "environment-name", fault.to_string())
+                    .fix("choose another name")
+            }
+            EnvironmentFault::TrustDomain(_) => {
+                Self::new(StatusCode::BAD_REQUEST, "trust-domain", fault.to_string())
+                    .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
+            }
             EnvironmentFault::Lifetime => Self::new(StatusCode::BAD_REQUEST, "lifetime", fault.to_string()),
             EnvironmentFault::Grace => Self::new(StatusCode::BAD_REQUEST, "grace", fault.to_string()),
             EnvironmentFault::Overlap => Self::new(StatusCode::BAD_REQUEST, "overlap", fault.to_string())

@@ -1,18 +1,15 @@
 //! `touchmark policy`: what devices may do, as a folder of `.cedar` files and `topics.toml`.
 
 use crate::failure::{Exit, Failure};
-use crate::home::{self, Home};
+use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::Output;
+use crate::policy_folder::{self, TOPICS};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use touchmark_api::{Policy as InForce, PolicyDocument};
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_identity::EnvironmentName;
-
-/// More files than this are another folder given by mistake.
-const FILES_MAX: usize = 64;
-const TOPICS: &str = "topics.toml";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -67,7 +64,7 @@ pub(crate) async fn run(command: Policy, home: &Home, output: &Output) -> Result
 
 async fn send(home: &Home, folder: &Folder, dry_run: bool) -> Result<InForce, Failure> {
     // Read before anything is sent: a folder that cannot be read needs no server.
-    let document = PolicyDocument { dry_run, ..read(&folder.dir)? };
+    let document = PolicyDocument { dry_run, ..policy_folder::read(&folder.dir)? };
     let answer = Management::open(home)?.put(&path(&folder.env), &document).await;
     answer.map_err(|failure: Failure| {
         failure.what(format!("policy {} for {}", folder.dir.display(), folder.env))
@@ -76,31 +73,6 @@ async fn send(home: &Home, folder: &Folder, dry_run: bool) -> Result<InForce, Fa
 
 fn path(environment: &EnvironmentName) -> String {
     format!("/v1/environments/{}/policy", segment(environment.as_str()))
-}
-
-/// Reads a folder; its order is by name, so that the same folder is the same policy everywhere.
-pub(crate) fn read(dir: &Path) -> Result<PolicyDocument, Failure> {
-    let fault = |why: String| {
-        Failure::new(Exit::NotFound, "folder", "the policy folder cannot be read")
-            .what(dir.display().to_string())
-            .why(why)
-            .fix("touchmark policy get --dir DIR   (writes the one in force)")
-    };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|error| fault(error.to_string()))? {
-        let name = entry.map_err(|error| fault(error.to_string()))?.file_name();
-        let name = name.to_string_lossy().into_owned();
-        if name.ends_with(".cedar") {
-            names.push(name);
-        }
-    }
-    names.sort();
-    if names.is_empty() || names.len() > FILES_MAX {
-        return Err(fault(format!("it holds {} .cedar files", names.len())));
-    }
-    let files = names.into_iter().map(|name| Ok((name.clone(), home::read(&dir.join(&name))?)));
-    let files = files.collect::<Result<Vec<_>, Failure>>()?;
-    Ok(PolicyDocument { files, topics: home::read(&dir.join(TOPICS))?, dry_run: false })
 }
 
 fn write(held: &InForce, dir: &Path) -> Result<(), Failure> {

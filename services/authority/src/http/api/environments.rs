@@ -79,8 +79,16 @@ pub(super) async fn create(
     Body(order): Body<EnvironmentOrder>,
 ) -> Result<(StatusCode, Json<Environment>), Refuse> {
     let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
+    // Before anything is told about what there is.
+    let permitted =
+        shell.operators.mandate(&called.0, OperatorVerb::EnvironmentCreate, &name).inspect_err(|_| {
+            shell.refusals.count(None, "api/environments", "not-permitted", None);
+        })?;
     let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
-    let trust_domain: TrustDomain = domain.parse().map_err(|why| Refuse::value("trust_domain", why))?;
+    let trust_domain: TrustDomain = domain.parse().map_err(|why| {
+        Refuse::value("trust_domain", format!("`{domain}`: a host name of a-z, 0-9, `-` and `.`; {why}"))
+            .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
+    })?;
     // A taken name has the taken trust domain by default: then the name is what to tell of.
     let other =
         |trust: &Trust| trust.environment.name != name && trust.environment.trust_domain == trust_domain;
@@ -97,7 +105,6 @@ pub(super) async fn create(
         Some(word) => CloneResponse::from_word(word)
             .ok_or_else(|| Refuse::value("on_clone", "one of: alarm, quarantine"))?,
     };
-    let permitted = shell.operators.mandate(&called.0, OperatorVerb::EnvironmentCreate, &name)?;
     let plan = EnvironmentPlan {
         name: name.clone(),
         trust_domain,
