@@ -74,10 +74,15 @@ fn cacerts_and_csrattrs_are_what_openssl_reads() {
     let pem = openssl.good_text(["pkcs7", "-inform", "DER", "-in", &bag, "-print_certs"]);
     let fingerprints = |pem: &str| {
         let certificates = Certificate::from_pem_many(pem).unwrap();
-        certificates.iter().map(|certificate| certificate.fingerprint()).collect::<Vec<_>>()
+        let mut found: Vec<_> = certificates.iter().map(|certificate| certificate.fingerprint()).collect();
+        found.sort();
+        found
     };
     let on_disk = std::fs::read_to_string(lab.anchors()).unwrap();
     assert_eq!(fingerprints(&pem), fingerprints(&on_disk));
+    // DER: a set stands in the order of its octets (X.690 §11.6).
+    let read = Certificate::from_pem_many(&pem).unwrap();
+    assert!(read.windows(2).all(|pair| pair[0].der() < pair[1].der()), "the set is sorted");
     assert_eq!(fingerprints(&pem).len(), 2, "issuing and root");
 
     let answer = Curl::new(&curl, &lab).send(&format!("{}{PATH}/csrattrs", lab.est()));
