@@ -293,3 +293,101 @@ fn a_prefix_token_enrols_with_the_user_name_that_it_prints() {
         assert_eq!(operator.send(request).unwrap().status, 400, "{name}");
     }
 }
+
+/// R29: the requests that stock programs write enrol, with everything that they add on their own; what is not issued is
+/// named, with what was found and what is taken.
+#[test]
+fn requests_of_stock_programs_enrol_or_are_told_what_to_change() {
+    let (Some(curl), Some(openssl), Some(certtool), Some(pki)) =
+        (program("curl"), program("openssl"), program("certtool"), program("pki"))
+    else {
+        return;
+    };
+    let lab = Lab::start();
+    let token = lab.operator().token(&prefix_token("lab", "stock-", 100));
+    let identity = |name: &str| format!("subjectAltName=URI:spiffe://lab.touchmark.internal/d/{name}");
+    let file = |name: &str, extension: &str| lab.path(&format!("{name}.{extension}")).display().to_string();
+    let by_openssl = |name: &str, more: &str| {
+        let (key, csr) = (file(name, "key"), file(name, "pem"));
+        let words = format!("req -new -nodes -keyout {key} -subj /CN={name} -out {csr} {more}");
+        openssl.good(words.split(' '));
+        lab.path(&format!("{name}.pem"))
+    };
+    let by_certtool = |name: &str, template: &str| {
+        let (key, csr) = (file(name, "key"), file(name, "pem"));
+        let template = lab.write(&format!("{name}.cfg"), template).display().to_string();
+        certtool.good([
+            "--generate-privkey",
+            "--key-type",
+            "ecdsa",
+            "--curve",
+            "secp256r1",
+            "--outfile",
+            &key,
+        ]);
+        certtool.good([
+            "--generate-request",
+            "--load-privkey",
+            &key,
+            "--template",
+            &template,
+            "--outfile",
+            &csr,
+        ]);
+        lab.path(&format!("{name}.pem"))
+    };
+    const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
+    const PSS: &str = "-newkey rsa:2048 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:";
+    let all = format!(
+        "{EC} -sha512 -addext subjectKeyIdentifier=hash -addext basicConstraints=critical,CA:FALSE -addext \
+         keyUsage=critical,digitalSignature -addext extendedKeyUsage=clientAuth -addext {}",
+        identity("stock-02")
+    );
+    let good = [
+        by_openssl("stock-01", EC),
+        by_openssl("stock-02", &all),
+        by_openssl("stock-03", &format!("{PSS}digest")),
+        by_openssl("stock-04", "-newkey ec -pkeyopt ec_paramgen_curve:P-521 -sha256"),
+        by_certtool("stock-05", "cn = \"stock-05\"\n"),
+        by_certtool("stock-06", "cn = \"stock-06\"\nsigning_key\ntls_www_client\n"),
+    ];
+    for csr in &good {
+        let answer = enrol(&curl, &lab, &token, csr, &[]);
+        assert_eq!(answer.status, 200, "{}: {}", csr.display(), answer.text());
+    }
+    let key = file("stock-07", "key");
+    std::fs::write(&key, pki.good(["--gen", "--type", "ecdsa", "--size", "256"])).unwrap();
+    let csr = pki.good(["--req", "--in", &key, "--type", "ecdsa", "--dn", "CN=stock-07"]);
+    let answer = enrol(&curl, &lab, &token, &lab.write("stock-07.der", csr), &[]);
+    assert_eq!(answer.status, 200, "strongSwan: {}", answer.text());
+    let usages = format!("{EC} -addext keyUsage=digitalSignature,keyEncipherment");
+    let bad: [(PathBuf, &str, &str); 5] = [
+        (
+            by_openssl("stock-08", &usages),
+            "csr-extension",
+            "keyUsage (2.5.29.15) digitalSignature, keyEncipherment",
+        ),
+        (
+            by_openssl("stock-09", &format!("{EC} -addext subjectAltName=DNS:stock-09")),
+            "csr-name",
+            "the DNS name \"stock-09\"",
+        ),
+        (by_openssl("stock-10", &format!("{PSS}max")), "csr-signature", "a salt of 222 octets"),
+        (
+            by_openssl("stock-11", &format!("{EC} -addext nsComment=hello")),
+            "csr-extension",
+            "netscapeComment",
+        ),
+        (
+            by_certtool("stock-12", "cn = \"stock-12\"\norganization = \"Acme\"\n"),
+            "csr-name",
+            "organizationName (2.5.4.10) \"Acme\"",
+        ),
+    ];
+    for (csr, code, says) in &bad {
+        let answer = enrol(&curl, &lab, &token, csr, &[]);
+        assert_eq!(answer.status, 400, "{}", csr.display());
+        assert!(answer.text().contains(&format!("({code})")), "{}", answer.text());
+        assert!(answer.text().contains(says), "`{says}` in: {}", answer.text());
+    }
+}

@@ -203,11 +203,12 @@ fn malformed(part: &'static str) -> impl Fn(BadShape) -> CsrFault {
 
 impl Requested {
     /// The name of the device that the request is about: its one common name, or that of the identity which is its one
-    /// URI, if there is no subject.
+    /// URI, if it has no common name. Whether it may ask for the rest is judged elsewhere.
     pub fn device_name(&self) -> Option<Name> {
-        match (self.subject.as_slice(), self.uris.as_slice()) {
-            ([one], _) if one.oid == COMMON_NAME => one.text.as_deref()?.parse().ok(),
-            ([], [uri]) => uri.parse::<SpiffeId>().ok().map(|id| id.name),
+        let mut common_names = self.subject.iter().filter(|one| one.oid == COMMON_NAME);
+        match (common_names.next(), common_names.next(), self.uris.as_slice()) {
+            (Some(one), None, _) => one.text.as_deref()?.parse().ok(),
+            (None, _, [uri]) => uri.parse::<SpiffeId>().ok().map(|id| id.name),
             _ => None,
         }
     }

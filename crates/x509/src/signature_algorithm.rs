@@ -108,9 +108,22 @@ impl SignatureAlgorithm {
         outer.finish().map_err(malformed)?;
         let oid = fields.content(der::OID).map_err(malformed)?;
         if oid == RSASSA_PSS {
-            return pss(fields).map_err(|NotDer| BadSignatureAlgorithm {
-                found: format!("{} with other parameters", oid_named(oid)),
-            });
+            return match pss(fields) {
+                Ok((SHA256, SHA256, 32)) => Ok(Self::RsaPssSha256),
+                Ok((SHA384, SHA384, 48)) => Ok(Self::RsaPssSha384),
+                Ok((SHA512, SHA512, 64)) => Ok(Self::RsaPssSha512),
+                Ok((hash, mask, salt)) => Err(BadSignatureAlgorithm {
+                    found: format!(
+                        "{} with {}, a mask by {} and a salt of {salt} octets",
+                        oid_named(oid),
+                        oid_named(hash),
+                        oid_named(mask)
+                    ),
+                }),
+                Err(NotDer) => Err(BadSignatureAlgorithm {
+                    found: format!("{} with parameters left at SHA-1, or malformed", oid_named(oid)),
+                }),
+            };
         }
         let known = Self::from_oid(oid).ok_or_else(|| BadSignatureAlgorithm { found: oid_named(oid) })?;
         let absent = fields.is_empty();
@@ -188,9 +201,9 @@ impl core::fmt::Display for SignatureAlgorithm {
     }
 }
 
-/// RSASSA-PSS-params (RFC 4055 §3.1). The defaults mean SHA-1, so hash, mask and salt must be there; the NULL beside a
+/// Hash, mask hash and salt length of RSASSA-PSS-params (RFC 4055 §3.1). The defaults mean SHA-1, so hash, mask and salt must be there; the NULL beside a
 /// hash may be absent (§2.1).
-fn pss(mut fields: Reader<'_>) -> Result<SignatureAlgorithm, NotDer> {
+fn pss(mut fields: Reader<'_>) -> Result<(&[u8], &[u8], u64), NotDer> {
     let mut parameters = fields.enter(der::SEQUENCE)?;
     fields.finish()?;
     let mut tagged = parameters.enter(der::context_constructed(0))?;
@@ -199,9 +212,10 @@ fn pss(mut fields: Reader<'_>) -> Result<SignatureAlgorithm, NotDer> {
     let mut tagged = parameters.enter(der::context_constructed(1))?;
     let mut mask = tagged.enter(der::SEQUENCE)?;
     tagged.finish()?;
-    if mask.content(der::OID)? != MGF1 || self::hash(&mut mask)? != hash {
+    if mask.content(der::OID)? != MGF1 {
         return Err(NotDer);
     }
+    let mask_hash = self::hash(&mut mask)?;
     mask.finish()?;
     let mut tagged = parameters.enter(der::context_constructed(2))?;
     let salt = tagged.unsigned()?;
@@ -214,12 +228,7 @@ fn pss(mut fields: Reader<'_>) -> Result<SignatureAlgorithm, NotDer> {
         tagged.finish()?;
     }
     parameters.finish()?;
-    match (hash, salt) {
-        (SHA256, 32) => Ok(SignatureAlgorithm::RsaPssSha256),
-        (SHA384, 48) => Ok(SignatureAlgorithm::RsaPssSha384),
-        (SHA512, 64) => Ok(SignatureAlgorithm::RsaPssSha512),
-        _ => Err(NotDer),
-    }
+    Ok((hash, mask_hash, salt))
 }
 
 /// The object identifier of a hash's AlgorithmIdentifier.
@@ -292,12 +301,12 @@ mod tests {
             ("empty", identifier(&[]), Err("malformed")),
             ("PSS, no NULL", pss_with(sha256, sha256, 32, &[], &[]), Ok(S::RsaPssSha256)),
             ("PSS, trailer", pss_with(sha384, sha384, 48, null, &trailer), Ok(S::RsaPssSha384)),
-            ("PSS, another mask", pss_with(sha256, sha384, 32, null, &[]), Err("other parameters")),
-            ("PSS, short salt", pss_with(sha256, sha256, 20, null, &[]), Err("other parameters")),
+            ("PSS, another mask", pss_with(sha256, sha384, 32, null, &[]), Err("a mask by SHA-384")),
+            ("PSS, short salt", pss_with(sha256, sha256, 20, null, &[]), Err("a salt of 20 octets")),
             (
                 "PSS, SHA-1",
                 pss_with("1.3.14.3.2.26", "1.3.14.3.2.26", 20, null, &[]),
-                Err("other parameters"),
+                Err("SHA-1 (1.3.14.3.2.26)"),
             ),
             ("PSS by default", identifier(&[&oid("1.2.840.113549.1.1.10"), &[0x30, 0]]), Err("RSASSA-PSS")),
         ];

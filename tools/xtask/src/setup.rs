@@ -25,6 +25,7 @@ const PACKAGES: &[Package] = &[
     Package { name: "openssl", program: "openssl", purpose: "reads every certificate and CRL" },
     Package { name: "curl", program: "curl", purpose: "EST and HTTP devices" },
     Package { name: "strongswan-pki", program: "pki", purpose: "an EST client" },
+    Package { name: "gnutls-bin", program: "certtool", purpose: "requests by GnuTLS" },
     Package { name: "libstrongswan-standard-plugins", program: "", purpose: "elliptic curves for `pki`" },
     Package { name: "libcharon-extra-plugins", program: "", purpose: "EST for `pki`" },
     Package {
