@@ -5,7 +5,7 @@ use crate::der::{sequence, tlv};
 use crate::device::Key;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use touchmark_x509::Signer as _;
+use touchmark_x509::{Certificate, Signer as _};
 
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
@@ -117,4 +117,31 @@ fn nested(depth: usize) -> Vec<u8> {
 
 fn cut(der: &[u8]) -> Vec<u8> {
     der[..der.len() / 2].to_vec()
+}
+
+/// Order of P-256's base point (SP 800-186 §3.2.1.3).
+const P256_ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+    0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same certificate with the other form of its P-256 signature, (r, n - s): it verifies, under another fingerprint.
+pub fn twin(certificate: &Certificate) -> Certificate {
+    // SEQUENCE { INTEGER r, INTEGER s }, shorter than 128 octets.
+    let signature = certificate.signature();
+    let r = &signature[4..4 + usize::from(signature[3])];
+    let s: Vec<u8> = signature[6 + r.len()..].iter().copied().skip_while(|octet| *octet == 0).collect();
+    let mut other = [0; 32];
+    other[32 - s.len()..].copy_from_slice(&s);
+    let mut borrowed = 0;
+    for (octet, order) in other.iter_mut().zip(P256_ORDER).rev() {
+        let value = i16::from(order) - i16::from(*octet) - borrowed;
+        borrowed = i16::from(value < 0);
+        *octet = value.rem_euclid(256).to_le_bytes()[0];
+    }
+    let sign: &[u8] = if other[0] & 0x80 == 0 { &[] } else { &[0] };
+    let signature = sequence(&[tlv(INTEGER, r), tlv(INTEGER, &[sign, &other].concat())]);
+    let algorithm = certificate.signature_algorithm().algorithm_identifier_der().to_vec();
+    let der = sequence(&[certificate.tbs_der().to_vec(), algorithm, bits(&signature)]);
+    Certificate::from_der(&der).unwrap()
 }

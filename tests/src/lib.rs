@@ -37,7 +37,7 @@ pub use cost::{Cost, Meter};
 pub use curl::{Answer, Curl};
 pub use device::{Device, Enrolment, Key};
 pub use dice::Dice;
-pub use forged::{Forged, forged_requests};
+pub use forged::{Forged, forged_requests, twin};
 pub use holder::{Holder, renewal};
 pub use journal::{leaves, refusal_is_recorded, renewal_refusal_is_recorded};
 pub use lab::{Lab, target_directory};

@@ -4,7 +4,9 @@ use crate::town::{Town, enrol, served};
 use std::time::SystemTime;
 use touchmark_api::Decision;
 use touchmark_mqtt::{ProtocolVersion, QoS};
-use touchmark_tests::{Device, Key, Lab, Mqtt, operator_token, plain, refusal_is_recorded, thief, until};
+use touchmark_tests::{
+    Device, Key, Lab, Mqtt, Operator, operator_token, plain, refusal_is_recorded, thief, twin, until,
+};
 use touchmark_x509::Certificate;
 
 /// How a connection ended without a CONNACK.
@@ -57,6 +59,26 @@ fn strangers_get_an_alert_and_are_counted() {
     }
     assert!(operator.decisions("pump-01").is_empty(), "nothing is blamed on a device that was not there");
     assert!(town.broker.seen_until_now().is_empty());
+}
+
+/// The other form of an ECDSA signature makes a second certificate of the first, under another fingerprint: with the true
+/// key it opens no port, and the first one serves on.
+#[test]
+fn the_other_form_of_a_certificate_opens_nothing() {
+    let Some(town) = Town::start() else { return };
+    let device = town.enrol("pump-01");
+    let other = [twin(&device.chain[0])];
+    assert_ne!(other[0].fingerprint(), device.chain[0].fingerprint());
+    assert_eq!(other[0].tbs_der(), device.chain[0].tbs_der());
+    let says = alert(&town.lab, Some((&device.key, &other)));
+    assert!(says.contains("alert") || says.contains("tls"), "MQTT: {says}");
+    counted(&town.lab, "bad-path");
+    Operator::with_key(&town.lab, &device.key, &other).get("/v1/status").expect_err("no API");
+    refusal_is_recorded(&town.lab, "api/handshake", "path-signature-form");
+    let mut renewal = touchmark_tests::Holder::new(&town.lab, device.key, other.to_vec());
+    renewal.ask(None, &Key::new().request("")).expect_err("no EST");
+    refusal_is_recorded(&town.lab, "est/handshake", "path-signature-form");
+    assert!(town.lab.operator().decisions("pump-01").is_empty(), "nothing was done in its name");
 }
 
 /// R2, R29: a certificate without its key opens no port, and the attempt is counted.
