@@ -368,3 +368,48 @@ async fn an_overlap_is_as_long_as_the_operator_said() {
         assert_eq!(from, house.clock.now().plus(expected), "{said:?}");
     }
 }
+
+/// A fault, or a caller that went away, between the two commits strands an intent and the token's use: both come back
+/// by themselves, and another key may use the token then.
+#[tokio::test]
+async fn an_intent_that_nobody_works_on_is_burned_and_its_token_can_be_used_again() {
+    let minute = Duration::from_secs(60);
+    let house = House::new().await;
+    let kind = IdentityKind::Operational;
+    let token = house.token(kind, TokenSubject::Named(name(DEVICE))).await;
+    house.store.plan_faults([Fault::None, Fault::Lost]);
+    house.enrol(&crate::tests::house::key(), &token).await.unwrap_err();
+    assert_eq!(house.uses(&token), 1, "stranded");
+    assert_eq!(house.issuance.burn_stranded(minute).await.unwrap(), 0, "somebody may still work on it");
+    house.pass(minute - Duration::from_secs(1));
+    assert_eq!(house.issuance.burn_stranded(minute).await.unwrap(), 0);
+    house.pass(Duration::from_secs(1));
+    assert_eq!(house.issuance.burn_stranded(minute).await.unwrap(), 1);
+    assert_eq!(house.issuance.burn_stranded(minute).await.unwrap(), 0, "once");
+    assert_eq!(house.uses(&token), 0);
+    house.enrol(&crate::tests::house::key(), &token).await.unwrap();
+    replay::assert_rows_equal_replay(&*house.store);
+}
+
+/// Whoever steals an operator's or a service's key and is overtaken, or overtakes, is noticed at its next use.
+#[tokio::test]
+async fn a_clone_of_an_operator_or_a_service_raises_the_alarm() {
+    for kind in [IdentityKind::Operator, IdentityKind::Service] {
+        let house = House::new().await;
+        let old = house.first(kind).await;
+        let new = house.renew(&old, &request()).await.unwrap();
+        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        let alarms = || house.store.parties().unwrap()[0].clone_alarms;
+        let look = |what| {
+            let (house, used) = (&house, old.fingerprint());
+            async move { house.clones.look_at(&used, what, &name("api"), "test").await.unwrap() }
+        };
+        look(Use::Other).await;
+        assert_eq!(alarms(), 0, "{kind:?}: in its overlap");
+        look(Use::Renewal).await;
+        assert_eq!(alarms(), 1, "{kind:?}: only the newest may renew");
+        look(Use::Renewal).await;
+        assert_eq!(alarms(), 1, "{kind:?}: one alarm an hour");
+        replay::assert_rows_equal_replay(&*house.store);
+    }
+}
