@@ -1,7 +1,7 @@
 //! A full disk: what contains harm goes on, what may wait is refused with a reason, and everything comes back.
 //! Needs root, for a small file system of its own.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Nobody outlives a revocation: whoever renews, enrols, confirms, connects and subscribes as fast as it can from eight
 //! threads while it is revoked, banned or quarantined, has nothing left that opens anything.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -4,6 +4,8 @@
 //! prefixed. What is not known is `null`, and `no data` in text; it
 //! is never left out.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod audit;
 mod device;
 mod environment;

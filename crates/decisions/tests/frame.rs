@@ -1,5 +1,5 @@
 //! The octets of a frame: stored form, size, limits, damage.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod support;
 

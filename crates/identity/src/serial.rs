@@ -218,7 +218,7 @@ mod tests {
             let read = SerialNumber::of_stranger(der);
             assert_eq!(
                 read.as_ref().map(ToString::to_string),
-                expected.as_ref().map(|t| (*t).to_owned()).map_err(|b| b),
+                expected.as_ref().map(|t| (*t).to_owned()),
                 "{name}"
             );
             if let Ok(serial) = read {

@@ -261,6 +261,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of rows")]
     fn the_longest_common_levels_are_folded_and_nothing_is_lost() {
         let many = |pattern: fn(u32) -> String, count: u32| (0..count).map(pattern).collect::<Vec<_>>();
         let state = || vec!["plant/p/state".to_owned(), "other".to_owned()];

@@ -92,6 +92,7 @@ fn a_file_cut_or_flipped_anywhere_is_refused() {
 
 /// A crash leaves an incomplete message at the end, or zeros: what was whole before it is used if it reaches the floor.
 #[test]
+#[expect(clippy::type_complexity, reason = "a table of rows")]
 fn a_torn_tail_costs_the_last_message_only() {
     let (entries, _) = file();
     let whole = entries.concat();

@@ -149,6 +149,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of rows")]
     fn a_clock_is_believed_when_it_stays() {
         let rows: [(&str, &[(u64, u64)], u64); 7] = [
             ("as it should be", &[(1, 1), (700, 700)], 700),

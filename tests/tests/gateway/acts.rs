@@ -125,7 +125,7 @@ fn where_a_certificate_is_used_is_answered_from_decisions() {
     session.publish("plant/pump-01/temp", "21", QoS::AtLeastOnce).unwrap();
     let used = until("the sighting", || {
         let explained = operator.explain("pump-01").unwrap();
-        let Some(used) = explained.where_used else { return None };
+        let used = explained.where_used?;
         used.into_iter().find(|sighting| sighting.action == "publish")
     });
     assert_eq!((used.gateway.as_str(), used.denied), ("gateway-01", 0));

@@ -1,7 +1,7 @@
 //! Fleets on simulated time against the real RA, CA and store: each claim one test. docs/simulation.md tells more.
 //!
 //! TOUCHMARK_FLEET is the size of the storm (10,000; up to 50,000), TOUCHMARK_SEED the seed of every run.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::Duration;
 use touchmark_agent::lifecycle::Needs;

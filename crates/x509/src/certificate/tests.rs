@@ -301,6 +301,7 @@ fn keys_and_signatures_of_every_kind_read() {
 
 /// Certificates of the first release carry their scope under an arc that is not ours; they stay readable.
 #[test]
+#[expect(clippy::type_complexity, reason = "a table of rows")]
 fn a_scope_is_read_under_either_name_and_refused_under_both() {
     let root = root("root");
     let value = |text: &str| element(0x30, &[&element(0x0c, &[text.as_bytes()])]);

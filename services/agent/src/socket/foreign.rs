@@ -107,9 +107,9 @@ fn element(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0..=0x7f => (usize::from(*first), rest),
         0x81..=0x88 => {
             let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = length.iter().try_fold(0_usize, |sum, octet| {
-                Some(sum.checked_mul(256)?.checked_add(usize::from(*octet))?)
-            })?;
+            let length = length
+                .iter()
+                .try_fold(0_usize, |sum, octet| sum.checked_mul(256)?.checked_add(usize::from(*octet)))?;
             (length, rest)
         }
         _ => return None,

@@ -205,6 +205,7 @@ async fn a_floor_above_the_log_or_over_other_leaves_is_found() {
 }
 
 /// A table of the database, with its columns: name, declared type, whether it is part of the key.
+#[expect(clippy::type_complexity, reason = "what the doc says")]
 fn schema(connection: &Connection) -> Vec<(String, Vec<(String, String, bool)>)> {
     let mut tables = connection
         .prepare(

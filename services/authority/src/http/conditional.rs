@@ -97,6 +97,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of rows")]
     fn a_poll_hears_whether_there_is_news() {
         let modified = Timestamp::from_unix_s(784_111_777);
         let rows: [(&str, &[(&str, &str)], u16); 9] = [

@@ -43,6 +43,7 @@ impl SqliteStore {
     }
 
     /// How far each gateway's log was counted.
+    #[expect(clippy::type_complexity, reason = "a name with an epoch and a sequence number")]
     pub(crate) fn sightings_positions(&self) -> Result<Vec<(Name, (u32, u64))>, StoreFault> {
         let mut found = Vec::new();
         self.each(POSITIONS, &[], |columns| {

@@ -343,7 +343,7 @@ fn silent_authority(lab: &Lab, running: &Running, deltas: Vec<Vec<u8>>) -> (Stri
     let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
     let holder = lab.holder("spiffe://lab.touchmark.internal/s/authority", &[], 86_400);
     let chain = vec![holder.certificate.der().to_vec(), lab.issuing.certificate.der().to_vec()];
-    let server = ServerIdentity::new(chain, &holder.key.to_pkcs8()).unwrap();
+    let server = ServerIdentity::new(chain, holder.key.to_pkcs8()).unwrap();
     let tls = ServerTls::new(PortPolicy::Device, &server, paths, lab.clock()).unwrap();
     let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
     let url = format!("https://{}", bound.address());

@@ -206,8 +206,8 @@ impl ClientSide {
             |verdict, rule| self.act(now, table.version(), Action::Publish, topic.as_str(), verdict, rule);
         match decision {
             Decision::Permit(permit) => {
-                if let Err(not_held) = self.hold(publish.delivery, topic.as_str()) {
-                    return Published::Refused(not_held);
+                if let Err(why) = self.hold(publish.delivery, topic.as_str()) {
+                    return Published::Refused(not_held(&why));
                 }
                 let act = act(Verdict::Allow, Some(permit.rule().clone()));
                 Published::Permitted(permit, act)
@@ -230,21 +230,11 @@ impl ClientSide {
     }
 
     /// Remembers the topic of a message until its release.
-    fn hold(&self, delivery: Delivery, topic: &str) -> Result<(), Step> {
+    fn hold(&self, delivery: Delivery, topic: &str) -> Result<(), NotHeld> {
         let (Behind::Broker, Delivery::ExactlyOnce { packet_id, .. }) = (self.behind, delivery) else {
             return Ok(());
         };
-        self.exchange.state().releases.hold(packet_id, topic).map_err(|why| match why {
-            NotHeld::Full => Step::Refused {
-                acts: Vec::new(),
-                answer: None,
-                ending: Some(Ending::Exceeded(ReasonCode::ReceiveMaximumExceeded)),
-            },
-            // Which of the two a broker releases is not the same everywhere.
-            NotHeld::OtherTopic => Step::Broken(Fault::ProtocolError {
-                what: "a packet identifier of another message that is not released",
-            }),
-        })
+        self.exchange.state().releases.hold(packet_id, topic)
     }
 
     /// PUBREL: the broker hands the message out now, so its right is asked for now. It cannot be told to forget one
@@ -473,4 +463,19 @@ pub(crate) fn may_hear(table: &DecisionTable, answers: &str) -> Result<(), Denia
     let no_topic = |_| Denial::because(DenyReason::ResponseTopicNotPermitted);
     let answers = Topic::new(answers).map_err(no_topic)?;
     table.response(&answers).permitted().map(drop)
+}
+
+/// The session ends: the message cannot be told from another one at its release.
+fn not_held(why: &NotHeld) -> Step {
+    match why {
+        NotHeld::Full => Step::Refused {
+            acts: Vec::new(),
+            answer: None,
+            ending: Some(Ending::Exceeded(ReasonCode::ReceiveMaximumExceeded)),
+        },
+        // Which of the two a broker releases is not the same everywhere.
+        NotHeld::OtherTopic => Step::Broken(Fault::ProtocolError {
+            what: "a packet identifier of another message that is not released",
+        }),
+    }
 }

@@ -48,6 +48,10 @@ pub(crate) struct Talk {
 }
 
 /// The other side.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a session, and where sessions are counted they have a broker"
+)]
 pub(crate) enum FarSide {
     Broker { inbound: Inbound, outbound: Mutex<Outbound>, side: BrokerSide, pulse: Option<Duration> },
     Sink(SinkSession),

@@ -84,8 +84,8 @@ impl Subscriptions {
     /// Traces a message that may not be delivered.
     pub(crate) fn origin(&self, topic: &Topic<'_>, table: &DecisionTable) -> Origin {
         let (mut lost, mut known) = (Vec::new(), false);
-        let brings = |filter: &&Box<str>| TopicFilter::new(filter).is_ok_and(|filter| filter.matches(topic));
-        for text in self.held.keys().filter(brings) {
+        let brings = |filter: &str| TopicFilter::new(filter).is_ok_and(|filter| filter.matches(topic));
+        for text in self.held.keys().filter(|filter| brings(filter)) {
             let Ok(filter) = TopicFilter::new(text) else { continue };
             match table.subscribe(&filter).permitted() {
                 Err(_) if filter.share_group().is_some() => return Origin::Shared,
@@ -99,7 +99,7 @@ impl Subscriptions {
         if !lost.is_empty() {
             return Origin::Lost(lost);
         }
-        match known || self.withdrawn.keys().any(|filter| brings(&filter)) {
+        match known || self.withdrawn.keys().any(|filter| brings(filter)) {
             true => Origin::Known,
             false => Origin::Shared,
         }
@@ -117,11 +117,10 @@ impl Subscriptions {
 
     /// Those that were withdrawn and are permitted again, with their permits.
     pub(crate) fn permitted_again(&self, table: &DecisionTable) -> Vec<(Box<str>, Asked, Permit)> {
-        let again = |(text, asked): (&Box<str>, &Asked)| {
-            let permit = table.subscribe(&TopicFilter::new(text).ok()?).permitted().ok()?;
-            Some((text.clone(), *asked, permit))
-        };
-        self.withdrawn.iter().filter_map(again).collect()
+        let permit = |text| table.subscribe(&TopicFilter::new(text).ok()?).permitted().ok();
+        let again =
+            self.withdrawn.iter().filter_map(|(text, asked)| Some((text.clone(), *asked, permit(text)?)));
+        again.collect()
     }
 }
 

@@ -13,7 +13,7 @@ use touchmark_status::Change;
 /// A server with this pair that answers everything; gives its address and how many octets it was sent.
 fn serve(lab: &Lab, holder: &Holder, running: &Running) -> (String, Arc<AtomicUsize>, StopSwitch) {
     let chain = vec![holder.certificate.der().to_vec(), lab.issuing.certificate.der().to_vec()];
-    let server = ServerIdentity::new(chain, &holder.key.to_pkcs8()).unwrap();
+    let server = ServerIdentity::new(chain, holder.key.to_pkcs8()).unwrap();
     let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
     let tls = ServerTls::new(PortPolicy::Device, &server, paths, lab.clock()).unwrap();
     let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();

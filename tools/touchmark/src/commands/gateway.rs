@@ -17,6 +17,7 @@ use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value in a run")]
 pub(crate) enum Gateway {
     /// Runs a gateway; enrols its own certificate first if it has none
     Up(Up),

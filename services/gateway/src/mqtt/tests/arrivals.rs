@@ -35,6 +35,7 @@ async fn hammer(tls: ClientTls, running: &Running, stop: Arc<AtomicBool>, refuse
 
 /// R45: what is over goes on to be refused, and its successor is served as if nobody tried.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::type_complexity, reason = "a table of rows")]
 async fn a_dead_certificate_locks_its_replacement_out_by_no_number_of_attempts() {
     let supersede = |lab: &Lab, holder: &Holder| Change::Supersede {
         authority_version: crate::lab::version(1),

@@ -277,7 +277,7 @@ async fn a_worker_gets_every_job_once_another_may_not_have_them() {
         ("connected", true, None),
         ("may not subscribe", true, Some(with_rules(NO_SUBSCRIBE))),
     ] {
-        let holder = if change.is_none() { lab.device("pump-01") } else { lab.device("pump-01") };
+        let holder = lab.device("pump-01");
         let mut client = Client::welcome(&lab, &holder, &running, &kept(V5, "pump-01")).await;
         client.subscribe(&["$share/w/cmd/pump-01/jobs"]).await;
         let mut client = Some(client);
