@@ -140,7 +140,7 @@ pub(crate) async fn tick(
     let (mut prune_at, mut renew_at) = (Instant::now() + PRUNE_EVERY, Instant::now());
     let mut operator_at = Instant::now() + OPERATOR_EVERY;
     let (mut superseded_at, mut stranded_at) = (Instant::now(), Instant::now());
-    let mut clock_told_at = Instant::now() - CLOCK_TOLD_EVERY;
+    let mut tell_clock_at = Instant::now();
     turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -149,8 +149,8 @@ pub(crate) async fn tick(
         }
         shell.reserve.look();
         shell.time.look();
-        if shell.time.is_behind() && Instant::now() >= clock_told_at + CLOCK_TOLD_EVERY {
-            clock_told_at = Instant::now();
+        if shell.time.is_behind() && Instant::now() >= tell_clock_at {
+            tell_clock_at = Instant::now() + CLOCK_TOLD_EVERY;
             tracing::error!(
                 clock = %shell.clock.now(),
                 "the clock of this machine went back: nothing is issued until it is right again"
