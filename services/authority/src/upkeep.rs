@@ -28,6 +28,10 @@ const RENEWAL_RETRY: Duration = Duration::from_secs(600);
 /// Least time between two heads: each costs several fsyncs and writes the last bundle of entries anew, whether it
 /// covers one leaf or a thousand. What waits for a head waits at most so long and a turn: less than two seconds.
 const HEAD_GAP: Duration = Duration::from_millis(800);
+/// The same after a head over a whole bundle or more: then little is written twice.
+const HEAD_GAP_BUSY: Duration = Duration::from_millis(200);
+/// Entries of a bundle (C2SP tlog-tiles).
+const BUNDLE: u64 = 256;
 /// First and longest pause before the log is tried again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -38,7 +42,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// process: issuing on beside it would break the promise that everything acknowledged is provable.
 pub(crate) async fn advance_log(log: Arc<JournalLog>, reserve: Arc<DiskReserve>, mut stop: Stop) {
     let mut standstill = Standstill::default();
-    let mut next = Instant::now();
+    let (mut next, mut size) = (Instant::now(), log.head().0.size);
     loop {
         let due = async {
             match standstill.pause {
@@ -56,7 +60,11 @@ pub(crate) async fn advance_log(log: Arc<JournalLog>, reserve: Arc<DiskReserve>,
         let turn = integrate(&log).await;
         next = Instant::now() + HEAD_GAP;
         match turn {
-            Ok(_) => {
+            Ok(now) => {
+                if now.saturating_sub(size) >= BUNDLE {
+                    next = Instant::now() + HEAD_GAP_BUSY;
+                }
+                size = now;
                 log.note(true);
                 if standstill.ended() {
                     tracing::info!("the journal's log advances again");
