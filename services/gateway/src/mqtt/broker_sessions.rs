@@ -254,7 +254,9 @@ impl BrokerSessions {
     /// A session of this holder has to end, if it is one that stays at the broker and still that holder's.
     pub(crate) fn want_end_of(&self, client_id: &str, holder: &Holder) {
         let mut inner = self.lock();
-        let its = |kept: &&mut Kept| kept.holder == *holder && !kept.ending;
+        // One that is ending and has no turn was given up, and is tried again.
+        let under_way = inner.turns.contains_key(client_id);
+        let its = |kept: &&mut Kept| kept.holder == *holder && !(kept.ending && under_way);
         let Some(kept) = inner.kept.get_mut(client_id).filter(its) else { return };
         (kept.ending, kept.at_broker) = (true, None);
         let version = kept.version;
@@ -465,4 +467,37 @@ impl Inner {
 fn parts_of(handle: &str) -> (Bound<Box<str>>, Bound<Box<str>>) {
     let end = |end: char| Bound::Excluded(format!("{handle}{end}").into_boxed_str());
     (end('/'), end('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use touchmark_identity::{AuthorityVersionId, SerialNumber, SpkiHash};
+
+    /// A broker that refused to end a session too often is asked again when the holder is refused again.
+    #[tokio::test]
+    async fn an_end_that_was_given_up_is_wanted_again_at_the_next_refusal() {
+        let home = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_unix_ms(1_000_000);
+        let sessions = BrokerSessions::open(home.path(), now);
+        let holder = Holder {
+            handle: "pump-01".parse().unwrap(),
+            authority_version: AuthorityVersionId::try_from(&[1; 16][..]).unwrap(),
+            serial: SerialNumber::try_from(&[2; 17][..]).unwrap(),
+            spki: SpkiHash([3; 32]),
+        };
+        let version = ProtocolVersion::V5;
+        assert!(sessions.begin("pump-01", holder.clone(), version, Some(60), now).is_ok());
+        sessions.left("pump-01", None, now);
+        let refused = || sessions.want_end_of_refused("pump-01", &holder, version, DenyReason::Revoked);
+        for _ in 0..2 {
+            refused();
+            let mut turn = sessions.take_wanted().unwrap();
+            refused();
+            assert!(sessions.take_wanted().is_none(), "one at a time");
+            turn.dropped();
+            drop(turn);
+            assert!(sessions.take_wanted().is_none(), "given up");
+        }
+    }
 }
