@@ -8,6 +8,7 @@ use crate::hierarchy::Hierarchy;
 use crate::issuance::certificates_of;
 use crate::journal_log::JournalLog;
 use crate::operators::Operators;
+use crate::steady_time::SteadyTime;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,6 +103,8 @@ pub(crate) struct Containments {
     pub log: Arc<JournalLog>,
     /// The clock.
     pub clock: Clock,
+    /// What of it may be believed.
+    pub time: SteadyTime,
     /// One at a time from the question whether somebody else could still let an operator in to the commit.
     pub party_turn: tokio::sync::Mutex<()>,
 }
@@ -354,12 +357,13 @@ impl Containments {
         Ok(published?)
     }
 
-    /// Revokes what is superseded and past its overlap, in environments whose profiles ask for it.
+    /// Revokes what is superseded and past its overlap, in environments whose profiles ask for it. A clock
+    /// that only jumped ahead ends no overlap.
     ///
     /// # Errors
     /// [`ContainFault`]; the next turn goes on.
     pub(crate) async fn revoke_superseded(&self) -> Result<(), ContainFault> {
-        let now = self.clock.now();
+        let (least, now) = (self.time.at_least(), self.clock.now());
         for trust in self.hierarchy.all() {
             let asked: Vec<IdentityKind> =
                 trust.profiles.values().filter(|p| p.revoke_superseded).map(|p| p.profile.kind).collect();
@@ -372,7 +376,7 @@ impl Containments {
                 rows.extend(self.commits.store().superseded_due(
                     &environment,
                     kind,
-                    now,
+                    least,
                     SUPERSEDED_AT_ONCE,
                 )?);
             }
@@ -390,12 +394,13 @@ impl Containments {
         Ok(())
     }
 
-    /// Quarantines whose time is over end by themselves: the device's standing goes back to active. `now` is the least
-    /// time that can be: a clock that only jumped ahead ends none.
+    /// Quarantines whose time is over end by themselves: the device's standing goes back to active. A clock that only
+    /// jumped ahead ends none.
     ///
     /// # Errors
     /// [`ContainFault`].
-    pub(crate) async fn end_due_quarantines(&self, now: Timestamp) -> Result<(), ContainFault> {
+    pub(crate) async fn end_due_quarantines(&self) -> Result<(), ContainFault> {
+        let now = self.time.at_least();
         for trust in self.hierarchy.all() {
             for device in self.commits.store().standing_exceptions(&trust.environment.name)? {
                 let due = device.standing_until.is_some_and(|until| now >= until);

@@ -63,30 +63,41 @@ fn distance(a: Timestamp, b: Timestamp) -> Duration {
 #[derive(Clone)]
 pub(crate) struct SteadyTime {
     clock: Clock,
-    begun: Instant,
+    /// How long this process has run, by the machine's monotonic clock.
+    passed: Arc<dyn Fn() -> Duration + Send + Sync>,
     judge: Arc<Mutex<Judge>>,
 }
 
 impl SteadyTime {
     /// Begins with the newest moment that is known from before, if there is one.
     pub(crate) fn begin(clock: Clock, known: Option<Timestamp>) -> Self {
+        let begun = Instant::now();
+        Self::begin_with(clock, move || begun.elapsed(), known)
+    }
+
+    /// The same; `passed` says how much time has really passed since some moment, and never goes back.
+    pub(crate) fn begin_with(
+        clock: Clock,
+        passed: impl Fn() -> Duration + Send + Sync + 'static,
+        known: Option<Timestamp>,
+    ) -> Self {
         let now = clock.now();
         // A start that is within the tolerance behind goes on from the clock.
         let from = known.map_or(now, |known| known.min(now));
-        let judge = Judge { steady: Run { from, since: Duration::ZERO }, other: None };
-        let steady = Self { clock, begun: Instant::now(), judge: Arc::new(Mutex::new(judge)) };
+        let judge = Judge { steady: Run { from, since: passed() }, other: None };
+        let steady = Self { clock, passed: Arc::new(passed), judge: Arc::new(Mutex::new(judge)) };
         steady.look();
         steady
     }
 
     /// Compares the clock with the time that has passed; each second.
     pub(crate) fn look(&self) {
-        let (wall, monotonic) = (self.clock.now(), self.begun.elapsed());
+        let (wall, monotonic) = (self.clock.now(), (self.passed)());
         self.judge.lock().unwrap_or_else(PoisonError::into_inner).look(wall, monotonic);
     }
 
     fn steady(&self) -> Timestamp {
-        let monotonic = self.begun.elapsed();
+        let monotonic = (self.passed)();
         self.judge.lock().unwrap_or_else(PoisonError::into_inner).steady.at(monotonic)
     }
 

@@ -1,3 +1,4 @@
-//! What tests of several modules share.
+//! What tests of several modules share, and those of what crosses them.
 
 pub(crate) mod house;
+mod moved_clock;

@@ -175,7 +175,7 @@ pub(crate) async fn tick(
         if let Err(fault) = shell.crls.refresh_all().await {
             tracing::error!(%fault, "a CRL could not be renewed");
         }
-        if let Err(fault) = shell.containments.end_due_quarantines(shell.time.at_least()).await {
+        if let Err(fault) = shell.containments.end_due_quarantines().await {
             tracing::error!(%fault, "a quarantine that is over could not be ended");
         }
         if Instant::now() >= superseded_at {

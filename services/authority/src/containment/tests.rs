@@ -5,32 +5,7 @@ use crate::environments::SuccessorPlan;
 use crate::tests::house::{House, LIFETIME, request};
 use touchmark_inventory::{CertificateState, Store as _};
 use touchmark_journal::TokenSubject;
-use touchmark_policy_cedar::OperatorPolicy;
 use touchmark_testkit::{name, replay};
-use touchmark_tilelog::NoteSigner;
-
-fn containments(house: &House, home: &std::path::Path) -> Containments {
-    let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
-    let log = JournalLog::open(home, signer, house.store.clone()).unwrap();
-    let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
-    let crls = Crls::new(
-        house.commits.clone(),
-        house.hierarchy.clone(),
-        Vec::new(),
-        crate::steady_time::SteadyTime::begin(house.clock.clone(), None),
-    );
-    Containments {
-        commits: house.commits.clone(),
-        hierarchy: house.hierarchy.clone(),
-        feeds: house.feeds.clone(),
-        gateways: house.gateways(home),
-        crls: Arc::new(crls),
-        operators: Arc::new(Operators::new(house.commits.clone(), Arc::new(policy), house.clock.clone())),
-        log: Arc::new(log),
-        clock: house.clock.clone(),
-        party_turn: tokio::sync::Mutex::default(),
-    }
-}
 
 #[tokio::test]
 async fn what_is_superseded_is_revoked_once_its_overlap_is_over_where_the_profile_says_so() {
@@ -38,7 +13,7 @@ async fn what_is_superseded_is_revoked_once_its_overlap_is_over_where_the_profil
         let plan = SuccessorPlan { revoke_superseded: asked, ..SuccessorPlan::default() };
         let house = House::with(plan).await;
         let home = tempfile::tempdir().unwrap();
-        let containments = containments(&house, home.path());
+        let containments = house.containments(home.path());
         let old = house.first(IdentityKind::Operational).await;
         let new = house.renew(&old, &request()).await.unwrap();
         house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
@@ -74,7 +49,7 @@ async fn what_is_superseded_is_revoked_once_its_overlap_is_over_where_the_profil
 async fn the_end_of_an_overlap_denies_no_key() {
     let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
     let home = tempfile::tempdir().unwrap();
-    let containments = containments(&house, home.path());
+    let containments = house.containments(home.path());
     let old = house.first(IdentityKind::Operational).await;
     let (ours, other) = (request(), request());
     let replaced = house.renew(&old, &ours).await.unwrap();
@@ -98,7 +73,7 @@ async fn a_superseded_certificate_that_was_revoked_for_it_still_raises_the_alarm
     use crate::clones::Use;
     let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
     let home = tempfile::tempdir().unwrap();
-    let containments = containments(&house, home.path());
+    let containments = house.containments(home.path());
     let old = house.first(IdentityKind::Operational).await;
     let new = house.renew(&old, &request()).await.unwrap();
     house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
@@ -115,7 +90,7 @@ async fn a_device_that_was_revoked_while_its_certificate_was_over_does_not_come_
     for proven in [true, false] {
         let house = House::with(SuccessorPlan { grace: Some(LIFETIME), ..SuccessorPlan::default() }).await;
         let home = tempfile::tempdir().unwrap();
-        let containments = containments(&house, home.path());
+        let containments = house.containments(home.path());
         let old = house.first(IdentityKind::Operational).await;
         if proven {
             house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();

@@ -130,6 +130,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             operators: operators.clone(),
             log: log.clone(),
             clock: clock.clone(),
+            time: time.clone(),
             party_turn: tokio::sync::Mutex::default(),
         }),
         environments,

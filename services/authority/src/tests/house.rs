@@ -4,18 +4,23 @@ use crate::archive::Archives;
 use crate::clones::CloneAlarms;
 use crate::commit::Commits;
 use crate::confirmation::Confirmations;
+use crate::containment::Containments;
+use crate::crls::Crls;
 use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan, bootstrap_actor};
 use crate::feed::Feeds;
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
 use crate::issuance::{EnrolmentFault, Issuance};
+use crate::journal_log::JournalLog;
 use crate::keys::KeyVault;
 use crate::makers::Makers;
+use crate::operators::Operators;
 use crate::pacing::Pacing;
 use crate::renewal::Renewals;
 use crate::sha256;
 use crate::sightings::DecisionIntake;
+use crate::steady_time::SteadyTime;
 use crate::tokens::{NewToken, Tokens};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -26,9 +31,11 @@ use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
 use touchmark_inventory::{CertificateRow, MemoryStore, Store};
 use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
 use touchmark_listen::Clock;
+use touchmark_policy_cedar::OperatorPolicy;
 use touchmark_ra::{Act, Mandate, TokenOrder};
 use touchmark_status::FeedSigner;
 use touchmark_testkit::name;
+use touchmark_tilelog::NoteSigner;
 use touchmark_x509::csr::UnprovenCsr;
 use touchmark_x509::request::certification_request;
 use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
@@ -51,7 +58,10 @@ pub(crate) struct House {
     pub(crate) renewals: Renewals,
     pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) clones: Arc<CloneAlarms>,
+    /// What of the clock may be believed; tests look as often as they like.
+    pub(crate) time: SteadyTime,
     now_ms: Arc<AtomicU64>,
+    passed_ms: Arc<AtomicU64>,
     _home: tempfile::TempDir,
 }
 
@@ -76,6 +86,10 @@ impl House {
         let now_ms = Arc::new(AtomicU64::new(1_800_000_000_000));
         let shown = Arc::clone(&now_ms);
         let clock = Clock::new(move || Timestamp::from_unix_ms(shown.load(Ordering::SeqCst)));
+        let passed_ms = Arc::new(AtomicU64::new(0));
+        let ran = Arc::clone(&passed_ms);
+        let passed = move || Duration::from_millis(ran.load(Ordering::SeqCst));
+        let time = SteadyTime::begin_with(clock.clone(), passed, None);
         let incarnation = Incarnation::try_from(1).unwrap();
         let crl_url_base = "http://127.0.0.1:1/crl".to_owned();
         let environments = Environments {
@@ -125,14 +139,27 @@ impl House {
             clock,
             hierarchy,
             feeds,
+            time,
             now_ms,
+            passed_ms,
             _home: home,
         }
     }
 
     /// Lets time pass.
     pub(crate) fn pass(&self, span: Duration) {
-        self.now_ms.fetch_add(u64::try_from(span.as_millis()).unwrap(), Ordering::SeqCst);
+        self.clock_goes(span);
+        self.passed_ms.fetch_add(ms(span), Ordering::SeqCst);
+    }
+
+    /// The clock goes ahead, and no time passes.
+    pub(crate) fn clock_goes(&self, ahead: Duration) {
+        self.now_ms.fetch_add(ms(ahead), Ordering::SeqCst);
+    }
+
+    /// The clock goes back, and no time passes.
+    pub(crate) fn clock_goes_back(&self, by: Duration) {
+        self.now_ms.fetch_sub(ms(by), Ordering::SeqCst);
     }
 
     /// Whom containments wait for; logs of gateways below `home`.
@@ -146,6 +173,26 @@ impl House {
         };
         let (commits, feeds, clock) = (self.commits.clone(), self.feeds.clone(), self.clock.clone());
         Arc::new(Gateways { commits, feeds, intake: Arc::new(intake), clock })
+    }
+
+    /// What contains devices, and the CRLs that it signs; files below `home`.
+    pub(crate) fn containments(&self, home: &std::path::Path) -> Containments {
+        let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
+        let log = JournalLog::open(home, signer, self.store.clone()).unwrap();
+        let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
+        let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
+        Containments {
+            commits: self.commits.clone(),
+            hierarchy: self.hierarchy.clone(),
+            feeds: self.feeds.clone(),
+            gateways: self.gateways(home),
+            crls: Arc::new(crls),
+            operators: Arc::new(Operators::new(self.commits.clone(), Arc::new(policy), self.clock.clone())),
+            log: Arc::new(log),
+            clock: self.clock.clone(),
+            time: self.time.clone(),
+            party_turn: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {
@@ -211,6 +258,10 @@ impl House {
     pub(crate) fn uses(&self, token: &NewToken) -> u32 {
         self.store.token_by_secret(&sha256(token.password.expose().as_bytes())).unwrap().unwrap().uses
     }
+}
+
+fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap()
 }
 
 pub(crate) fn key() -> SoftwareKey {
