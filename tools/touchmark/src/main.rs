@@ -9,6 +9,7 @@ mod credential;
 mod demo;
 mod enrolment;
 mod failure;
+mod harmless;
 mod home;
 mod management;
 mod mqtt_session;
@@ -23,10 +24,13 @@ mod steady;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use failure::{Exit, Failure};
+use harmless::LogLines;
 use home::Home;
 use output::Output;
+use std::io;
 use std::process::ExitCode;
 use touchmark_logging::LineWriter;
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     #[cfg(feature = "faults")]
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
 /// Five lines for people; one object (RFC 9457) where stdout carries JSON. Both on stderr: stdout holds results only.
 fn tell(failure: &Failure, json: bool) {
     match json {
-        true => touchmark_logging::line(format_args!("{}", failure.to_json())),
+        true => touchmark_logging::line(format_args!("{}", harmless::json(failure.to_json()))),
         false => touchmark_logging::line(format_args!("{failure}")),
     }
 }
@@ -71,7 +75,7 @@ fn unparsed(refused: &clap::Error) -> ExitCode {
         let failure = Failure::usage(title).why(lines.map(str::trim).collect::<Vec<_>>().join("; "));
         tell(&failure.what(words.join(" ")), true);
     } else {
-        touchmark_logging::line(format_args!("{}", text.trim_end()));
+        touchmark_logging::line(format_args!("{}", harmless::lines(text.trim_end(), false)));
     }
     touchmark_logging::flush(touchmark_logging::LAST_WORDS);
     ExitCode::from(Exit::Usage.code())
@@ -140,15 +144,24 @@ fn keep_memory_private() {
 
 /// Services tell what happens on stderr; TOUCHMARK_LOG chooses how much (`warn`, `touchmark_gateway=debug`).
 fn logging(is_service: bool) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::util::SubscriberInitExt as _;
     let default = if is_service { "warn" } else { "error" };
     let filter = EnvFilter::try_from_env("TOUCHMARK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    log_format(LineWriter, touchmark_logging::is_terminal(), filter).init();
+}
+
+/// How log lines look, and where they go.
+fn log_format<W: io::Write + Clone + Send + Sync + 'static>(
+    to: W,
+    colours: bool,
+    filter: EnvFilter,
+) -> impl tracing::Subscriber + Send + Sync {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(touchmark_logging::is_terminal())
-        .with_writer(LineWriter::default)
+        .with_ansi(colours)
+        .with_writer(move || LogLines { to: to.clone(), colours })
         // It would go straight to stderr.
         .log_internal_errors(false)
         .compact()
-        .init();
+        .finish()
 }

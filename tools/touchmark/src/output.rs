@@ -1,9 +1,10 @@
 //! How results reach the terminal: data on stdout in the chosen format, remarks on stderr.
 //!
 //! A listing is a table, one JSON array, JSON lines, or bare names. Colour never stands alone, and is left
-//! out where nobody looks or NO_COLOR is set. Text from peers is freed of control characters.
+//! out where nobody looks or NO_COLOR is set. Text from peers is made harmless ([`crate::harmless`]).
 
 use crate::failure::{Failure, printable};
+use crate::harmless;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -117,13 +118,13 @@ impl Output {
 
     /// Indented JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string_pretty(value).map_err(no_json)?);
+        self.line(&harmless::json(serde_json::to_string_pretty(value).map_err(no_json)?));
         Ok(())
     }
 
     /// JSON on one line.
     pub(crate) fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string(value).map_err(no_json)?);
+        self.line(&harmless::json(serde_json::to_string(value).map_err(no_json)?));
         Ok(())
     }
 
@@ -134,7 +135,7 @@ impl Output {
         // Remarks that were made before it stand before it.
         touchmark_logging::keep_order();
         let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        match writeln!(stdout, "{}", harmless::lines(text, self.colour)).and_then(|()| stdout.flush()) {
             Ok(()) => {}
             // `| head` has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -145,7 +146,7 @@ impl Output {
     /// A remark on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            touchmark_logging::line(format_args!("{text}"));
+            touchmark_logging::line(format_args!("{}", harmless::lines(text, self.colour)));
         }
     }
 

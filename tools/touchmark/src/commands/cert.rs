@@ -1,7 +1,7 @@
 //! `touchmark cert`: one certificate, and one of the four questions about it.
 
 use crate::commands::contain;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, printable};
 use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
@@ -142,7 +142,11 @@ pub(crate) fn on_expiry(expiry: &OnExpiry) -> String {
         expiry.not_after,
         expiry.chain_not_after,
         expiry.effect,
-        if expiry.actions_lost.is_empty() { "nothing".to_owned() } else { expiry.actions_lost.join(", ") },
+        if expiry.actions_lost.is_empty() {
+            "nothing".to_owned()
+        } else {
+            printable(&expiry.actions_lost.join(", "))
+        },
         expiry.way_back
     )
 }

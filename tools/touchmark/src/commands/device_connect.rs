@@ -254,7 +254,9 @@ async fn listen(mut session: Session, stay: Option<Duration>, output: &Output) -
             }
             message = session.message() => match message {
                 Ok(message) if output.is_machine() => output.json_line(&message)?,
-                Ok(message) => output.line(&format!("{} {}", message.topic, message.payload)),
+                Ok(message) => {
+                    output.line(&format!("{} {}", printable(&message.topic), printable(&message.payload)));
+                }
                 Err(denial) => {
                     output.note(&format!("closed by the gateway: {} {}", denial.code, denial.reason));
                     return Ok(());

@@ -132,9 +132,9 @@ pub(crate) fn renewals_in_words(one: &Renewals) -> String {
 }
 
 fn decided(one: &Decision) -> String {
-    let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
+    let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", printable(&one.reason)) };
     let rule = match one.rule.get() {
-        Some(rule) => format!("rule {rule}"),
+        Some(rule) => format!("rule {}", printable(rule)),
         None => "no rule matched".to_owned(),
     };
     format!(
@@ -142,11 +142,11 @@ fn decided(one: &Decision) -> String {
         one.at,
         one.action,
         printable(one.resource.as_str()),
-        one.device,
+        printable(one.device.as_str()),
         one.verdict,
-        one.policy,
+        printable(one.policy.as_str()),
         one.certificate,
-        one.tls
+        printable(one.tls.as_str())
     )
 }
 
@@ -171,9 +171,8 @@ fn indented(text: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_question_without_an_answer_says_no_data() {
-        let nothing = Explanation {
+    fn nothing() -> Explanation {
+        Explanation {
             asked: "pump-01".into(),
             matched: None,
             device: None,
@@ -186,8 +185,71 @@ mod tests {
             history: Vec::new(),
             decision: None,
             left_out: Vec::new(),
-        };
-        let text = human(&nothing);
+        }
+    }
+
+    #[test]
+    fn every_question_without_an_answer_says_no_data() {
+        let text = human(&nothing());
         assert_eq!(text.matches("  no data\n").count(), 6, "{text}");
+    }
+
+    /// A topic, a path or a cause from elsewhere makes no line of its own, and turns nothing round.
+    #[test]
+    fn the_words_of_a_peer_stay_where_they_belong() {
+        use touchmark_api::{History, OnExpiry};
+        let answer = |foreign: &str| {
+            let text = || foreign.to_owned();
+            let sighting = Sighting {
+                certificate: "ab".into(),
+                gateway: "gateway-01".into(),
+                action: "publish".into(),
+                resource: text(),
+                first: "then".into(),
+                last: "now".into(),
+                allowed: 1,
+                denied: 0,
+                folded: false,
+            };
+            let decision = Decision {
+                id: "dec_1".into(),
+                at: "now".into(),
+                gateway: "gateway-01".into(),
+                device: foreign.into(),
+                certificate: "ab".into(),
+                action: "publish".into(),
+                resource: foreign.into(),
+                verdict: "deny".into(),
+                reason: text(),
+                policy: foreign.into(),
+                rule: foreign.into(),
+                proof: "mtls".into(),
+                tls: foreign.into(),
+                count: 1,
+            };
+            let on_expiry = OnExpiry {
+                not_after: "soon".into(),
+                chain_not_after: "later".into(),
+                in_s: 1,
+                effect: "refused".into(),
+                actions_lost: vec![text(), text()],
+                way_back: "enrol".into(),
+            };
+            let (at, event, actor) = ("now".into(), "issued".into(), text());
+            human(&Explanation {
+                asked: text(),
+                where_used: Some(vec![sighting]),
+                on_expiry: Some(on_expiry),
+                history: vec![History { seq: 1, at, event, actor, cause: text() }],
+                decision: Some(decision),
+                ..nothing()
+            })
+        };
+        let lines = answer("plant/x").lines().count();
+        for harm in ['\n', '\r', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}', '\u{200b}'] {
+            let text = answer(&format!("plant/{harm}x"));
+            assert_eq!(text.lines().count(), lines, "{harm:?}: {text:?}");
+            assert!(harm == '\n' || !text.contains(harm), "{harm:?}: {text:?}");
+        }
     }
 }
