@@ -106,6 +106,8 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     load_feed(&mut file, &trust);
     let clock = trust.clock(clock);
 
+    // All that an operator may have got wrong comes before the log: a start that is refused has nothing open.
+    let upstreams = Upstreams::of(&config, &uplink)?;
     let identity = LogIdentity {
         gateway: config.name.clone(),
         environment: config.environment.clone(),
@@ -124,7 +126,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         rates: Arc::new(Rates::new(config.publish_rate)),
         clock: clock.clone(),
     });
-    let far = FarEnds::of(&config, &uplink, &clock)?;
+    let far = FarEnds::open(&config, upstreams, &uplink, &clock)?;
     let ports = Ports::bind(&config, far.sink.is_some())?;
     let ready = ports.ready();
 
@@ -243,7 +245,31 @@ struct FarEnds {
 }
 
 impl FarEnds {
-    fn of(config: &GatewayConfig, uplink: &Arc<Uplink>, clock: &Clock) -> Result<Self, GatewayFault> {
+    /// After the log, which one process at a time has open: the files of the others are its own.
+    fn open(
+        config: &GatewayConfig,
+        upstreams: Upstreams,
+        uplink: &Arc<Uplink>,
+        clock: &Clock,
+    ) -> Result<Self, GatewayFault> {
+        let Upstreams { broker, service } = upstreams;
+        let sink = match broker {
+            Some(_) => None,
+            None => Some(Arc::new(Sink::open(&config.data)?)),
+        };
+        let kept = broker.as_ref().map(|_| Arc::new(BrokerSessions::open(&config.data, clock.now())));
+        Ok(Self { broker, kept, service, sink, uplink: Arc::clone(uplink) })
+    }
+}
+
+/// The programs behind the gateway, as they were named.
+struct Upstreams {
+    broker: Option<BrokerAddress>,
+    service: Option<Arc<HttpService>>,
+}
+
+impl Upstreams {
+    fn of(config: &GatewayConfig, uplink: &Arc<Uplink>) -> Result<Self, GatewayFault> {
         let bad = |key: &'static str| move |why: String| GatewayFault::Config { key, why };
         let broker = config.upstream_mqtt.as_deref().map(BrokerAddress::parse).transpose();
         let broker = broker.map_err(bad("upstream_mqtt"))?;
@@ -255,12 +281,7 @@ impl FarEnds {
         if service.as_ref().is_some_and(|service| !service.is_protected()) {
             tracing::warn!("exception in force: plain text to the HTTP service on this machine");
         }
-        let sink = match broker {
-            Some(_) => None,
-            None => Some(Arc::new(Sink::open(&config.data)?)),
-        };
-        let kept = broker.as_ref().map(|_| Arc::new(BrokerSessions::open(&config.data, clock.now())));
-        Ok(Self { broker, kept, service, sink, uplink: Arc::clone(uplink) })
+        Ok(Self { broker, service })
     }
 }
 

@@ -29,6 +29,7 @@ fn rows_of_every_table() -> Vec<Draft> {
         scribe.crl_published(version, 0, 1),
         scribe.enforcement_reported(GATEWAY, 1, 1),
         scribe.refused("token-unknown", 2, None),
+        scribe.gateway_declared(GATEWAY, true, None),
     ]);
     let (token, device, maker) = (scribe.token_id(), scribe.device_id(), scribe.maker_id());
     entries.push(scribe.token_created(token, TokenSubject::Named(name("pump-02")), 1));

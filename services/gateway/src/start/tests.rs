@@ -205,7 +205,6 @@ async fn what_an_operator_got_wrong_is_said() {
         let fault = start(config, lab.clock()).await.expect_err(name).to_string();
         assert!(fault.contains(says), "{name}: {fault}");
     }
-    until(|| Some(())).await;
 }
 
 #[test]
