@@ -1,53 +1,34 @@
-//! Refusals as journal entries (every trust decision leaves a record), counted per second so that a flood of
-//! strangers costs one entry a second and reason, not one each.
+//! Refusals as journal entries: every trust decision leaves a record, and a flood of strangers costs a bounded number
+//! of them (`fold`).
+
+mod fold;
 
 use crate::commit::Commits;
-use std::collections::BTreeMap;
+use fold::{Fold, Kind, Party};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use touchmark_identity::{Actor, DeviceId, EnvironmentName, Fingerprint, OrganisationName};
 use touchmark_inventory::{Command, StoreFault};
-use touchmark_journal::{Draft, Envelope, Event, Refused, RenewalRefused, Scope};
+use touchmark_journal::{Draft, Envelope, Scope};
 use touchmark_listen::Clock;
 
-/// Distinct (environment, cause, code, device) in one second; what comes on top is counted under `overflow`.
-const KINDS_MAX: usize = 256;
-
-/// What is counted together.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
-    environment: Option<EnvironmentName>,
-    cause: String,
-    code: String,
-    device: Option<DeviceId>,
-    /// A device's own attempt to renew, with its key proven: counted in its history.
-    renewal: bool,
-}
-
-impl Kind {
-    fn event(&self, count: u64) -> Event {
-        let code = self.code.clone();
-        match self.device.filter(|_| self.renewal) {
-            Some(device) => Event::RenewalRefused(RenewalRefused { device, code, count }),
-            None => Event::Refused(Refused { code, count, device: self.device }),
-        }
-    }
-}
-
-/// The counters of the running second.
+/// The counters.
 pub(crate) struct Refusals {
     commits: Commits,
     organisation: OrganisationName,
     clock: Clock,
-    counts: Mutex<BTreeMap<Kind, u64>>,
+    /// What pauses are measured from, so that the wall clock may jump.
+    start: Instant,
+    fold: Mutex<Fold>,
 }
 
 impl Refusals {
     /// Wires it.
     pub(crate) fn new(commits: Commits, organisation: OrganisationName, clock: Clock) -> Self {
-        Self { commits, organisation, clock, counts: Mutex::default() }
+        Self { commits, organisation, clock, start: Instant::now(), fold: Mutex::default() }
     }
 
-    /// Counts one refusal.
+    /// Counts one refusal of a party that has an identity of ours.
     pub(crate) fn count(
         &self,
         environment: Option<&EnvironmentName>,
@@ -55,13 +36,12 @@ impl Refusals {
         code: &str,
         device: Option<DeviceId>,
     ) {
-        self.add(Kind {
-            environment: environment.cloned(),
-            cause: cause.to_owned(),
-            code: code.to_owned(),
-            device,
-            renewal: false,
-        });
+        self.add(Party::Known, environment.cloned(), cause, code, device);
+    }
+
+    /// Counts one refusal of anybody.
+    pub(crate) fn count_stranger(&self, environment: Option<&EnvironmentName>, cause: &str, code: &str) {
+        self.add(Party::Stranger, environment.cloned(), cause, code, None);
     }
 
     /// Counts a refused renewal by the certificate whose key was proven; if it is no device's, like any refusal.
@@ -74,33 +54,56 @@ impl Refusals {
     ) {
         let row = self.commits.store().certificate_by_fingerprint(peer).ok().flatten();
         let device = row.as_ref().and_then(|row| row.device);
+        let party = match &row {
+            Some(_) if device.is_some() => Party::Renewing,
+            Some(_) => Party::Known,
+            None => Party::Stranger,
+        };
         // Its history is kept where it lives, wherever it asked.
         let home = row.and_then(|row| row.scope.environment);
-        self.add(Kind {
-            environment: home.or_else(|| asked.cloned()),
-            cause: cause.to_owned(),
-            code: code.to_owned(),
-            device,
-            renewal: device.is_some(),
-        });
+        self.add(party, home.or_else(|| asked.cloned()), cause, code, device);
     }
 
-    fn add(&self, kind: Kind) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = if counts.len() < KINDS_MAX || counts.contains_key(&kind) {
-            kind
-        } else {
-            Kind { environment: None, code: "overflow".to_owned(), device: None, renewal: false, ..kind }
-        };
-        *counts.entry(kind).or_default() += 1;
+    fn add(
+        &self,
+        party: Party,
+        environment: Option<EnvironmentName>,
+        cause: &str,
+        code: &str,
+        device: Option<DeviceId>,
+    ) {
+        let kind = Kind { party, environment, cause: cause.to_owned(), code: code.to_owned(), device };
+        self.with_fold(|fold| fold.add(kind, 1, self.start.elapsed()));
     }
 
-    /// Records what was counted.
+    fn with_fold<T>(&self, act: impl FnOnce(&mut Fold) -> T) -> T {
+        act(&mut self.fold.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Records what is due.
     ///
     /// # Errors
     /// [`StoreFault`]; the counts are kept for the next try.
     pub(crate) async fn flush(&self) -> Result<(), StoreFault> {
-        let counts = std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        self.flush_at(self.start.elapsed()).await
+    }
+
+    /// `now`: since the start.
+    async fn flush_at(&self, now: Duration) -> Result<(), StoreFault> {
+        let counts = self.with_fold(|fold| fold.due(now));
+        self.record(counts, now).await
+    }
+
+    /// Records all that was counted: nobody will ask again.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the counts are kept for the next try.
+    pub(crate) async fn finish(&self) -> Result<(), StoreFault> {
+        let counts = self.with_fold(Fold::all);
+        self.record(counts, self.start.elapsed()).await
+    }
+
+    async fn record(&self, counts: Vec<(Kind, u64)>, now: Duration) -> Result<(), StoreFault> {
         if counts.is_empty() {
             return Ok(());
         }
@@ -121,11 +124,11 @@ impl Refusals {
         let command = Command { preconditions: Vec::new(), entries: entries.collect() };
         let outcome = self.commits.commit(command).await;
         if outcome.is_err() {
-            let mut now = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            for (kind, count) in counts {
-                *now.entry(kind).or_default() += count;
-            }
+            self.with_fold(|fold| counts.into_iter().for_each(|(kind, count)| fold.add(kind, count, now)));
         }
         outcome.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

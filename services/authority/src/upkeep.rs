@@ -226,7 +226,7 @@ pub(crate) async fn tick(
             tracing::debug!(dropped, "ended certificates left the feeds");
         }
     }
-    if let Err(fault) = shell.refusals.flush().await {
+    if let Err(fault) = shell.refusals.finish().await {
         tracing::error!(%fault, "the last refusals are not recorded");
     }
 }

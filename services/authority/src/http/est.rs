@@ -59,7 +59,7 @@ async fn answer(
             // What we could not do is no failure of the device.
             match peer.filter(|_| cause == RENEWAL && fault.status() < 500) {
                 Some(peer) => shell.refusals.count_renewal(known.as_ref(), cause, code, &peer),
-                None => shell.refusals.count(known.as_ref(), cause, code, None),
+                None => shell.refusals.count_stranger(known.as_ref(), cause, code),
             }
             refused(&fault)
         }

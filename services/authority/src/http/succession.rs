@@ -104,7 +104,7 @@ fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFau
 }
 
 fn said(shell: &Shell, cause: &str, refusal: &Refused) -> Response {
-    shell.refusals.count(None, cause, refusal.code, None);
+    shell.refusals.count_stranger(None, cause, refusal.code);
     refused(&refusal.fault)
 }
 

@@ -94,7 +94,7 @@ pub(super) fn serve(
     ] {
         let refusals = shell.refusals.clone();
         let on_fault = move |_, fault: &touchmark_listen::AcceptFault| {
-            refusals.count(None, cause, fault.code(), None);
+            refusals.count_stranger(None, cause, fault.code());
         };
         let on_connection = move |accepted, stop| serve_http(accepted, stop, router.clone());
         let serving = serve_tls(bound, tls, limits, stop.clone(), on_connection, on_fault);
