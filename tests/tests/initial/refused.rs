@@ -42,6 +42,7 @@ fn what_a_makers_certificate_does_not_open() {
         ("pump-06", "acme", "SN-6", "lab"),
         ("pump-07", "acme", "SN-7", "lab"),
         ("pump-08", "acme", "SN-8", "lab"),
+        ("pump-09", "acme", "dead", "lab"),
     ] {
         let words = ["device", "register", name, "--env", environment, "--maker", maker, "--hardware-id", id];
         done(&lab, &words);
@@ -58,6 +59,8 @@ fn what_a_makers_certificate_does_not_open() {
     let own_key = request(&openssl, &lab, "own-key", "/", Some(&good.key));
     let another = request(&openssl, &lab, "another", "/CN=pump-02", None);
     let plain = request(&openssl, &lab, "plain", "/", None);
+    let spelt = module("DEAD").replace("FORMAT:ASCII", "FORMAT:HEX");
+    let octets = plan(&acme, "octets", "/O=acme", &spelt);
     let authority =
         "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, digitalSignature, keyCertSign";
     let rows = [
@@ -74,6 +77,14 @@ fn what_a_makers_certificate_does_not_open() {
             "hardware registered in another environment",
             "",
             acme.initial("SN-2"),
+            &plain,
+            "403",
+            "hardware-unknown",
+        ),
+        (
+            "hardware whose octets the registered text spells",
+            "",
+            octets.clone(),
             &plain,
             "403",
             "hardware-unknown",
@@ -189,4 +200,8 @@ fn what_a_makers_certificate_does_not_open() {
 
     assert!(operator.explain("pump-01").unwrap().certificates.is_empty(), "nothing was issued");
     assert_eq!(enrol(&curl, &lab, "", &good, &plain).status, 200, "what is expected enrols all the same");
+    done(&lab, &["device", "register", "pump-10", "--maker", "acme", "--hardware-id", "hex:dead"]);
+    let its_own = request(&openssl, &lab, "octets", "/CN=pump-10", None);
+    let said = enrol(&curl, &lab, "", &octets, &its_own);
+    assert_eq!(said.status, 200, "octets are registered as octets: {}", said.text());
 }

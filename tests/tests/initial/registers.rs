@@ -75,6 +75,12 @@ fn what_would_leave_open_whose_hardware_it_is_is_not_registered() {
         ("hardware identifier with a line feed", &registers("pump-02", "SN\n2"), "400", "value-invalid"),
         ("hardware identifier of 65 characters", &registers("pump-02", &long), "400", "value-invalid"),
         (
+            "hardware identifier of octets that are text",
+            &registers("pump-02", "hex:534e2d31"),
+            "400",
+            "value-invalid",
+        ),
+        (
             "known device with another model",
             &["device", "register", "pump-01", "--maker", "acme", "--hardware-id", "SN-1", "--model", "x300"],
             "409",

@@ -29,13 +29,29 @@ fn hardware_is_named_once_or_twice_the_same() {
     type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a [u8]], Result<&'a str, &'a str>);
     let long = "7".repeat(HardwareId::CHARS_MAX);
     let too_long = "7".repeat(HardwareId::CHARS_MAX + 1);
+    let most = format!("hex:{}", "00".repeat(HardwareId::OCTETS_MAX));
     let rows: &[Row<'_>] = &[
         ("in the subject", &["SN-1"], &[], Ok("SN-1")),
         ("with spaces inside", &["PID:X200 SN:1"], &[], Ok("PID:X200 SN:1")),
         ("in the subjectAltName", &[], &[b"SN-1"], Ok("SN-1")),
         ("in both", &["SN-1"], &[b"SN-1"], Ok("SN-1")),
         ("in both, spelt", &["00ABFF"], &[&[0, 0xab, 0xff]], Ok("00ABFF")),
-        ("octets", &[], &[&[0, 0xab, 0xff]], Ok("00abff")),
+        ("octets", &[], &[&[0, 0xab, 0xff]], Ok("hex:00abff")),
+        ("octets of which some are letters", &[], &[b"SN\x001"], Ok("hex:534e0031")),
+        ("octets of white space", &[], &[b" "], Ok("hex:20")),
+        ("most octets", &[], &[&[0; 32]], Ok(&most)),
+        ("octets twice", &[], &[&[0xde, 0xad], &[0xde, 0xad]], Ok("hex:dead")),
+        ("text that octets would spell", &[], &[b"dead"], Ok("dead")),
+        (
+            "octets and the text that spells them",
+            &[],
+            &[&[0xde, 0xad], b"dead"],
+            Err("hardware-id-disagreeing"),
+        ),
+        ("text as octets are written", &["hex:dead"], &[], Err("hardware-id-malformed")),
+        ("text in octets, as octets are written", &[], &[b"hex:dead"], Err("hardware-id-malformed")),
+        ("both, as octets are written", &["hex:dead"], &[&[0xde, 0xad]], Err("hardware-id-malformed")),
+        ("text nearly so", &["HEX:dead"], &[b"HEX:dead"], Ok("HEX:dead")),
         ("twice the same", &["SN-1", "SN-1"], &[b"SN-1", b"SN-1"], Ok("SN-1")),
         ("longest", &[&long], &[long.as_bytes()], Ok(&long)),
         ("nowhere", &[], &[], Err("hardware-id-missing")),
@@ -56,6 +72,54 @@ fn hardware_is_named_once_or_twice_the_same() {
         let found = HardwareId::of(&certificate);
         let found = found.as_ref().map(HardwareId::as_str).map_err(|bad| bad.code());
         assert_eq!(found, *expected, "{name}");
+        if let Ok(id) = HardwareId::of(&certificate) {
+            assert_eq!(id.as_str().parse(), Ok(id.clone()), "{name}: reads back as it is written");
+        }
+    }
+}
+
+#[test]
+fn an_operator_writes_octets_in_one_way_and_text_as_it_is() {
+    let most = "hex:".to_owned() + &"00".repeat(HardwareId::OCTETS_MAX);
+    let too_many = most.clone() + "00";
+    let rows: &[(&str, Option<&str>)] = &[
+        ("dead", Some("dead")),
+        ("DEAD", Some("DEAD")),
+        ("hex:dead", Some("hex:dead")),
+        ("hex:DEad", Some("hex:dead")),
+        ("hex:00", Some("hex:00")),
+        (&most, Some(&most)),
+        ("HEX:dead", Some("HEX:dead")),
+        ("0xdead", Some("0xdead")),
+        ("hex:", None),
+        ("hex:dea", None),
+        ("hex:de ad", None),
+        ("hex:+eff", None),
+        ("hex:d\u{e9}ad", None),
+        ("hex:534e2d31", None),
+        (" hex:dead", None),
+        (&too_many, None),
+    ];
+    for (written, expected) in rows {
+        let id: Option<HardwareId> = written.parse().ok();
+        assert_eq!(id.as_ref().map(HardwareId::as_str), *expected, "{written}");
+    }
+}
+
+#[test]
+fn octets_are_never_the_text_that_spells_them() {
+    for (octets, text) in
+        [(&b"\xde\xad"[..], "dead"), (b"\x00\x01", "0001"), (b"\x7f", "7f"), (b"\xab\xcd", "ABCD")]
+    {
+        let by_octets = HardwareId::of(&forged(&[], &[octets]).signed_by(&key())).unwrap();
+        for by_text in [
+            text.parse().unwrap(),
+            HardwareId::of(&forged(&[], &[text.as_bytes()]).signed_by(&key())).unwrap(),
+            HardwareId::of(&forged(&[text], &[]).signed_by(&key())).unwrap(),
+        ] {
+            assert_ne!(by_octets, by_text, "{text}");
+        }
+        assert_eq!(format!("hex:{text}").parse(), Ok(by_octets), "{text}");
     }
 }
 

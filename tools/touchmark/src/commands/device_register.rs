@@ -19,7 +19,7 @@ pub(crate) struct Register {
     #[arg(long, value_name = "NAME")]
     maker: Name,
     /// Its identifier, letter for letter as the maker's certificate states it: the subject's serialNumber, or the
-    /// number in the hardwareModuleName
+    /// number in the hardwareModuleName; octets that are no text as `hex:00abff`
     #[arg(long, value_name = "ID")]
     hardware_id: String,
     /// Model of a new device
