@@ -1,9 +1,10 @@
 //! The decision log as the authority holds it: complete, and whole.
 
 use crate::town::Town;
+use std::process::Command;
 use touchmark_authority::audit::verify;
 use touchmark_mqtt::QoS;
-use touchmark_tests::{Dice, Mqtt, until};
+use touchmark_tests::{Dice, Lab, Mqtt, until};
 
 const FLIPS: usize = 100;
 
@@ -53,4 +54,36 @@ fn a_changed_decision_log_is_found() {
     assert!(verify(&town.lab.data(), None).is_err(), "its key removed");
     std::fs::write(&vkey, whole).unwrap();
     verify(&town.lab.data(), None).unwrap();
+}
+
+/// A topic that a terminal would show turned round is recorded as it was, and printed so that it shows what it is.
+#[test]
+fn a_topic_that_turns_the_text_round_is_printed_escaped() {
+    let Some(town) = Town::start() else { return };
+    let device = town.enrol("pump-01");
+    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let topics = ["plant/pump-01/exe.\u{202e}fdp", "plant/pump-02/\u{2066}x\u{200b}"];
+    for topic in topics {
+        session.publish(topic, "x", QoS::AtLeastOnce).unwrap();
+    }
+    let mut operator = town.lab.operator();
+    operator.decided("pump-01", "publish", topics[0], "allow");
+    let denied = operator.decided("pump-01", "publish", topics[1], "deny");
+    for (words, shows) in [
+        (vec!["explain", "pump-01"], r"exe.\u{202e}fdp"),
+        (vec!["explain", "pump-01", "-o", "json"], r"exe.\u202efdp"),
+        (vec!["explain", &denied.id], r"\u{2066}x\u{200b}"),
+        (vec!["audit", "decisions", "-o", "name"], ""),
+        (vec!["audit", "decisions", "-o", "ndjson"], r"\u2066x\u200b"),
+        (vec!["audit", "decisions"], r"\u{2066}x\u{200b}"),
+        (vec!["explain", "a\u{202e}b"], r"\u{202e}"),
+        (vec!["explain", "a\u{202e}b", "-o", "json"], r"\u202e"),
+        (vec!["explain", "--\u{202e}b"], r"\u{202e}"),
+    ] {
+        let mut command = Command::new(Lab::program());
+        let output = command.args(&words).arg("--data").arg(town.lab.data()).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains(shows), "{words:?}: {said:?}");
+        assert!(!said.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{words:?}: {said:?}");
+    }
 }
