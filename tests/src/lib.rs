@@ -49,4 +49,4 @@ pub use patience::{PATIENCE, until};
 pub use program::{Program, program};
 pub use raw::{Heard, plain};
 pub use service::{Killer, Service};
-pub use thief::thief;
+pub use thief::{thief, tls};

@@ -7,7 +7,7 @@ use crate::patience::PATIENCE;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::{default_provider, sign::any_supported_type};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, Stream};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -27,13 +27,15 @@ impl ResolvesClientCert for Unchecked {
     }
 }
 
-/// Shows `stolen` at `address` and says `octets`; gives whatever the server says, or why it says nothing.
-///
-/// # Errors
-/// How the connection ended.
-pub fn thief(lab: &Lab, address: &str, stolen: &[Certificate], octets: &[u8]) -> Result<Vec<u8>, String> {
-    let chain = stolen.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
-    let own = PrivatePkcs8KeyDer::from(Key::new().pkcs8().expose().clone()).into();
+/// A connection to `address` that shows `chain` and signs with `key`, for octets of a test's own.
+pub fn tls(
+    lab: &Lab,
+    address: &str,
+    chain: &[Certificate],
+    key: &Key,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    let own = PrivatePkcs8KeyDer::from(key.pkcs8().expose().clone()).into();
     let pair = Arc::new(CertifiedKey::new(chain, any_supported_type(&own).unwrap()));
     let mut roots = RootCertStore::empty();
     let anchors = std::fs::read_to_string(lab.anchors()).unwrap();
@@ -46,10 +48,17 @@ pub fn thief(lab: &Lab, address: &str, stolen: &[Certificate], octets: &[u8]) ->
         .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::new(Unchecked(pair)));
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut socket = TcpStream::connect(address).unwrap();
+    let socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = Stream::new(&mut tls, &mut socket);
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket)
+}
+
+/// Shows `stolen` at `address` and says `octets`; gives whatever the server says, or why it says nothing.
+///
+/// # Errors
+/// How the connection ended.
+pub fn thief(lab: &Lab, address: &str, stolen: &[Certificate], octets: &[u8]) -> Result<Vec<u8>, String> {
+    let mut stream = tls(lab, address, stolen, &Key::new());
     let mut heard = vec![0; 4096];
     let read = stream.write_all(octets).and_then(|()| stream.read(&mut heard));
     match read {

@@ -2,9 +2,10 @@
 //! roles there are.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{Read as _, Write as _};
 use touchmark_api::{Certificate, ContainmentOutcome, Problem, Token, TokenOrder};
 use touchmark_dial::{Request, Response};
-use touchmark_tests::{Device, Enrolment, Holder, Key, Lab, Operator, device_token, operator_token};
+use touchmark_tests::{Device, Enrolment, Holder, Key, Lab, Operator, device_token, operator_token, tls};
 
 fn service_token(name: &str, kind: &str) -> TokenOrder {
     TokenOrder {
@@ -35,6 +36,49 @@ fn api(lab: &Lab, holder: &Holder) -> Operator {
 fn enrols(lab: &Lab, token: &Token) -> u16 {
     let request = Enrolment::new(None, &Key::new().request(&token.username), token);
     Device::new(lab).send(&request).unwrap().status.as_u16()
+}
+
+/// The head of a request was accepted, its body is on the way, and then its operator is revoked: nothing is done.
+#[test]
+fn an_operator_that_is_revoked_in_the_middle_of_its_body_does_nothing_more() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    Device::new(&lab).enrol(None, &admin.token(&device_token("lab", "pump-01")));
+    let thief = Holder::enrolled(&lab, &admin.token(&operator_token("thief", &["admin"])));
+    assert_eq!(api(&lab, &thief).get("/v1/status").unwrap().status, 200);
+    let address = lab.api().rsplit('/').next().unwrap().to_owned();
+    let token = serde_json::to_string(&operator_token("eve", &["admin"])).unwrap();
+    let rows = [
+        ("/v1/tokens", token.as_str()),
+        ("/v1/environments", r#"{"name":"other"}"#),
+        ("/v1/devices/pump-01/quarantine", "{}"),
+    ];
+    let mut streams: Vec<_> = rows
+        .iter()
+        .map(|(path, body)| {
+            let mut stream = tls(&lab, &address, &thief.chain, &thief.key);
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            // The server says so when it begins to read the body: whoever asks is known by then.
+            let mut heard = [0; 256];
+            let length = stream.read(&mut heard).unwrap();
+            assert!(heard[..length].starts_with(b"HTTP/1.1 100"), "{path}");
+            stream
+        })
+        .collect();
+    revoke(&mut admin, "/v1/operators/thief/revoke");
+    for (stream, (path, body)) in streams.iter_mut().zip(rows) {
+        stream.write_all(body.as_bytes()).unwrap();
+        let mut heard = [0; 1024];
+        let length = stream.read(&mut heard).unwrap();
+        let says = String::from_utf8_lossy(&heard[..length]).into_owned();
+        assert!(says.starts_with("HTTP/1.1 403"), "{path}: {says}");
+    }
+    assert_eq!(admin.get("/v1/environments/other").unwrap().status, 404);
 }
 
 /// A thief of an operator's or gateway's key renews once, keeps the successor for later, and makes itself tokens. After

@@ -7,7 +7,7 @@ use crate::output::{Listed, Output};
 use crate::span;
 use clap::{Args, Subcommand, ValueEnum};
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use touchmark_api::{Page, Token as Issued, TokenInfo, TokenOrder, TokenQuery};
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
@@ -118,7 +118,27 @@ pub(crate) async fn run(command: Token, home: &Home, output: &Output) -> Result<
     }
 }
 
+/// Before there is a token: a password that cannot be kept would be one that nobody has, and a device, pipe or link
+/// would be replaced by a file.
+fn may_be_written(path: &Path) -> Result<(), Failure> {
+    let refuse = |why: &str| {
+        Err(Failure::usage("the token cannot be written there")
+            .what(format!("--out {}", path.display()))
+            .why(why)
+            .fix("--out FILE   (a new file, or one that may be replaced, in a folder that exists)"))
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !parent.is_dir() {
+        return refuse("its folder does not exist");
+    }
+    match path.symlink_metadata() {
+        Ok(there) if !there.is_file() => refuse("it is no ordinary file"),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 async fn create(order: Create, management: &mut Management, output: &Output) -> Result<Exit, Failure> {
+    order.out.as_deref().map_or(Ok(()), may_be_written)?;
     let issued = management
         .token(&TokenOrder {
             environment: order.env.to_string(),
@@ -172,4 +192,28 @@ fn human(issued: &Issued, name: &str, prefix: Option<&NamePrefix>) -> String {
     text + &format!(
         "\nThe password is not kept and cannot be shown again.\nnext: save these lines as FILE, then touchmark device enroll {name} --env {environment} --token-file FILE"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_written_into_files_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "old").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        std::fs::create_dir(at("folder")).unwrap();
+        for (path, may) in [
+            (at("new"), true),
+            (at("file"), true),
+            (at("link"), false),
+            (at("folder"), false),
+            (at("nowhere/new"), false),
+            (PathBuf::from("/dev/null"), false),
+        ] {
+            assert_eq!(may_be_written(&path).is_ok(), may, "{}", path.display());
+        }
+    }
 }

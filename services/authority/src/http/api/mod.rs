@@ -11,12 +11,34 @@ mod tokens;
 use super::Shell;
 use super::problem::Refuse;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::body::{HttpBody as _, to_bytes};
+use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use caller::Called;
 
 /// Largest body but for uploads: a policy bundle has at most a mebibyte, and JSON escapes some of it.
 const BODY_OCTETS_MAX: usize = 3 * 1024 * 1024;
+
+/// A right is judged when it is used: whoever is asked about after its head alone may be revoked while its body is still
+/// on the way. So the caller is asked for before the body is read, and again, by the handler, after it.
+async fn whole_body(State(shell): State<Shell>, request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    if let Err(refused) = Called::from_request_parts(&mut parts, &shell).await {
+        return refused.into_response();
+    }
+    match to_bytes(body, BODY_OCTETS_MAX).await {
+        Ok(octets) => next.run(Request::from_parts(parts, octets.into())).await,
+        Err(fault) => Refuse::new(StatusCode::PAYLOAD_TOO_LARGE, "body-invalid", "the body cannot be taken")
+            .detail(fault.to_string())
+            .into_response(),
+    }
+}
 
 pub(crate) fn router(shell: Shell) -> Router {
     Router::new()
@@ -48,5 +70,6 @@ pub(crate) fn router(shell: Shell) -> Router {
             Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")
         })
         .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
+        .layer(from_fn_with_state(shell.clone(), whole_body))
         .with_state(shell)
 }
