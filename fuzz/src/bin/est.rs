@@ -113,7 +113,7 @@ fn wrapped(der: &[u8]) {
 fn answer(octets: &[u8]) {
     let Ok(certificates) = parse_certs_response(octets) else { return };
     for certificate in &certificates {
-        let Ok(enrolled) = choose(&certificates, &certificate.spki_hash()) else {
+        let Ok(enrolled) = choose(&certificates, &[], &certificate.spki_hash()) else {
             assert!(certificates.iter().all(|c| c.is_ca() || c.spki_hash() != certificate.spki_hash()));
             continue;
         };
