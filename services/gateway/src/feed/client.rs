@@ -40,6 +40,18 @@ enum FollowFault {
     Task,
 }
 
+/// The authority's code for a caller whose certificate is revoked, superseded, or outside its validity.
+const CALLER_NOT_LIVE: &str = "caller-not-live";
+
+impl FollowFault {
+    /// Whether the authority itself refuses this gateway's certificate. The connection is one to the authority's own
+    /// certificate; a broken link, a busy authority and every other refusal say nothing about this gateway.
+    fn refuses_our_certificate(&self) -> bool {
+        matches!(self, Self::Dial(DialFault::Status { status: 403, problem })
+            if problem.code.as_deref() == Some(CALLER_NOT_LIVE))
+    }
+}
+
 /// The feed's one reader.
 pub(crate) struct FeedClient {
     pub(crate) trust: Arc<Trust>,
@@ -134,6 +146,21 @@ impl FeedClient {
                     backoff.reset();
                     told.clear();
                 }
+                Err(error) if error.refuses_our_certificate() => {
+                    if self.trust.set_cut_off(true) {
+                        tracing::error!(
+                            %error,
+                            "the authority refuses this gateway's certificate and gives it no feed: all sessions end and \
+                             every device is refused; get a new certificate for this gateway, or stop it"
+                        );
+                    }
+                    // Again each time: for one that came in meanwhile this does not wait for the next look.
+                    self.reviewer.end_all_as_stale();
+                    told.clear();
+                    if !backoff.pause(&mut stop).await {
+                        return;
+                    }
+                }
                 Err(error) => {
                     let says = error.to_string();
                     if says != told {
@@ -163,11 +190,13 @@ impl FeedClient {
             None => self.file.lock().unwrap_or_else(PoisonError::into_inner).floor(),
         };
         let class = self.trust.staleness();
+        // A gateway that waits to be let in again is not kept waiting for news.
+        let wait_ms = if self.trust.is_cut_off() { 0 } else { POLL_WAIT_MS };
         let request = match held {
-            Some(Position { epoch, seq }) => Request::get(format!(
-                "/v1/feed?epoch={epoch}&after={seq}&wait_ms={POLL_WAIT_MS}&class={class}"
-            ))
-            .timeout(POLL_TIMEOUT),
+            Some(Position { epoch, seq }) => {
+                Request::get(format!("/v1/feed?epoch={epoch}&after={seq}&wait_ms={wait_ms}&class={class}"))
+                    .timeout(POLL_TIMEOUT)
+            }
             None => Request::get(format!("/v1/feed?class={class}")).timeout(SNAPSHOT_TIMEOUT),
         };
         let answer = caller.ask(request.response_octets_max(MESSAGE_OCTETS_MAX + 4096)).await?;
@@ -182,6 +211,10 @@ impl FeedClient {
             // The other ends outlive this one.
             let _ = to_settle.send(Unsettled { position, ended, concerns_all, stored });
             let _ = to_store.send(Unstored { to_store: messages, position, stored: done }).await;
+        }
+        // In force first: nobody is let in by what was held before.
+        if fault.is_none() && self.trust.set_cut_off(false) {
+            tracing::info!("the authority accepts this gateway's certificate again: devices are served");
         }
         // A snapshot that was refused is not asked for again at once: it is long, and would be refused again.
         *whole = wants_snapshot && !(*whole && fault.is_some());

@@ -1,12 +1,14 @@
 //! The feed on disk and from the authority: what is used, what is refused, and what a refusal leaves.
 
+mod cut_off;
+
 use super::FeedClient;
 use super::client::{store, take};
 use super::file::{FeedFile, StoredFeedFault};
 use crate::credential::Credential;
 use crate::lab::{CAP, Lab, Running, until};
 use crate::start::start;
-use crate::trust::DevicePaths;
+use crate::trust::{DevicePaths, Trust};
 use crate::uplink::Uplink;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -340,7 +342,36 @@ async fn a_large_message_is_verified_beside_the_set_in_use() {
 
 /// An authority that gives out these deltas after position 1, one for each poll, and answers nothing else.
 fn silent_authority(lab: &Lab, running: &Running, deltas: Vec<Vec<u8>>) -> (String, StopSwitch) {
-    let paths = Arc::new(DevicePaths(Arc::clone(&running.trust)));
+    let deltas = Arc::new(deltas);
+    authority(lab, &running.trust, move |asked| {
+        let deltas = Arc::clone(&deltas);
+        async move {
+            let after: Option<usize> = query(&asked, "after").and_then(|after| after.parse().ok());
+            after.and_then(|after| deltas.get(after - 1)).map(|wire| taken(wire))
+        }
+    })
+}
+
+/// One value of a request's query.
+fn query<'a>(asked: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = asked.split_once(&format!("&{name}="))?;
+    rest.split(['&', ' ']).next()
+}
+
+/// The answer to a poll that brings one message.
+fn taken(wire: &[u8]) -> Vec<u8> {
+    let entry = feed_file_entry(wire).unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", entry.len());
+    [head.as_bytes(), &entry].concat()
+}
+
+/// An authority that answers each request by its head; once there is no answer, the connection stays silent.
+fn authority<F, A>(lab: &Lab, trust: &Arc<Trust>, answer: F) -> (String, StopSwitch)
+where
+    F: Fn(String) -> A + Send + Sync + 'static,
+    A: Future<Output = Option<Vec<u8>>> + Send + 'static,
+{
+    let paths = Arc::new(DevicePaths(Arc::clone(trust)));
     let holder = lab.holder("spiffe://lab.touchmark.internal/s/authority", &[], 86_400);
     let chain = vec![holder.certificate.der().to_vec(), lab.issuing.certificate.der().to_vec()];
     let server = ServerIdentity::new(chain, holder.key.to_pkcs8()).unwrap();
@@ -348,9 +379,9 @@ fn silent_authority(lab: &Lab, running: &Running, deltas: Vec<Vec<u8>>) -> (Stri
     let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
     let url = format!("https://{}", bound.address());
     let (switch, stop) = StopSwitch::new();
-    let deltas = Arc::new(deltas);
+    let answer = Arc::new(answer);
     let serve = move |mut accepted: Accepted, mut stop: Stop| {
-        let deltas = Arc::clone(&deltas);
+        let answer = Arc::clone(&answer);
         Box::pin(async move {
             let mut asked = Vec::new();
             while let Ok(octet) = accepted.stream.read_u8().await {
@@ -359,15 +390,12 @@ fn silent_authority(lab: &Lab, running: &Running, deltas: Vec<Vec<u8>>) -> (Stri
                     continue;
                 }
                 let text = String::from_utf8(std::mem::take(&mut asked)).unwrap();
-                let after = text.split_once("&after=").and_then(|(_, rest)| rest.split('&').next());
-                let after: Option<usize> = after.and_then(|after| after.parse().ok());
-                let Some(wire) = after.and_then(|after| deltas.get(after - 1)) else {
+                let Some(octets) = answer(text).await else {
                     return stop.stopped().await;
                 };
-                let entry = feed_file_entry(wire).unwrap();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", entry.len());
-                accepted.stream.write_all(&[head.as_bytes(), &entry].concat()).await.unwrap();
-                accepted.stream.flush().await.unwrap();
+                // The gateway may have gone meanwhile.
+                let _ = accepted.stream.write_all(&octets).await;
+                let _ = accepted.stream.flush().await;
             }
         })
     };

@@ -155,6 +155,13 @@ impl Reviewer {
         *noted = policy;
     }
 
+    /// Orders the end of all sessions because of the feed's age.
+    pub(crate) fn end_all_as_stale(&self) {
+        for session in self.sessions.all() {
+            session.order_end(DenyReason::StatusStale);
+        }
+    }
+
     /// Ends sessions at the end of their certificates and of an overlap, and all of them when the feed is too old.
     pub(crate) async fn watch_time(self: Arc<Self>, mut stop: Stop) {
         let mut freshness = None;
@@ -170,13 +177,14 @@ impl Reviewer {
             }
             let verdict = self.trust.freshness(now);
             if verdict != freshness {
-                say(verdict);
+                // Of a certificate that is refused the reader of the feed has said it.
+                if !self.trust.is_cut_off() {
+                    say(verdict);
+                }
                 freshness = verdict;
             }
             if verdict == Some(Freshness::CutSessions) {
-                for session in self.sessions.all() {
-                    session.order_end(DenyReason::StatusStale);
-                }
+                self.end_all_as_stale();
             }
             if now.since(pruned_at) >= PRUNE_EVERY {
                 self.trust.prune(now);

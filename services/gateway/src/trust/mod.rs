@@ -45,6 +45,8 @@ pub(crate) struct Trust {
     machine: OnceLock<Clock>,
     /// Time was taken back since it was last asked.
     took_time_back: AtomicBool,
+    /// The authority refuses this gateway's certificate: the feed held is the last one that it gave.
+    cut_off: AtomicBool,
 }
 
 impl Trust {
@@ -63,6 +65,7 @@ impl Trust {
             time: FeedTime::default(),
             machine: OnceLock::new(),
             took_time_back: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
         }
     }
 
@@ -103,7 +106,23 @@ impl Trust {
 
     /// What the age of the feed demands; `None` without a feed.
     pub(crate) fn freshness(&self, now: Timestamp) -> Option<Freshness> {
-        self.read().as_ref().map(|status| self.staleness.verdict(status.age(now)))
+        self.read().as_ref().map(|status| self.freshness_of(status, now))
+    }
+
+    /// In every class a feed that the authority does not continue is too old: its age weighs a lost link, and this is
+    /// the authority's own word.
+    fn freshness_of(&self, status: &StatusSet, now: Timestamp) -> Freshness {
+        if self.is_cut_off() { Freshness::CutSessions } else { self.staleness.verdict(status.age(now)) }
+    }
+
+    /// Whether the authority refuses this gateway's certificate.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Acquire)
+    }
+
+    /// Takes over whether the authority refuses this gateway's certificate; says whether that is news.
+    pub(crate) fn set_cut_off(&self, is: bool) -> bool {
+        self.cut_off.swap(is, Ordering::AcqRel) != is
     }
 
     /// Starts from a set that was verified: the stored feed.

@@ -104,7 +104,7 @@ impl Trust {
     }
 
     fn fresh_enough(&self, status: &StatusSet, asker: Asker, now: Timestamp) -> Result<(), DenyReason> {
-        match (self.staleness.verdict(status.age(now)), asker) {
+        match (self.freshness_of(status, now), asker) {
             (Freshness::Fresh | Freshness::Alarm, _) | (Freshness::DenyNew, Asker::Live) => Ok(()),
             (Freshness::DenyNew, Asker::New) | (Freshness::CutSessions, _) => Err(DenyReason::StatusStale),
         }
