@@ -1,7 +1,7 @@
 //! A whole gateway, met by programs that others wrote, with its authority gone.
 
 use super::*;
-use crate::lab::{Broker, CAP, Holder, Lab, until};
+use crate::lab::{Broker, CAP, Holder, Lab};
 use std::process::{Command, Output, Stdio};
 use touchmark_decisions::{CloseCause, Record, Verdict};
 use touchmark_policy::{Action, DenyReason};
