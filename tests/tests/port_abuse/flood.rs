@@ -1,44 +1,19 @@
 //! Floods of connections that come to nothing, from the same address as the good ones: all here is one address.
 
-use std::collections::VecDeque;
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use touchmark_dial::{BaseUrl, BlockingHttp, ClientIdentity, ClientTls, HttpClient, Request};
-use touchmark_tests::{Device, Enrolment, Key, Lab, Meter, device_token, refusal_is_recorded, storm};
+use touchmark_tests::{Device, Enrolment, Key, Lab, Meter, device_token, flood, refusal_is_recorded, storm};
 
-/// Opened on each port, 500 in a second.
+/// Opened on each port.
 const CONNECTIONS: usize = 5_000;
-const TOGETHER: usize = 5;
 const PAUSE: Duration = Duration::from_millis(10);
-/// Held open at once by one flood: more than the product keeps, fewer than a test may have descriptors.
-const HELD: usize = 300;
 
 const REVOKE_MAX: Duration = Duration::from_secs(2);
 const HANDSHAKE_P99_MAX: Duration = Duration::from_millis(500);
 /// On a machine that is busy with other things a quiet port is slow, too: then the flood may not make it much slower.
 const OF_QUIET: u32 = 3;
-
-/// Opens connections that say nothing, one octet, or the head of a record, and keeps the newest.
-fn flood(base: &str) {
-    let address = base.rsplit('/').next().unwrap().parse().unwrap();
-    let mut held = VecDeque::new();
-    for opened in 0..CONNECTIONS {
-        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(5)) else { continue };
-        let beginning: &[u8] = [&[][..], &[0x16], &[0x16, 3, 1, 2, 0]][opened % 3];
-        // The other end may have closed already.
-        let _ = stream.write_all(beginning);
-        held.push_back(stream);
-        if held.len() > HELD {
-            held.pop_front();
-        }
-        if opened % TOGETHER == 0 {
-            sleep(PAUSE);
-        }
-    }
-}
 
 /// Times of an act, repeated until told to stop, and at least so often that a 99th percentile means something.
 fn timed(stop: &AtomicBool, mut act: impl FnMut()) -> Vec<Duration> {
@@ -118,7 +93,8 @@ fn floods_of_unfinished_handshakes_stop_neither_revoking_nor_good_handshakes() {
     let meter = Meter::begin(lab.authority());
     let over = AtomicBool::new(false);
     let (flooded, revokes) = thread::scope(|scope| {
-        let floods = [lab.est(), lab.api(), lab.http()].map(|port| scope.spawn(move || flood(port)));
+        let floods = [lab.est(), lab.api(), lab.http()]
+            .map(|port| scope.spawn(|| flood(port, CONNECTIONS, &AtomicBool::new(false))));
         let measured = scope.spawn(|| good.measured(&over));
         let revokes: Vec<Duration> = revoked
             .iter()
