@@ -23,10 +23,14 @@ const JUDGED: [&str; 3] = ["us", "KB", "B"];
 /// Ratios of each row, one a pair, by heading and name.
 type Ratios = BTreeMap<(&'static str, String), (&'static str, Vec<f64>)>;
 
+/// Rows of the newer program that the older one has no figure for, and why.
+type Lacking = BTreeMap<String, String>;
+
 /// Compares `new` with `old`. Exit 6: a judged row is slower or larger by more than a twentieth, or has no figure.
+/// A row that only the older program has no figure for is named, and fails nothing.
 pub(crate) fn run(new: &Path, old: &Path, families: &[(Family, Rows)], venv: &Path) -> Outcome<ExitCode> {
     let mut ratios = Ratios::new();
-    let mut failed = Vec::new();
+    let (mut failed, mut lacking) = (BTreeMap::new(), Lacking::new());
     for pair in 0..PAIRS {
         let pass = |program: &Path| self::pass(program, families, venv.to_owned());
         let (of_new, of_old) = match pair % 2 {
@@ -39,39 +43,51 @@ pub(crate) fn run(new: &Path, old: &Path, families: &[(Family, Rows)], venv: &Pa
                 (pass(new)?, of_old)
             }
         };
-        failed.extend(
-            of_new.misses().iter().filter(|line| line.figure.is_none()).map(|line| line.what.clone()),
-        );
-        gather(&mut ratios, &of_new, &of_old);
+        failed.extend(without_figure(&of_new).map(|line| (line.what.clone(), line.note.clone())));
+        gather(&mut ratios, &mut lacking, &of_new, &of_old);
     }
-    Ok(tell(&ratios, &failed))
+    Ok(tell(&ratios, &lacking, &failed))
 }
 
 fn pass(program: &Path, families: &[(Family, Rows)], venv: PathBuf) -> Outcome<Table> {
     eprintln!("=== {}", program.display());
-    let mut bench = Bench::start(program, venv, Extent::PASS).while_("the program starts")?;
+    let mut bench =
+        Bench::start(program, venv, Extent::PASS).while_(&format!("{} starts", program.display()))?;
     for (_, rows) in families {
         rows(&mut bench);
     }
     Ok(std::mem::take(&mut bench.table))
 }
 
-fn gather(ratios: &mut Ratios, new: &Table, old: &Table) {
+/// Rows that should have a figure and have none.
+fn without_figure(table: &Table) -> impl Iterator<Item = &Line> {
+    table.misses().into_iter().filter(|line| line.figure.is_none())
+}
+
+fn gather(ratios: &mut Ratios, lacking: &mut Lacking, new: &Table, old: &Table) {
     let figure = |line: &Line| line.figure.filter(|_| line.unit != "x").map(|figure| figure.median);
     for line in new.lines() {
         let before =
             old.lines().iter().find(|other| (other.section, &other.what) == (line.section, &line.what));
-        if let (Some(now), Some(before)) = (figure(line), before.and_then(figure)) {
-            let row = ratios.entry((line.section, line.what.clone())).or_insert((line.unit, Vec::new()));
-            row.1.push(now / before);
+        match (figure(line), before.and_then(figure)) {
+            (Some(now), Some(before)) => {
+                let row = ratios.entry((line.section, line.what.clone())).or_insert((line.unit, Vec::new()));
+                row.1.push(now / before);
+            }
+            (Some(_), None) => {
+                let mut of_section = without_figure(old).filter(|failed| failed.section == line.section);
+                let why = of_section.next().map_or("it has no such row", |failed| &failed.note);
+                lacking.insert(line.what.clone(), why.to_owned());
+            }
+            (None, _) => {}
         }
     }
 }
 
-fn tell(ratios: &Ratios, failed: &[String]) -> ExitCode {
+fn tell(ratios: &Ratios, lacking: &Lacking, failed: &BTreeMap<String, String>) -> ExitCode {
     let mut slower = failed.len();
-    for what in failed {
-        println!("no figure: {what}");
+    for (what, why) in failed {
+        println!("no figure: {what}: {why}");
     }
     for ((section, what), (unit, samples)) in ratios {
         let Figure { median, min, max } = Figure::of(samples);
@@ -83,6 +99,9 @@ fn tell(ratios: &Ratios, failed: &[String]) -> ExitCode {
             (true, true) => "MISSED",
         };
         println!("{median:.3} x  [{min:.3} - {max:.3}]  {word:<6}  {what} ({unit}; {section})");
+    }
+    for (what, why) in lacking {
+        println!("not compared: {what}: the older program gives no figure: {why}");
     }
     println!("{slower} rows above {SLOWER_MAX} x, or without a figure");
     if slower == 0 && !ratios.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(crate::MISSED) }
@@ -104,20 +123,42 @@ mod tests {
     #[test]
     fn rows_are_paired_by_name_and_ratios_of_ratios_are_left_out() {
         let mut ratios = Ratios::new();
-        gather(&mut ratios, &table(110.0, 50.0), &table(100.0, 100.0));
+        let mut lacking = Lacking::new();
+        gather(&mut ratios, &mut lacking, &table(110.0, 50.0), &table(100.0, 100.0));
+        assert!(lacking.is_empty());
         let found: Vec<_> = ratios.iter().map(|((_, what), (_, of))| (what.as_str(), of[0])).collect();
         assert_eq!(found, [("durable entries", 0.5), ("one enrolment", 1.1)]);
+    }
+
+    #[test]
+    fn what_the_older_program_lacks_is_named_with_its_reason_and_fails_nothing() {
+        let (mut ratios, mut lacking) = (Ratios::new(), Lacking::new());
+        let mut old = Table::default();
+        old.section("issuance");
+        old.tell("one enrolment", "us", &[100.0], "");
+        gather(&mut ratios, &mut lacking, &table(100.0, 50.0), &old);
+        assert_eq!(lacking["durable entries"], "it has no such row");
+        old.fail("log-rate", &"it does not know --flag".into());
+        gather(&mut ratios, &mut lacking, &table(100.0, 50.0), &old);
+        let expected = Lacking::from([("durable entries".into(), "it does not know --flag".into())]);
+        assert_eq!(lacking, expected);
+        let code = tell(&ratios, &lacking, &BTreeMap::new());
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     }
 
     #[test]
     fn only_cpu_memory_and_octets_fail_a_comparison() {
         for (us, expected) in [(104.0, ExitCode::SUCCESS), (106.0, ExitCode::from(crate::MISSED))] {
             let mut ratios = Ratios::new();
-            gather(&mut ratios, &table(us, 10.0), &table(100.0, 100.0));
-            assert_eq!(format!("{:?}", tell(&ratios, &[])), format!("{expected:?}"), "{us}");
+            gather(&mut ratios, &mut Lacking::new(), &table(us, 10.0), &table(100.0, 100.0));
+            assert_eq!(
+                format!("{:?}", tell(&ratios, &Lacking::new(), &BTreeMap::new())),
+                format!("{expected:?}"),
+                "{us}"
+            );
         }
         assert_eq!(
-            format!("{:?}", tell(&Ratios::new(), &[])),
+            format!("{:?}", tell(&Ratios::new(), &Lacking::new(), &BTreeMap::new())),
             format!("{:?}", ExitCode::from(crate::MISSED))
         );
     }

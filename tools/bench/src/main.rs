@@ -8,6 +8,7 @@
 
 mod accepted;
 mod against;
+mod answers;
 mod bars;
 mod calibration;
 mod clock;

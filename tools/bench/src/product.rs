@@ -1,12 +1,13 @@
 //! The product under measurement: the release build of `touchmark`, as processes on a directory of their own.
 
+use crate::answers::{MadeToken, Serving};
 use crate::fault::{Outcome, While as _};
 use crate::process::Process;
 use crate::stock::{self, Identity};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use touchmark_api::{Ready, Token, TokenOrder};
+use touchmark_api::TokenOrder;
 use touchmark_dial::{BaseUrl, BlockingHttp, ClientTls, HttpClient};
 use touchmark_x509::Certificate;
 
@@ -17,7 +18,7 @@ pub(crate) const ENVIRONMENT: &str = "lab";
 pub(crate) struct Product {
     // Dropped in this order: the process ends before its directory goes.
     authority: Option<Process>,
-    ready: Ready,
+    ready: Serving,
     program: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -36,7 +37,7 @@ impl Product {
         let folder = tempfile::Builder::new().prefix("touchmark-bench-").tempdir()?;
         crate::interrupt::folder(folder.path());
         let mut product =
-            Self { authority: None, ready: Ready::default(), program: program.to_owned(), folder };
+            Self { authority: None, ready: Serving::default(), program: program.to_owned(), folder };
         std::fs::write(product.path("passphrase"), "correct horse battery staple")?;
         product.start_authority()?;
         product.write_anchors()?;
@@ -96,7 +97,7 @@ impl Product {
 
     /// PEM of the environment's anchors.
     pub(crate) fn anchors(&self) -> PathBuf {
-        PathBuf::from(&self.ready.ca)
+        PathBuf::from(self.ready.ca.as_deref().unwrap_or_default())
     }
 
     /// `host:port` of EST.
@@ -160,7 +161,7 @@ impl Product {
             hosts: Vec::new(),
             roles: Vec::new(),
         };
-        let token: Token = self.operator()?.post_json("/v1/tokens", &order)?;
+        let token: MadeToken = self.operator()?.post_json("/v1/tokens", &order)?;
         Ok(token.password)
     }
 
@@ -186,7 +187,7 @@ impl Product {
     }
 }
 
-fn serving(name: &str, mut command: Command, folder: &Path) -> Outcome<(Process, Ready)> {
+fn serving(name: &str, mut command: Command, folder: &Path) -> Outcome<(Process, Serving)> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut process = Process::start(name, &mut command, folder)?;
     let line = process.first_line()?;

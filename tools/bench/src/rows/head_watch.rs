@@ -3,12 +3,12 @@
 //! Ten looks a second at the authority's own status; an entry counts from the look that first showed it.
 
 use super::Bench;
+use crate::answers::JournalStatus;
 use crate::fault::{Fault, Outcome, While as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use touchmark_api::StatusReport;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A log that does not follow at all is told after this.
@@ -38,7 +38,7 @@ impl Bench {
             let mut looks = Vec::new();
             loop {
                 let was_over = is_over.load(Ordering::Relaxed);
-                let status: StatusReport = operator.get_json("/v1/status")?;
+                let status: JournalStatus = operator.get_json("/v1/status").while_("/v1/status")?;
                 let (at, entries, under_head) = (begun.elapsed(), status.journal, status.log_size);
                 looks.push(Look { at, entries, under_head });
                 if was_over && under_head >= entries {

@@ -1,12 +1,13 @@
 //! From the call that revokes a device to the end of its session, as the device sees it, with thousands of others live.
 
 use super::Bench;
+use crate::answers::Revoked;
 use crate::fault::{Outcome, While as _};
 use crate::figure::{Figure, percentile};
 use crate::generate::{Ended, Generator, Held, HoldJob, Job};
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use touchmark_api::{Containment, ContainmentOutcome};
+use touchmark_api::Containment;
 
 /// All rows of the family.
 pub(crate) fn run(bench: &mut Bench) {
@@ -36,8 +37,8 @@ fn measure(bench: &mut Bench) -> Outcome<()> {
     for name in names.iter().step_by(sessions.div_ceil(revokes)) {
         let since = Instant::now();
         begun.insert(name.clone(), unix_ns());
-        let outcome: ContainmentOutcome =
-            operator.post_json(&format!("/v1/devices/{name}/revoke"), &order)?;
+        let outcome: Revoked =
+            operator.post_json(&format!("/v1/devices/{name}/revoke"), &order).while_("revoke")?;
         outcome.seq.while_("the revocation is not in the journal")?;
         calls.push(since.elapsed().as_secs_f64() * 1e3);
     }
