@@ -97,6 +97,19 @@ impl Lab {
         self.before = before.iter().map(|&word| word.to_owned()).collect();
     }
 
+    /// From its next start on the authority's clock is ahead of that of the test by so much (`+31d`).
+    ///
+    /// # Panics
+    /// If faketime is not installed.
+    pub fn run_authority_ahead_by(&mut self, ahead: &str) {
+        let library = Path::new("/usr/lib").read_dir().unwrap().map(|entry| entry.unwrap().path());
+        let mut library = library.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
+        let library = library.find(|file| file.exists()).expect("faketime is installed: cargo xtask setup");
+        let (preload, clock) = (format!("LD_PRELOAD={}", library.display()), format!("FAKETIME={ahead}"));
+        // Waits are as long as ever.
+        self.run_authority_by(&["env", &preload, &clock, "DONT_FAKE_MONOTONIC=1"]);
+    }
+
     /// From its next start on the gateway is run by way of `before`.
     pub fn run_gateway_by(&mut self, before: &[&str]) {
         self.gateway_before = before.iter().map(|&word| word.to_owned()).collect();

@@ -48,6 +48,7 @@ mod upkeep;
 mod views;
 
 pub use config::AuthorityConfig;
+pub use http::addresses as api_addresses;
 pub use keys::VaultFault;
 pub use log_rebuild::{RebuildFault, rebuild_log};
 pub use start::{Authority, StartFault, start};

@@ -33,6 +33,7 @@ const PACKAGES: &[Package] = &[
         program: "strace",
         purpose: "shows that data is on the disk before the answer",
     },
+    Package { name: "faketime", program: "faketime", purpose: "the authority on a clock of its own" },
     Package { name: "musl-tools", program: "musl-gcc", purpose: "the device agent as one static file" },
     Package { name: "g++", program: "g++", purpose: "builds libFuzzer for the fuzz targets" },
 ];

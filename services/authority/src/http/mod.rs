@@ -9,6 +9,7 @@ mod problem;
 mod public;
 mod succession;
 
+pub use api::addresses;
 pub(crate) use api::router as api_router;
 pub(crate) use connection::{Peer, Shown, serve_http, serve_http_plain};
 pub(crate) use est::router as est_router;

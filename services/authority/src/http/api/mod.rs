@@ -13,10 +13,10 @@ use super::problem::Refuse;
 use axum::Router;
 use axum::body::{HttpBody as _, to_bytes};
 use axum::extract::{DefaultBodyLimit, FromRequestParts as _, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use caller::Called;
 
 /// Largest body but for uploads: a policy bundle has at most a mebibyte, and JSON escapes some of it.
@@ -40,32 +40,51 @@ async fn whole_body(State(shell): State<Shell>, request: Request, next: Next) ->
     }
 }
 
+/// Every address: method, path, who answers. The table of permissions in the journeys has a row for each.
+fn routes() -> Vec<(Method, &'static str, MethodRouter<Shell>)> {
+    vec![
+        (Method::GET, "/v1/status", get(audit::status)),
+        (Method::GET, "/v1/log", get(audit::log_head)),
+        (Method::GET, "/v1/decisions", get(audit::decisions)),
+        (Method::POST, "/v1/decisions", post(gateways::upload)),
+        (Method::GET, "/v1/explain/{id}", get(audit::explain)),
+        (Method::GET, "/v1/tokens", get(tokens::list)),
+        (Method::POST, "/v1/tokens", post(tokens::create)),
+        (Method::POST, "/v1/tokens/{id}/void", post(tokens::void)),
+        (Method::GET, "/v1/environments", get(environments::list)),
+        (Method::POST, "/v1/environments", post(environments::create)),
+        (Method::GET, "/v1/environments/{name}", get(environments::get)),
+        (Method::GET, "/v1/environments/{name}/policy", get(environments::policy)),
+        (Method::PUT, "/v1/environments/{name}/policy", put(environments::set_policy)),
+        (Method::GET, "/v1/makers", get(makers::list)),
+        (Method::POST, "/v1/makers", post(makers::register)),
+        (Method::POST, "/v1/makers/{name}/withdraw", post(makers::withdraw)),
+        (Method::GET, "/v1/devices", get(devices::list)),
+        (Method::POST, "/v1/devices", post(makers::register_device)),
+        (Method::GET, "/v1/devices/{name}", get(devices::get)),
+        (Method::GET, "/v1/devices/{name}/certificates", get(devices::certificates)),
+        (Method::POST, "/v1/devices/{name}/{verb}", post(devices::contain)),
+        (Method::GET, "/v1/certificates/{id}", get(devices::certificate)),
+        (Method::POST, "/v1/certificates/{id}/revoke", post(devices::revoke_certificate)),
+        (Method::POST, "/v1/operators/{name}/revoke", post(devices::revoke_operator)),
+        (Method::POST, "/v1/services/{name}/revoke", post(devices::revoke_service)),
+        (Method::GET, "/v1/feed", get(gateways::feed)),
+        (Method::POST, "/v1/feed/acknowledgement", post(gateways::acknowledge)),
+        (Method::GET, "/v1/gateways", get(gateways::list)),
+        (Method::POST, "/v1/gateways/{name}/{word}", post(gateways::declare)),
+        (Method::POST, "/v1/gateways/self", post(gateways::register)),
+    ]
+}
+
+/// Methods and paths of the management API; `{...}` stands for one segment.
+pub fn addresses() -> Vec<(Method, &'static str)> {
+    routes().into_iter().map(|(method, path, _)| (method, path)).collect()
+}
+
 pub(crate) fn router(shell: Shell) -> Router {
-    Router::new()
-        .route("/v1/status", get(audit::status))
-        .route("/v1/log", get(audit::log_head))
-        .route("/v1/decisions", get(audit::decisions).post(gateways::upload))
-        .route("/v1/explain/{id}", get(audit::explain))
-        .route("/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/v1/tokens/{id}/void", post(tokens::void))
-        .route("/v1/environments", get(environments::list).post(environments::create))
-        .route("/v1/environments/{name}", get(environments::get))
-        .route("/v1/environments/{name}/policy", get(environments::policy).put(environments::set_policy))
-        .route("/v1/makers", get(makers::list).post(makers::register))
-        .route("/v1/makers/{name}/withdraw", post(makers::withdraw))
-        .route("/v1/devices", get(devices::list).post(makers::register_device))
-        .route("/v1/devices/{name}", get(devices::get))
-        .route("/v1/devices/{name}/certificates", get(devices::certificates))
-        .route("/v1/devices/{name}/{verb}", post(devices::contain))
-        .route("/v1/certificates/{id}", get(devices::certificate))
-        .route("/v1/certificates/{id}/revoke", post(devices::revoke_certificate))
-        .route("/v1/operators/{name}/revoke", post(devices::revoke_operator))
-        .route("/v1/services/{name}/revoke", post(devices::revoke_service))
-        .route("/v1/feed", get(gateways::feed))
-        .route("/v1/feed/acknowledgement", post(gateways::acknowledge))
-        .route("/v1/gateways", get(gateways::list))
-        .route("/v1/gateways/{name}/{word}", post(gateways::declare))
-        .route("/v1/gateways/self", post(gateways::register))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (_, path, answer)| router.route(path, answer))
         .fallback(|| async {
             Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")
         })
