@@ -117,13 +117,15 @@ impl Supervisor {
         *self.0.lost.borrow()
     }
 
-    /// A task that is made anew whenever it ends before `stop`, by a panic or by itself. `make` hears whether it is the first.
+    /// A task that is made anew whenever it ends before `stop` and before the service is asked to end, by a panic or by itself.
+    /// `make` hears whether it is the first.
     pub fn restarted<M, F>(&self, name: &'static str, mut stop: Stop, make: M) -> Ended
     where
         M: Fn(bool) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (running, ended) = self.0.begin(name, "restarted");
+        let mut service = self.listener();
         start(async move {
             // Dropped last: whoever hears of the end finds everything that the task held closed.
             let _running = running;
@@ -132,13 +134,14 @@ impl Supervisor {
             loop {
                 let (make, since) = (Arc::clone(&make), Instant::now());
                 let outcome = start(faulty(name, async move { make(first).await })).await;
-                if stop.is_stopped() || outcome.as_ref().is_err_and(JoinError::is_cancelled) {
+                if is_due(&[&stop, &service], &outcome) {
                     return;
                 }
                 let (pause, how) = (pauses.after(since.elapsed()), how(&outcome));
                 tracing::error!(task = name, %how, ?pause, "a task of the service ended; it is started again");
                 tokio::select! {
                     () = stop.stopped() => return,
+                    () = service.stopped() => return,
                     () = sleep(pause) => {}
                 }
                 first = false;
@@ -147,17 +150,18 @@ impl Supervisor {
         ended
     }
 
-    /// A task without which the service is none: if it ends before `stop`, the service ends.
+    /// A task without which the service is none: if it ends before `stop` and before the service is asked to end, the service
+    /// ends.
     pub fn vital<F>(&self, name: &'static str, stop: Stop, task: F) -> Ended
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (running, ended) = self.0.begin(name, "vital");
-        let shared = Arc::clone(&self.0);
+        let (shared, service) = (Arc::clone(&self.0), self.listener());
         start(async move {
             let _running = running;
             let outcome = start(faulty(name, task)).await;
-            if !stop.is_stopped() && !outcome.as_ref().is_err_and(JoinError::is_cancelled) {
+            if !is_due(&[&stop, &service], &outcome) {
                 shared.lose(name, &how(&outcome));
             }
         });
@@ -232,6 +236,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     tokio::spawn(task)
+}
+
+/// Whether a task may end: somebody asked for it, or the runtime that it ran on is gone. One that goes on after the service was
+/// asked to end, for its last words, ends whenever it has said them.
+fn is_due(stops: &[&Stop], outcome: &Result<(), JoinError>) -> bool {
+    stops.iter().any(|stop| stop.is_stopped()) || outcome.as_ref().is_err_and(JoinError::is_cancelled)
 }
 
 fn how(outcome: &Result<(), JoinError>) -> String {

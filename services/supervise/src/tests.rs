@@ -80,6 +80,37 @@ async fn a_vital_task_may_end_when_it_is_asked_to() {
     assert_eq!(tasks.ended().await, None);
 }
 
+/// With a stop of their own, that comes later or never: they go on for their last words, and end when these are said.
+#[tokio::test]
+async fn what_ends_once_the_service_was_asked_to_end_is_neither_started_again_nor_lost() {
+    for how in [First::Returns, First::Panics] {
+        let tasks = Supervisor::new();
+        let (last, own) = StopSwitch::new();
+        let (told, mut runs) = mpsc::channel(8);
+        let mut service = tasks.listener();
+        let heart = tasks.vital("heart", own.clone(), async move {
+            service.stopped().await;
+            run(how).await;
+        });
+        let service = tasks.listener();
+        let upload = tasks.restarted("upload", own, move |first| {
+            let (told, mut service) = (told.clone(), service.clone());
+            async move {
+                told.send(first).await.unwrap();
+                service.stopped().await;
+                run(how).await;
+            }
+        });
+        assert_eq!(runs.recv().await, Some(true), "{how:?}");
+        tasks.stop();
+        heart.wait().await;
+        upload.wait().await;
+        assert_eq!(tasks.ended().await, None, "{how:?}");
+        assert_eq!(runs.recv().await, None, "{how:?}: no second run");
+        drop(last);
+    }
+}
+
 #[tokio::test]
 async fn a_thread_may_return_and_its_panic_ends_the_service() {
     let tasks = Supervisor::new();
