@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use touchmark_api::Ready;
 use touchmark_dial::{ClientIdentity, ClientTls};
 use touchmark_tests::{Device, Lab, PATIENCE, device_token, plain};
 
@@ -18,13 +19,15 @@ enum Port {
     Api,
     Public,
     Gateway,
+    Sink,
 }
 
-const PORTS: [(Port, &str); 4] = [
+const PORTS: [(Port, &str); 5] = [
     (Port::Est, "/.well-known/est/cacerts"),
     (Port::Api, "/v1/status"),
     (Port::Public, "/healthz"),
     (Port::Gateway, "/updates/x200/firmware.bin"),
+    (Port::Sink, "/messages"),
 ];
 
 impl Ports {
@@ -41,12 +44,18 @@ impl Ports {
         Self { lab, runtime, device }
     }
 
+    fn sink(&self) -> String {
+        let ready = std::fs::read(self.lab.data().join("endpoints.json")).unwrap();
+        serde_json::from_slice::<Ready>(&ready).unwrap().sink.unwrap()
+    }
+
     /// Sends octets, and gives what comes back until the end.
     fn say(&self, port: Port, text: &str) -> String {
         let operator = self.lab.data().join("operator");
         let (operator, key) = (operator.join("operator.pem"), operator.join("operator.key"));
         let (base, tls) = match port {
             Port::Public => return plain(self.lab.public(), text.as_bytes()).text(),
+            Port::Sink => return plain(&self.sink(), text.as_bytes()).text(),
             Port::Est => (self.lab.est(), ClientTls::from_pem_files(&self.lab.anchors(), None).unwrap()),
             Port::Api => {
                 let identity = Some((operator.as_path(), key.as_path()));

@@ -33,7 +33,7 @@ use paced::{Pace, Paced};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
-use touchmark_listen::{Accepted, BadHost, Stop, check_host};
+use touchmark_listen::{Accepted, Stop, check_host};
 use touchmark_policy::Denial;
 
 /// Time for the head of a request, and so for the idleness of a kept-alive connection.
@@ -64,15 +64,12 @@ pub(crate) struct Connection {
     session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
 }
 
-fn host_fault(request: &::http::Request<Incoming>) -> Option<BadHost> {
+/// The answer to a request that does not name its host. The connection ends with it: where a request begins is in doubt.
+pub(crate) fn bad_host<B>(request: &::http::Request<B>) -> Option<Answer> {
     let fields = request.headers().get_all(HOST).into_iter().map(HeaderValue::as_bytes);
     let authority = request.uri().authority().map(Authority::as_str);
-    check_host(request.version() >= Version::HTTP_11, fields, authority).err()
-}
-
-/// The connection ends with it: where a request begins is in doubt.
-fn bad_host(fault: BadHost) -> Answer {
-    closing(problem(StatusCode::BAD_REQUEST, "host-invalid", &fault.to_string(), "send one Host field"))
+    let fault = check_host(request.version() >= Version::HTTP_11, fields, authority).err()?;
+    Some(closing(problem(StatusCode::BAD_REQUEST, "host-invalid", &fault.to_string(), "send one Host field")))
 }
 
 impl HttpPort {
@@ -97,9 +94,9 @@ impl HttpPort {
         let service = service_fn(move |request: ::http::Request<Incoming>| {
             let connection = Arc::clone(&handler);
             async move {
-                Ok::<Answer, Infallible>(match host_fault(&request) {
+                Ok::<Answer, Infallible>(match bad_host(&request) {
                     None => connection.answer(request).await,
-                    Some(fault) => bad_host(fault),
+                    Some(refused) => refused,
                 })
             }
         });

@@ -2,6 +2,7 @@
 
 use super::Sink;
 use crate::http::answer::{Answer, problem, text};
+use crate::http::bad_host;
 use crate::http::path::decoded;
 use ::http::{HeaderValue, Method, Request, StatusCode};
 use core::convert::Infallible;
@@ -21,11 +22,12 @@ const HEADERS_WAIT: Duration = Duration::from_secs(10);
 pub(crate) async fn serve_page(sink: Arc<Sink>, stream: TcpStream, mut stop: Stop) {
     let service = service_fn(move |request: Request<Incoming>| {
         let sink = Arc::clone(&sink);
-        async move { Ok::<_, Infallible>(answer(&sink, &request)) }
+        async move { Ok::<_, Infallible>(bad_host(&request).unwrap_or_else(|| answer(&sink, &request))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WAIT)
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         () = stop.stopped() => {}
