@@ -148,15 +148,16 @@ pub fn name_asked(
     else {
         return username.as_str().parse().map_err(|_| Refusal::Token);
     };
-    let named = request.csr().requested().device_name();
-    named.clone().filter(|name| prefix.begins(name)).ok_or_else(|| {
-        let found = named.map_or_else(|| "no device's name".to_owned(), |name| format!("the name \"{name}\""));
-        let taken = format!(
-            "a common name, or the one URI of the subjectAltName, whose name goes on after \"{prefix}\"; or that name as \
-             user name"
-        );
-        Refusal::Request(CsrFault::Name { found, taken })
-    })
+    let found = match request.csr().requested().device_name() {
+        Ok(name) if prefix.begins(&name) => return Ok(name),
+        Ok(name) => format!("the name \"{name}\""),
+        Err(found) => found,
+    };
+    let taken = format!(
+        "one common name, or without it one URI in the subjectAltName, whose name goes on after \"{prefix}\" and is made of \
+         a-z, 0-9, `.`, `_` and `-`; or that name as user name"
+    );
+    Err(Refusal::Request(CsrFault::Name { found, taken }))
 }
 
 /// The name that the token lets in, if the presented one fits it.

@@ -13,7 +13,7 @@ pub use judge::{Form, Granted};
 
 use crate::certificate::{BadExtension, ExtendedKeyUsage};
 use crate::der::{BIT_STRING, INTEGER, OID, SEQUENCE, SET};
-use crate::distinguished_name::{COMMON_NAME, DistinguishedName, text};
+use crate::distinguished_name::{DistinguishedName, text};
 use crate::extensions::{
     BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE, Extensions, KEY_USAGE, SUBJECT_ALT_NAME, SUBJECT_KEY_ID,
 };
@@ -21,7 +21,7 @@ use crate::key::{BadKey, BadSignature, BadSignatureAlgorithm, PublicKey, Signatu
 use crate::oid_names::named;
 use crate::strict::{BadShape, Element, Field};
 use core::net::IpAddr;
-use touchmark_identity::{Name, SpiffeId};
+use touchmark_identity::Name;
 
 /// Largest request: RSA-8192 with 20 names has 3 KiB.
 pub const CSR_OCTETS_MAX: usize = 16 * 1024;
@@ -204,13 +204,11 @@ fn malformed(part: &'static str) -> impl Fn(BadShape) -> CsrFault {
 impl Requested {
     /// The name of the device that the request is about: its one common name, or that of the identity which is its one
     /// URI, if it has no common name. Whether it may ask for the rest is judged elsewhere.
-    pub fn device_name(&self) -> Option<Name> {
-        let mut common_names = self.subject.iter().filter(|one| one.oid == COMMON_NAME);
-        match (common_names.next(), common_names.next(), self.uris.as_slice()) {
-            (Some(one), None, _) => one.text.as_deref()?.parse().ok(),
-            (None, _, [uri]) => uri.parse::<SpiffeId>().ok().map(|id| id.name),
-            _ => None,
-        }
+    ///
+    /// # Errors
+    /// What stands there in place of a name, in words.
+    pub fn device_name(&self) -> Result<Name, String> {
+        judge::device_name(self)
     }
 }
 

@@ -5,7 +5,7 @@ use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{Name, Secret};
 use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, Holder, Precondition, TokenRow};
 use touchmark_journal::{Event, IdentityKind, Standing, TokenSubject};
-use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit};
+use touchmark_ra::{Admitted, EnrolmentFacts, Refusal, admit, name_asked};
 use touchmark_x509::csr::{Form, UnprovenCsr};
 use touchmark_x509::request::certification_request;
 use touchmark_x509::{KeyAlgorithm, SoftwareKey};
@@ -196,6 +196,38 @@ fn a_prefix_token_from_before_a_revocation_lets_nobody_back_in() {
         // One that comes between reading and committing is found by the commit.
         let since = Precondition::DeviceRevokedAt { device: device_id(1), at: revoked_at };
         assert!(admitted.preconditions.contains(&since), "{what}");
+    }
+}
+
+/// The device is named by the request then: what stands there instead of a name, and what would have been taken, is said.
+#[test]
+fn a_request_under_a_prefix_token_that_names_no_device_hears_what_was_found() {
+    let token = token(IdentityKind::Operational, TokenSubject::Prefix(word("pump-")));
+    let rows: [(&str, Result<&str, &str>); 5] = [
+        ("pump-07", Ok("pump-07")),
+        ("valve-07", Err("the name \"valve-07\"")),
+        ("PUMP-07", Err("\"PUMP-07\" in its subject, which is no name")),
+        ("pump-\u{202e}70", Err(r#""pump-\u{202e}70" in its subject"#)),
+        ("", Err("no common name and no URI, but an empty subject")),
+    ];
+    for (common_name, expected) in rows {
+        let key = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+        let der = certification_request(common_name, None, &key).unwrap();
+        let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
+        let request = EnrolmentRequest::new(Intent::Enrol, csr, None, PresentedCredential::None, None);
+        let asked = name_asked(&token, &word("pump-"), &request);
+        match expected {
+            Ok(name) => assert_eq!(asked.unwrap().as_str(), name),
+            Err(found) => {
+                let refused = asked.unwrap_err();
+                let says = refused.to_string();
+                assert_eq!(refused.code(), "csr-name", "{common_name:?}");
+                assert!(
+                    says.contains(found) && says.contains("goes on after \"pump-\""),
+                    "{common_name:?}: {says}"
+                );
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::extensions::{
 use crate::oid_names::{named, short_name};
 use crate::tbs;
 use core::net::IpAddr;
+use touchmark_identity::{Name, SpiffeId};
 
 /// Most of one value that is repeated to people and logs.
 const SHOWN_CHARS_MAX: usize = 128;
@@ -106,6 +107,49 @@ impl Csr {
             None => Ok(()),
         }
     }
+}
+
+/// See [`Requested::device_name`].
+pub(super) fn device_name(asked: &Requested) -> Result<Name, String> {
+    let common_names: Vec<_> = asked.subject.iter().filter(|one| one.oid == COMMON_NAME).collect();
+    match (common_names.as_slice(), asked.uris.as_slice()) {
+        ([one], _) => one.text.as_deref().unwrap_or_default().parse().map_err(|why| {
+            format!(
+                "{} {} in its subject, which is no name: {why}",
+                named(COMMON_NAME),
+                shown(one.text.as_deref())
+            )
+        }),
+        ([], [uri]) => match uri.parse::<SpiffeId>() {
+            Ok(id) => Ok(id.name),
+            Err(why) => Err(format!(
+                "the URI {} in its subjectAltName, which is no identity: {why}",
+                shown(Some(uri))
+            )),
+        },
+        ([], []) => Err(format!("no common name and no URI, but {}", other_names(asked))),
+        ([], uris) => {
+            Err(format!("{} URIs in its subjectAltName: {}", uris.len(), list(uris, |uri| shown(Some(uri)))))
+        }
+        (several, _) => Err(format!(
+            "{} common names in its subject: {}",
+            several.len(),
+            list(several, |one| shown(one.text.as_deref()))
+        )),
+    }
+}
+
+/// What names a request has that is asked for none of these.
+fn other_names(asked: &Requested) -> String {
+    let in_subject = asked
+        .subject
+        .iter()
+        .map(|one| format!("{} {} in its subject", named(&one.oid), shown(one.text.as_deref())));
+    let hosts = asked.dns.iter().map(|name| format!("the DNS name {}", shown(Some(name))));
+    let addresses = asked.ips.iter().map(|ip| format!("the address {ip}"));
+    let other = asked.other_name.iter().map(|sort| format!("a {sort} in its subjectAltName"));
+    let found: Vec<String> = in_subject.chain(hosts).chain(addresses).chain(other).collect();
+    if found.is_empty() { "an empty subject".to_owned() } else { list(&found, Clone::clone) }
 }
 
 /// Empty, or the one common name that is issued, in any string type.

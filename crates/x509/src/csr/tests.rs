@@ -1,4 +1,5 @@
 use super::*;
+use crate::distinguished_name::COMMON_NAME;
 use crate::extensions::{SCOPE, SCOPE_OF_FIRST_RELEASE};
 use crate::forge::*;
 use crate::key::KeyAlgorithm;
@@ -538,5 +539,74 @@ fn requests_of_our_own_writer_pass() {
         let key = SoftwareKey::generate(algorithm).unwrap();
         let der = crate::request::certification_request("pump-01", Some(&identity), &key).unwrap();
         assert_eq!(judge(&der), "ok", "{algorithm:?}");
+    }
+}
+
+/// A token for many leaves it to the request to name the device: one that names none hears what stands there instead.
+#[test]
+fn a_request_that_names_no_device_hears_what_it_holds() {
+    let key = key();
+    let subject = |attributes: &[Vec<u8>]| element(0x30, &[&attributes.concat()]);
+    let bare = |subject: &[u8]| request(subject, key.public_key().spki_der(), &[], &key);
+    let with = |subject: &[u8], list: &[(u8, &str)]| {
+        let attributes = extension_request(&[san(list)]);
+        request(subject, key.public_key().spki_der(), &[&attributes], &key)
+    };
+    let (empty, mail_type) = (subject(&[]), "1.2.840.113549.1.9.1");
+    let rdn = |kind: &str, tag: u8, value: &[u8]| {
+        element(0x31, &[&element(0x30, &[&oid(kind), &element(tag, &[value])])])
+    };
+    let cn = |text: &str| rdn(COMMON_NAME, 0x0c, text.as_bytes());
+    let rows: &[(&str, Vec<u8>, Result<&str, &[&str]>)] = &[
+        ("a name", bare(&common_name("pump-07")), Ok("pump-07")),
+        ("a URI", with(&empty, &[(URI, IDENTITY)]), Ok("pump-01")),
+        (
+            "a name beside others",
+            bare(&subject(&[rdn("2.5.4.10", 0x0c, b"Acme"), cn("pump-07")])),
+            Ok("pump-07"),
+        ),
+        (
+            "capitals",
+            bare(&common_name("PUMP-07")),
+            Err(&["commonName (2.5.4.3) \"PUMP-07\"", "no name", "a-z"]),
+        ),
+        ("turned round", bare(&common_name("pump-\u{202e}70")), Err(&["\"pump-\\u{202e}70\"", "no name"])),
+        ("a control character", bare(&common_name("pump\u{1b}[2J")), Err(&["\"pump\\u{1b}[2J\"", "no name"])),
+        ("no text", bare(&subject(&[rdn(COMMON_NAME, 2, &[1])])), Err(&["that is no text"])),
+        ("an empty common name", bare(&common_name("")), Err(&["\"\"", "cannot be empty"])),
+        (
+            "two",
+            bare(&subject(&[cn("pump-07"), cn("pump-08")])),
+            Err(&["2 common names", "\"pump-07\", \"pump-08\""]),
+        ),
+        (
+            "only mail",
+            bare(&subject(&[rdn(mail_type, 0x16, b"a@b")])),
+            Err(&["no common name and no URI", "\"a@b\""]),
+        ),
+        (
+            "mail in the subjectAltName",
+            with(&empty, &[(MAIL, "a@b")]),
+            Err(&["no common name", "rfc822Name"]),
+        ),
+        ("only a host", with(&empty, &[(DNS, "pump-07.lab")]), Err(&["the DNS name \"pump-07.lab\""])),
+        ("nothing", bare(&empty), Err(&["no common name and no URI, but an empty subject"])),
+        (
+            "another URI",
+            with(&empty, &[(URI, "urn:x:\u{1b}")]),
+            Err(&["\"urn:x:", "no identity", "spiffe://"]),
+        ),
+        ("two URIs", with(&empty, &[(URI, IDENTITY), (URI, "urn:x")]), Err(&["2 URIs", "\"urn:x\""])),
+    ];
+    for (name, der, expected) in rows {
+        let named: Result<Name, String> = UnprovenCsr::from_der(der).unwrap().requested.device_name();
+        match (named, expected) {
+            (Ok(named), Ok(expected)) => assert_eq!(named.as_str(), *expected, "{name}"),
+            (Err(found), Err(words)) => {
+                assert!(words.iter().all(|word| found.contains(word)), "{name}: {found}");
+                assert!(!found.contains(['\u{202e}', '\u{1b}']), "{name}: {found:?}");
+            }
+            (named, _) => panic!("{name}: {named:?}"),
+        }
     }
 }
