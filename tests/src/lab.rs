@@ -233,11 +233,6 @@ impl Lab {
         self.at_gateway.http.as_deref().unwrap()
     }
 
-    /// Base URL of the built-in sink.
-    pub fn sink(&self) -> &str {
-        self.at_gateway.sink.as_deref().unwrap()
-    }
-
     /// The default environment's trust anchors, PEM.
     pub fn anchors(&self) -> PathBuf {
         PathBuf::from(&self.at_authority.ca)

@@ -6,6 +6,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 use touchmark_tests::{Lab, Service, until};
 
 /// A file system of so many MiB, gone at the end.
@@ -85,6 +86,8 @@ fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
         for name in ["pump-1", "pump-2", "pump-3", "pump-4"] {
             good(&data, &["device", "enroll", name]);
         }
+        let spare = words.path().join("token").display().to_string();
+        good(&data, &["token", "create", "--device", "pump-5", "--out", &spare]);
         let reserve = data.join("disk-reserve").metadata().unwrap().len();
         assert!(reserve > 0);
 
@@ -94,6 +97,19 @@ fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
             (!output.status.success()).then(|| says(&output)).filter(|says| says.contains("disk"))
         });
         assert!(refused.contains("disk"), "{refused}");
+        // Every other write that may wait says so, too, and waits for nobody.
+        for line in [
+            "device enroll pump-5 --token-file TOKEN".replace("TOKEN", &spare),
+            "device rotate pump-2".to_owned(),
+        ] {
+            let begun = Instant::now();
+            let output = touchmark(&data, &line.split(' ').collect::<Vec<_>>());
+            let says = says(&output);
+            assert_eq!(output.status.code(), Some(8), "{line}: {says}");
+            assert!(says.contains("error[disk-full] the disk of the authority is full"), "{line}: {says}");
+            assert!(says.contains("make space") && !says.contains("busy"), "{line}: {says}");
+            assert!(begun.elapsed() < Duration::from_secs(30), "{line}: the time that it was asked to wait");
+        }
         // The other program takes what is given back, as long as it can.
         disk.fill();
         good(&data, &["device", "revoke", "pump-1"]);

@@ -5,6 +5,7 @@
 //! of it at once; it is made again when there is space again.
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use touchmark_durable::Mode;
+use touchmark_inventory::StoreFault;
 
 const RESERVE_FILE: &str = "disk-reserve";
 /// A revocation takes some 10 KiB of database and log: enough for thousands, and for a database's log on top.
@@ -40,6 +42,20 @@ impl Sizes {
         let reserve = RESERVE_OCTETS.min(total / RESERVE_PART);
         Self { reserve, slice: (reserve / SLICES).max(SLICE_OCTETS_MIN), short: 2 * reserve }
     }
+}
+
+/// Whether somewhere below a fault is a disk, or the part of it that is ours, without space.
+pub(crate) fn is_disk_full(fault: &(dyn Error + 'static)) -> bool {
+    // Some faults keep the words of the one below and not itself.
+    let full = StoreFault::DiskFull.to_string();
+    std::iter::successors(Some(fault), |fault| (**fault).source()).any(|fault| {
+        fault.downcast_ref::<io::Error>().is_some_and(has_no_space) || fault.to_string().contains(&full)
+    })
+}
+
+/// Whether a write failed for want of space.
+pub(crate) fn has_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The room of one data directory.

@@ -6,7 +6,7 @@ mod expiry;
 use crate::archive::{ArchiveFault, Archives};
 use crate::commit::Commits;
 use crate::hierarchy::Hierarchy;
-use crate::operators::Operators;
+use crate::operators::{Operators, revocation_of};
 use crate::views;
 use bound::{CERTIFICATES_MAX, bound};
 use std::str::FromStr;
@@ -265,10 +265,10 @@ impl Explain {
     ) -> Result<Option<Vec<Revoker>>, ExplainFault> {
         let Some(environment) = environment else { return Ok(None) };
         // A device is revoked whole, tokens included; of an operator or service, its live certificates are.
-        let verb = match device {
-            Some(_) => OperatorVerb::DeviceRevoke,
-            None if rows.iter().any(|row| row.state.is_live()) => OperatorVerb::OperatorEnrol,
-            None => return Ok(Some(Vec::new())),
+        let verb = match (device, rows.iter().find(|row| row.state.is_live())) {
+            (Some(_), _) => OperatorVerb::DeviceRevoke,
+            (None, Some(row)) => revocation_of(row.kind),
+            (None, None) => return Ok(Some(Vec::new())),
         };
         let able = self.operators.who_can(verb, environment)?;
         let revokers = able.into_iter().map(|(party, rule)| Revoker {

@@ -5,6 +5,7 @@
 //! as the floor below which no start may fall. A crash in between leaves the log ahead of its floor, never a
 //! log ahead of its rows: that is a database restored from a backup, and we do not sign on it.
 
+use crate::disk_reserve::has_no_space;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ impl JournalLogFault {
     pub(crate) fn is_disk_full(&self) -> bool {
         match self {
             Self::Store(StoreFault::DiskFull) => true,
-            Self::Tiles(TileLogFault::Write(fault)) => fault.source.kind() == std::io::ErrorKind::StorageFull,
+            Self::Tiles(TileLogFault::Write(fault)) => has_no_space(&fault.source),
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use touchmark_identity::{Actor, EnvironmentName, Name};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_policy_cedar::{OperatorPolicy, OperatorRequest, OperatorVerb};
+use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest, OperatorVerb};
 use touchmark_ra::{Act, Mandate};
 
 /// Role of a service that pulls the status feed and whose decision log counts.
@@ -43,6 +43,8 @@ pub(crate) enum CallerFault {
         verb: &'static str,
         /// Who asked.
         caller: Name,
+        /// The roles that it is permitted to.
+        roles: Vec<String>,
     },
     /// The rows.
     #[error(transparent)]
@@ -127,8 +129,7 @@ impl Operators {
         verb: OperatorVerb,
         environment: &EnvironmentName,
     ) -> Result<Permitted, CallerFault> {
-        let denied = || CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone() };
-        let act = act_of(verb).ok_or_else(denied)?;
+        let act = act_of(verb).ok_or_else(|| self.denied(caller, verb, environment))?;
         self.mandate_for(caller, verb, act, environment)
     }
 
@@ -162,19 +163,30 @@ impl Operators {
         environment: &EnvironmentName,
     ) -> Result<String, CallerFault> {
         // Services act only through their own routes; the operator policy is for people.
-        let denied = || CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone() };
         if caller.kind != IdentityKind::Operator {
-            return Err(denied());
+            return Err(self.denied(caller, verb, environment));
         }
-        let request = OperatorRequest {
-            actor: &caller.name,
-            roles: &caller.roles,
-            verb,
-            environment: Some(environment),
-            target_owner: None,
-        };
-        let permit = self.policy.authorise(&request).map_err(|_| denied())?;
+        let permit = self.ask(caller, &caller.roles, verb, environment);
+        let permit = permit.ok_or_else(|| self.denied(caller, verb, environment))?;
         Ok(permit.rules().first().map(ToString::to_string).unwrap_or_default())
+    }
+
+    fn ask(
+        &self,
+        caller: &Caller,
+        roles: &[String],
+        verb: OperatorVerb,
+        environment: &EnvironmentName,
+    ) -> Option<OperatorPermit> {
+        let (actor, environment) = (&caller.name, Some(environment));
+        self.policy.authorise(&OperatorRequest { actor, roles, verb, environment, target_owner: None }).ok()
+    }
+
+    /// Names what would have permitted it to the same operator.
+    fn denied(&self, caller: &Caller, verb: OperatorVerb, environment: &EnvironmentName) -> CallerFault {
+        let mut roles = self.policy.roles();
+        roles.retain(|role| self.ask(caller, core::slice::from_ref(role), verb, environment).is_some());
+        CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone(), roles }
     }
 
     /// Everyone who could do this now: exactly those with a live certificate whose own request would pass.
@@ -221,6 +233,15 @@ impl Operators {
     }
 }
 
+/// The right that revoking a credential of this kind takes.
+pub(crate) fn revocation_of(kind: IdentityKind) -> OperatorVerb {
+    match kind {
+        IdentityKind::Operational => OperatorVerb::DeviceRevoke,
+        IdentityKind::Service => OperatorVerb::ServiceRevoke,
+        IdentityKind::Operator => OperatorVerb::OperatorRevoke,
+    }
+}
+
 /// The act that a verb permits; reading needs no mandate.
 fn act_of(verb: OperatorVerb) -> Option<Act> {
     match verb {
@@ -228,6 +249,8 @@ fn act_of(verb: OperatorVerb) -> Option<Act> {
             Some(Act::DeviceEnrol)
         }
         OperatorVerb::DeviceRevoke => Some(Act::DeviceRevoke),
+        OperatorVerb::OperatorRevoke | OperatorVerb::ServiceRevoke => Some(Act::PartyRevoke),
+        OperatorVerb::GatewayDeclare => Some(Act::GatewayDeclare),
         OperatorVerb::DeviceQuarantine | OperatorVerb::DeviceRelease => Some(Act::DeviceQuarantine),
         OperatorVerb::DeviceBan => Some(Act::DeviceBan),
         OperatorVerb::PolicyActivate => Some(Act::PolicyActivate),

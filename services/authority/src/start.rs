@@ -22,6 +22,7 @@ use crate::bootstrap::BootstrapFault;
 use crate::commit::Commits;
 use crate::config::{AuthorityConfig, log_vkey};
 use crate::crls::{CrlPublishFault, RootCrl, kept_from};
+use crate::disk_reserve::is_disk_full;
 use crate::environments::{
     EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
     write_anchors,
@@ -116,18 +117,7 @@ pub enum StartFault {
 impl StartFault {
     /// Whether somewhere below it is a full disk.
     pub fn is_disk_full(&self) -> bool {
-        let full = StoreFault::DiskFull.to_string();
-        let mut next: Option<&dyn std::error::Error> = Some(self);
-        while let Some(fault) = next {
-            let system = fault.downcast_ref::<std::io::Error>();
-            if system.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
-                || fault.to_string().contains(&full)
-            {
-                return true;
-            }
-            next = fault.source();
-        }
-        false
+        is_disk_full(self)
     }
 }
 

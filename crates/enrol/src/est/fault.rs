@@ -2,6 +2,7 @@
 //! (RFC 7030 §4.2.3, RFC 8951 §5: plain text).
 
 use core::time::Duration;
+use touchmark_identity::printable;
 use touchmark_x509::csr::CsrFault;
 
 /// Why a body is not what it should be.
@@ -80,6 +81,18 @@ pub enum EstFault {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// Nothing can be recorded for want of space: the server's operator must act.
+    #[error("the disk of the authority is full; its operator must make space, then ask again")]
+    DiskFull {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// Nothing can be dated: the server's operator must act.
+    #[error("the clock of the authority went back; its operator must set it, then ask again")]
+    Clock {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// A fault of ours; its words stay in our log.
     #[error("internal error")]
     Internal,
@@ -111,7 +124,7 @@ impl EstFault {
             Self::MediaType => 415,
             Self::TooSoon { .. } => 429,
             Self::Internal => 500,
-            Self::Unavailable { .. } => 503,
+            Self::Unavailable { .. } | Self::DiskFull { .. } | Self::Clock { .. } => 503,
         }
     }
 
@@ -133,6 +146,8 @@ impl EstFault {
             Self::Pending { .. } => "est-pending",
             Self::TooSoon { .. } => "est-too-soon",
             Self::Unavailable { .. } => "est-unavailable",
+            Self::DiskFull { .. } => "disk-full",
+            Self::Clock { .. } => "clock",
             Self::Internal => "est-internal",
         }
     }
@@ -142,7 +157,9 @@ impl EstFault {
         match self {
             Self::Pending { retry_after }
             | Self::TooSoon { retry_after }
-            | Self::Unavailable { retry_after } => Some(*retry_after),
+            | Self::Unavailable { retry_after }
+            | Self::DiskFull { retry_after }
+            | Self::Clock { retry_after } => Some(*retry_after),
             Self::UnknownPath
             | Self::NotOffered { .. }
             | Self::WrongMethod { .. }
@@ -173,7 +190,7 @@ impl EstFault {
             return EstRefusal { status: self.status(), headers, body: String::new() };
         }
         headers.push(("Content-Type", "text/plain; charset=utf-8".to_owned()));
-        let says: String = self.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let says = printable(&self.to_string());
         EstRefusal { status: self.status(), headers, body: format!("{says} ({})\n", self.code()) }
     }
 }

@@ -31,8 +31,9 @@ const DROPPED_OCTETS_MAX: usize = 4 * 1024 * 1024;
 const RENEWAL: &str = "est/simplereenroll";
 /// Who set a renewal going, as the device says: `automatic` or `manual`.
 const MANNER: HeaderName = HeaderName::from_static("touchmark-renewal-manner");
-/// When to come back after a storage fault.
+/// When to come back after a storage fault, and when an operator has to make space first.
 const RETRY: Duration = Duration::from_secs(5);
+const RETRY_DISK: Duration = Duration::from_secs(30);
 
 /// Every path is read by the EST parser, so that a wrong one is answered in EST's way.
 pub(crate) fn router(shell: Shell) -> Router {
@@ -224,6 +225,7 @@ pub(super) fn est_fault(fault: EnrolmentFault) -> Refused {
         EnrolmentFault::Store(StoreFault::Conflict(_)) => {
             Refused { code: "changed-meanwhile", fault: EstFault::Unavailable { retry_after: RETRY } }
         }
+        EnrolmentFault::Store(StoreFault::DiskFull) => EstFault::DiskFull { retry_after: RETRY_DISK }.into(),
         EnrolmentFault::Store(fault) => {
             tracing::error!(%fault, "an enrolment could not be recorded");
             EstFault::Unavailable { retry_after: RETRY }.into()
@@ -282,6 +284,7 @@ fn written(body: EstBody) -> Response {
     response
 }
 
+/// A refusal in plain text.
 pub(super) fn refused(fault: &EstFault) -> Response {
     let refusal = fault.to_refusal();
     let mut response = Response::new(Body::from(refusal.body));

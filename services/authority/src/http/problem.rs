@@ -2,6 +2,7 @@
 
 use crate::archive::ArchiveFault;
 use crate::containment::ContainFault;
+use crate::disk_reserve::is_disk_full;
 use crate::environments::EnvironmentFault;
 use crate::explain::ExplainFault;
 use crate::feed::PublishFault;
@@ -13,6 +14,7 @@ use crate::tokens::NewTokenFault;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::error::Error;
 use touchmark_api::Problem;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
@@ -53,9 +55,12 @@ impl Refuse {
             .detail(why.to_string())
     }
 
-    /// A fault of ours: logged here, its words stay inside.
-    fn internal(what: &dyn std::fmt::Display) -> Self {
-        tracing::error!(fault = %what, "request failed");
+    /// A fault of ours, or of our disk: logged here, its words stay inside.
+    fn internal(fault: &(dyn Error + 'static)) -> Self {
+        tracing::error!(%fault, "request failed");
+        if is_disk_full(fault) {
+            return disk_full();
+        }
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server failed")
             .fix("look into the server's log")
     }
@@ -91,7 +96,7 @@ impl From<StoreFault> for Refuse {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "storage failed")
                     .fix("look into the server's log and at its disk; repeating is safe")
             }
-            StoreFault::Damaged(what) => Self::internal(&what),
+            fault @ StoreFault::Damaged(_) => Self::internal(&fault),
         }
     }
 }
@@ -103,9 +108,12 @@ impl From<CallerFault> for Refuse {
                 .fix("use an operator certificate: it lies in DATA/operator"),
             CallerFault::NotLive(_) => Self::new(StatusCode::FORBIDDEN, "caller-not-live", fault.to_string())
                 .fix("get a new operator certificate"),
-            CallerFault::Denied { .. } => {
-                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
-                    .fix("ask an operator with a role that permits it")
+            CallerFault::Denied { ref roles, .. } => {
+                let fix = match roles.as_slice() {
+                    [] => "no role permits it".to_owned(),
+                    roles => format!("ask an operator with the role {}", roles.join(" or ")),
+                };
+                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()).fix(fix)
             }
             CallerFault::Store(fault) => fault.into(),
         }
@@ -275,9 +283,6 @@ impl From<ExplainFault> for Refuse {
 impl From<ArchiveFault> for Refuse {
     fn from(fault: ArchiveFault) -> Self {
         let (status, code) = match &fault {
-            ArchiveFault::Write(write) if write.source.kind() == std::io::ErrorKind::StorageFull => {
-                return disk_full();
-            }
             ArchiveFault::Write(_) | ArchiveFault::Read { .. } => return Self::internal(&fault),
             ArchiveFault::Damaged { .. } => {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, "log-archive-damaged", fault.to_string())

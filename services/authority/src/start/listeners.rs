@@ -25,12 +25,6 @@ use touchmark_supervise::Supervisor;
 /// When a device comes back that was refused while the log stood still.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// To whoever asks for a certificate then.
-const DISK_FULL: &str =
-    "disk-full: the disk of the authority is almost full; an operator must make space, then ask again\n";
-
-const CLOCK: &str = "clock: the clock of the authority went back; an operator must set it, then ask again\n";
-
 /// What says that nothing new can be issued.
 #[derive(Clone)]
 struct Hindrance {
@@ -43,17 +37,16 @@ struct Hindrance {
 /// harm (the API) and what is public goes on, and so do confirmations of what was issued.
 async fn while_provable(State(hindrance): State<Hindrance>, request: Request, next: Next) -> Response {
     let issues = request.method() == Method::POST && request.uri().path() != CONFIRM_PATH;
-    let hinders = match issues {
-        true if hindrance.reserve.is_short() => Some(DISK_FULL),
-        true if hindrance.time.is_behind() => Some(CLOCK),
-        _ => None,
+    let fault = match issues {
+        true if hindrance.reserve.is_short() => EstFault::DiskFull { retry_after: RETRY },
+        true if hindrance.time.is_behind() => EstFault::Clock { retry_after: RETRY },
+        _ if request.method() == Method::POST && hindrance.log.is_behind() => {
+            EstFault::Unavailable { retry_after: RETRY }
+        }
+        _ => return next.run(request).await,
     };
-    if hinders.is_none() && (request.method() != Method::POST || !hindrance.log.is_behind()) {
-        return next.run(request).await;
-    }
-    let refusal = EstFault::Unavailable { retry_after: RETRY }.to_refusal();
-    let body = hinders.map_or(refusal.body, Into::into);
-    let mut response = Response::new(Body::from(body));
+    let refusal = fault.to_refusal();
+    let mut response = Response::new(Body::from(refusal.body));
     *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     for (name, value) in refusal.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

@@ -1,7 +1,7 @@
 //! Questions about what happened: status, heads, explanations, decisions.
 
 use super::super::Shell;
-use super::super::problem::{Refuse, environment_unknown};
+use super::super::problem::Refuse;
 use super::caller::{Called, Query};
 use crate::views;
 use axum::Json;
@@ -61,10 +61,10 @@ pub(super) async fn explain(
     let environment: Option<EnvironmentName> =
         environment.map_err(|why| Refuse::value("environment", why))?;
     match &environment {
-        Some(name) if shell.hierarchy.trust_of(name).is_none() => {
-            return Err(environment_unknown(name.as_str()));
+        Some(name) => {
+            called.may(&shell, OperatorVerb::DeviceRead, name)?;
+            called.trust(&shell, name)?;
         }
-        Some(name) => called.may(&shell, OperatorVerb::DeviceRead, name)?,
         None => called.may_at_home(&shell, OperatorVerb::DeviceRead)?,
     }
     // A decision is looked up in the logs, which may be long: not on a network thread.
@@ -85,7 +85,10 @@ pub(super) async fn decisions(
         None => Timestamp::from_unix_ms(0),
         Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,
     };
-    let limit = query.limit.unwrap_or(DECISIONS_DEFAULT).clamp(1, DECISIONS_MAX);
+    let limit = query.limit.unwrap_or(DECISIONS_DEFAULT);
+    if limit == 0 || limit > DECISIONS_MAX {
+        return Err(Refuse::value("limit", format!("{limit}: a number from 1 to {DECISIONS_MAX}")));
+    }
     let read = tokio::task::spawn_blocking(move || {
         // Archives come one after the other: the oldest of all that were kept goes first, whichever gateway's it is.
         let mut newest: BinaryHeap<Reverse<Newest>> = BinaryHeap::new();

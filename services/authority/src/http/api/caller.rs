@@ -1,18 +1,34 @@
 //! Who calls: no handler gets a caller but through here, on every request.
 
-use super::super::problem::Refuse;
+use super::super::problem::{Refuse, environment_unknown};
 use super::super::{Peer, Shell};
 use crate::clones::{Use, was_superseded};
 use crate::confirmation::Proven;
+use crate::hierarchy::Trust;
 use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use touchmark_identity::EnvironmentName;
 use touchmark_journal::IdentityKind;
 use touchmark_policy_cedar::OperatorVerb;
+
+/// Rows of one answer; a longer list comes in several.
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1000;
+/// Environments that a refusal names.
+const NAMED_MAX: usize = 16;
+
+/// Rows of the answer to somebody who asks for so many at a time: no more than [`PAGE_MAX`], the rest comes with the next.
+pub(super) fn page_rows(limit: Option<usize>) -> Result<usize, Refuse> {
+    match limit.unwrap_or(PAGE_DEFAULT) {
+        0 => Err(Refuse::value("limit", "0: a number from 1 on")),
+        rows => Ok(rows.min(PAGE_MAX)),
+    }
+}
 
 /// A live operator or service.
 pub(super) struct Called(pub(super) Caller);
@@ -61,6 +77,27 @@ impl Called {
     /// A caller that may do `verb` somewhere that concerns the whole organisation: asked for its own environment.
     pub(super) fn may_at_home(&self, shell: &Shell, verb: OperatorVerb) -> Result<(), Refuse> {
         self.may(shell, verb, &self.0.environment.clone())
+    }
+
+    /// An environment. To be asked for only when the caller may do there what it asks for.
+    pub(super) fn trust(&self, shell: &Shell, name: &EnvironmentName) -> Result<Arc<Trust>, Refuse> {
+        shell.hierarchy.trust_of(name).ok_or_else(|| self.environment_unknown(shell, name.as_str()))
+    }
+
+    /// That there is no such environment, and which of those there are the caller may see.
+    pub(super) fn environment_unknown(&self, shell: &Shell, name: &str) -> Refuse {
+        let all = shell.hierarchy.all();
+        let mut seen: Vec<&str> = all
+            .iter()
+            .map(|trust| &trust.environment.name)
+            .filter(|name| shell.operators.permits(&self.0, OperatorVerb::EnvironmentRead, name).is_ok())
+            .map(EnvironmentName::as_str)
+            .collect();
+        seen.sort_unstable();
+        let more = seen.len().saturating_sub(NAMED_MAX);
+        seen.truncate(NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        environment_unknown(name).detail(format!("there are: {}{more}", seen.join(", ")))
     }
 
     /// A gateway: a service with that role. What another service's key opens is no feed, and its word confirms nothing.

@@ -1,9 +1,10 @@
 //! Devices, their certificates, and the three verbs of containment.
 
 use super::super::Shell;
-use super::super::problem::{Refuse, environment_unknown};
-use super::caller::{Body, Called, Query};
+use super::super::problem::Refuse;
+use super::caller::{Body, Called, Query, page_rows};
 use crate::containment::Verb;
+use crate::operators::revocation_of;
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -17,8 +18,6 @@ use touchmark_journal::{IdentityKind, Standing};
 use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::Act;
 
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1000;
 /// A gateway that is well answers in milliseconds; one that is late is named after this.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -53,22 +52,14 @@ pub(super) async fn list(
     };
     let after: Option<Name> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
-    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-    known_environment(&shell, environment.as_ref())?;
+    let limit = page_rows(query.limit)?;
+    environment.as_ref().map(|name| called.trust(&shell, name)).transpose()?;
     let filter = DeviceFilter { environment, after, standing, limit };
     let rows = shell.store.devices(&filter)?;
     let next = (rows.len() == limit)
         .then(|| rows.last().and_then(|row| row.name.as_ref()).map(ToString::to_string))
         .flatten();
     Ok(Json(Page { items: rows.iter().map(views::device).collect(), next }))
-}
-
-/// An empty list would say that there is nothing in it.
-fn known_environment(shell: &Shell, environment: Option<&EnvironmentName>) -> Result<(), Refuse> {
-    match environment {
-        Some(name) if shell.hierarchy.trust_of(name).is_none() => Err(environment_unknown(name.as_str())),
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// The one device of this name. Whether it exists is told only to whoever `may` do what is asked where it is.
@@ -85,6 +76,7 @@ fn find(
     };
     if let Some(environment) = environment_named(environment)? {
         may(&environment)?;
+        called.trust(shell, &environment)?;
         let parsed = name.parse().map_err(|_| unknown())?;
         return shell.store.device_by_name(&environment, &parsed)?.ok_or_else(unknown);
     }
@@ -179,7 +171,7 @@ fn find_certificate(
     Ok((row, environment))
 }
 
-/// One certificate, whoever holds it: a gateway's or an operator's takes the right to make operators.
+/// One certificate, whoever holds it.
 pub(super) async fn revoke_certificate(
     State(shell): State<Shell>,
     called: Called,
@@ -189,13 +181,9 @@ pub(super) async fn revoke_certificate(
     let reason = reason_named(order.reason.as_deref())?;
     let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::DeviceRevoke, environment);
     let (row, environment) = find_certificate(&shell, &called, &id, may)?;
-    let verb = match row.kind {
-        IdentityKind::Operational => OperatorVerb::DeviceRevoke,
-        IdentityKind::Service | IdentityKind::Operator => OperatorVerb::OperatorEnrol,
-    };
     let permitted = shell
         .operators
-        .mandate_for(&called.0, verb, Act::CertificateRevoke, &environment)
+        .mandate_for(&called.0, revocation_of(row.kind), Act::CertificateRevoke, &environment)
         .inspect_err(|_| {
             shell.refusals.count(Some(&environment), "api/certificate/revoke", "not-permitted", row.device);
         })?;
@@ -279,7 +267,7 @@ pub(super) async fn revoke_service(
     revoke_party(state, called, name, order, IdentityKind::Service).await
 }
 
-/// All that an operator or service has: certificates, successors, keys, tokens. It takes the right to make operators.
+/// All that an operator or service has: certificates, successors, keys, tokens.
 async fn revoke_party(
     State(shell): State<Shell>,
     called: Called,
@@ -287,7 +275,6 @@ async fn revoke_party(
     Body(order): Body<Containment>,
     kind: IdentityKind,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
-    const VERB: OperatorVerb = OperatorVerb::OperatorEnrol;
     let reason = reason_named(order.reason.as_deref())?;
     let known = match name.parse::<Name>() {
         Ok(name) => shell.tokens.party(kind, &name)?,
@@ -296,7 +283,7 @@ async fn revoke_party(
     let home = known.as_ref().and_then(|party| party.scope.environment.clone());
     let environment = home.unwrap_or_else(|| called.0.environment.clone());
     let permitted =
-        shell.operators.mandate_for(&called.0, VERB, Act::PartyRevoke, &environment).inspect_err(|_| {
+        shell.operators.mandate(&called.0, revocation_of(kind), &environment).inspect_err(|_| {
             shell.refusals.count(Some(&environment), "api/party/revoke", "not-permitted", None);
         })?;
     let party = known.ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Environments and their policies.
 
 use super::super::Shell;
-use super::super::problem::{Refuse, environment_unknown};
+use super::super::problem::Refuse;
 use super::caller::{Body, Called};
 use crate::environments::{EnvironmentPlan, SuccessorPlan};
 use crate::hierarchy::Trust;
@@ -9,7 +9,6 @@ use crate::policies::Policies;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use std::sync::Arc;
 use std::time::Duration;
 use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, Profile};
 use touchmark_identity::{EnvironmentName, TrustDomain};
@@ -47,12 +46,8 @@ fn view(shell: &Shell, trust: &Trust) -> Environment {
     }
 }
 
-fn named(text: &str) -> Result<EnvironmentName, Refuse> {
-    text.parse().map_err(|_| environment_unknown(text))
-}
-
-fn trust_of(shell: &Shell, name: &EnvironmentName) -> Result<Arc<Trust>, Refuse> {
-    shell.hierarchy.trust_of(name).ok_or_else(|| environment_unknown(name.as_str()))
+fn named(shell: &Shell, called: &Called, text: &str) -> Result<EnvironmentName, Refuse> {
+    text.parse().map_err(|_| called.environment_unknown(shell, text))
 }
 
 pub(super) async fn list(
@@ -68,9 +63,9 @@ pub(super) async fn get(
     called: Called,
     Path(name): Path<String>,
 ) -> Result<Json<Environment>, Refuse> {
-    let name = named(&name)?;
+    let name = named(&shell, &called, &name)?;
     called.may(&shell, OperatorVerb::EnvironmentRead, &name)?;
-    Ok(Json(view(&shell, &*trust_of(&shell, &name)?)))
+    Ok(Json(view(&shell, &*called.trust(&shell, &name)?)))
 }
 
 pub(super) async fn create(
@@ -123,7 +118,7 @@ pub(super) async fn create(
     if let Err(fault) = shell.crls.refresh_all().await {
         tracing::error!(%fault, "the new environment has no CRL yet");
     }
-    Ok((StatusCode::CREATED, Json(view(&shell, &*trust_of(&shell, &name)?))))
+    Ok((StatusCode::CREATED, Json(view(&shell, &*called.trust(&shell, &name)?))))
 }
 
 pub(super) async fn policy(
@@ -131,9 +126,10 @@ pub(super) async fn policy(
     called: Called,
     Path(name): Path<String>,
 ) -> Result<Json<Policy>, Refuse> {
-    let name = named(&name)?;
+    let name = named(&shell, &called, &name)?;
     called.may(&shell, OperatorVerb::PolicyRead, &name)?;
-    let row = shell.store.policy(&name)?.ok_or_else(|| environment_unknown(name.as_str()))?;
+    let row = shell.store.policy(&name)?;
+    let row = row.ok_or_else(|| called.environment_unknown(&shell, name.as_str()))?;
     let bundle = PolicyBundle { files: row.files.clone(), topics: row.topics.clone() };
     let (_, rules) = Policies::check(&bundle)?;
     Ok(Json(Policy {
@@ -152,10 +148,13 @@ pub(super) async fn set_policy(
     Path(name): Path<String>,
     Body(document): Body<PolicyDocument>,
 ) -> Result<Json<Policy>, Refuse> {
-    let name = named(&name)?;
-    trust_of(&shell, &name)?;
+    let name = named(&shell, &called, &name)?;
+    let permitted =
+        shell.operators.mandate(&called.0, OperatorVerb::PolicyActivate, &name).inspect_err(|_| {
+            shell.refusals.count(None, "api/policy", "not-permitted", None);
+        })?;
+    called.trust(&shell, &name)?;
     let bundle = PolicyBundle { files: document.files.clone(), topics: document.topics.clone() };
-    let permitted = shell.operators.mandate(&called.0, OperatorVerb::PolicyActivate, &name)?;
     let (version, rules) = if document.dry_run {
         Policies::check(&bundle)?
     } else {

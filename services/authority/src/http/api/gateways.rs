@@ -20,7 +20,7 @@ use touchmark_identity::{Actor, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
 use touchmark_policy_cedar::OperatorVerb;
-use touchmark_ra::{Act, Declaration};
+use touchmark_ra::Declaration;
 use touchmark_status::Position;
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -54,6 +54,7 @@ pub(super) async fn list(
         Some(text) => {
             let environment = text.parse().map_err(|why| Refuse::value("environment", why))?;
             called.may(&shell, OperatorVerb::EnvironmentRead, &environment)?;
+            called.trust(&shell, &environment)?;
             all.extend(shell.gateways.list(&environment, &*shell.feeds.of(&environment)?)?);
         }
         None => {
@@ -69,7 +70,7 @@ pub(super) async fn list(
     Ok(Json(all))
 }
 
-/// `offline` or `online`: for whoever may give gateways their credentials.
+/// `offline` or `online`.
 pub(super) async fn declare(
     State(shell): State<Shell>,
     called: Called,
@@ -89,10 +90,11 @@ pub(super) async fn declare(
         Some(text) => text.parse().map_err(|why| Refuse::value("environment", why))?,
         None => called.0.environment.clone(),
     };
-    let (verb, act) = (OperatorVerb::ServiceEnrol, Act::GatewayDeclare);
-    let permitted = shell.operators.mandate_for(&called.0, verb, act, &environment).inspect_err(|_| {
+    let verb = OperatorVerb::GatewayDeclare;
+    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(|_| {
         shell.refusals.count(Some(&environment), "api/gateways", "not-permitted", None);
     })?;
+    called.trust(&shell, &environment)?;
     let gateway = name.parse().map_err(|why| Refuse::value("name", why))?;
     let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment) };
     shell.gateways.declare(&permitted.mandate, scope, &gateway, declaration).await?;

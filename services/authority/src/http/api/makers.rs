@@ -1,7 +1,7 @@
 //! Makers, and devices that are registered before they come.
 
 use super::super::Shell;
-use super::super::problem::{Refuse, environment_unknown};
+use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query};
 use crate::hierarchy::Trust;
 use crate::makers::MakersFault;
@@ -22,9 +22,9 @@ use touchmark_x509::hardware::HardwareId;
 /// Cause of what is refused here.
 const CAUSE: &str = "api/makers";
 
-fn trust_of(shell: &Shell, environment: &str) -> Result<Arc<Trust>, Refuse> {
+fn trust_of(shell: &Shell, called: &Called, environment: &str) -> Result<Arc<Trust>, Refuse> {
     let name: EnvironmentName = environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    shell.hierarchy.trust_of(&name).ok_or_else(|| environment_unknown(environment))
+    called.trust(shell, &name)
 }
 
 fn named(text: &str, field: &str) -> Result<Name, Refuse> {
@@ -40,7 +40,7 @@ pub(super) async fn list(
     called: Called,
     Query(query): Query<MakerQuery>,
 ) -> Result<Json<Vec<Maker>>, Refuse> {
-    let trust = trust_of(&shell, &query.environment)?;
+    let trust = trust_of(&shell, &called, &query.environment)?;
     called.may(&shell, OperatorVerb::EnvironmentRead, &trust.environment.name)?;
     Ok(Json(shell.makers.list(&trust.environment.name)?.iter().map(view).collect::<Result<_, _>>()?))
 }
@@ -50,7 +50,7 @@ pub(super) async fn register(
     called: Called,
     Body(order): Body<MakerOrder>,
 ) -> Result<(StatusCode, Json<Maker>), Refuse> {
-    let trust = trust_of(&shell, &order.environment)?;
+    let trust = trust_of(&shell, &called, &order.environment)?;
     let name = named(&order.name, "name")?;
     let permitted = shell
         .operators
@@ -69,7 +69,7 @@ pub(super) async fn withdraw(
     Path(name): Path<String>,
     Body(order): Body<MakerWithdrawal>,
 ) -> Result<Json<Maker>, Refuse> {
-    let trust = trust_of(&shell, &order.environment)?;
+    let trust = trust_of(&shell, &called, &order.environment)?;
     let name = named(&name, "name")?;
     let permitted = shell
         .operators
@@ -85,7 +85,7 @@ pub(super) async fn register_device(
     called: Called,
     Body(order): Body<HardwareOrder>,
 ) -> Result<(StatusCode, Json<Device>), Refuse> {
-    let trust = trust_of(&shell, &order.environment)?;
+    let trust = trust_of(&shell, &called, &order.environment)?;
     let name = named(&order.device, "device")?;
     let maker = named(&order.maker, "maker")?;
     let model = order.model.as_deref().map(|model| named(model, "model")).transpose()?;

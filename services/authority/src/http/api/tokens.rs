@@ -1,8 +1,8 @@
 //! Tokens: made, listed, taken back.
 
 use super::super::Shell;
-use super::super::problem::{Refuse, environment_unknown};
-use super::caller::{Body, Called, Query};
+use super::super::problem::Refuse;
+use super::caller::{Body, Called, Query, page_rows};
 use crate::operators::{CallerFault, ROLE_GATEWAY, ROLE_SERVICE};
 use crate::views;
 use axum::Json;
@@ -16,9 +16,6 @@ use touchmark_policy_cedar::OperatorVerb;
 
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
-
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1000;
 
 /// The permission that making such a token takes; taking it back takes the same.
 fn verb_of(kind: IdentityKind) -> OperatorVerb {
@@ -66,10 +63,10 @@ pub(super) async fn list(
     let environment: EnvironmentName =
         query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
     called.may(&shell, OperatorVerb::DeviceRead, &environment)?;
-    shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
+    called.trust(&shell, &environment)?;
     let after: Option<TokenId> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
-    let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let limit = page_rows(query.limit)?;
     let rows = shell.store.tokens(&environment, after, limit)?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| row.token.to_string())).flatten();
     let now = shell.clock.now();
@@ -110,8 +107,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Token>), Refuse> {
     let environment: EnvironmentName =
         order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    let trust =
-        shell.hierarchy.trust_of(&environment).ok_or_else(|| environment_unknown(environment.as_str()))?;
+    let trust = called.trust(&shell, &environment)?;
     let (kind, of_kind) = match order.kind.as_deref() {
         None | Some("device") => (IdentityKind::Operational, None),
         Some("service") => (IdentityKind::Service, Some(ROLE_SERVICE)),
