@@ -20,6 +20,9 @@ use tokio::time::Instant;
 
 /// Time for one request, connecting included, unless the request says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest that connecting takes of it, the TLS handshake included: a server that lives needs far less, even one that is
+/// overrun, and one that does not answer is known by then.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Longest body read unless the request says otherwise: a page of any of our lists.
 const RESPONSE_OCTETS_MAX: usize = 8 * 1024 * 1024;
 /// Most headers read of an answer, and the buffer they must fit in.
@@ -258,7 +261,7 @@ impl HttpClient {
                     }
                 }
             }
-            let mut live = self.connect(after).await?;
+            let mut live = self.connect(after.min(CONNECT_MAX)).await?;
             match live.exchange(message, octets_max).await {
                 Ok((response, reusable)) => Ok((response, reusable.then_some(live))),
                 Err(Broken { error, .. }) => Err(live.fault(error, octets_max, &self.base).await),
@@ -298,7 +301,9 @@ impl HttpClient {
         match &self.tls {
             Some((tls, name)) => Live::start(tls.connect(&address, name, timeout).await?, &address).await,
             None => {
-                let stream = connect_tcp(&address).await?;
+                let stream = tokio::time::timeout(timeout, connect_tcp(&address)).await;
+                let late = |_| DialFault::Timeout { target: address.clone(), after: timeout };
+                let stream = stream.map_err(late)??;
                 if !self.speaks_plain_with(stream.peer_addr().ok()) {
                     return Err(DialFault::BadTarget {
                         target: self.base.to_string(),
