@@ -3,6 +3,7 @@
 use crate::config::BadConfig;
 use crate::daemon::BadStart;
 use core::fmt;
+use touchmark_identity::printable;
 
 /// How the process ends; see `touchmark help-exit-codes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +53,11 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, title, why, fix, exit } = self;
-        write!(f, "error[{code}] {title}\n  why:  {why}\n  fix:  {fix}\n  exit: {}", *exit as u8)
+        // A fault of several lines keeps them.
+        let why: Vec<String> = self.why.lines().map(printable).collect();
+        let [code, title, fix] = [&self.code, &self.title, &self.fix].map(|text| printable(text));
+        let (why, exit) = (why.join("\n"), self.exit as u8);
+        write!(f, "error[{code}] {title}\n  why:  {why}\n  fix:  {fix}\n  exit: {exit}")
     }
 }
 
