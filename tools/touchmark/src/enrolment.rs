@@ -15,9 +15,11 @@ use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
 use touchmark_x509::Certificate;
 use touchmark_x509::signer::Signer as _;
 
-/// Times a busy or silent server is asked again; the request stays the same, so nothing is issued twice.
+/// Times a server is asked again that is busy, or whose connections break; the request stays the same, so nothing is issued twice.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
+/// One exchange: far more than a server that lives needs.
+const EXCHANGE_MAX: Duration = Duration::from_secs(15);
 /// A token file is two short lines.
 const TOKEN_OCTETS_MAX: u64 = 4096;
 
@@ -144,7 +146,8 @@ impl Enrolment<'_> {
             attempt += 1;
             let credentials = (token.username.as_str(), &token.password);
             let post = est::enrol_request(Some(self.environment), request_der, Some(credentials));
-            let mut request = Request::new(touchmark_dial::Method::POST, post.path).body(post.body);
+            let mut request =
+                Request::new(touchmark_dial::Method::POST, post.path).body(post.body).timeout(EXCHANGE_MAX);
             for (name, value) in post.headers {
                 request = request.header(name, value)?;
             }
@@ -153,24 +156,28 @@ impl Enrolment<'_> {
             }
             let again = match client.send(request).await {
                 Ok(answer) if answer.status == StatusCode::OK => return Ok(answer.body.to_vec()),
-                Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => answer.ok().err(),
                 Ok(answer) => {
+                    let busy = answer.status == StatusCode::SERVICE_UNAVAILABLE;
                     let refused = answer.ok().err().map(refusal);
-                    return Err(refused.unwrap_or_else(|| Failure::internal("no certificate in the answer")));
+                    let refused =
+                        refused.unwrap_or_else(|| Failure::internal("no certificate in the answer"));
+                    if !busy || Failure::at_authoritys_machine(refused.code(), "").is_some() {
+                        return Err(refused);
+                    }
+                    refused
                 }
-                // A server that dies breaks connections in every state; asking again is safe.
+                // A server that dies breaks connections in every state; asking again is safe. One that is silent stays so.
                 Err(
                     fault @ (DialFault::Unreachable { .. }
-                    | DialFault::Timeout { .. }
                     | DialFault::Protocol { .. }
                     | DialFault::Tls { reason: TlsReason::Protocol(_), .. }),
-                ) => Some(fault),
-                Err(fault) => return Err(fault.into()),
+                ) => Failure::at_authority(fault),
+                Err(fault) => return Err(Failure::at_authority(fault)),
             };
-            match again {
-                Some(fault) if attempt >= ATTEMPTS => return Err(fault.into()),
-                _ => tokio::time::sleep(PAUSE * attempt).await,
+            if attempt >= ATTEMPTS {
+                return Err(again);
             }
+            tokio::time::sleep(PAUSE * attempt).await;
         }
     }
 }
@@ -185,8 +192,11 @@ pub(crate) fn words(problem: &touchmark_dial::Problem) -> (&str, &str) {
 }
 
 fn refusal(fault: DialFault) -> Failure {
-    let DialFault::Status { status, problem } = fault else { return fault.into() };
+    let DialFault::Status { status, problem } = fault else { return Failure::at_authority(fault) };
     let (says, code) = words(&problem);
+    if let Some(failure) = Failure::at_authoritys_machine(code, says) {
+        return failure;
+    }
     let (exit, fix) = match status {
         401 => (
             Exit::Denied,

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use serde::Serialize;
+use std::io::ErrorKind;
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
 pub(crate) use touchmark_identity::printable;
@@ -110,6 +111,38 @@ impl Failure {
     /// The machine let us down: files, threads, pipes.
     pub(crate) fn internal(title: impl Into<String>) -> Self {
         Self::new(Exit::Internal, "internal", title)
+    }
+
+    /// A call to the authority that failed.
+    pub(crate) fn at_authority(fault: DialFault) -> Self {
+        let silent = match &fault {
+            DialFault::Unreachable { target, .. } | DialFault::Timeout { target, .. } => {
+                Some(format!("the authority does not answer at {target}"))
+            }
+            _ => None,
+        };
+        let mut failure = Self::from(fault);
+        failure.0.title = silent.unwrap_or(failure.0.title);
+        failure
+    }
+
+    /// What the authority cannot do before somebody has put its machine in order: asking again does not help. `None` where it
+    /// does.
+    pub(crate) fn at_authoritys_machine(code: &str, says: &str) -> Option<Self> {
+        let (exit, title, fix) = match code {
+            "disk-full" => (
+                Exit::Unreachable,
+                "the disk of the authority is full",
+                "make space on the file system of the authority's data directory, then run this again",
+            ),
+            "clock" => (
+                Exit::Expired,
+                "the clock of the authority went back",
+                "set the clock of the authority's machine, then run this again",
+            ),
+            _ => return None,
+        };
+        Some(Self::new(exit, code, title).why(says).fix(fix))
     }
 
     /// On what it was tried.
@@ -276,7 +309,14 @@ impl From<BadClientTls> for Failure {
 impl From<WriteFault> for Failure {
     fn from(fault: WriteFault) -> Self {
         let why = format!("{fault}: {}", fault.source);
-        Self::internal("a file cannot be written").why(why).fix("check space, permissions and mounts")
+        match fault.source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Self::new(Exit::Internal, "disk-full", "the disk is full")
+                    .why(why)
+                    .fix("make space on the file system of that file, then run this again")
+            }
+            _ => Self::internal("a file cannot be written").why(why).fix("check permissions and mounts"),
+        }
     }
 }
 

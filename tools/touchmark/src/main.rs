@@ -89,7 +89,7 @@ fn said(exit: Exit, acts: bool) -> Result<Exit, Failure> {
             Ok(exit)
         }
         Some(why) => Err(Failure::internal("the result could not be written to stdout")
-            .why(why)
+            .why(why.to_string())
             .fix("give stdout a file or pipe with room, and ask again")),
         None => Ok(exit),
     }

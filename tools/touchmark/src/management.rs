@@ -12,13 +12,15 @@ use touchmark_api::{
     Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, ExplainQuery, Explanation, Ready,
     Token, TokenOrder,
 };
-use touchmark_dial::{ClientTls, HttpClient, Request};
-use touchmark_identity::EnvironmentName;
+use touchmark_dial::{ClientTls, HttpClient, Method, Request, Response};
+use touchmark_identity::{EnvironmentName, Name};
 
 /// A page of decisions, and everything else that is asked for: 100,000 decisions of 500 octets.
 const ANSWER_OCTETS_MAX: usize = 64 * 1024 * 1024;
-/// Time for a request on top of what the server was told to wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for an answer, on top of what the authority was told to wait. Connecting has a shorter limit of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where it makes keys or reads logs first.
+const PATIENCE_LONG: Duration = Duration::from_secs(60);
 
 /// A client of the management API. A clone has a connection of its own.
 #[derive(Clone, Debug)]
@@ -52,8 +54,9 @@ impl Management {
     {
         let request = Request::get(with_query(path, query)?)
             .header("accept", "application/json")?
-            .response_octets_max(ANSWER_OCTETS_MAX);
-        Ok(self.client.send(request).await?.json()?)
+            .response_octets_max(ANSWER_OCTETS_MAX)
+            .timeout(PATIENCE);
+        self.ask(request).await
     }
 
     /// Any POST.
@@ -62,13 +65,20 @@ impl Management {
         T: serde::de::DeserializeOwned,
         B: Serialize + ?Sized,
     {
-        Ok(self.client.post_json(path, body).await?)
+        self.ask(Request::new(Method::POST, path).json(body)?.timeout(PATIENCE_LONG)).await
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(&mut self, request: Request) -> Result<T, Failure> {
+        Ok(self.send(request).await?.json()?)
+    }
+
+    async fn send(&mut self, request: Request) -> Result<Response, Failure> {
+        self.client.send(request).await.map_err(Failure::at_authority)
     }
 
     /// A POST that is answered without a body.
     pub(crate) async fn tell<B: Serialize + ?Sized>(&mut self, path: &str, body: &B) -> Result<(), Failure> {
-        let request = Request::new(touchmark_dial::Method::POST, path.to_owned()).json(body)?;
-        self.client.send(request).await?.ok()?;
+        self.send(Request::new(Method::POST, path).json(body)?).await?.ok()?;
         Ok(())
     }
 
@@ -78,7 +88,7 @@ impl Management {
         T: serde::de::DeserializeOwned,
         B: Serialize + ?Sized,
     {
-        Ok(self.client.send_json(touchmark_dial::Method::PUT, path, body).await?)
+        self.ask(Request::new(Method::PUT, path).json(body)?.timeout(PATIENCE_LONG)).await
     }
 
     pub(crate) async fn token(&mut self, order: &TokenOrder) -> Result<Token, Failure> {
@@ -129,10 +139,8 @@ impl Management {
         order: &Containment,
     ) -> Result<ContainmentOutcome, Failure> {
         let wait = Duration::from_millis(order.wait_ms.unwrap_or_default());
-        let request = Request::new(touchmark_dial::Method::POST, path);
-        let request = request.json(order)?.timeout(wait.saturating_add(PATIENCE));
-        let answer = self.client.send(request).await?;
-        Ok(answer.json()?)
+        let request = Request::new(Method::POST, path).json(order)?;
+        self.ask(request.timeout(wait.saturating_add(PATIENCE))).await
     }
 
     pub(crate) async fn explain(
@@ -149,8 +157,9 @@ impl Management {
     pub(crate) async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
         let request = Request::get(with_query("/v1/decisions", query)?)
             .header("accept", "application/x-ndjson")?
-            .response_octets_max(ANSWER_OCTETS_MAX);
-        let answer = self.client.send(request).await?.ok()?;
+            .response_octets_max(ANSWER_OCTETS_MAX)
+            .timeout(PATIENCE_LONG);
+        let answer = self.send(request).await?.ok()?;
         let lines = answer.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
         lines
             .map(|line| {
@@ -169,6 +178,21 @@ pub(crate) async fn anchors_pem(home: &Home, environment: &EnvironmentName) -> R
         Ok(pem) => Ok(pem),
         Err(_) => Ok(Management::open(home)?.environment(environment).await?.anchors_pem),
     }
+}
+
+/// Why a device can do nothing from here: it was not enrolled here, or there is no such environment, as far as that can be
+/// known.
+pub(crate) async fn no_credential(home: &Home, environment: &EnvironmentName, name: &Name) -> Failure {
+    if !home.anchors(environment).exists()
+        && let Ok(mut management) = Management::open(home)
+        && let Err(failure) = management.environment(environment).await
+        && failure.code() == "environment-unknown"
+    {
+        return failure.what(format!("device {name}"));
+    }
+    Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")
+        .what(home.device(environment, name).display().to_string())
+        .fix(format!("touchmark device enroll {name} --env {environment}"))
 }
 
 /// A path segment: everything but unreserved characters is escaped (RFC 3986 §2.3).

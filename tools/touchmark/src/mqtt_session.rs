@@ -43,16 +43,32 @@ pub(crate) struct Denial {
     pub(crate) code: String,
     /// The server's words; empty where the protocol has no place for them.
     pub(crate) reason: String,
+    /// Whether somebody decided so, rather than that something broke or stops.
+    #[serde(skip)]
+    pub(crate) decided: bool,
 }
 
 impl Denial {
     pub(crate) fn new(code: impl Into<String>, reason: &str) -> Self {
-        Self { code: code.into(), reason: printable(reason) }
+        Self { code: code.into(), reason: printable(reason), decided: false }
+    }
+
+    fn alert(alert: &str) -> Self {
+        Self { decided: true, ..Self::new(format!("tls alert {alert}"), "") }
     }
 
     pub(crate) fn by(packet: &str, reason: ReasonCode, words: Option<Text<'_>>) -> Self {
         let code = format!("{packet} 0x{:02x} {reason:?}", reason.octet());
-        Self::new(code, words.map_or("", Text::as_str))
+        let passes = matches!(
+            reason,
+            ReasonCode::ServerUnavailable
+                | ReasonCode::ServerBusy
+                | ReasonCode::ServerShuttingDown
+                | ReasonCode::KeepAliveTimeout
+                | ReasonCode::ConnectionRateExceeded
+                | ReasonCode::UnspecifiedError
+        );
+        Self { decided: !passes, ..Self::new(code, words.map_or("", Text::as_str)) }
     }
 }
 
@@ -112,7 +128,7 @@ impl Session {
         let stream = match target.tls.connect(&target.address, host, PATIENCE).await {
             Ok(stream) => stream,
             Err(DialFault::Tls { reason: TlsReason::Refused { alert }, .. }) => {
-                return Ok(Err(Denial::new(format!("tls alert {alert}"), "")));
+                return Ok(Err(Denial::alert(&alert)));
             }
             Err(fault) => return Err(fault.into()),
         };
@@ -346,7 +362,7 @@ impl Session {
 /// Names the end of a connection; a TLS alert says more than the operating system does.
 pub(crate) fn ended(error: &std::io::Error) -> Denial {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(alert)) => Denial::new(format!("tls alert {alert:?}"), ""),
+        Some(rustls::Error::AlertReceived(alert)) => Denial::alert(&format!("{alert:?}")),
         Some(other) => Denial::new("tls", &other.to_string()),
         None => Denial::new("closed", &error.to_string()),
     }

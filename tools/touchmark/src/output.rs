@@ -8,8 +8,11 @@ use crate::harmless;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde::Serialize;
+use std::fs::{self, File, Metadata};
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::sync::{LazyLock, OnceLock};
 
 /// What stdout carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,11 +29,27 @@ pub(crate) enum Format {
 }
 
 /// Why the first line that did not reach stdout could not be written.
-static UNSAID: OnceLock<String> = OnceLock::new();
+static UNSAID: OnceLock<io::Error> = OnceLock::new();
 
-/// Why a result did not reach stdout whole, if so. A reader that went away is no reason.
-pub(crate) fn unsaid() -> Option<&'static str> {
-    UNSAID.get().map(String::as_str)
+/// The standard library's own handle takes a descriptor that cannot be written to for one that took everything.
+static STDOUT: LazyLock<io::Result<File>> =
+    LazyLock::new(|| io::stdout().as_fd().try_clone_to_owned().map(File::from));
+
+fn stdout() -> io::Result<&'static File> {
+    STDOUT.as_ref().map_err(|error| error.kind().into())
+}
+
+/// Why a result did not reach stdout whole, if so. A reader that went away is no reason: `| head` has seen enough.
+pub(crate) fn unsaid() -> Option<&'static io::Error> {
+    UNSAID.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+}
+
+/// Whether what is written to this file is kept by nobody. The runtime opens the same for a descriptor that was closed.
+fn is_null(file: &File) -> bool {
+    let device = |file: io::Result<Metadata>| {
+        file.ok().filter(|file| file.file_type().is_char_device()).map(|file| file.rdev())
+    };
+    device(file.metadata()).is_some_and(|rdev| device(fs::metadata("/dev/null")) == Some(rdev))
 }
 
 /// Something that can stand in a listing.
@@ -116,6 +135,33 @@ impl Output {
         }
     }
 
+    /// Before something is made whose only copy goes to stdout, as [`Self::only_copy`].
+    pub(crate) fn may_be_only_copy(&self, what: &str, instead: &str) -> Result<(), Failure> {
+        let why = match stdout() {
+            Err(error) => error.to_string(),
+            Ok(file) if is_null(file) => "stdout is closed, or /dev/null".to_owned(),
+            Ok(_) if self.format == Format::Name => "-o name shows only the name".to_owned(),
+            Ok(_) => return Ok(()),
+        };
+        Err(Failure::usage(format!("{what} would be lost, so nothing was made"))
+            .why(format!("it is shown once, on stdout; {why}"))
+            .fix(instead))
+    }
+
+    /// As [`Self::one`], for what stands nowhere else: where it did not reach stdout, the command failed, and nobody's going
+    /// away is an excuse.
+    pub(crate) fn only_copy<T: Serialize>(
+        &self,
+        value: &T,
+        name: &str,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        self.one(value, name, human)?;
+        UNSAID.get().map_or(Ok(()), |why| {
+            Err(Failure::internal("the result could not be written to stdout").why(why.to_string()))
+        })
+    }
+
     /// Indented JSON.
     pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
         self.line(&harmless::json(serde_json::to_string_pretty(value).map_err(no_json)?));
@@ -134,12 +180,9 @@ impl Output {
     pub(crate) fn line(&self, text: &str) {
         // Remarks that were made before it stand before it.
         touchmark_logging::keep_order();
-        let mut stdout = io::stdout().lock();
-        match writeln!(stdout, "{}", harmless::lines(text, self.colour)).and_then(|()| stdout.flush()) {
-            Ok(()) => {}
-            // `| head` has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(error) => drop(UNSAID.set(error.to_string())),
+        let line = harmless::lines(text, self.colour) + "\n";
+        if let Err(error) = stdout().and_then(|mut stdout| stdout.write_all(line.as_bytes())) {
+            drop(UNSAID.set(error));
         }
     }
 

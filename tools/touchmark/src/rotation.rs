@@ -7,6 +7,7 @@
 mod refusal;
 
 use crate::credential::{CredentialDir, Held, Pending, Renewal};
+use crate::enrolment::words;
 use crate::failure::{Exit, Failure};
 use crate::home;
 use core::time::Duration;
@@ -20,14 +21,14 @@ use touchmark_x509::Certificate;
 use touchmark_x509::path::{Purpose, validate};
 use touchmark_x509::signer::Signer as _;
 
-/// Times a silent server is asked again; the request stays the same, so nothing is issued twice.
+/// Times a server is asked again whose connections break; the request stays the same, so nothing is issued twice.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 /// Longest that a busy server's own word about when to come back is followed, in one wait and in all.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(30);
 const BUSY_MAX: Duration = Duration::from_secs(120);
 /// One exchange: far more than a server that lives needs.
-const EXCHANGE_MAX: Duration = Duration::from_secs(10);
+const EXCHANGE_MAX: Duration = Duration::from_secs(15);
 /// Who set the renewal going, for the authority's records.
 const MANNER_HEADER: &str = "Touchmark-Renewal-Manner";
 
@@ -211,18 +212,21 @@ async fn ask(
                 let asked = answer.header("retry-after").and_then(|text| text.parse().ok());
                 let pause = Duration::from_secs(asked.unwrap_or(1)).min(BUSY_WAIT_MAX);
                 let fault = refused(answer);
-                if waited + pause > BUSY_MAX {
+                let says = match &fault {
+                    DialFault::Status { problem, .. } => words(problem),
+                    _ => Default::default(),
+                };
+                if waited + pause > BUSY_MAX || Failure::at_authoritys_machine(says.1, says.0).is_some() {
                     return Err(fault);
                 }
                 waited += pause;
-                tell(format!("the authority is busy and asks for {} s", pause.as_secs()));
+                tell(format!("not now, and again in {} s: {}", pause.as_secs(), says.0));
                 (fault, pause)
             }
             Ok(answer) => return Err(refused(answer)),
-            // A server that dies breaks connections in every state; asking again is safe.
+            // A server that dies breaks connections in every state; asking again is safe. One that is silent stays so.
             Err(
                 fault @ (DialFault::Unreachable { .. }
-                | DialFault::Timeout { .. }
                 | DialFault::Protocol { .. }
                 | DialFault::Tls { reason: TlsReason::Protocol(_), .. }),
             ) => {

@@ -316,6 +316,7 @@ impl<'a> Running<'a> {
     }
 
     async fn close(mut self) -> Report {
+        let cut = self.serving.is_none();
         let Counts { sent, acknowledged, repeated, denied, longest_gap } = self.flight.counts(Instant::now());
         for (_, link) in core::mem::take(&mut self.links) {
             // It ends by itself, at the latest with this process.
@@ -336,6 +337,7 @@ impl<'a> Running<'a> {
             longest_gap_ms: u64::try_from(longest_gap.as_millis()).unwrap_or(u64::MAX),
             certificates: self.certificates,
             last_refusal: self.last_refusal,
+            cut,
         }
     }
 }

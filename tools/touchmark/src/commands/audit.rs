@@ -39,8 +39,8 @@ pub(crate) struct Decisions {
     #[arg(long, value_parser = ["allow", "deny"])]
     verdict: Option<String>,
     /// Only the newest so many; the newest comes first
-    #[arg(long)]
-    limit: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
 }
 
 impl Listed for Decision {
@@ -84,7 +84,7 @@ pub(crate) async fn run(command: Audit, home: &Home, output: &Output) -> Result<
                 device: order.device.map(|name| name.to_string()),
                 since: order.since.as_deref().map(since).transpose()?,
                 verdict: order.verdict,
-                limit: order.limit,
+                limit: order.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             };
             output.list(&Management::open(home)?.decisions(&query).await?)?;
             Ok(Exit::Ok)

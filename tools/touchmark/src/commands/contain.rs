@@ -79,7 +79,7 @@ pub(crate) struct Ban {
 pub(crate) struct RevokeParty {
     /// Its name
     name: Name,
-    /// unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
+    /// unspecified, key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
     #[arg(long, default_value = "unspecified")]
     reason: RevocationReason,
     /// Only say what would happen
@@ -131,7 +131,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
     let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
     let environment = order.whom.env.clone().map_or_else(lab, Ok)?;
     containment.environment = Some(environment.to_string());
-    let target = device_connect::target(home, &environment, &order.whom.name)?;
+    let target = device_connect::target(home, &environment, &order.whom.name).await?;
     let before = Session::open(&target, &format!("{name}/watch"), ProtocolVersion::V5).await?.ok();
     let called = Instant::now();
     let Some(mut session) = before else {

@@ -1,13 +1,13 @@
 //! `touchmark device connect`: what the gateway allows one device, act by act, with the decision behind each.
 //!
-//! Exit 4 if anything was denied. Decision ids come from the authority, once the gateway has sent its log
+//! Exit 4 if anything was denied, or the session was ended for good; 8 if it ended otherwise. Decision ids come from the authority, once the gateway has sent its log
 //! there; on a machine without the operator's certificate they stay `no data`.
 
 use crate::commands::device_publish::Steadily;
 use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure, printable};
 use crate::home::{self, Home};
-use crate::management::{Management, segment};
+use crate::management::{Management, no_credential, segment};
 use crate::mqtt_session::{Denial, Session, Target, Verdict};
 use crate::output::{Output, Tone};
 use crate::span;
@@ -137,19 +137,21 @@ struct Report<'a> {
 }
 
 /// The device's own side: where to connect, and as whom.
-pub(crate) fn target(home: &Home, environment: &EnvironmentName, name: &Name) -> Result<Target, Failure> {
+pub(crate) async fn target(
+    home: &Home,
+    environment: &EnvironmentName,
+    name: &Name,
+) -> Result<Target, Failure> {
     let directory = CredentialDir::new(home.device(environment, name));
     if !directory.is_there()? {
-        return Err(Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")
-            .what(directory.path().display().to_string())
-            .fix(format!("touchmark device enroll {name} --env {environment}")));
+        return Err(no_credential(home, environment, name).await);
     }
     let address = home::address(home.ready()?.mqtt, "gateway")?;
     Ok(Target { tls: directory.tls()?, address })
 }
 
 pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let target = target(home, &order.env, &order.name)?;
+    let target = target(home, &order.env, &order.name).await?;
     let version = if order.v311 { ProtocolVersion::V311 } else { ProtocolVersion::V5 };
     if let Some(every) = order.steadily.every {
         if order.qos != Level::One {
@@ -163,7 +165,7 @@ pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<
         return order.steadily.run(plan, order.env, &target.address, home, output).await;
     }
     let since = Clock::system().now();
-    let mut acts = Vec::new();
+    let (mut acts, mut cut) = (Vec::new(), None);
     let only_updates =
         order.publish.is_empty() && order.subscribe.is_empty() && !order.request_update.is_empty();
     if !only_updates {
@@ -171,7 +173,7 @@ pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<
             Ok(session) => {
                 acts.push(Act::new("connect", order.name.as_str(), None));
                 if let Some(kept) = perform(&order, session, &mut acts).await? {
-                    listen(kept, order.stay, output).await?;
+                    cut = listen(kept, order.stay, output).await?;
                 }
             }
             Err(denial) => acts.push(Act::new("connect", order.name.as_str(), Some(&denial))),
@@ -179,6 +181,9 @@ pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<
     }
     for file in &order.request_update {
         acts.push(request_update(home, &target, file).await?);
+    }
+    if let Some(end) = cut.take_if(|end| !end.decided) {
+        cut = Some(why_it_ended(&target, order.name.as_str(), version, end).await);
     }
     find_decisions(home, order.name.as_str(), since, &mut acts).await;
     let denied = acts.iter().any(Act::is_denied);
@@ -194,7 +199,44 @@ pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<
         let lines: Vec<_> = report.acts.iter().map(|act| act.line(output)).collect();
         format!("{} at {} (MQTT {})\n{}", report.device, report.mqtt, report.version, lines.join("\n"))
     })?;
-    Ok(if denied { Exit::Denied } else { Exit::Ok })
+    match cut {
+        Some(end) => Err(ended(&end, &order.name)),
+        None if denied => Ok(Exit::Denied),
+        None => Ok(Exit::Ok),
+    }
+}
+
+/// What the gateway says to the next connection, where the end of this one said nothing: MQTT 3.1.1 has no words for it.
+async fn why_it_ended(target: &Target, name: &str, version: ProtocolVersion, end: Denial) -> Denial {
+    match Session::open(target, name, version).await {
+        Ok(Err(denial)) if denial.decided => denial,
+        Ok(Err(_)) | Err(_) => end,
+        Ok(Ok(session)) => {
+            session.disconnect().await;
+            end
+        }
+    }
+}
+
+/// A session that was to stay and did not.
+fn ended(end: &Denial, name: &Name) -> Failure {
+    let why = if end.reason.is_empty() { end.code.clone() } else { format!("{}: {}", end.code, end.reason) };
+    let (exit, code, fix) = match end.decided {
+        true => (
+            Exit::Denied,
+            "session-ended",
+            format!("touchmark explain {name}   (what became of this device?)"),
+        ),
+        false => (
+            Exit::Unreachable,
+            "session-broken",
+            "connect again; if nobody answers: touchmark gateway list".to_owned(),
+        ),
+    };
+    Failure::new(exit, code, "the gateway ended the session")
+        .what(format!("session of {name}"))
+        .why(why)
+        .fix(fix)
 }
 
 /// Publishes and subscribes; gives the session back while it is worth listening to.
@@ -236,7 +278,12 @@ fn note(acts: &mut Vec<Act>, action: &'static str, resource: &str, verdict: &Ver
     over
 }
 
-async fn listen(mut session: Session, stay: Option<Duration>, output: &Output) -> Result<(), Failure> {
+/// Prints what comes until the time is over or Ctrl-C; gives the end of the session, if it was not ours.
+async fn listen(
+    mut session: Session,
+    stay: Option<Duration>,
+    output: &Output,
+) -> Result<Option<Denial>, Failure> {
     output.note("subscribed; Ctrl-C ends");
     let until = tokio::time::sleep(stay.unwrap_or(Duration::MAX));
     tokio::pin!(until);
@@ -248,8 +295,7 @@ async fn listen(mut session: Session, stay: Option<Duration>, output: &Output) -
             _ = tokio::signal::ctrl_c() => break,
             _ = ticks.tick() => {
                 if let Verdict::Closed(denial) = session.ping().await? {
-                    output.note(&format!("closed by the gateway: {} {}", denial.code, denial.reason));
-                    return Ok(());
+                    return Ok(Some(denial));
                 }
             }
             message = session.message() => match message {
@@ -257,15 +303,12 @@ async fn listen(mut session: Session, stay: Option<Duration>, output: &Output) -
                 Ok(message) => {
                     output.line(&format!("{} {}", printable(&message.topic), printable(&message.payload)));
                 }
-                Err(denial) => {
-                    output.note(&format!("closed by the gateway: {} {}", denial.code, denial.reason));
-                    return Ok(());
-                }
+                Err(denial) => return Ok(Some(denial)),
             }
         }
     }
     session.disconnect().await;
-    Ok(())
+    Ok(None)
 }
 
 async fn request_update(home: &Home, target: &Target, file: &str) -> Result<Act, Failure> {
@@ -275,7 +318,7 @@ async fn request_update(home: &Home, target: &Target, file: &str) -> Result<Act,
     let answer = client.send(Request::get(format!("/updates/{}", path.join("/")))).await?;
     let status = answer.status;
     let Err(fault) = answer.ok() else { return Ok(Act::new("request-update", file, None)) };
-    let refusal = Denial { code: format!("http {status}"), reason: fault.to_string() };
+    let refusal = Denial::new(format!("http {status}"), &fault.to_string());
     let mut act = Act::new("request-update", file, Some(&refusal));
     if is_from_behind(&fault) {
         // The gateway permitted it; what the service behind it answered is another matter.

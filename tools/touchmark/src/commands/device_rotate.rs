@@ -7,7 +7,7 @@ use crate::commands::contain;
 use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
-use crate::management::Management;
+use crate::management::{Management, no_credential};
 use crate::output::{Output, Tone};
 use crate::rotation::{Manner, Rotated, Rotation};
 use crate::span;
@@ -69,9 +69,7 @@ struct Told {
 pub(crate) async fn run(order: Rotate, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let directory = CredentialDir::new(home.device(&order.env, &order.name));
     if !directory.is_there()? {
-        return Err(Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")
-            .what(directory.path().display().to_string())
-            .fix(format!("touchmark device enroll {} --env {}", order.name, order.env)));
+        return Err(no_credential(home, &order.env, &order.name).await);
     }
     let rotation = Rotation {
         est: home::address(home.ready()?.est, "EST server")?,

@@ -245,7 +245,7 @@ impl Device {
                 self.sessions += 1;
                 self.say(&Happened::Connected { ms: ms(started), session: self.sessions })
             }
-            Err(Denial { code, reason }) => {
+            Err(Denial { code, reason, .. }) => {
                 self.say(&Happened::Denied { action: "connect".to_owned(), code, reason })
             }
         }
@@ -264,7 +264,7 @@ impl Device {
                 }
                 Ok(())
             }
-            Verdict::Denied(Denial { code, reason }) => {
+            Verdict::Denied(Denial { code, reason, .. }) => {
                 self.say(&Happened::Denied { action: "publish".to_owned(), code, reason })
             }
             Verdict::Closed(denial) => self.closed(denial),
@@ -286,7 +286,7 @@ impl Device {
     fn closed(&mut self, denial: Denial) -> Result<(), Failure> {
         let at_ms = Clock::system().now().unix_ms();
         self.session = None;
-        let Denial { code, reason } = denial;
+        let Denial { code, reason, .. } = denial;
         self.say(&Happened::Closed { at_ms, code, reason })
     }
 }

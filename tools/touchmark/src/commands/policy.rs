@@ -49,22 +49,26 @@ pub(crate) async fn run(command: Policy, home: &Home, output: &Output) -> Result
             output.one(&held, &held.version, human)?;
         }
         Policy::Check(folder) => {
-            let held = send(home, &folder, true).await?;
+            let held = send(home, &folder, true, output).await?;
             output.one(&held, &held.version, |held| {
                 format!("in order: {} rules, version {} (not put in force)", held.rules.len(), held.version)
             })?;
         }
         Policy::Apply(folder) => {
-            let held = send(home, &folder, false).await?;
+            let held = send(home, &folder, false, output).await?;
             output.one(&held, &held.version, human)?;
         }
     }
     Ok(Exit::Ok)
 }
 
-async fn send(home: &Home, folder: &Folder, dry_run: bool) -> Result<InForce, Failure> {
+async fn send(home: &Home, folder: &Folder, dry_run: bool, output: &Output) -> Result<InForce, Failure> {
     // Read before anything is sent: a folder that cannot be read needs no server.
-    let document = PolicyDocument { dry_run, ..policy_folder::read(&folder.dir)? };
+    let read = policy_folder::read(&folder.dir)?;
+    if !read.passed_over.is_empty() {
+        output.note(&format!("passed over, as no part of the policy: {}", read.passed_over.join(", ")));
+    }
+    let document = PolicyDocument { dry_run, ..read.document };
     let answer = Management::open(home)?.put(&path(&folder.env), &document).await;
     answer.map_err(|failure: Failure| {
         failure.what(format!("policy {} for {}", folder.dir.display(), folder.env))

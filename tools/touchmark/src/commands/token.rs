@@ -104,9 +104,7 @@ pub(crate) async fn run(command: Token, home: &Home, output: &Output) -> Result<
             Ok(Exit::Ok)
         }
         Token::Void { id } => {
-            let path = format!("/v1/tokens/{}/void", segment(&id));
-            let voided = management.post(&path, &serde_json::Map::new()).await;
-            let voided: TokenInfo = voided.map_err(|failure: Failure| failure.what(format!("token {id}")))?;
+            let voided = void(&id, &mut management).await?;
             output.one(&voided, &voided.token, |one| {
                 format!(
                     "{} for {} is {}: it made {} of {} enrolments",
@@ -138,7 +136,13 @@ fn may_be_written(path: &Path) -> Result<(), Failure> {
 }
 
 async fn create(order: Create, management: &mut Management, output: &Output) -> Result<Exit, Failure> {
-    order.out.as_deref().map_or(Ok(()), may_be_written)?;
+    match order.out.as_deref() {
+        Some(path) => may_be_written(path)?,
+        None => output.may_be_only_copy(
+            "the token's password",
+            "give stdout a reader, or write it to a file: --out FILE",
+        )?,
+    }
     let issued = management
         .token(&TokenOrder {
             environment: order.env.to_string(),
@@ -160,7 +164,9 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
     match order.out {
         Some(path) => {
             let lines = Secret::new(format!("{}\n{}\n", issued.username, issued.password));
-            write_atomic(&path, lines.expose().as_bytes(), Mode::Private0600)?;
+            if let Err(fault) = write_atomic(&path, lines.expose().as_bytes(), Mode::Private0600) {
+                return Err(undone(fault.into(), &issued, management).await);
+            }
             output.note(&format!(
                 "token for {} in {}, good until {}: {}",
                 issued.username,
@@ -174,10 +180,34 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
                 Some(prefix) => format!("{prefix}NAME"),
                 None => issued.username.clone(),
             };
-            output.one(&issued, &issued.token, |issued| human(issued, &name, order.prefix.as_ref()))?;
+            let told = output
+                .only_copy(&issued, &issued.token, |issued| human(issued, &name, order.prefix.as_ref()));
+            if let Err(failure) = told {
+                return Err(undone(failure, &issued, management).await);
+            }
         }
     }
     Ok(Exit::Ok)
+}
+
+/// Takes back a token whose password nobody has, and says what became of it.
+async fn undone(failure: Failure, issued: &Issued, management: &mut Management) -> Failure {
+    let what = format!("token {} for {}", issued.token, issued.username);
+    match void(&issued.token, management).await {
+        Ok(_) => failure.what(format!("{what}, which was taken back")).fix(
+            "give stdout a reader with room, or write it to a file with --out FILE, and create it again",
+        ),
+        Err(_) => failure.what(format!("{what}, which is still good")).fix(format!(
+            "touchmark token void {}   (nobody has its password), then create it again",
+            issued.token
+        )),
+    }
+}
+
+async fn void(id: &str, management: &mut Management) -> Result<TokenInfo, Failure> {
+    let path = format!("/v1/tokens/{}/void", segment(id));
+    let voided = management.post(&path, &serde_json::Map::new()).await;
+    voided.map_err(|failure: Failure| failure.what(format!("token {id}")))
 }
 
 fn human(issued: &Issued, name: &str, prefix: Option<&NamePrefix>) -> String {

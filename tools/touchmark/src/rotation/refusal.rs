@@ -22,9 +22,12 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn read(fault: DialFault, turn: Turn, name: &Name) -> Self {
         let DialFault::Status { status, problem } = fault else {
-            return Self { failure: fault.into(), key_is_spent: false };
+            return Self { failure: Failure::at_authority(fault), key_is_spent: false };
         };
         let (says, code) = words(&problem);
+        if let Some(failure) = Failure::at_authoritys_machine(code, says) {
+            return Self { failure, key_is_spent: false };
+        }
         // A stranger to the authority gets no words (nothing is told to those who have proven nothing).
         let code = if status == 401 && code == "est-refused" { "certificate-unknown" } else { code };
         let (exit, fix) = advice(status, code, name);
@@ -104,6 +107,16 @@ mod tests {
             (403, "denied (key-not-usable)", Renewal, Exit::Conflict, "another key", true),
             (400, "names (csr-name)", Renewal, Exit::Conflict, "another key", true),
             (503, "busy (est-busy)", Renewal, Exit::Unreachable, "waiting", false),
+            (503, "full (disk-full)", Renewal, Exit::Unreachable, "make space", false),
+            (
+                503,
+                "full (disk-full)",
+                Confirmation,
+                Exit::Unreachable,
+                "disk of the authority is full",
+                false,
+            ),
+            (503, "back (clock)", Renewal, Exit::Expired, "set the clock", false),
             (500, "", Renewal, Exit::Unreachable, "again", false),
             (403, "other (confirm-other)", Confirmation, Exit::Conflict, "rotate", false),
             (403, "replaced (certificate-superseded)", Confirmation, Exit::Denied, "explain", true),

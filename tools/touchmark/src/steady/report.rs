@@ -28,6 +28,9 @@ pub(crate) struct Report {
     /// The last refusal, or the last end of a session that was not ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_refusal: Option<Denial>,
+    /// There was no session at the end: it was ended, and no other came about.
+    #[serde(skip)]
+    pub(crate) cut: bool,
 }
 
 impl Report {
@@ -36,6 +39,8 @@ impl Report {
         match self {
             Self { sessions: 0, .. } => Exit::Denied,
             Self { denied: 1.., .. } => Exit::Denied,
+            Self { cut: true, last_refusal: Some(Denial { decided: true, .. }), .. } => Exit::Denied,
+            Self { cut: true, .. } => Exit::Unreachable,
             Self { unacknowledged: 1.., .. } => Exit::Unreachable,
             _ => Exit::Ok,
         }
