@@ -1,6 +1,7 @@
 //! The algebra of topic levels: does a pattern match a topic, hold a filter, or meet it.
 //!
-//! In: texts whose grammar is already checked. Out: yes or no, without allocation.
+//! In: texts whose grammar is already checked. Out: yes or no, without allocation. Every message comes by here, so octets
+//! are looked at and not characters: no octet of a longer character is one of `/`, `+`, `#` or a control character.
 //! Patterns and filters share one grammar: `+` is one level, a final `#` is any number of levels, none included.
 //! Wildcards in the first level never stand for a `$` level (MQTT 5.0 §4.7.2).
 
@@ -26,22 +27,24 @@ pub(crate) fn check(text: &str, wildcards: Wildcards) -> Result<(), PolicyInputF
     if text.len() > OCTETS_MAX {
         return Err(PolicyInputFault::TooLong { octets: text.len(), max: OCTETS_MAX });
     }
-    if text.chars().any(|c| c.is_control() || is_non_character(c)) {
+    // Branches would keep the compiler from looking at many octets at once.
+    let is_plain = text.bytes().fold(true, |plain, octet| plain & (0x20..0x7f).contains(&octet));
+    if !is_plain && text.chars().any(|c| c.is_control() || is_non_character(c)) {
         return Err(PolicyInputFault::Control);
     }
     let mut levels = 0;
     let mut closed = false;
-    for level in text.split('/') {
+    for level in split(text) {
         levels += 1;
-        if matches!(level, "." | "..") {
+        if matches!(level, b"." | b"..") {
             return Err(PolicyInputFault::DotLevel);
         }
-        let wild = level.contains(['+', '#']);
-        let allowed = wildcards == Wildcards::Allowed && matches!(level, "+" | "#");
+        let wild = level.iter().fold(false, |wild, octet| wild | matches!(octet, b'+' | b'#'));
+        let allowed = wildcards == Wildcards::Allowed && matches!(level, b"+" | b"#");
         if closed || (wild && !allowed) {
             return Err(PolicyInputFault::Wildcard);
         }
-        closed = level == "#";
+        closed = level == b"#";
     }
     if levels > LEVELS_MAX {
         return Err(PolicyInputFault::TooDeep { levels, max: LEVELS_MAX });
@@ -52,10 +55,17 @@ pub(crate) fn check(text: &str, wildcards: Wildcards) -> Result<(), PolicyInputF
 /// Checks that no level is empty. Apart from [`check`]: patterns of policies that are in force may have some, and
 /// match nothing there.
 pub(crate) fn check_filled(text: &str) -> Result<(), PolicyInputFault> {
-    match text.split('/').any(str::is_empty) {
-        true => Err(PolicyInputFault::EmptyLevel),
-        false => Ok(()),
+    let (mut before, mut empty) = (b'/', false);
+    for octet in text.bytes() {
+        empty |= before == b'/' && octet == b'/';
+        before = octet;
     }
+    if empty || before == b'/' { Err(PolicyInputFault::EmptyLevel) } else { Ok(()) }
+}
+
+/// Levels, without a search for each: they are short.
+fn split(text: &str) -> impl Iterator<Item = &[u8]> {
+    text.as_bytes().split(|octet| *octet == b'/')
 }
 
 /// Code points that Unicode sets aside for good (MQTT 5.0 §1.5.4 says that they should not be sent).
@@ -78,13 +88,13 @@ pub(crate) fn matches(pattern: &str, topic: &str) -> bool {
     if reserved_apart(pattern, topic) {
         return false;
     }
-    let mut names = topic.split('/');
-    for level in pattern.split('/') {
-        if level == "#" {
+    let mut names = split(topic);
+    for level in split(pattern) {
+        if level == b"#" {
             return true;
         }
         match names.next() {
-            Some(name) if level == "+" || level == name => {}
+            Some(name) if level == b"+" || level == name => {}
             _ => return false,
         }
     }
@@ -98,15 +108,15 @@ pub(crate) fn contains(pattern: &str, filter: &str) -> bool {
     }
     // No topic has zero levels, so the two say the same; the longer form lets `+/#` hold it.
     let filter = if filter == "#" { "+/#" } else { filter };
-    let mut others = filter.split('/');
-    for level in pattern.split('/') {
-        if level == "#" {
+    let mut others = split(filter);
+    for level in split(pattern) {
+        if level == b"#" {
             return true;
         }
         match others.next() {
             // The filter also matches its parent level and longer topics; this level of the pattern does not.
-            None | Some("#") => return false,
-            Some(other) if level == "+" || level == other => {}
+            None | Some(b"#") => return false,
+            Some(other) if level == b"+" || level == other => {}
             Some(_) => return false,
         }
     }
@@ -118,12 +128,12 @@ pub(crate) fn overlaps(one: &str, other: &str) -> bool {
     if reserved_apart(one, other) {
         return false;
     }
-    let (mut left, mut right) = (one.split('/'), other.split('/'));
+    let (mut left, mut right) = (split(one), split(other));
     loop {
         match (left.next(), right.next()) {
-            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(b"#"), _) | (_, Some(b"#")) | (None, None) => return true,
             (None, Some(_)) | (Some(_), None) => return false,
-            (Some(a), Some(b)) if a == "+" || b == "+" || a == b => {}
+            (Some(a), Some(b)) if a == b"+" || b == b"+" || a == b => {}
             (Some(_), Some(_)) => return false,
         }
     }
