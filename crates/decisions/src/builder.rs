@@ -149,6 +149,8 @@ struct Seen {
     sessions: HashMap<SessionId, u64>,
     texts: HashMap<Arc<str>, u64>,
     rules: HashMap<RuleId, u64>,
+    /// The rule of the last record that had one: mostly that of the next as well.
+    rule: Option<(RuleId, u64)>,
     hashes: HashMap<[u8; 32], u64>,
 }
 
@@ -277,15 +279,25 @@ impl Seen {
         match rule {
             None => write_number(out, 0),
             Some(rule) => {
+                if let Some((last, index)) = &self.rule
+                    && last == rule
+                {
+                    return write_number(out, index + 2);
+                }
                 let next = self.rules.len() as u64;
-                match self.rules.get(rule) {
-                    Some(index) => write_number(out, index + 2),
+                let index = match self.rules.get(rule) {
+                    Some(index) => {
+                        write_number(out, index + 2);
+                        *index
+                    }
                     None => {
                         write_number(out, 1);
                         write_octets(out, rule.as_str().as_bytes());
                         self.rules.insert(rule.clone(), next);
+                        next
                     }
-                }
+                };
+                self.rule = Some((rule.clone(), index));
             }
         }
     }

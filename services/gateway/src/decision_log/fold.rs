@@ -5,8 +5,9 @@
 //! has to be named, since another one took over while they were decided.
 
 use crate::allowance::{Allowance, Terms};
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::collections::{HashMap, HashSet, hash_map::RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use touchmark_decisions::{Act, Record, Resource, SessionId, SessionOpened, Verdict};
 use touchmark_identity::{Name, Timestamp};
 use touchmark_policy::PolicyVersion;
@@ -32,8 +33,8 @@ const KINDS_MAX: usize = 64;
 /// What is known about the sessions of this epoch, and what their devices have used up.
 #[derive(Default)]
 pub(super) struct Ledger {
-    sessions: HashMap<SessionId, Known>,
-    devices: HashMap<Name, Spent>,
+    sessions: HashMap<SessionId, Known, BuildHasherDefault<Spread>>,
+    devices: HashMap<Name, Shared>,
     /// Policy of the last change in this epoch, and how many there were: what a reader goes by.
     policy: Option<PolicyVersion>,
     policies: u64,
@@ -43,7 +44,8 @@ pub(super) struct Ledger {
 }
 
 struct Known {
-    device: Name,
+    /// Of its device.
+    spent: Shared,
     policy: Option<PolicyVersion>,
     policies_before: u64,
     /// Pending records of this flush that further acts of the same kind are counted in.
@@ -57,8 +59,10 @@ struct Open {
     at: usize,
 }
 
+/// One of a device, with its sessions: only the writer's thread looks into it.
+type Shared = Arc<Mutex<Spent>>;
+
 struct Spent {
-    sessions: usize,
     octets: Allowance,
     resources: Allowance,
     /// From its first act on.
@@ -68,8 +72,29 @@ struct Spent {
 /// Resources that are known.
 #[derive(Default)]
 struct Topics {
-    young: HashSet<u64>,
-    old: HashSet<u64>,
+    /// The one that was used last; it is among the young.
+    last: Option<Resource>,
+    young: HashSet<u64, BuildHasherDefault<Spread>>,
+    old: HashSet<u64, BuildHasherDefault<Spread>>,
+}
+
+/// A hasher for numbers that nobody outside can choose: those of sessions, and what a keyed hasher gave.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.write_u64(self.0 ^ u64::from(*octet)));
+    }
+
+    /// Multiplies by 2^64 over the golden ratio: tables look at the low bits and at the high ones.
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What becomes of an act.
@@ -91,12 +116,7 @@ impl Ledger {
     pub(super) fn follow(&mut self, record: &Record) {
         match record {
             Record::SessionOpened(opened) if opened.verdict == Verdict::Allow => self.opened(opened),
-            Record::SessionClosed(closed) => {
-                let Some(known) = self.sessions.remove(&closed.session) else { return };
-                if let Some(spent) = self.devices.get_mut(&known.device) {
-                    spent.sessions = spent.sessions.saturating_sub(1);
-                }
-            }
+            Record::SessionClosed(closed) => drop(self.sessions.remove(&closed.session)),
             Record::PolicyChanged(changed) => {
                 self.policy = Some(changed.policy);
                 self.policies += 1;
@@ -107,26 +127,23 @@ impl Ledger {
 
     /// A session whose record was refused: it never was.
     pub(super) fn refused(&mut self, record: &Record) {
-        if let Record::SessionOpened(opened) = record
-            && let Some(known) = self.sessions.remove(&opened.session)
-            && let Some(spent) = self.devices.get_mut(&known.device)
-        {
-            spent.sessions = spent.sessions.saturating_sub(1);
+        if let Record::SessionOpened(opened) = record {
+            self.sessions.remove(&opened.session);
         }
     }
 
     fn opened(&mut self, opened: &SessionOpened) {
         if self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&opened.handle) {
-            self.devices.retain(|_, spent| spent.sessions > 0 || !spent.owes_nothing(opened.at));
+            let has_sessions = |spent: &Shared| Arc::strong_count(spent) > 1;
+            self.devices.retain(|_, spent| has_sessions(spent) || !locked(spent).owes_nothing(opened.at));
             if self.devices.len() >= DEVICES_MAX {
                 // Sessions are bounded; what the others used up is given back to them.
-                self.devices.retain(|_, spent| spent.sessions > 0);
+                self.devices.retain(|_, spent| has_sessions(spent));
             }
         }
-        let spent = self.devices.entry(opened.handle.clone()).or_insert_with(|| Spent::nothing(opened.at));
-        spent.sessions += 1;
+        let nothing = || Arc::new(Mutex::new(Spent::nothing(opened.at)));
         let known = Known {
-            device: opened.handle.clone(),
+            spent: Arc::clone(self.devices.entry(opened.handle.clone()).or_insert_with(nothing)),
             policy: opened.policy,
             policies_before: self.policies,
             open: Vec::new(),
@@ -151,8 +168,7 @@ impl Ledger {
             false => self.policy,
         };
         act.policy = decided_by.filter(|policy| Some(*policy) != in_force);
-        let Some(spent) = self.devices.get_mut(&known.device) else { return Place::Own(act) };
-        if spent.takes(&act, &self.hasher) {
+        if locked(&known.spent).takes(&act, &self.hasher) {
             return Place::Own(act);
         }
         if known.flush != self.flush {
@@ -177,10 +193,13 @@ impl Ledger {
     }
 }
 
+fn locked(spent: &Mutex<Spent>) -> MutexGuard<'_, Spent> {
+    spent.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Spent {
     fn nothing(now: Timestamp) -> Self {
         Self {
-            sessions: 0,
             octets: Allowance::whole(&OCTETS, now),
             resources: Allowance::whole(&RESOURCES, now),
             topics: None,
@@ -194,17 +213,24 @@ impl Spent {
     /// Whether the act is written by itself.
     fn takes(&mut self, act: &Act, hasher: &RandomState) -> bool {
         let resource = act.resource.as_str();
-        let name = hasher.hash_one(resource);
+        let octets = resource.len().saturating_add(ACT_OCTETS);
         let topics = self.topics.get_or_insert_default();
+        if topics.last.as_ref().is_some_and(|last| last.as_str() == resource) {
+            return self.octets.spend(&OCTETS, octets, act.at);
+        }
+        let name = hasher.hash_one(resource);
         let is_known = topics.young.contains(&name) || topics.old.contains(&name);
         let takes = (is_known || self.resources.has_one(&RESOURCES, act.at))
-            && self.octets.spend(&OCTETS, resource.len().saturating_add(ACT_OCTETS), act.at)
+            && self.octets.spend(&OCTETS, octets, act.at)
             && (is_known || self.resources.spend(&RESOURCES, 1, act.at));
-        if takes && !topics.young.contains(&name) {
-            if topics.young.len() >= KNOWN_MAX {
-                topics.old = std::mem::take(&mut topics.young);
+        if takes {
+            if !topics.young.contains(&name) {
+                if topics.young.len() >= KNOWN_MAX {
+                    topics.old = std::mem::take(&mut topics.young);
+                }
+                topics.young.insert(name);
             }
-            topics.young.insert(name);
+            topics.last = Some(act.resource.clone());
         }
         takes
     }
