@@ -80,7 +80,12 @@ impl FrameReader {
             return Ok(None);
         }
         self.header = None;
-        let octets = self.buffer.split_to(header.packet_octets).freeze();
+        let octets = match self.buffer.len() == header.packet_octets {
+            // Nothing else is in it: two owners of one piece of memory cost one piece more.
+            true => core::mem::take(&mut self.buffer),
+            false => self.buffer.split_to(header.packet_octets),
+        };
+        let octets = octets.freeze();
         Ok(Some(Frame { octets, packet_type: header.packet_type, header_octets: header.octets }))
     }
 
