@@ -388,7 +388,7 @@ impl Listeners {
             limits,
             stop.clone(),
             // Boxed, so that the memory of the handshake's task does not hold both.
-            move |accepted, stop| Box::pin(Arc::clone(&mqtt_port).serve(accepted, stop)),
+            move |accepted, stop| Arc::clone(&mqtt_port).serve(accepted, stop),
             move |_, fault| faults.count_fault(fault),
         );
         listening.push(tasks.vital("mqtt-port", stop.clone(), async move {
@@ -399,7 +399,7 @@ impl Listeners {
             tls,
             limits,
             stop.clone(),
-            move |accepted, stop| Box::pin(Arc::clone(&http_port).serve(accepted, stop)),
+            move |accepted, stop| Arc::clone(&http_port).serve(accepted, stop),
             move |_, fault| door.count_fault(fault),
         );
         listening.push(tasks.vital("http-port", stop.clone(), async move {

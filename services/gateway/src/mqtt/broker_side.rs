@@ -66,9 +66,15 @@ pub(crate) struct BrokerSide {
     session: SessionId,
     order: PacketOrder,
     exchange: Arc<Exchange>,
-    withheld: HashSet<PacketId>,
     /// From the first message that was withheld on.
-    recorded: Option<Allowance>,
+    withheld: Option<Box<Withheld>>,
+}
+
+/// Messages that were withheld.
+struct Withheld {
+    /// Those of QoS 2 that the broker has not released.
+    unreleased: HashSet<PacketId>,
+    recorded: Allowance,
     /// Those that are not recorded yet.
     folded: Option<Act>,
 }
@@ -80,7 +86,7 @@ impl BrokerSide {
         order: PacketOrder,
         exchange: Arc<Exchange>,
     ) -> Self {
-        Self { version, session, order, exchange, withheld: HashSet::new(), recorded: None, folded: None }
+        Self { version, session, order, exchange, withheld: None }
     }
 
     /// Takes the next packet.
@@ -111,7 +117,7 @@ impl BrokerSide {
                 self.exchange.state().releases.complete(answer.packet_id);
                 Delivered::Pass(frame.octets().clone())
             }
-            Packet::Pubrel(release) if self.withheld.remove(&release.packet_id) => {
+            Packet::Pubrel(release) if self.releases_withheld(release.packet_id) => {
                 let done = Acknowledgement::new(release.packet_id, ReasonCode::Success);
                 Delivered::Answer(encoded(self.version, &Packet::Pubcomp(done)))
             }
@@ -179,13 +185,14 @@ impl BrokerSide {
                 Some(Packet::Puback(Acknowledgement::new(packet_id, ReasonCode::Success)))
             }
             Delivery::ExactlyOnce { packet_id, .. } => {
-                if self.withheld.len() >= WITHHELD_MAX {
+                let unreleased = &mut self.withheld(now).unreleased;
+                if unreleased.len() >= WITHHELD_MAX {
                     return Delivered::Broken(Fault::TooMany {
                         what: "messages in flight",
                         max: WITHHELD_MAX,
                     });
                 }
-                self.withheld.insert(packet_id);
+                unreleased.insert(packet_id);
                 Some(Packet::Pubrec(Acknowledgement::new(packet_id, ReasonCode::Success)))
             }
         };
@@ -193,33 +200,32 @@ impl BrokerSide {
             octets.extend_from_slice(&encoded(self.version, &answer));
         }
         let answer = octets.freeze();
-        let recorded = self.recorded.get_or_insert_with(|| Allowance::whole(&RECORDED, now));
-        if recorded.spend(&RECORDED, acts.len(), now) {
-            acts.extend(self.folded.take());
+        let withheld = self.withheld(now);
+        if withheld.recorded.spend(&RECORDED, acts.len(), now) {
+            acts.extend(withheld.folded.take());
             return Delivered::Withheld { acts, answer };
         }
         for act in acts.drain(..) {
-            self.fold(act);
+            withheld.fold(act);
         }
         Delivered::Withheld { acts, answer }
     }
 
-    /// One record stands for all of these.
-    fn fold(&mut self, act: Act) {
-        match &mut self.folded {
-            None => self.folded = Some(act),
-            Some(folded) => {
-                folded.count = folded.count.saturating_add(1);
-                if folded.resource != act.resource {
-                    folded.resource = Resource::from("#");
-                }
-            }
-        }
+    fn withheld(&mut self, now: Timestamp) -> &mut Withheld {
+        self.withheld.get_or_insert_with(|| {
+            let recorded = Allowance::whole(&RECORDED, now);
+            Box::new(Withheld { unreleased: HashSet::new(), recorded, folded: None })
+        })
+    }
+
+    /// Whether the broker releases a message that was withheld.
+    fn releases_withheld(&mut self, id: PacketId) -> bool {
+        self.withheld.as_mut().is_some_and(|withheld| withheld.unreleased.remove(&id))
     }
 
     /// What was withheld and is not recorded yet, at the end.
     pub(crate) fn take_folded(&mut self) -> Option<Act> {
-        self.folded.take()
+        self.withheld.as_mut()?.folded.take()
     }
 
     /// Takes subscriptions back at the broker. `None` when no packet identifier is free for it.
@@ -272,6 +278,21 @@ impl BrokerSide {
             whole.properties.reason_string = Text::new(says).ok();
         }
         encoded(self.version, &whole.into())
+    }
+}
+
+impl Withheld {
+    /// One record stands for all of these.
+    fn fold(&mut self, act: Act) {
+        match &mut self.folded {
+            None => self.folded = Some(act),
+            Some(folded) => {
+                folded.count = folded.count.saturating_add(1);
+                if folded.resource != act.resource {
+                    folded.resource = Resource::from("#");
+                }
+            }
+        }
     }
 }
 

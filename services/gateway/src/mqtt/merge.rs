@@ -1,6 +1,6 @@
 //! SUBSCRIBEs of which only a part went to the broker: its SUBACK is filled up with our refusals, in order.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use touchmark_mqtt::{Fault, PacketId, ReasonCode, Suback};
 
@@ -23,7 +23,7 @@ pub(crate) struct Merged {
 
 /// Shared by the two directions of one session.
 #[derive(Default)]
-pub(crate) struct Merges(Mutex<HashMap<PacketId, Expected>>);
+pub(crate) struct Merges(Mutex<BTreeMap<PacketId, Expected>>);
 
 impl Merges {
     /// Remembers the refusals. `false` when too many wait.

@@ -78,28 +78,35 @@ pub(crate) struct MqttPort {
 impl MqttPort {
     /// Serves one connection to its end.
     ///
-    /// What is needed only to open or to end a session is boxed: the memory of an idle one is its `Live` alone.
-    pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
-        let Some(live) = Box::pin(self.enter(accepted, &mut stop)).await else { return };
-        let Live { mut opened, talk, mut client, mut far, mut inbound, version, will } = live;
-        let ending = talk.run(&mut client, &mut inbound, &mut far, &mut stop).await;
+    /// What is needed only to open or to end a session is boxed: the memory of an idle one is its `Live` alone. So this is
+    /// no `async fn`, whose arguments would stay with it.
+    pub(crate) fn serve(self: Arc<Self>, accepted: Accepted, stop: Stop) -> impl Future<Output = ()> + Send {
+        let entering = Box::pin(Arc::clone(&self).enter(accepted, stop));
+        async move {
+            let Some(mut live) = entering.await else { return };
+            let Live { talk, client, far, inbound, stop, .. } = &mut live;
+            let ending = talk.run(client, inbound, far, stop).await;
+            Box::pin(self.end(live, ending)).await;
+        }
+    }
+
+    /// Ends a session.
+    async fn end(&self, live: Live, ending: Ending) {
+        let Live { mut opened, talk, client, mut far, inbound, version, will, stop: _ } = live;
         self.leave(&opened, &ending, client.expiry_s());
-        Box::pin(async move {
-            let mut outbound = talk.into_outbound();
-            say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
-            if let Some(will) = &will {
-                self.say_will(will, &ending, opened.session(), &mut far).await;
-            }
-            if let Some(act) = far.take_folded() {
-                // Withheld either way.
-                let _ = self.door.log.queued(Record::Act(act)).await;
-            }
-            far.end(client.farewell()).await;
-            opened.ends_by(ending.cause());
-            drop(opened);
-            linger(inbound).await;
-        })
-        .await;
+        let mut outbound = talk.into_outbound();
+        say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
+        if let Some(will) = &will {
+            self.say_will(will, &ending, opened.session(), &mut far).await;
+        }
+        if let Some(act) = far.take_folded() {
+            // Withheld either way.
+            let _ = self.door.log.queued(Record::Act(act)).await;
+        }
+        far.end(client.farewell()).await;
+        opened.ends_by(ending.cause());
+        drop(opened);
+        linger(inbound).await;
     }
 
     /// The broker goes on with a session or ends it, before its device can come back.
@@ -115,7 +122,7 @@ impl MqttPort {
     }
 
     /// From an accepted connection to a session that was welcomed; anyone else has been answered.
-    async fn enter(&self, accepted: Accepted, stop: &mut Stop) -> Option<Live> {
+    async fn enter(self: Arc<Self>, accepted: Accepted, mut stop: Stop) -> Option<Live> {
         let arrival = self.door.arrival(&accepted)?;
         let patience = match arrival.standing() {
             Standing::Good => CONNECT_WAIT,
@@ -229,7 +236,7 @@ impl MqttPort {
         frame: &Frame,
         inbound: Inbound,
         mut outbound: Outbound,
-        stop: &mut Stop,
+        mut stop: Stop,
     ) -> Option<Live> {
         let Admitted { mut opened, permit, greeting } = admitted;
         let session = Arc::clone(opened.session());
@@ -272,17 +279,17 @@ impl MqttPort {
         let packet_octets_max =
             connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
         let behind = match &far {
-            FarSide::Broker { .. } => Behind::Broker,
+            FarSide::Broker(_) => Behind::Broker,
             FarSide::Sink(_) => Behind::Sink,
         };
         let client =
             ClientSide::new(version, session.id(), order, explains, packet_octets_max, exchange, behind);
         let keep_alive_s = u64::from(welcome.keep_alive_s);
         let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
-        let talk = Talk::new(session, &self.door, outbound, keep_alive);
+        let talk = Talk::new(session, Arc::clone(&self.door), outbound, keep_alive);
         talk.say(&welcome.octets).await;
-        let will = KeptWill::of(&connect);
-        Some(Live { opened, talk, client, far, inbound, version, will })
+        let will = KeptWill::of(&connect).map(Box::new);
+        Some(Live { opened, talk, client, far, inbound, stop, version, will })
     }
 
     /// Reaches the far end for a permitted session.
@@ -375,8 +382,9 @@ struct Live {
     client: ClientSide,
     far: FarSide,
     inbound: Inbound,
+    stop: Stop,
     version: ProtocolVersion,
-    will: Option<KeptWill>,
+    will: Option<Box<KeptWill>>,
 }
 
 /// The answer to CONNECT.

@@ -2,6 +2,9 @@
 //!
 //! Each direction has its own loop, so that a slow reader on one side holds back that side only. What is whole in a
 //! read is passed on in one write. The loops may be dropped at any await: a session ends at once when it must.
+//!
+//! A packet is taken without a wait; what has to wait beyond that does so in a box ([`Later`]). So an idle session is no
+//! larger than what it needs to read its next packet.
 
 use super::broker_side::{BrokerSide, Delivered, Restored};
 use super::client_side::{ClientSide, Step};
@@ -10,19 +13,21 @@ use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
 use crate::config::Ack;
-use crate::decision_log::{DecisionLog, LogUnavailable, OnItsWay};
+use crate::decision_log::{DecisionLog, OnItsWay};
 use crate::door::Door;
 use crate::rates::{Metered, OverRate};
 use crate::session::Session;
 use crate::sink::SinkSession;
 use bytes::{Bytes, BytesMut};
+use core::convert::Infallible;
+use core::pin::Pin;
 use core::time::Duration;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::Mutex;
 use touchmark_decisions::{Act, Record, SessionId, Verdict};
-use touchmark_listen::{Clock, Stop};
+use touchmark_listen::Stop;
 use touchmark_mqtt::{Frame, PacketType, ProtocolVersion};
 use touchmark_policy::{DecisionTable, DenyReason, Permit};
 
@@ -36,9 +41,9 @@ const PINGREQ: [u8; 2] = [0xc0, 0];
 /// The client's side of a session, as both directions use it.
 pub(crate) struct Talk {
     session: Arc<Session>,
-    log: Arc<DecisionLog>,
-    metered: Metered,
-    clock: Clock,
+    door: Arc<Door>,
+    /// From its first message on.
+    metered: OnceLock<Box<Metered>>,
     down: Mutex<Outbound>,
     keep_alive: Option<Duration>,
     /// Something went to the broker since it was last looked at.
@@ -48,13 +53,24 @@ pub(crate) struct Talk {
 }
 
 /// The other side.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one a session, and where sessions are counted they have a broker"
-)]
 pub(crate) enum FarSide {
-    Broker { inbound: Inbound, outbound: Mutex<Outbound>, side: BrokerSide, pulse: Option<Duration> },
+    Broker(Box<BrokerFar>),
     Sink(SinkSession),
+}
+
+/// A session's connection to the broker.
+pub(crate) struct BrokerFar {
+    inbound: Inbound,
+    outbound: Mutex<Outbound>,
+    side: BrokerSide,
+    pulse: Option<Duration>,
+}
+
+impl BrokerFar {
+    /// Both ends, once nothing is relayed any more.
+    pub(crate) fn ends(&mut self) -> (&mut Inbound, &mut Outbound) {
+        (&mut self.inbound, self.outbound.get_mut())
+    }
 }
 
 /// The writing end of the other side, for the upward direction.
@@ -74,6 +90,20 @@ struct Batch {
     credit: u32,
 }
 
+/// What has to be waited for before the next packet is looked at.
+type Later<'a> = Pin<Box<dyn Future<Output = Result<(), Ending>> + Send + 'a>>;
+
+/// A packet that was taken: done, or done later.
+type Taken<'a> = Result<Option<Later<'a>>, Ending>;
+
+/// The record of a message.
+enum Recording {
+    /// The rate is still to be asked.
+    Due(Act),
+    /// It has its place in the rate.
+    Counted(Record),
+}
+
 /// Why a permitted message is not passed on.
 enum KeptBack {
     Because(DenyReason),
@@ -91,21 +121,21 @@ impl FarSide {
         let BrokerLink { inbound, outbound, order, connack: _ } = link;
         let side = BrokerSide::new(version, session, order, exchange);
         let pulse = (keep_alive_s > 0).then(|| Duration::from_millis(u64::from(keep_alive_s) * 500));
-        Self::Broker { inbound, outbound: Mutex::new(outbound), side, pulse }
+        Self::Broker(Box::new(BrokerFar { inbound, outbound: Mutex::new(outbound), side, pulse }))
     }
 
     /// What was withheld from the client and is not recorded yet.
     pub(crate) fn take_folded(&mut self) -> Option<Act> {
         match self {
-            Self::Broker { side, .. } => side.take_folded(),
+            Self::Broker(broker) => broker.side.take_folded(),
             Self::Sink(_) => None,
         }
     }
 
     /// Ends the far side, with the client's DISCONNECT where that waited for the will.
     pub(crate) async fn end(self, farewell: Option<&Bytes>) {
-        if let Self::Broker { outbound, .. } = self {
-            let mut outbound = outbound.into_inner();
+        if let Self::Broker(broker) = self {
+            let mut outbound = broker.outbound.into_inner();
             let farewell = async {
                 if let Some(octets) = farewell {
                     outbound.write(octets).await?;
@@ -121,17 +151,14 @@ impl FarSide {
 impl Talk {
     pub(crate) fn new(
         session: Arc<Session>,
-        door: &Door,
+        door: Arc<Door>,
         down: Outbound,
         keep_alive: Option<Duration>,
     ) -> Self {
-        let (log, clock) = (Arc::clone(&door.log), door.clock.clone());
-        let metered = door.metered(session.identity());
         Self {
             session,
-            log,
-            metered,
-            clock,
+            door,
+            metered: OnceLock::new(),
             down: Mutex::new(down),
             keep_alive,
             went_up: AtomicBool::new(false),
@@ -166,16 +193,26 @@ impl Talk {
                     ending = self.upward(client, inbound, FarWriter::Sink(sink)) => ending,
                 }
             }
-            FarSide::Broker { inbound: from_broker, outbound, side, pulse } => {
-                tokio::select! {
-                    biased;
-                    reason = self.session.ended() => Ending::cut(reason),
-                    () = stop.stopped() => Ending::Shutdown,
-                    ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
-                    ending = self.downward(from_broker, outbound, side) => ending,
-                    ending = self.keep_up(outbound, *pulse) => ending,
-                }
-            }
+            FarSide::Broker(broker) => Box::pin(self.between(client, inbound, broker, stop)).await,
+        }
+    }
+
+    /// Relays between the client and a broker.
+    pub(super) async fn between(
+        &self,
+        client: &mut ClientSide,
+        inbound: &mut Inbound,
+        broker: &mut BrokerFar,
+        stop: &mut Stop,
+    ) -> Ending {
+        let BrokerFar { inbound: from_broker, outbound, side, pulse } = broker;
+        tokio::select! {
+            biased;
+            reason = self.session.ended() => Ending::cut(reason),
+            () = stop.stopped() => Ending::Shutdown,
+            ending = self.upward(client, inbound, FarWriter::Broker(outbound)) => ending,
+            ending = self.downward(from_broker, outbound, side) => ending,
+            ending = self.keep_up(outbound, *pulse) => ending,
         }
     }
 
@@ -200,92 +237,29 @@ impl Talk {
         self.our_pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken).is_ok()
     }
 
-    /// Asks the broker again for subscriptions; done before the PINGRESP that brought it about goes down.
-    async fn restore(
-        &self,
-        restored: Restored,
-        far: &FarWriter<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), Ending> {
-        let Restored { permits, acts, octets } = restored;
-        let recorded = self.log.all_durable(acts.into_iter().map(Record::Act).collect()).await;
-        recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
-        permits.into_iter().for_each(drop);
-        batch.up.extend_from_slice(&octets);
-        self.flush(batch, far).await
-    }
-
     /// From the client. Returns with everything written that was permitted before the end.
     async fn upward(&self, client: &mut ClientSide, inbound: &mut Inbound, mut far: FarWriter<'_>) -> Ending {
         let mut batch = Batch::default();
-        loop {
-            let ending = match self.next_upward(client, inbound, &mut far, &mut batch).await {
-                Ok(()) => continue,
-                Err(ending) => ending,
-            };
-            // What came before the end still goes where it was going.
-            return match self.flush(&mut batch, &far).await {
-                Ok(()) => ending,
-                Err(_) if ending != Ending::Lost => ending,
-                Err(other) => other,
-            };
-        }
-    }
-
-    async fn next_upward(
-        &self,
-        client: &mut ClientSide,
-        inbound: &mut Inbound,
-        far: &mut FarWriter<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), Ending> {
-        if batch.up.len() + batch.back.len() >= BATCH_OCTETS {
-            self.flush(batch, far).await?;
-        }
-        let incoming = match inbound.buffered() {
-            Some(incoming) => incoming,
-            None => {
-                self.flush(batch, far).await?;
-                inbound.next(self.keep_alive).await
-            }
-        };
-        let frame = match incoming {
-            Incoming::Frame(frame) => frame,
-            Incoming::End => return Err(Ending::Lost),
-            Incoming::Silence => return Err(Ending::Idle),
-            Incoming::Fault(fault) => return Err(Ending::Broken(fault)),
-        };
-        match client.take(frame, &*self.table()?, self.clock.now()) {
-            Step::Pass(frame) => far.pass(&frame, batch),
-            Step::Publish { permit, act, frame } => match self.recorded(act, far, batch).await {
-                Ok(()) => far.forward(permit, &frame, batch),
-                Err(KeptBack::Ended(ending)) => Err(ending),
-                Err(KeptBack::Because(reason)) => {
-                    let (answer, ending) = client.kept_back(&frame, reason);
-                    answered(answer.as_deref(), ending, batch)
+        let relayed: Result<Infallible, Ending> = async {
+            loop {
+                let frame = match self.next(inbound, self.keep_alive, &mut batch, &far).await? {
+                    Incoming::Frame(frame) => frame,
+                    Incoming::End => return Err(Ending::Lost),
+                    Incoming::Silence => return Err(Ending::Idle),
+                    Incoming::Fault(fault) => return Err(Ending::Broken(fault)),
+                };
+                if let Some(later) = self.take_upward(frame, client, &mut far, &mut batch)? {
+                    later.await?;
                 }
-            },
-            Step::Release { permit, frame } => far.forward(permit, &frame, batch),
-            Step::Subscribe { permits, acts, frame } => {
-                // Others of this session need not wait for the disk.
-                self.flush(batch, far).await?;
-                let records = acts.into_iter().map(Record::Act).collect();
-                let recorded = Box::pin(self.log.all_durable(records)).await;
-                recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
-                permits.into_iter().for_each(drop);
-                far.pass(&frame, batch)
             }
-            Step::Refused { acts, answer, ending } => {
-                // Refused either way.
-                let _ = Box::pin(self.log.all_queued(acts.into_iter().map(Record::Act).collect())).await;
-                answered(answer.as_deref(), ending, batch)
-            }
-            Step::Goodbye(frame) => {
-                far.pass(&frame, batch)?;
-                Err(Ending::Goodbye)
-            }
-            Step::GoodbyeWithWill => Err(Ending::GoodbyeWithWill),
-            Step::Broken(fault) => Err(Ending::Broken(fault)),
+        }
+        .await;
+        let Err(ending) = relayed;
+        // What came before the end still goes where it was going.
+        match self.flush(&mut batch, &far).await {
+            Ok(()) => ending,
+            Err(_) if ending != Ending::Lost => ending,
+            Err(other) => other,
         }
     }
 
@@ -298,59 +272,102 @@ impl Talk {
     ) -> Ending {
         let mut batch = Batch::default();
         let far = FarWriter::Broker(to_broker);
-        loop {
-            match self.next_downward(from_broker, side, &far, &mut batch).await {
-                Ok(()) => {}
-                Err(ending) => {
-                    // The broker's last words are the client's to read.
-                    let _ = self.flush(&mut batch, &far).await;
-                    return ending;
+        let relayed: Result<Infallible, Ending> = async {
+            loop {
+                let frame = match self.next(from_broker, None, &mut batch, &far).await? {
+                    Incoming::Frame(frame) => frame,
+                    Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
+                    Incoming::Fault(fault) => return Err(broker_broke(fault)),
+                };
+                if frame.packet_type() == PacketType::Pingresp {
+                    if let Some(restored) = side.restore(&*self.table()?, self.door.clock.now()) {
+                        Box::pin(self.restore(restored, &far, &mut batch)).await?;
+                    }
+                    if self.is_our_pong() {
+                        continue;
+                    }
+                }
+                if let Some(later) = self.take_downward(frame, side, &mut batch)? {
+                    later.await?;
                 }
             }
         }
+        .await;
+        let Err(ending) = relayed;
+        // The broker's last words are the client's to read.
+        let _ = self.flush(&mut batch, &far).await;
+        ending
     }
 
-    async fn next_downward(
+    /// The next packet. What was gathered is written before it is waited for.
+    async fn next(
         &self,
-        from_broker: &mut Inbound,
-        side: &mut BrokerSide,
-        far: &FarWriter<'_>,
+        inbound: &mut Inbound,
+        limit: Option<Duration>,
         batch: &mut Batch,
-    ) -> Result<(), Ending> {
-        if batch.up.len() + batch.back.len() >= BATCH_OCTETS {
-            self.flush(batch, far).await?;
+        far: &FarWriter<'_>,
+    ) -> Result<Incoming, Ending> {
+        if batch.up.len() + batch.back.len() < BATCH_OCTETS
+            && let Some(incoming) = inbound.buffered()
+        {
+            return Ok(incoming);
         }
-        let incoming = match from_broker.buffered() {
-            Some(incoming) => incoming,
-            None => {
-                self.flush(batch, far).await?;
-                from_broker.next(None).await
+        self.flush(batch, far).await?;
+        Ok(inbound.next(limit).await)
+    }
+
+    /// Takes a packet of the client.
+    fn take_upward<'a>(
+        &'a self,
+        frame: Frame,
+        client: &'a mut ClientSide,
+        far: &'a mut FarWriter<'_>,
+        batch: &'a mut Batch,
+    ) -> Taken<'a> {
+        match client.take(frame, &*self.table()?, self.door.clock.now()) {
+            Step::Pass(frame) => far.pass(&frame, batch)?,
+            Step::Publish { permit, act, frame } => {
+                return self.publish(permit, act, frame, client, far, batch);
             }
-        };
-        let frame = match incoming {
-            Incoming::Frame(frame) => frame,
-            Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
-            Incoming::Fault(fault) => return Err(broker_broke(fault)),
-        };
-        if frame.packet_type() == PacketType::Pingresp {
-            if let Some(restored) = side.restore(&*self.table()?, self.clock.now()) {
-                Box::pin(self.restore(restored, far, batch)).await?;
+            Step::Release { permit, frame } => far.forward(permit, &frame, batch)?,
+            Step::Subscribe { permits, acts, frame } => {
+                return Ok(Some(Box::pin(self.subscribe(permits, acts, frame, far, batch))));
             }
-            if self.is_our_pong() {
-                return Ok(());
+            Step::Refused { acts, answer, ending } => {
+                return Ok(Some(Box::pin(async move {
+                    // Refused either way.
+                    let _ = self.log().all_queued(records(acts)).await;
+                    answered(answer.as_deref(), ending, batch)
+                })));
             }
+            Step::Goodbye(frame) => {
+                far.pass(&frame, batch)?;
+                return Err(Ending::Goodbye);
+            }
+            Step::GoodbyeWithWill => return Err(Ending::GoodbyeWithWill),
+            Step::Broken(fault) => return Err(Ending::Broken(fault)),
         }
-        match side.take(frame, &*self.table()?, self.clock.now()) {
+        Ok(None)
+    }
+
+    /// Takes a packet of the broker.
+    fn take_downward<'a>(&'a self, frame: Frame, side: &mut BrokerSide, batch: &'a mut Batch) -> Taken<'a> {
+        match side.take(frame, &*self.table()?, self.door.clock.now()) {
             Delivered::Pass(octets) => batch.back.extend_from_slice(&octets),
             Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
             Delivered::Withheld { acts, answer } => {
-                // Withheld either way.
-                let _ = Box::pin(self.log.all_queued(acts.into_iter().map(Record::Act).collect())).await;
-                batch.up.extend_from_slice(&answer);
+                return Ok(Some(Box::pin(async move {
+                    // Withheld either way.
+                    let _ = self.log().all_queued(records(acts)).await;
+                    batch.up.extend_from_slice(&answer);
+                    Ok(())
+                })));
             }
             Delivered::Withdrawn { act, denial } => {
-                let _ = Box::pin(self.log.queued(Record::Act(act))).await;
-                return Err(Ending::Withdrawn(denial));
+                return Ok(Some(Box::pin(async move {
+                    let _ = self.log().queued(Record::Act(act)).await;
+                    Err(Ending::Withdrawn(denial))
+                })));
             }
             Delivered::Ours => {}
             Delivered::Answer(octets) => batch.up.extend_from_slice(&octets),
@@ -360,30 +377,114 @@ impl Talk {
             }
             Delivered::Broken(fault) => return Err(broker_broke(fault)),
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Records a publish whose turn has come. It goes on and is acknowledged with its batch, which waits for the disk
-    /// where it has to.
-    async fn recorded(&self, act: Act, far: &FarWriter<'_>, batch: &mut Batch) -> Result<(), KeptBack> {
-        match batch.credit.checked_sub(1) {
-            Some(left) => batch.credit = left,
-            None => Box::pin(self.take_portion(&act, far, batch)).await?,
-        }
-        let record = Record::Act(act);
-        let recorded = match self.log.ack() {
-            Ack::Queued => self.queued(record).await,
-            Ack::Durable => {
-                Box::pin(self.log.begin_durable(record)).await.map(|way| batch.unwritten.push(way))
+    /// Asks the broker again for subscriptions; done before the PINGRESP that brought it about goes down.
+    async fn restore(
+        &self,
+        restored: Restored,
+        far: &FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        let Restored { permits, acts, octets } = restored;
+        let recorded = self.log().all_durable(records(acts)).await;
+        recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
+        permits.into_iter().for_each(drop);
+        batch.up.extend_from_slice(&octets);
+        self.flush(batch, far).await
+    }
+
+    async fn subscribe(
+        &self,
+        permits: Vec<Permit>,
+        acts: Vec<Act>,
+        frame: Frame,
+        far: &mut FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        // Others of this session need not wait for the disk.
+        self.flush(batch, far).await?;
+        let recorded = self.log().all_durable(records(acts)).await;
+        recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
+        permits.into_iter().for_each(drop);
+        far.pass(&frame, batch)
+    }
+
+    /// Records and passes on a permitted message: at once where a message of the rate is left, and the log's word is
+    /// enough and is there.
+    fn publish<'a>(
+        &'a self,
+        permit: Permit,
+        act: Act,
+        frame: Frame,
+        client: &'a ClientSide,
+        far: &'a mut FarWriter<'_>,
+        batch: &'a mut Batch,
+    ) -> Taken<'a> {
+        let Some(left) = batch.credit.checked_sub(1).filter(|_| self.log().ack() == Ack::Queued) else {
+            let recording = Recording::Due(act);
+            return Ok(Some(Box::pin(self.publish_later(permit, recording, frame, client, far, batch))));
+        };
+        batch.credit = left;
+        match self.log().queued_at_once(Record::Act(act)) {
+            None => far.forward(permit, &frame, batch).map(|()| None),
+            Some(record) => {
+                let recording = Recording::Counted(record);
+                Ok(Some(Box::pin(self.publish_later(permit, recording, frame, client, far, batch))))
             }
+        }
+    }
+
+    /// Records and passes on a permitted message that has to wait. Where acknowledgements wait for the disk, it goes on
+    /// with its batch, which waits.
+    async fn publish_later(
+        &self,
+        permit: Permit,
+        recording: Recording,
+        frame: Frame,
+        client: &ClientSide,
+        far: &mut FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Ending> {
+        match self.record(recording, far, batch).await {
+            Ok(()) => far.forward(permit, &frame, batch),
+            Err(KeptBack::Ended(ending)) => Err(ending),
+            Err(KeptBack::Because(reason)) => {
+                let (answer, ending) = client.kept_back(&frame, reason);
+                answered(answer.as_deref(), ending, batch)
+            }
+        }
+    }
+
+    async fn record(
+        &self,
+        recording: Recording,
+        far: &FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), KeptBack> {
+        let record = match recording {
+            Recording::Counted(record) => record,
+            Recording::Due(act) => {
+                match batch.credit.checked_sub(1) {
+                    Some(left) => batch.credit = left,
+                    None => self.take_portion(&act, far, batch).await?,
+                }
+                Record::Act(act)
+            }
+        };
+        let recorded = match self.log().ack() {
+            Ack::Queued => self.log().queued(record).await,
+            Ack::Durable => self.log().begin_durable(record).await.map(|way| batch.unwritten.push(way)),
         };
         recorded.map_err(|_| KeptBack::Because(DenyReason::LogUnavailable))
     }
 
     /// Takes the next messages of the rate, this one included. While it waits, nothing more is read from the client.
     async fn take_portion(&self, act: &Act, far: &FarWriter<'_>, batch: &mut Batch) -> Result<(), KeptBack> {
-        let portion = self.metered.portion();
-        match self.metered.take(portion, Instant::now()) {
+        let metered = self.metered.get_or_init(|| Box::new(self.door.metered(self.session.identity())));
+        let portion = metered.portion();
+        match metered.take(portion, Instant::now()) {
             Ok(Duration::ZERO) => {}
             Ok(wait) => {
                 // What came before need not wait.
@@ -394,7 +495,7 @@ impl Talk {
                 let verdict = Verdict::Deny(DenyReason::Rate);
                 let denied = Act { verdict, rule: None, ..act.clone() };
                 // Refused either way.
-                let _ = self.log.queued(Record::Act(denied)).await;
+                let _ = self.log().queued(Record::Act(denied)).await;
                 return Err(KeptBack::Because(DenyReason::Rate));
             }
         }
@@ -413,12 +514,8 @@ impl Talk {
         Ok(())
     }
 
-    /// Boxed where it waits: waiting is rare, and its state would weigh on every idle session.
-    async fn queued(&self, record: Record) -> Result<(), LogUnavailable> {
-        match self.log.queued_at_once(record) {
-            None => Ok(()),
-            Some(record) => Box::pin(self.log.queued(record)).await,
-        }
+    fn log(&self) -> &DecisionLog {
+        &self.door.log
     }
 
     fn table(&self) -> Result<Arc<DecisionTable>, Ending> {
@@ -471,6 +568,10 @@ impl FarWriter<'_> {
 fn deliver(permit: Permit, octets: &[u8], batch: &mut Batch) {
     drop(permit);
     batch.back.extend_from_slice(octets);
+}
+
+fn records(acts: Vec<Act>) -> Vec<Record> {
+    acts.into_iter().map(Record::Act).collect()
 }
 
 fn answered(answer: Option<&[u8]>, ending: Option<Ending>, batch: &mut Batch) -> Result<(), Ending> {

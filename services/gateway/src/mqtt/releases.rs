@@ -4,7 +4,7 @@
 //! In: what goes by in both directions of a session. Out: the topic behind a PUBREL. It is what the broker holds or
 //! more, never less.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use touchmark_mqtt::PacketId;
 
 /// Messages of one session that wait for their release. Clients keep a handful in flight; all their topics together
@@ -16,7 +16,7 @@ const DONE_MAX: usize = 32;
 /// Of one session at the broker, which may outlive a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
-    topics: HashMap<PacketId, Box<str>>,
+    topics: BTreeMap<PacketId, Box<str>>,
     done: VecDeque<PacketId>,
     /// The last one held, unless it was held before.
     fresh: Option<PacketId>,

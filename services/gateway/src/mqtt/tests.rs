@@ -4,6 +4,7 @@ mod acknowledged;
 mod arrivals;
 mod at_broker;
 pub(crate) mod client;
+mod idle;
 mod journeys;
 mod logic;
 mod rates;

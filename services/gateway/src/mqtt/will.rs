@@ -126,11 +126,12 @@ impl MqttPort {
         let Ok(permit) = self.will_decision(will, ending, session) else { return };
         let outcome = match far {
             FarSide::Sink(sink) => return sink.store_will(permit, will.frame()),
-            FarSide::Broker { inbound, outbound, .. } if !ending.lost_the_broker() => {
+            FarSide::Broker(broker) if !ending.lost_the_broker() => {
                 drop(permit);
-                deliver(inbound, outbound.get_mut(), will.version(), will.octets(), will.delivery()).await
+                let (inbound, outbound) = broker.ends();
+                deliver(inbound, outbound, will.version(), will.octets(), will.delivery()).await
             }
-            FarSide::Broker { .. } => Err(Undelivered::Gone),
+            FarSide::Broker(_) => Err(Undelivered::Gone),
         };
         match outcome {
             Ok(()) => {}

@@ -2,11 +2,12 @@
 //!
 //! In: read and write halves. Out: frames; a fault of the peer; its silence. A writer that stalls ends the session.
 
+use core::mem::MaybeUninit;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
 use touchmark_mqtt::{Fault, Frame, FrameReader};
 
@@ -17,8 +18,7 @@ pub(crate) const PACKET_OCTETS_MAX: usize = 256 * 1024;
 pub(crate) const CONNECT_OCTETS_MAX: usize = 16 * 1024;
 /// A peer that takes nothing for so long is gone, or holds the session hostage.
 const STALL_MAX: Duration = Duration::from_secs(30);
-/// First and largest piece read at once: an idle session holds the first.
-const READ_OCTETS_MIN: usize = 512;
+/// Read at once: what a TLS record carries (RFC 8446 §5.1).
 const READ_OCTETS_MAX: usize = 16 * 1024;
 
 /// Anything that octets go over.
@@ -42,12 +42,11 @@ pub(crate) enum Incoming {
 pub(crate) struct Inbound {
     half: ReadHalf<Stream>,
     frames: FrameReader,
-    piece: usize,
 }
 
 impl Inbound {
     pub(crate) fn new(half: ReadHalf<Stream>, packet_octets_max: usize) -> Self {
-        Self { half, frames: FrameReader::new(packet_octets_max), piece: READ_OCTETS_MIN }
+        Self { half, frames: FrameReader::new(packet_octets_max) }
     }
 
     pub(crate) fn set_packet_octets_max(&mut self, octets: usize) {
@@ -84,17 +83,25 @@ impl Inbound {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
+        core::future::poll_fn(|cx| self.read_now(cx)).await
+    }
+
+    /// Reads over the stack: a session that waits for its next packet holds no buffer.
+    fn read_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut octets = [MaybeUninit::uninit(); READ_OCTETS_MAX];
+        let mut piece = ReadBuf::uninit(&mut octets);
+        ready!(Pin::new(&mut self.half).poll_read(cx, &mut piece))?;
         if self.frames.unfinished() == 0 {
             self.frames.release();
         }
-        let buffer = self.frames.buffer_mut();
-        buffer.reserve(self.piece);
-        let read = (&mut self.half).take(self.piece as u64).read_buf(buffer).await?;
-        self.piece = match read {
-            full if full == self.piece => (self.piece * 4).min(READ_OCTETS_MAX),
-            _ => READ_OCTETS_MIN,
-        };
-        Ok(read)
+        self.frames.push(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
+    }
+
+    /// Octets of its buffer.
+    #[cfg(test)]
+    pub(crate) fn held(&mut self) -> usize {
+        self.frames.buffer_mut().capacity()
     }
 
     pub(crate) fn into_half(self) -> ReadHalf<Stream> {
