@@ -14,11 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::ProtocolVersion;
-use touchmark_policy::DenyReason;
+use touchmark_policy::{DenyReason, PolicyVersion};
 
 /// Sessions that one device may leave at the broker: as many as it may have at once.
 pub(crate) const CLIENT_IDS_MAX: usize = 32;
-/// Sessions that all devices may leave: more than a gateway takes connections; 200 octets each.
+/// Sessions that all devices may leave: more than a gateway takes connections; some 300 octets each.
 const KEPT_MAX: usize = 65_536;
 /// What is remembered of one that is away: a few filters, a few messages in flight.
 const REMEMBERED_OCTETS_MAX: usize = 4 * 1024;
@@ -210,6 +210,7 @@ impl BrokerSessions {
             let known = kept.at_broker.clone();
             let changed = kept.holder != holder || kept.version != version || outlives != Some(kept.expiry_s);
             (kept.holder, kept.version, kept.left_at) = (holder, version, None);
+            kept.judged_by = None;
             kept.expiry_s = outlives.unwrap_or(0);
             inner.dirty |= changed;
             return Ok(known);
@@ -218,7 +219,15 @@ impl BrokerSessions {
         inner.room(client_id, now).inspect_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
         })?;
-        let kept = Kept { holder, version, expiry_s, left_at: None, ending: false, at_broker: None };
+        let kept = Kept {
+            holder,
+            version,
+            expiry_s,
+            left_at: None,
+            ending: false,
+            judged_by: None,
+            at_broker: None,
+        };
         inner.kept.insert(client_id.into(), kept);
         inner.dirty = true;
         Ok(None)
@@ -383,6 +392,18 @@ impl BrokerSessions {
         some.map(|(client_id, kept)| (client_id.clone(), kept.clone())).collect()
     }
 
+    /// A policy lets this holder connect, who is away: it is not asked again.
+    pub(crate) fn judged(&self, client_id: &str, holder: &Holder, policy: PolicyVersion) {
+        if let Some(kept) = self.lock().kept.get_mut(client_id).filter(|kept| kept.holder == *holder) {
+            kept.judged_by = Some(policy);
+        }
+    }
+
+    /// Scopes changed: the policy is asked again about everyone.
+    pub(crate) fn judge_again(&self) {
+        self.lock().kept.values_mut().for_each(|kept| kept.judged_by = None);
+    }
+
     /// Has everyone who is away looked at soon.
     pub(crate) fn look_soon(&self) {
         self.look.notify_one();
@@ -485,6 +506,7 @@ mod tests {
             authority_version: AuthorityVersionId::try_from(&[1; 16][..]).unwrap(),
             serial: SerialNumber::try_from(&[2; 17][..]).unwrap(),
             spki: SpkiHash([3; 32]),
+            scope: Default::default(),
         };
         let version = ProtocolVersion::V5;
         assert!(sessions.begin("pump-01", holder.clone(), version, Some(60), now).is_ok());

@@ -107,9 +107,13 @@ impl Cleaner {
     }
 
     /// Looks at those who are away, and writes down who they are.
-    async fn look(&self, mut stop: Stop) {
+    async fn look(self: &Arc<Self>, mut stop: Stop) {
         loop {
-            self.look_at_all();
+            // Long after a change of the policy, which is asked for each.
+            let looking = Arc::clone(self);
+            if let Err(error) = tokio::task::spawn_blocking(move || looking.look_at_all()).await {
+                tracing::error!(%error, "sessions at the broker were not all held against the feed");
+            }
             self.write().await;
             let asked = async {
                 let _ = tokio::time::timeout(LOOK_EVERY, self.kept.asked_to_look()).await;
@@ -124,7 +128,7 @@ impl Cleaner {
     }
 
     fn look_at_all(&self) {
-        let now = self.clock.now();
+        let (now, policy) = (self.clock.now(), self.trust.policy_version());
         let mut last: Option<Box<str>> = None;
         loop {
             let some = self.kept.some_after(last.as_deref(), LOOKED_AT_ONCE);
@@ -142,8 +146,20 @@ impl Cleaner {
                     self.kept.want_end_of(client_id, &kept.holder);
                 } else if kept.is_over(now) {
                     self.kept.forget(client_id);
+                } else if policy.is_some() && kept.judged_by != policy {
+                    self.judge(client_id, &kept.holder);
                 }
             }
+            std::thread::yield_now();
+        }
+    }
+
+    /// What the policy in force means for one who is away: asked once for each policy.
+    fn judge(&self, client_id: &str, holder: &Holder) {
+        match self.trust.may_connect(holder) {
+            Some((true, policy)) => self.kept.judged(client_id, holder, policy),
+            Some((false, _)) => self.kept.want_end_of(client_id, holder),
+            None => {}
         }
     }
 

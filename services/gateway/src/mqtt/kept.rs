@@ -1,18 +1,22 @@
 //! One session that outlives its connection at the broker, and the file that tells of all of them after a restart.
 //!
 //! The file is text: a head with the version of the form, then one line for each session: client id, protocol level,
-//! seconds it may outlive its connection, authority version, serial number and key of the last holder's certificate,
-//! and `end` where it is to be ended. What was subscribed or is in flight is not in it.
+//! seconds it may outlive its connection, authority version, serial number, key and scope (`-` for none) of the last
+//! holder's certificate, and `end` where it is to be ended. What was subscribed or is in flight is not in it.
 
 use super::exchange::AtBroker;
 use crate::trust::Holder;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use touchmark_identity::{Name, Timestamp};
 use touchmark_mqtt::ProtocolVersion;
+use touchmark_policy::PolicyVersion;
 
-const HEAD: &str = "touchmark broker sessions 1";
+const HEAD: &str = "touchmark broker sessions 2";
+
+const NO_SCOPE: &str = "-";
 
 /// All of them, by client id.
 pub(crate) type KeptSessions = BTreeMap<Box<str>, Kept>;
@@ -29,6 +33,8 @@ pub(crate) struct Kept {
     pub(crate) left_at: Option<Timestamp>,
     /// It is to be ended.
     pub(crate) ending: bool,
+    /// The policy that let its holder connect when it was last asked about one who is away.
+    pub(crate) judged_by: Option<PolicyVersion>,
     /// `None` when nothing is known: since a restart, or since it was too much.
     pub(crate) at_broker: Option<AtBroker>,
 }
@@ -64,9 +70,12 @@ pub(crate) fn to_text(sessions: &KeptSessions) -> String {
         let Kept { holder, version, expiry_s, ending, .. } = kept;
         let end = if *ending { " end" } else { "" };
         let level = version.level();
-        let Holder { authority_version, serial, spki, handle: _ } = holder;
+        let Holder { authority_version, serial, spki, scope, handle: _ } = holder;
+        // Scope strings that a session was begun with hold neither a comma nor a space, and `-` is none.
+        let scope = if scope.is_empty() { NO_SCOPE.to_owned() } else { scope.join(",") };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{client_id} {level} {expiry_s} {authority_version} {serial} {spki}{end}");
+        let _ =
+            writeln!(text, "{client_id} {level} {expiry_s} {authority_version} {serial} {spki} {scope}{end}");
     }
     text
 }
@@ -90,13 +99,19 @@ fn session(line: &str, now: Timestamp) -> Option<(Box<str>, Kept)> {
     let authority_version = fields.next()?.parse().ok()?;
     let serial = fields.next()?.parse().ok()?;
     let spki = fields.next()?.parse().ok()?;
+    let scope = match fields.next()? {
+        NO_SCOPE => Arc::default(),
+        text if text.split(',').all(|one| one.contains(':')) => text.split(',').map(str::to_owned).collect(),
+        _ => return None,
+    };
     let ending = match fields.next() {
         None => false,
         Some("end") => true,
         Some(_) => return None,
     };
-    let holder = Holder { handle, authority_version, serial, spki };
-    let kept = Kept { holder, version, expiry_s, left_at: Some(now), ending, at_broker: None };
+    let holder = Holder { handle, authority_version, serial, spki, scope };
+    let kept =
+        Kept { holder, version, expiry_s, left_at: Some(now), ending, judged_by: None, at_broker: None };
     fields.next().is_none().then(|| (client_id.into(), kept))
 }
 
@@ -110,22 +125,27 @@ mod tests {
     }
 
     fn some() -> KeptSessions {
-        let kept = |handle: &str, version, expiry_s, ending| Kept {
+        let kept = |handle: &str, version, expiry_s, ending, scope: &[&str]| Kept {
             holder: Holder {
                 handle: handle.parse().unwrap(),
                 authority_version: AuthorityVersionId::try_from(&[1; 16][..]).unwrap(),
                 serial: SerialNumber::try_from(&[2; 17][..]).unwrap(),
                 spki: SpkiHash([3; 32]),
+                scope: scope.iter().map(|text| (*text).to_owned()).collect(),
             },
             version,
             expiry_s,
             left_at: None,
             ending,
+            judged_by: None,
             at_broker: None,
         };
         KeptSessions::from([
-            ("pump-01".into(), kept("pump-01", ProtocolVersion::V311, 604_800, false)),
-            ("pump-01/a".into(), kept("pump-01", ProtocolVersion::V5, 60, true)),
+            ("pump-01".into(), kept("pump-01", ProtocolVersion::V311, 604_800, false, &[])),
+            (
+                "pump-01/a".into(),
+                kept("pump-01", ProtocolVersion::V5, 60, true, &["model:x200", "group:hall-2"]),
+            ),
         ])
     }
 
@@ -140,6 +160,7 @@ mod tests {
         let read = from_text(&text, now()).unwrap();
         assert_eq!(to_text(&read), text);
         assert!(read.values().all(|kept| kept.left_at == Some(now()) && kept.at_broker.is_none()));
+        assert!(some().iter().all(|(client_id, kept)| read[client_id].holder == kept.holder));
     }
 
     #[test]
@@ -147,7 +168,7 @@ mod tests {
         let good = to_text(&some());
         let rows: &[(&str, String, usize)] = &[
             ("empty", String::new(), 1),
-            ("another version", good.replace("sessions 1", "sessions 2"), 1),
+            ("another version", good.replace("sessions 2", "sessions 1"), 1),
             ("no name", good.replace("pump-01 4", "PUMP 4"), 2),
             ("a level that is not spoken", good.replace(" 4 ", " 3 "), 2),
             ("a field too few", good.replace(" 604800", ""), 2),

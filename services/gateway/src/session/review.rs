@@ -68,6 +68,9 @@ impl Reviewer {
         }
         // Those who are away: looked for beside this, so that it takes no time here.
         if let Some(broker) = &self.broker {
+            if effects.iter().any(|effect| matches!(effect, Effect::Replaced | Effect::ScopeChanged(_))) {
+                broker.judge_again();
+            }
             broker.look_soon();
         }
         ended

@@ -153,6 +153,8 @@ pub(crate) struct Holder {
     pub(crate) authority_version: AuthorityVersionId,
     pub(crate) serial: SerialNumber,
     pub(crate) spki: SpkiHash,
+    /// The scope strings in the certificate.
+    pub(crate) scope: Arc<[String]>,
 }
 
 impl Holder {
@@ -162,6 +164,7 @@ impl Holder {
             authority_version: identity.authority_version(),
             serial: identity.serial(),
             spki: identity.spki(),
+            scope: identity.scope().into(),
         }
     }
 }
@@ -189,6 +192,19 @@ impl Trust {
             denied(&status.check(&presented))
         };
         holders.iter().map(against).collect()
+    }
+}
+
+impl Trust {
+    /// Whether the policy in force lets a holder connect who is away; and that policy's version. `None` when there is no
+    /// policy to ask, or a scope that cannot be read: that is said when the holder comes.
+    pub(crate) fn may_connect(&self, holder: &Holder) -> Option<(bool, PolicyVersion)> {
+        let policy = self.ground.load().as_ref()?.policy.clone()?;
+        let scope = self.read().as_ref()?.state().scope(&holder.handle).map(<[String]>::to_vec);
+        let scope = scope.as_deref().unwrap_or(&holder.scope);
+        let subject = Subject::from_scope(self.environment.clone(), holder.handle.clone(), scope).ok()?;
+        let permitted = policy.specialise(&subject).connect().permitted().is_ok();
+        Some((permitted, policy.version()))
     }
 }
 
