@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
-use touchmark_tests::{Lab, Service, until};
+use touchmark_api::EnforcementState;
+use touchmark_mqtt::{ProtocolVersion, QoS};
+use touchmark_tests::{Device, Key, Lab, Mqtt, Service, device_token, until};
+use touchmark_x509::Certificate;
 
 /// A file system of so many MiB, gone at the end.
 struct Disk(tempfile::TempDir);
@@ -136,4 +140,55 @@ fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
         assert!(authority.is_running());
         authority.stop();
     }
+}
+
+/// A session, if it is let in.
+fn comes_in(lab: &Lab, (key, chain): (&Key, &[Certificate]), name: &str) -> Option<Mqtt> {
+    let mut device = Mqtt::dial(lab, Some((key, chain)), ProtocolVersion::V5).ok()?;
+    device.hello(name).ok().filter(|greeted| greeted.code == 0).map(|_| device)
+}
+
+/// R45: a gateway without space decides nothing that it cannot record, and ends who is revoked all the same; a restart
+/// without the authority does not bring them back.
+#[test]
+fn a_gateway_on_a_full_disk_serves_nobody_and_lets_nobody_outlive_a_revocation() {
+    let Some(disk) = Disk::of_mib(8) else { return };
+    let mut lab = Lab::start();
+    std::fs::create_dir_all(disk.data()).unwrap();
+    std::fs::set_permissions(disk.data(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::create_dir_all(lab.data().join("gateways")).unwrap();
+    std::os::unix::fs::symlink(disk.data(), lab.data().join("gateways/gateway-01")).unwrap();
+    lab.start_gateway(&[]);
+    let mut operator = lab.operator();
+    let [(key, chain), good] = ["pump-01", "pump-02"].map(|name| {
+        let token = operator.token(&device_token("lab", name));
+        Device::new(&lab).enrol(Some("lab"), &token)
+    });
+    let mut session = Mqtt::welcome(&lab, (&key, &chain), "pump-01");
+    assert_eq!(session.publish("plant/pump-01/t", "1", QoS::AtLeastOnce), Ok(Some(0)));
+
+    disk.fill();
+    // Its last pages take some records more.
+    until("nobody to be let in whom it cannot record", || {
+        disk.fill();
+        comes_in(&lab, (&good.0, &good.1), "pump-02").is_none().then_some(())
+    });
+    assert_ne!(session.publish("plant/pump-01/t", "2", QoS::AtLeastOnce), Ok(Some(0)));
+    let outcome = operator.revoke("pump-01");
+    let states: Vec<_> = outcome.gateways.iter().map(|one| one.state).collect();
+    assert_eq!(states, [EnforcementState::Applied], "{outcome:?}");
+    until("the session to end", || (!session.is_alive()).then_some(()));
+    let words = lab.gateway().last_words();
+    assert!(words.contains("the feed is in force but not stored"), "{words}");
+    assert!(words.contains("the decision log cannot be written"), "{words}");
+
+    // Killed before it could make it good, and alone afterwards.
+    lab.kill_gateway();
+    lab.stop_authority();
+    std::fs::remove_file(disk.filler()).unwrap();
+    lab.restart_gateway();
+    assert!(comes_in(&lab, (&key, &chain), "pump-01").is_none(), "revoked");
+    lab.restart();
+    until("it serves again by itself", || comes_in(&lab, (&good.0, &good.1), "pump-02"));
+    assert!(comes_in(&lab, (&key, &chain), "pump-01").is_none(), "revoked");
 }

@@ -61,6 +61,14 @@ pub fn rename_durable(from: &Path, to: &Path) -> Result<(), WriteFault> {
     sync::directory(parent(to))
 }
 
+/// Removes a file; when this returns, its name is gone from the disk. One that is not there is no fault.
+pub fn remove_durable(path: &Path) -> Result<(), WriteFault> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(WriteFault::new("remove", path)(error)),
+        _ => sync::directory(parent(path)),
+    }
+}
+
 fn fill(mut file: &File, temporary: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteFault> {
     if mode == Mode::Public0644 {
         // The umask may have taken away what a web server needs. Private files only ever get less.

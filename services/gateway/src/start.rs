@@ -220,6 +220,14 @@ fn feed_key(path: &Path) -> Result<FeedVerifier, GatewayFault> {
 
 /// What is stored is used if it verifies. If not, there is no feed, and the authority is asked for one.
 fn load_feed(file: &mut FeedFile, trust: &Trust) {
+    if file.is_refused() {
+        // Before the feed is in force: nobody is let in by it.
+        trust.set_cut_off(true);
+        tracing::error!(
+            "the authority refused this gateway's certificate before this start: every device is refused until the \
+             authority accepts a certificate of this gateway"
+        );
+    }
     match file.load(trust.verifier(), trust.environment()) {
         Ok(Some(set)) => {
             tracing::info!(position = %set.position(), issued_at = %set.issued_at(), "the stored status feed is in force");

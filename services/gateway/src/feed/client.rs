@@ -85,6 +85,8 @@ pub(super) enum ToStore {
 struct Unstored {
     to_store: Vec<ToStore>,
     position: Option<Position>,
+    /// Whether the authority refuses the gateway's certificate, where the answer says so.
+    refused: Option<bool>,
     stored: oneshot::Sender<()>,
 }
 
@@ -154,8 +156,12 @@ impl FeedClient {
                              every device is refused; get a new certificate for this gateway, or stop it"
                         );
                     }
-                    // Again each time: for one that came in meanwhile this does not wait for the next look.
+                    // Again each time: for one that came in meanwhile this does not wait for the next look; and a
+                    // mark that could not be written is tried again.
                     self.reviewer.end_all_as_stale();
+                    let (stored, _) = oneshot::channel();
+                    let mark = Unstored { to_store: Vec::new(), position: None, refused: Some(true), stored };
+                    let _ = to_store.send(mark).await;
                     told.clear();
                     if !backoff.pause(&mut stop).await {
                         return;
@@ -190,14 +196,15 @@ impl FeedClient {
             None => self.file.lock().unwrap_or_else(PoisonError::into_inner).floor(),
         };
         let class = self.trust.staleness();
-        // A gateway that waits to be let in again is not kept waiting for news.
-        let wait_ms = if self.trust.is_cut_off() { 0 } else { POLL_WAIT_MS };
+        // A gateway that waits to be let in again is not kept waiting for news, and says that it serves nobody.
+        let (wait_ms, cut_off) =
+            if self.trust.is_cut_off() { (0, "&cut_off=true") } else { (POLL_WAIT_MS, "") };
         let request = match held {
-            Some(Position { epoch, seq }) => {
-                Request::get(format!("/v1/feed?epoch={epoch}&after={seq}&wait_ms={wait_ms}&class={class}"))
-                    .timeout(POLL_TIMEOUT)
-            }
-            None => Request::get(format!("/v1/feed?class={class}")).timeout(SNAPSHOT_TIMEOUT),
+            Some(Position { epoch, seq }) => Request::get(format!(
+                "/v1/feed?epoch={epoch}&after={seq}&wait_ms={wait_ms}&class={class}{cut_off}"
+            ))
+            .timeout(POLL_TIMEOUT),
+            None => Request::get(format!("/v1/feed?class={class}{cut_off}")).timeout(SNAPSHOT_TIMEOUT),
         };
         let answer = caller.ask(request.response_octets_max(MESSAGE_OCTETS_MAX + 4096)).await?;
         let (trust, reviewer, now) = (Arc::clone(&self.trust), Arc::clone(&self.reviewer), self.clock.now());
@@ -210,7 +217,8 @@ impl FeedClient {
             let (done, stored) = oneshot::channel();
             // The other ends outlive this one.
             let _ = to_settle.send(Unsettled { position, ended, concerns_all, stored });
-            let _ = to_store.send(Unstored { to_store: messages, position, stored: done }).await;
+            let refused = fault.is_none().then_some(false);
+            let _ = to_store.send(Unstored { to_store: messages, position, refused, stored: done }).await;
         }
         // In force first: nobody is let in by what was held before.
         if fault.is_none() && self.trust.set_cut_off(false) {
@@ -223,11 +231,14 @@ impl FeedClient {
 
     /// Stores what is in force, in its order; then raises the floor.
     async fn store(&self, mut storing: mpsc::Receiver<Unstored>, long: &AtomicBool) {
-        while let Some(Unstored { to_store, position, stored: done }) = storing.recv().await {
+        while let Some(Unstored { to_store, position, refused, stored: done }) = storing.recv().await {
             let (file, now) = (Arc::clone(&self.file), self.clock.now());
             let stored = tokio::task::spawn_blocking(move || {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 store(&mut file, &to_store, position, now);
+                if let Some(Err(error)) = refused.map(|refused| file.keep_refused(refused)) {
+                    tracing::error!(%error, "whether the authority refuses this gateway cannot be stored; a restart without the authority would go by what was stored before");
+                }
                 file.wants_snapshot(Instant::now())
             });
             if stored.await.unwrap_or_default() {
@@ -319,12 +330,18 @@ pub(super) fn take(
 
 /// Stores messages in their order, and the position behind them. Blocking.
 pub(super) fn store(file: &mut FeedFile, to_store: &[ToStore], position: Option<Position>, now: Timestamp) {
-    if let Err(error) = store_messages(file, to_store, now) {
+    let messages = store_messages(file, to_store, now);
+    if let Err(error) = &messages {
         // In force all the same: refusing to cut a session because a disk is full would be the wrong way round.
         tracing::error!(%error, "the feed is in force but not stored; a restart without the authority would refuse everyone");
     }
-    if let Some(Err(error)) = position.map(|position| file.raise_floor(position)) {
-        tracing::error!(%error, "the feed's position cannot be stored; a copy of an older feed would be accepted");
+    let Some(Err(error)) = position.map(|position| file.raise_floor(position)) else { return };
+    tracing::error!(%error, "the feed's position cannot be stored; a copy of an older feed would be accepted");
+    if messages.is_err() {
+        // What is there is such an older feed: a restart would go by it. To remove a file needs no space.
+        if let Err(error) = file.discard() {
+            tracing::error!(%error, "the stored feed is outdated and cannot be removed; a restart without the authority would go by it");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The feed on disk: a snapshot and what came after it, and beside it the highest position that was ever in force.
+//! The feed on disk: a snapshot and what came after it, and beside it the highest position that was ever in force, and a
+//! mark while the authority refuses the gateway's certificate.
 //!
 //! A restart with the authority gone goes on from here. What does not verify is no feed, never an empty one:
 //! everyone is refused until the authority sends a snapshot. The position is a floor: a copy of the file from last
@@ -7,12 +8,15 @@
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use touchmark_durable::{AppendFile, Mode, WriteFault, write_atomic};
+use touchmark_durable::{AppendFile, Mode, WriteFault, remove_durable, write_atomic};
 use touchmark_identity::{EnvironmentName, Timestamp};
 use touchmark_status::{FeedFault, FeedVerifier, Position, StatusSet, feed_file_entry, recover_feed_file};
 
 const FEED_FILE: &str = "feed";
 const FLOOR_FILE: &str = "feed.floor";
+/// There while nobody may be served by the stored feed. Its presence counts, whatever it holds.
+const REFUSED_FILE: &str = "feed.refused";
+const REFUSED_MARK: &[u8] = b"touchmark feed refused 1\n";
 /// Octets of deltas after which a new snapshot is asked for: bounds the file and the time of a start.
 const DELTAS_OCTETS_MAX: u64 = 4 * 1024 * 1024;
 /// A heartbeat is kept once in this time, so that the age of the feed survives a restart.
@@ -42,10 +46,12 @@ pub(crate) enum StoringFault {
     Hole,
 }
 
-/// The two files.
+/// The files.
 pub(crate) struct FeedFile {
     feed: PathBuf,
     floor_path: PathBuf,
+    refused_path: PathBuf,
+    refused: bool,
     floor: Option<Position>,
     open: Option<AppendFile>,
     snapshot_octets: u64,
@@ -62,6 +68,8 @@ impl FeedFile {
         Self {
             feed: data.join(FEED_FILE),
             floor_path: data.join(FLOOR_FILE),
+            refused: is_there(&data.join(REFUSED_FILE)),
+            refused_path: data.join(REFUSED_FILE),
             floor: None,
             open: None,
             snapshot_octets: 0,
@@ -102,6 +110,23 @@ impl FeedFile {
             self.hole = self.opened().and_then(|file| file.truncate(whole as u64)).is_err();
         }
         Ok(Some(set))
+    }
+
+    /// Whether the authority refused this gateway's certificate last.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Keeps whether the authority refuses this gateway's certificate, durably. Nothing is written when it is no news.
+    pub(crate) fn keep_refused(&mut self, refused: bool) -> Result<(), WriteFault> {
+        if self.refused != refused {
+            match refused {
+                true => write_atomic(&self.refused_path, REFUSED_MARK, Mode::Private0600)?,
+                false => remove_durable(&self.refused_path)?,
+            }
+            self.refused = refused;
+        }
+        Ok(())
     }
 
     /// The highest position that was ever in force here.
@@ -200,6 +225,12 @@ impl FeedFile {
         Ok(())
     }
 
+    /// Removes the stored feed: an end that is in force is not in it, and nothing else says so.
+    pub(crate) fn discard(&mut self) -> Result<(), WriteFault> {
+        (self.open, self.hole) = (None, true);
+        remove_durable(&self.feed)
+    }
+
     fn opened(&mut self) -> Result<&mut AppendFile, WriteFault> {
         let file = match self.open.take() {
             Some(file) => file,
@@ -222,6 +253,12 @@ impl FeedFile {
         let number = |text: &str| text.parse().map_err(|_| damaged());
         Ok(Some(Position { epoch: number(epoch)?, seq: number(seq)? }))
     }
+}
+
+/// What cannot be looked up is taken to be there.
+fn is_there(path: &Path) -> bool {
+    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    !std::fs::symlink_metadata(path).as_ref().is_err_and(missing)
 }
 
 /// The messages of an answer of the authority, which has the form of a feed file.

@@ -3,7 +3,7 @@
 mod cut_off;
 
 use super::FeedClient;
-use super::client::{store, take};
+use super::client::{ToStore, store, take};
 use super::file::{FeedFile, StoredFeedFault};
 use crate::credential::Credential;
 use crate::lab::{CAP, Lab, Running, until};
@@ -100,6 +100,41 @@ fn a_file_that_does_not_verify_is_no_feed() {
     std::fs::write(&path, &good).unwrap();
     std::fs::write(lab.data().join("feed.floor"), "1").unwrap();
     assert!(load(&lab).is_err(), "a floor that cannot be read");
+}
+
+/// A delta that cannot be stored leaves a feed without it, which the floor refuses; without space for the floor, too,
+/// there must be no feed.
+#[test]
+fn a_feed_that_misses_what_is_in_force_is_not_used_after_a_restart() {
+    for floor_fails in [false, true] {
+        let lab = Lab::new();
+        std::fs::create_dir_all(lab.data()).unwrap();
+        let (path, aside) = (lab.data().join("feed"), lab.data().join("aside"));
+        let floor = lab.data().join("feed.floor");
+        let mut file = FeedFile::new(&lab.data());
+        let position = |seq| Some(Position { epoch: 1, seq });
+        store(&mut file, &[ToStore::Snapshot(lab.snapshot())], position(1), lab.now());
+        let held = std::fs::read(&floor).unwrap();
+        std::fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        if floor_fails {
+            std::fs::remove_file(&floor).unwrap();
+            std::fs::create_dir_all(floor.join("x")).unwrap();
+        }
+        let mut file = FeedFile::new(&lab.data());
+        store(&mut file, &[ToStore::Delta(standing(&lab, "a"))], position(2), lab.now());
+        if path.symlink_metadata().is_ok() {
+            std::fs::rename(&aside, &path).unwrap();
+        }
+        if floor_fails {
+            std::fs::remove_dir_all(&floor).unwrap();
+            std::fs::write(&floor, &held).unwrap();
+        }
+        assert!(load(&lab).is_err(), "the floor fails: {floor_fails}");
+        // A snapshot makes it good.
+        store(&mut file, &[ToStore::Snapshot(lab.snapshot())], position(2), lab.now());
+        assert_eq!(load(&lab).unwrap().unwrap().position(), Position { epoch: 1, seq: 2 });
+    }
 }
 
 #[test]

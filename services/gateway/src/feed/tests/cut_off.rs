@@ -1,7 +1,7 @@
 //! The authority refuses the gateway's own certificate: nobody is served by the feed held, until it accepts one again.
 
 use super::{authority, query, taken};
-use crate::config::Ack;
+use crate::config::{Ack, GatewayConfig};
 use crate::credential::Credential;
 use crate::feed::FeedClient;
 use crate::feed::file::FeedFile;
@@ -150,11 +150,73 @@ async fn a_restart_does_not_serve_from_the_stored_feed_what_the_authority_refuse
         gateway.stop();
         tokio::time::timeout(CAP, gateway.stopped()).await.unwrap();
     }
+    // Without the authority, too: what it said last counts.
+    let alone = GatewayConfig { authority_api: nobody().await, ..config.clone() };
+    assert_eq!(std::fs::read(lab.data().join("feed.refused")).unwrap(), MARK);
+    let gateway = start(alone.clone(), lab.clock()).await.unwrap();
+    for _ in 0..3 {
+        let mut client = Client::dial(&lab, &device, gateway.ready().mqtt.parse().unwrap(), V5).await;
+        let (code, why) = client.connack(&connect(V5, "pump-01")).await;
+        assert!(code != 0 && why.starts_with("status-stale"), "{code} {why}");
+    }
+    gateway.stop();
+    tokio::time::timeout(CAP, gateway.stopped()).await.unwrap();
+
     let gateway = start(config, lab.clock()).await.unwrap();
     connects_as(&lab, &device, gateway.ready().mqtt.parse().unwrap(), "status-stale").await;
     says.send_replace(None);
     connects_as(&lab, &device, gateway.ready().mqtt.parse().unwrap(), "").await;
+    until(|| (!lab.data().join("feed.refused").exists()).then_some(())).await;
     gateway.stop();
     tokio::time::timeout(CAP, gateway.stopped()).await.unwrap();
     switch.stop();
+    let gateway = start(alone, lab.clock()).await.unwrap();
+    connects_as(&lab, &device, gateway.ready().mqtt.parse().unwrap(), "").await;
+    gateway.stop();
+    tokio::time::timeout(CAP, gateway.stopped()).await.unwrap();
+}
+
+/// An address where nobody answers.
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("https://{}", listener.local_addr().unwrap())
+}
+
+const MARK: &[u8] = include_bytes!("../golden/feed.refused");
+
+#[test]
+fn the_mark_is_there_from_the_refusal_until_a_feed_is_accepted() {
+    let lab = Lab::new();
+    std::fs::create_dir_all(lab.data()).unwrap();
+    let path = lab.data().join("feed.refused");
+    let mut file = FeedFile::new(&lab.data());
+    assert!(!file.is_refused());
+    file.keep_refused(false).unwrap();
+    assert!(!path.exists());
+    for _ in 0..2 {
+        file.keep_refused(true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), MARK);
+        assert!(file.is_refused() && FeedFile::new(&lab.data()).is_refused());
+    }
+    for _ in 0..2 {
+        file.keep_refused(false).unwrap();
+        assert!(!path.exists() && !file.is_refused());
+    }
+    // Whatever is there counts, also what nobody here wrote.
+    for mark in [&b""[..], b"x", &MARK[..3]] {
+        std::fs::write(&path, mark).unwrap();
+        let mut file = FeedFile::new(&lab.data());
+        assert!(file.is_refused(), "{mark:?}");
+        file.keep_refused(false).unwrap();
+        assert!(!path.exists(), "{mark:?}");
+    }
+    std::os::unix::fs::symlink(lab.data().join("gone"), &path).unwrap();
+    assert!(FeedFile::new(&lab.data()).is_refused(), "a link that leads nowhere");
+    std::fs::remove_file(&path).unwrap();
+    // A mark that cannot be written is tried again at the next refusal.
+    let mut file = FeedFile::new(&lab.data().join("missing"));
+    assert!(file.keep_refused(true).is_err() && !file.is_refused());
+    std::fs::create_dir_all(lab.data().join("missing")).unwrap();
+    file.keep_refused(true).unwrap();
+    assert!(FeedFile::new(&lab.data().join("missing")).is_refused());
 }
