@@ -1,4 +1,5 @@
-//! A containment that is not in force everywhere: one of three gateways stands still while a device is revoked.
+//! What is not in force everywhere: one of three gateways stands still while a device is revoked or a policy changes, or
+//! is revoked itself.
 
 #![allow(clippy::unwrap_used)]
 
@@ -143,22 +144,35 @@ fn a_gateway_that_stands_still_is_named_and_catches_up() {
     assert!(says.contains("gateway-01 applied after ") && says.contains("gateway-03 LATE"), "{says}");
     assert!(warns.contains("not in force everywhere: gateway-03"), "{warns}");
 
-    // Declared offline while it stands still it is still late: the authority heard from it a moment ago.
-    let declared = plant.cli(&["gateway", "declare-offline", "gateway-03", "--ttl", "1h"]);
+    // Declared offline it is not, since it asked a moment ago; at the operator's own word it is, until it asks again.
+    let refused = plant.cli(&["gateway", "declare-offline", "gateway-03", "--ttl", "1h"]);
+    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(5), "{says}");
+    assert!(says.contains("asked for the feed ") && says.contains("--yes"), "{says}");
+    assert_eq!(plant.standings(), ["online", "online", "late"]);
+    let declared = plant.cli(&["gateway", "declare-offline", "gateway-03", "--ttl", "1h", "--yes"]);
     assert_eq!(declared.status.code(), Some(0), "{}", String::from_utf8_lossy(&declared.stderr));
+    let away = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "offline")]);
+    let begun = Instant::now();
+    let (code, outcome) = plant.json(&["device", "ban", "pump-02"]);
+    assert_eq!((code, states(&outcome)), (Some(0), away.clone()));
+    assert!(begun.elapsed() < Duration::from_secs(5), "nobody waits for it: {:?}", begun.elapsed());
     for unknown in ["gateway-09", "authority"] {
         assert_eq!(plant.cli(&["gateway", "declare-offline", unknown]).status.code(), Some(3), "{unknown}");
     }
-    // Gone for good, and declared so: named, and not counted on, also by the next authority.
     plant.others[1].thaw();
-    plant.all_online("the gateway to catch up");
+    plant.all_online("the gateway to catch up, and the declaration to end with it");
+    // Gone for good, and declared so: named, and not counted on, also by the next authority.
     plant.others[1].kill();
+    plant.lab.stop_authority();
+    plant.lab.restart();
+    let declared = plant.cli(&["gateway", "declare-offline", "gateway-03", "--ttl", "1h"]);
+    assert_eq!(declared.status.code(), Some(0), "{}", String::from_utf8_lossy(&declared.stderr));
     plant.lab.stop_authority();
     plant.lab.restart();
     until("the others to be back", || (plant.standings() == ["online", "online", "offline"]).then_some(()));
     plant.enrol("pump-04");
     let (code, outcome) = plant.json(&["device", "revoke", "pump-04"]);
-    let away = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "offline")]);
     assert_eq!((code, states(&outcome)), (Some(0), away));
     assert_eq!(plant.cli(&["gateway", "declare-online", "gateway-03"]).status.code(), Some(0));
     assert_eq!(plant.standings(), ["online", "online", "unknown"]);
@@ -167,12 +181,77 @@ fn a_gateway_that_stands_still_is_named_and_catches_up() {
     assert_eq!((code, states(&outcome)), (Some(9), unknown));
     plant.start_other("gateway-03");
     plant.all_online("the gateway to be back");
-    let (code, outcome) = plant.json(&["device", "release", "pump-02"]);
+    let (code, outcome) = plant.json(&["device", "release", "pump-04"]);
     assert_eq!((code, states(&outcome)), (Some(0), everywhere));
 
     let begun = Instant::now();
     plant.lab.stop_authority();
     assert!(begun.elapsed() < STOP_MAX, "{:?}", begun.elapsed());
+}
+
+/// R45: a policy takes rights as well: where it is not in force is said by name and exit code.
+#[test]
+fn a_policy_that_is_not_in_force_everywhere_is_loud() {
+    let plant = Plant::start();
+    plant.all_online("three gateways to be online");
+    let dir = plant.lab.path("policy");
+    let dir = dir.to_str().unwrap();
+    assert_eq!(plant.cli(&["policy", "get", "--dir", dir]).status.code(), Some(0));
+    let (code, held) = plant.json(&["policy", "apply", dir]);
+    let everywhere = pairs([("gateway-01", "applied"), ("gateway-02", "applied"), ("gateway-03", "applied")]);
+    assert_eq!((code, states(&held["enforcement"])), (Some(0), everywhere), "{held}");
+    let (code, held) = plant.json(&["policy", "check", dir]);
+    assert_eq!((code, held["enforcement"].is_null()), (Some(0), true), "{held}");
+    plant.others[0].freeze();
+    let told = plant.cli(&["policy", "apply", dir, "--wait", "100ms"]);
+    let (says, warns) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert_eq!(told.status.code(), Some(9), "{says}{warns}");
+    assert!(
+        says.contains("gateway-02 LATE") && warns.contains("not in force everywhere: gateway-02"),
+        "{says}{warns}"
+    );
+    plant.others[0].thaw();
+    plant.all_online("the gateway to catch up");
+}
+
+/// A revoked gateway is named, by what it says itself, until it has said that it serves nobody or is declared offline.
+#[test]
+fn a_revoked_gateway_says_that_it_stopped_or_is_named() {
+    let mut plant = Plant::start();
+    plant.all_online("three gateways to be online");
+    plant.enrol("pump-01");
+    let (code, outcome) = plant.json(&["gateway", "revoke", "gateway-02"]);
+    let stopped = pairs([("gateway-01", "applied"), ("gateway-02", "cut-off"), ("gateway-03", "applied")]);
+    assert_eq!((code, states(&outcome)), (Some(0), stopped), "{outcome}");
+    assert_eq!(plant.standings(), ["online", "cut-off", "online"]);
+
+    // One that stands still has said nothing: it may serve by what it holds.
+    plant.others[1].freeze();
+    let told = plant.cli(&["gateway", "revoke", "gateway-03", "--wait", "100ms"]);
+    let (says, warns) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert_eq!(told.status.code(), Some(9), "{says}{warns}");
+    assert!(says.contains("gateway-03 UNKNOWN: its certificate is refused"), "{says}");
+    assert!(warns.contains("stop it on its host") && warns.contains("declare-offline"), "{warns}");
+    assert_eq!(plant.standings(), ["online", "cut-off", "refused"]);
+    let unknown = pairs([("gateway-01", "applied"), ("gateway-02", "cut-off"), ("gateway-03", "unknown")]);
+    let (code, outcome) = plant.json(&["device", "quarantine", "pump-01", "--wait", "100ms"]);
+    assert_eq!((code, states(&outcome)), (Some(9), unknown.clone()), "{outcome}");
+    plant.others[1].thaw();
+    until("it to hear that it is refused", || {
+        (plant.standings() == ["online", "cut-off", "cut-off"]).then_some(())
+    });
+
+    // Gone before it said so again, to an authority that knows nothing of this run.
+    plant.others[1].kill();
+    plant.lab.stop_authority();
+    plant.lab.restart();
+    until("the others to be heard", || (plant.standings() == ["online", "cut-off", "refused"]).then_some(()));
+    let (code, outcome) = plant.json(&["device", "release", "pump-01", "--wait", "100ms"]);
+    assert_eq!((code, states(&outcome)), (Some(9), unknown), "{outcome}");
+    assert_eq!(plant.cli(&["gateway", "declare-offline", "gateway-03"]).status.code(), Some(0));
+    let (code, outcome) = plant.json(&["device", "revoke", "pump-01"]);
+    let away = pairs([("gateway-01", "applied"), ("gateway-02", "cut-off"), ("gateway-03", "offline")]);
+    assert_eq!((code, states(&outcome)), (Some(0), away), "{outcome}");
 }
 
 /// What was decided last comes first, whichever gateway decided; `--limit` keeps the newest of all.

@@ -177,13 +177,16 @@ pub struct GatewayEnforcement {
     /// The gateway.
     pub name: String,
     /// `applied`; `late` when it is online and has not acknowledged; `unknown` when nobody has heard of it; `offline` when
-    /// an operator declared it so.
+    /// an operator declared it so; `cut-off` when the authority refuses it and it said that it serves nobody.
     pub state: EnforcementState,
+    /// The authority accepts none of its certificates any more.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub refused: bool,
     /// When it was in force, by the gateway's clock.
     pub applied_at: Option<String>,
     /// Milliseconds from the commit to the acknowledgement, by the authority's clock.
     pub applied_ms: Option<u64>,
-    /// When the gateway last asked for the feed, since the authority started.
+    /// When the gateway last asked for the feed, since the authority started, in vain or not.
     pub last_seen: Option<String>,
 }
 
@@ -196,6 +199,7 @@ pub enum EnforcementState {
     Late,
     Unknown,
     Offline,
+    CutOff,
 }
 
 /// One journal entry of a device's history.

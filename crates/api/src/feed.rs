@@ -21,6 +21,9 @@ pub struct FeedQuery {
     /// The gateway's staleness class: `strict`, `standard`, `life-safety`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The gateway was refused before, and serves nobody until it is accepted again.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub cut_off: bool,
 }
 
 /// `POST /v1/feed/acknowledgement`.
@@ -62,7 +65,8 @@ pub struct Gateway {
     /// Its environment.
     pub environment: String,
     /// `online`: asked of late, and has all in force; `late`: asked of late, and has not; `unknown`: not heard of for 30 s, or
-    /// not since the authority started; `offline`: declared so.
+    /// not since the authority started; `offline`: declared so; `refused`: none of its certificates is accepted any more,
+    /// and it may still serve by the feed it holds; `cut-off`: refused, and it said that it serves nobody.
     pub standing: GatewayStanding,
     /// Seconds since it showed that it holds the last answer; its feed is at most that old. `null` before it asked.
     pub feed_age_s: Option<u64>,
@@ -91,6 +95,8 @@ pub enum GatewayStanding {
     Late,
     Unknown,
     Offline,
+    Refused,
+    CutOff,
 }
 
 /// `POST /v1/gateways/{name}/offline` and `/online`.
@@ -100,7 +106,10 @@ pub struct GatewayAbsence {
     /// Its environment; the caller's own if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
-    /// Seconds until it ends by itself; without an end it lasts until the gateway is declared online.
+    /// Seconds until it ends by itself; without an end it lasts until the gateway asks again or is declared online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u64>,
+    /// Offline: also of a gateway that asked a moment ago.
+    #[serde(default)]
+    pub although_online: bool,
 }

@@ -31,7 +31,7 @@ pub use feed::{
 };
 pub use known::KnownText;
 pub use maker::{HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
-pub use policy::{Policy, PolicyDocument};
+pub use policy::{Policy, PolicyDocument, PolicyEnforcement};
 pub use problem::Problem;
 pub use ready::{LogAddress, Pids, Ready};
 pub use token::{Token, TokenInfo, TokenOrder, TokenQuery};

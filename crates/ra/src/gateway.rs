@@ -1,7 +1,7 @@
 //! A gateway that is known not to run: containments name it and do not count on it.
 
 use crate::mandate::{Act, Mandate};
-use touchmark_identity::{Name, Timestamp};
+use touchmark_identity::{Actor, Name, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, Envelope, Event, GatewayDeclared, Scope};
 
@@ -47,6 +47,17 @@ pub fn declare_gateway(
         Declaration::Offline(until) => (true, until),
     };
     let envelope = Envelope { scope, actor: mandate.actor().clone(), cause: "api/gateways".into(), at: now };
-    let event = Event::GatewayDeclared(GatewayDeclared { gateway, offline, until });
-    Ok(Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] })
+    Ok(recorded(envelope, GatewayDeclared { gateway, offline, until }))
+}
+
+/// The command that ends a declared absence: the gateway itself asked.
+pub fn gateway_returned(scope: Scope, gateway: Name, now: Timestamp) -> Command {
+    let actor = Actor::automation(gateway.clone());
+    let envelope = Envelope { scope, actor, cause: "api/feed".into(), at: now };
+    recorded(envelope, GatewayDeclared { gateway, offline: false, until: None })
+}
+
+fn recorded(envelope: Envelope, declared: GatewayDeclared) -> Command {
+    let event = Event::GatewayDeclared(declared);
+    Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] }
 }

@@ -25,7 +25,7 @@ pub use admission::{Admitted, EnrolmentFacts, admit, name_asked};
 pub use certificate::revoke_certificate;
 pub use confirmation::{confirm, take_place};
 pub use containment::{ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_party};
-pub use gateway::{Declaration, DeclarationFault, declare_gateway};
+pub use gateway::{Declaration, DeclarationFault, declare_gateway, gateway_returned};
 pub use holder::{holder, holder_actor};
 pub use initial::{
     HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, admit_initial,

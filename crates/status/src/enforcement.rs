@@ -1,7 +1,8 @@
 //! Where a change of the feed is in force, from what the authority saw of each gateway.
 //!
-//! In: how long ago a gateway asked, what it acknowledged, whether an operator declared it offline. Out: one word for
-//! people and programs. A gateway of which nothing is known is never taken for one that has applied something.
+//! In: how long ago a gateway asked, what it acknowledged, whether an operator declared it offline, whether the authority
+//! still accepts it. Out: one word for people and programs. A gateway of which nothing is known is never taken for one
+//! that has applied something.
 
 use crate::Position;
 use core::time::Duration;
@@ -17,8 +18,13 @@ pub struct GatewayView {
     pub asked: Option<Duration>,
     /// The highest position that it acknowledged, if any.
     pub applied: Option<Position>,
-    /// An operator said that it is not running.
+    /// An operator said that it is not running, and it has not asked since.
     pub declared_offline: bool,
+    /// The authority accepts none of its certificates: it gets no feed, and can acknowledge nothing more.
+    pub refused: bool,
+    /// It said, as it was refused, that it serves nobody. Counts for one that is refused only: whoever holds a revoked
+    /// key of a gateway can say so.
+    pub cut_off: bool,
 }
 
 /// Whether a change is in force at a gateway.
@@ -32,6 +38,8 @@ pub enum Enforcement {
     Unknown,
     /// An operator said that it is not running.
     Offline,
+    /// The authority refuses it, and it said that it serves nobody.
+    CutOff,
 }
 
 impl GatewayView {
@@ -44,17 +52,19 @@ impl GatewayView {
     pub fn enforcement(&self, position: Position) -> Enforcement {
         match self.applied {
             Some(applied) if applied >= position => Enforcement::Applied,
-            _ if self.is_online() => Enforcement::Late,
+            _ if self.refused && self.cut_off => Enforcement::CutOff,
             _ if self.declared_offline => Enforcement::Offline,
+            _ if self.is_online() && !self.refused => Enforcement::Late,
             _ => Enforcement::Unknown,
         }
     }
 
-    /// Whether waiting for its acknowledgement can help: it is online, or the authority has been `up` too shortly to
-    /// have heard from it.
+    /// Whether waiting for its word can help: it is online, or the authority has been `up` too shortly to have heard
+    /// from it. One that is refused says that it serves nobody, once.
     pub fn is_awaited(&self, up: Duration) -> bool {
-        let not_yet = self.asked.is_none() && !self.declared_offline && up < ONLINE_WITHIN;
-        self.is_online() || not_yet
+        let not_yet = self.asked.is_none() && up < ONLINE_WITHIN;
+        let settled = self.declared_offline || (self.refused && self.cut_off);
+        !settled && (self.is_online() || not_yet)
     }
 }
 
@@ -69,7 +79,13 @@ mod tests {
             asked: asked.map(Duration::from_secs),
             applied: applied.map(|(epoch, seq)| Position { epoch, seq }),
             declared_offline,
+            refused: false,
+            cut_off: false,
         }
+    }
+
+    fn refused(cut_off: bool, view: GatewayView) -> GatewayView {
+        GatewayView { refused: true, cut_off, ..view }
     }
 
     #[test]
@@ -83,11 +99,24 @@ mod tests {
             ("online, behind", view(Some(1), Some((2, 6)), false), Late),
             ("online, of an older epoch", view(Some(1), Some((1, 99)), false), Late),
             ("online, nothing said", view(Some(29), None, false), Late),
-            ("declared offline, and asking", view(Some(1), Some((2, 6)), true), Late),
+            ("asked, then declared offline", view(Some(1), Some((2, 6)), true), Offline),
             ("silent for too long", view(Some(30), Some((2, 6)), false), Unknown),
             ("never seen", view(None, None, false), Unknown),
             ("never seen, declared offline", view(None, None, true), Offline),
             ("silent, declared offline", view(Some(31), Some((2, 6)), true), Offline),
+            ("refused, applied before", refused(false, view(Some(1), Some((2, 7)), false)), Applied),
+            ("refused, asked a moment ago", refused(false, view(Some(1), Some((2, 6)), false)), Unknown),
+            ("refused, silent", refused(false, view(Some(31), Some((2, 6)), false)), Unknown),
+            ("refused, never seen", refused(false, view(None, None, false)), Unknown),
+            ("refused, declared offline", refused(false, view(Some(1), Some((2, 6)), true)), Offline),
+            ("refused, and says so", refused(true, view(Some(1), Some((2, 6)), false)), CutOff),
+            ("refused, said so, silent since", refused(true, view(Some(900), None, false)), CutOff),
+            ("refused, says so, declared offline", refused(true, view(Some(1), None, true)), CutOff),
+            (
+                "accepted, while somebody with a revoked key of it says that it serves nobody",
+                GatewayView { cut_off: true, ..view(Some(1), Some((2, 6)), false) },
+                Late,
+            ),
         ];
         for (name, view, expected) in rows {
             assert_eq!(view.enforcement(HEAD), expected, "{name}");
@@ -103,7 +132,16 @@ mod tests {
             ("not seen yet, the authority is new", view(None, None, false), short, true),
             ("not seen, the authority is old", view(None, None, false), long, false),
             ("not seen, declared offline", view(None, None, true), short, false),
-            ("declared offline, and asking", view(Some(1), None, true), long, true),
+            ("asked, then declared offline", view(Some(1), None, true), long, false),
+            ("refused, asked a moment ago", refused(false, view(Some(1), None, false)), long, true),
+            ("refused, silent", refused(false, view(Some(31), None, false)), long, false),
+            ("refused, and said so", refused(true, view(Some(1), None, false)), long, false),
+            (
+                "refused, and said so, the authority is new",
+                refused(true, view(None, None, false)),
+                short,
+                false,
+            ),
         ];
         for (name, view, up, expected) in rows {
             assert_eq!(view.is_awaited(up), expected, "{name}");

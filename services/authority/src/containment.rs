@@ -288,8 +288,7 @@ impl Containments {
         if dry_run {
             return Ok(outcome);
         }
-        let feed = self.feeds.of(&change.environment)?;
-        let before = feed.applied();
+        let before = self.gateways.before(&change.environment)?;
         // Durable first; what follows is effect, and each part of it is made good by the upkeep.
         let receipt = self.commits.commit(change.command.clone()).await?;
         let accepted = Instant::now();
@@ -300,8 +299,7 @@ impl Containments {
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
         let position = self.take_effect(&change, &dead).await?;
-        let from = (&before, accepted);
-        let enforced = self.gateways.enforced(&change.environment, &feed, position, from, wait).await?;
+        let enforced = self.gateways.enforced(&before, accepted, position, wait).await?;
         outcome.gateways = enforced.gateways;
         outcome.sessions_closed = enforced.sessions_closed;
         Ok(outcome)

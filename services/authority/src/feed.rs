@@ -4,13 +4,13 @@
 //! pushed by waking the pollers; whoever missed it asks by sequence number. What gateways acknowledge is kept.
 
 use crate::hierarchy::{Hierarchy, Trust};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use touchmark_identity::{AuthorityVersionId, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{CertificateRow, Store, StoreFault};
-use touchmark_journal::Standing;
+use touchmark_journal::{Scope, Standing};
 use touchmark_status::{
     Anchor, AnchorRole, Change, FeedFault, FeedSigner, FeedWriter, PolicyBundle, Position, Revocation,
     StalenessClass, Supersession, feed_file_entry,
@@ -53,13 +53,23 @@ pub(crate) struct Applied {
     pub sessions_closed_total: u64,
 }
 
+/// What gateways said of themselves. Only holders of a service certificate get here.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    pub(crate) applied: BTreeMap<Name, Applied>,
+    /// Polls that were refused for the gateway's certificate.
+    pub(crate) refused: BTreeMap<Name, RefusedPoll>,
+}
+
 /// One environment's feed and its listeners.
 pub(crate) struct EnvironmentFeed {
     inner: Mutex<Feed>,
     news: watch::Sender<Position>,
-    applied: watch::Sender<BTreeMap<Name, Applied>>,
+    reports: watch::Sender<Reports>,
     /// Gateways that polled in this epoch. Only holders of a service certificate get here.
     seen: Mutex<BTreeMap<Name, Seen>>,
+    /// Gateways that were declared not to run and have not asked since; also those whose absence has ended by itself.
+    away: Mutex<BTreeSet<Name>>,
     ending: watch::Receiver<bool>,
 }
 
@@ -72,6 +82,17 @@ pub(crate) struct Seen {
     pub since: Instant,
     /// What it said about itself.
     pub class: Option<StalenessClass>,
+}
+
+/// A gateway's last poll that was refused, since one that was answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusedPoll {
+    /// By our clock, for people.
+    pub at: Timestamp,
+    /// The same, where no clock can be set.
+    pub since: Instant,
+    /// It said that it serves nobody.
+    pub cut_off: bool,
 }
 
 /// All feeds.
@@ -127,11 +148,14 @@ impl Feeds {
             FeedWriter::new(environment.name.clone(), environment.trust_domain.clone(), self.epoch);
         writer.publish(state_of(trust, store, kept_from)?, now, &self.signer)?;
         let (news, _) = watch::channel(writer.position());
+        let here = |scope: &Scope| scope.environment.as_ref() == Some(&environment.name);
+        let absences = store.gateway_absences()?.into_iter().filter(|row| here(&row.scope));
         let feed = EnvironmentFeed {
             inner: Mutex::new(Feed { writer, deltas: VecDeque::new(), behind: false }),
             news,
-            applied: watch::channel(BTreeMap::new()).0,
+            reports: watch::channel(Reports::default()).0,
             seen: Mutex::default(),
+            away: Mutex::new(absences.map(|row| row.gateway).collect()),
             ending: self.ending.subscribe(),
         };
         lock(&self.feeds).insert(environment.name.clone(), Arc::new(feed));
@@ -285,6 +309,29 @@ impl EnvironmentFeed {
     /// Notes that a gateway polled.
     pub(crate) fn saw(&self, gateway: &Name, at: Timestamp, class: Option<StalenessClass>) {
         lock(&self.seen).insert(gateway.clone(), Seen { at, since: Instant::now(), class });
+        if self.reports.borrow().refused.contains_key(gateway) {
+            self.reports.send_modify(|reports| {
+                reports.refused.remove(gateway);
+            });
+        }
+    }
+
+    /// Notes that a gateway polled and was refused for its certificate.
+    pub(crate) fn refused(&self, gateway: &Name, at: Timestamp, cut_off: bool) {
+        let poll = RefusedPoll { at, since: Instant::now(), cut_off };
+        self.reports.send_modify(|reports| {
+            reports.refused.insert(gateway.clone(), poll);
+        });
+    }
+
+    /// Notes that a gateway was declared not to run.
+    pub(crate) fn declared_away(&self, gateway: &Name) {
+        lock(&self.away).insert(gateway.clone());
+    }
+
+    /// Whether a gateway that asks now was declared not to run; once for each declaration.
+    pub(crate) fn is_back(&self, gateway: &Name) -> bool {
+        lock(&self.away).remove(gateway)
     }
 
     /// The gateways that polled in this epoch, and when last.
@@ -310,7 +357,7 @@ impl EnvironmentFeed {
             return None;
         }
         let mut news = false;
-        self.applied.send_modify(|all| {
+        self.reports.send_modify(|Reports { applied: all, .. }| {
             let before = all.get(gateway).copied();
             news = before.is_none_or(|applied| applied.position < position);
             let sessions_closed_total =
@@ -325,16 +372,18 @@ impl EnvironmentFeed {
 
     /// What the gateways have in force now.
     pub(crate) fn applied(&self) -> BTreeMap<Name, Applied> {
-        self.applied.borrow().clone()
+        self.reports.borrow().applied.clone()
     }
 
-    /// Returns when every gateway of `expected` has `position` in force, after `wait`, or when the authority ends.
-    pub(crate) async fn wait_until_applied(&self, position: Position, expected: &[Name], wait: Duration) {
-        let mut applied = self.applied.subscribe();
-        let all_have = |all: &BTreeMap<Name, Applied>| {
-            expected.iter().all(|name| all.get(name).is_some_and(|a| a.position >= position))
-        };
-        self.at_most(wait, applied.wait_for(all_have)).await;
+    /// The gateways whose last poll was refused.
+    pub(crate) fn refused_polls(&self) -> BTreeMap<Name, RefusedPoll> {
+        self.reports.borrow().refused.clone()
+    }
+
+    /// Returns when the reports are such, after `wait`, or when the authority ends.
+    pub(crate) async fn wait_for_reports(&self, wait: Duration, are_such: impl FnMut(&Reports) -> bool) {
+        let mut reports = self.reports.subscribe();
+        self.at_most(wait, reports.wait_for(are_such)).await;
     }
 }
 

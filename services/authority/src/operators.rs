@@ -2,7 +2,7 @@
 
 use crate::commit::Commits;
 use std::sync::Arc;
-use touchmark_identity::{Actor, EnvironmentName, Name};
+use touchmark_identity::{Actor, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
@@ -51,6 +51,23 @@ pub(crate) enum CallerFault {
     Store(#[from] StoreFault),
 }
 
+/// Whether whoever proves this certificate's key is let in now.
+///
+/// # Errors
+/// [`CallerFault::NotLive`].
+pub(crate) fn accepted(row: &CertificateRow, now: Timestamp) -> Result<(), CallerFault> {
+    if !row.state.is_live() {
+        return Err(CallerFault::NotLive(row.state.as_str()));
+    }
+    if row.refused_from.is_some_and(|from| now >= from) {
+        return Err(CallerFault::NotLive("superseded"));
+    }
+    if !row.validity.contains(now) {
+        return Err(CallerFault::NotLive("outside its validity"));
+    }
+    Ok(())
+}
+
 /// What the policy permitted, with the rule that did.
 #[derive(Debug)]
 pub(crate) struct Permitted {
@@ -80,7 +97,7 @@ impl Operators {
     /// [`CallerFault`].
     pub(crate) fn caller(&self, row: &CertificateRow) -> Result<Caller, CallerFault> {
         let store = self.commits.store();
-        self.live(row)?;
+        accepted(row, self.clock.now())?;
         let (Some(identity), Some(environment)) = (&row.identity, &row.scope.environment) else {
             return Err(CallerFault::Unknown);
         };
@@ -98,20 +115,6 @@ impl Operators {
             roles: party.roles,
             environment: environment.clone(),
         })
-    }
-
-    fn live(&self, row: &CertificateRow) -> Result<(), CallerFault> {
-        let now = self.clock.now();
-        if !row.state.is_live() {
-            return Err(CallerFault::NotLive(row.state.as_str()));
-        }
-        if row.refused_from.is_some_and(|from| now >= from) {
-            return Err(CallerFault::NotLive("superseded"));
-        }
-        if !row.validity.contains(now) {
-            return Err(CallerFault::NotLive("outside its validity"));
-        }
-        Ok(())
     }
 
     /// The roles that the policy speaks of, sorted.
@@ -203,7 +206,7 @@ impl Operators {
         for party in store.parties()? {
             let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
             let certificates = store.current_certificates(&holder)?;
-            let has_live = certificates.iter().any(|row| self.live(row).is_ok());
+            let has_live = certificates.iter().any(|row| accepted(row, self.clock.now()).is_ok());
             let Some(home) = party.scope.environment.clone() else { continue };
             let caller = Caller {
                 kind: party.kind,

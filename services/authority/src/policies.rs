@@ -1,8 +1,10 @@
-//! Device policies: checked whole, recorded, then pushed to the gateways with the feed.
+//! Device policies: checked whole, recorded, then pushed to the gateways with the feed, and what the gateways report.
 
 use crate::commit::Commits;
 use crate::feed::{Feeds, PublishFault, policy_change};
+use crate::gateways::{Enforced, Gateways, GatewaysFault};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use touchmark_identity::{EnvironmentName, OrganisationName};
 use touchmark_inventory::{Command, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, PolicyActivated, Scope};
@@ -34,27 +36,28 @@ pub(crate) enum PolicyActivationFault {
     /// The feed; the policy is recorded and goes out with the next snapshot.
     #[error(transparent)]
     Publish(#[from] PublishFault),
+    /// Who has it in force; it is recorded, and on its way.
+    #[error(transparent)]
+    Gateways(#[from] GatewaysFault),
+}
+
+/// A policy in force.
+pub(crate) struct Activated {
+    pub(crate) version: [u8; 32],
+    pub(crate) rules: Vec<String>,
+    pub(crate) enforced: Enforced,
 }
 
 /// The use case.
 pub(crate) struct Policies {
-    commits: Commits,
-    feeds: Arc<Feeds>,
-    organisation: OrganisationName,
-    clock: Clock,
+    pub(crate) commits: Commits,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) gateways: Arc<Gateways>,
+    pub(crate) organisation: OrganisationName,
+    pub(crate) clock: Clock,
 }
 
 impl Policies {
-    /// Wires it.
-    pub(crate) fn new(
-        commits: Commits,
-        feeds: Arc<Feeds>,
-        organisation: OrganisationName,
-        clock: Clock,
-    ) -> Self {
-        Self { commits, feeds, organisation, clock }
-    }
-
     /// Compiles a bundle: its version and rule names.
     ///
     /// # Errors
@@ -68,7 +71,7 @@ impl Policies {
         Ok((compiled.version().0, compiled.rule_ids().map(ToString::to_string).collect()))
     }
 
-    /// Puts a bundle in force.
+    /// Puts a bundle in force. Waits up to `wait` for the gateways' reports.
     ///
     /// # Errors
     /// [`PolicyActivationFault`].
@@ -77,7 +80,8 @@ impl Policies {
         mandate: Mandate,
         environment: &EnvironmentName,
         bundle: PolicyBundle,
-    ) -> Result<([u8; 32], Vec<String>), PolicyActivationFault> {
+        wait: Duration,
+    ) -> Result<Activated, PolicyActivationFault> {
         if mandate.act() != Act::PolicyActivate {
             return Err(PolicyActivationFault::Mandate);
         }
@@ -89,12 +93,15 @@ impl Policies {
         let event =
             Event::PolicyActivated(PolicyActivated { version, files: bundle.files, topics: bundle.topics });
         let entries = vec![Draft { envelope, event, private: None }];
+        let before = self.gateways.before(environment)?;
         self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
+        let accepted = Instant::now();
         let read = || {
             let row = self.commits.store().policy(environment)?;
             Ok(row.map(|row| policy_change(row.version, row.files, row.topics)).into_iter().collect())
         };
-        self.feeds.publish(environment, now, read)?;
-        Ok((version, rules))
+        let position = self.feeds.publish(environment, now, read)?;
+        let enforced = self.gateways.enforced(&before, accepted, position, wait).await?;
+        Ok(Activated { version, rules, enforced })
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn activate(operator: &mut Operator, more: &str) {
     if !more.is_empty() {
         files.push(("more.cedar".to_owned(), more.to_owned()));
     }
-    let document = PolicyDocument { files, topics: policy.topics, dry_run: false };
+    let document = PolicyDocument { files, topics: policy.topics, ..PolicyDocument::default() };
     let request = Request::new(Method::PUT, path).json(&document).unwrap();
     let answer = operator.send(request).unwrap();
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));

@@ -116,7 +116,7 @@ impl Command {
             Self::Token(command) => matches!(command, commands::token::Token::Void { .. }),
             Self::Maker(command) => !matches!(command, commands::maker::Maker::List { .. }),
             Self::Env(command) => matches!(command, commands::env::Env::Create(_)),
-            Self::Policy(command) => matches!(command, commands::policy::Policy::Apply(_)),
+            Self::Policy(command) => matches!(command, commands::policy::Policy::Apply { .. }),
             Self::Cert(command) => matches!(command, commands::cert::Cert::Revoke { .. }),
             Self::Explain(_) | Self::Audit(_) | Self::Completion(_) | Self::HelpExitCodes => false,
         }

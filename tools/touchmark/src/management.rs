@@ -9,8 +9,8 @@ use core::time::Duration;
 use serde::Serialize;
 use std::path::Path;
 use touchmark_api::{
-    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, ExplainQuery, Explanation, Ready,
-    Token, TokenOrder,
+    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, ExplainQuery, Explanation, Policy,
+    PolicyDocument, Ready, Token, TokenOrder,
 };
 use touchmark_dial::{ClientTls, HttpClient, Method, Request, Response};
 use touchmark_identity::{EnvironmentName, Name};
@@ -82,13 +82,14 @@ impl Management {
         Ok(())
     }
 
-    /// Any PUT.
-    pub(crate) async fn put<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
-    where
-        T: serde::de::DeserializeOwned,
-        B: Serialize + ?Sized,
-    {
-        self.ask(Request::new(Method::PUT, path).json(body)?.timeout(PATIENCE_LONG)).await
+    /// Sets or checks a policy.
+    pub(crate) async fn set_policy(
+        &mut self,
+        environment: &str,
+        document: &PolicyDocument,
+    ) -> Result<Policy, Failure> {
+        let path = policy_path(environment);
+        self.send_and_wait(Method::PUT, path, document, document.wait_ms).await
     }
 
     pub(crate) async fn token(&mut self, order: &TokenOrder) -> Result<Token, Failure> {
@@ -138,8 +139,23 @@ impl Management {
         path: String,
         order: &Containment,
     ) -> Result<ContainmentOutcome, Failure> {
-        let wait = Duration::from_millis(order.wait_ms.unwrap_or_default());
-        let request = Request::new(Method::POST, path).json(order)?;
+        self.send_and_wait(Method::POST, path, order, order.wait_ms).await
+    }
+
+    /// An act whose answer waits for gateways.
+    async fn send_and_wait<T, B>(
+        &mut self,
+        method: Method,
+        path: String,
+        body: &B,
+        wait_ms: Option<u64>,
+    ) -> Result<T, Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        B: Serialize + ?Sized,
+    {
+        let wait = Duration::from_millis(wait_ms.unwrap_or_default());
+        let request = Request::new(method, path).json(body)?;
         self.ask(request.timeout(wait.saturating_add(PATIENCE))).await
     }
 
@@ -193,6 +209,11 @@ pub(crate) async fn no_credential(home: &Home, environment: &EnvironmentName, na
     Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")
         .what(home.device(environment, name).display().to_string())
         .fix(format!("touchmark device enroll {name} --env {environment}"))
+}
+
+/// Where an environment's policy is read and set.
+pub(crate) fn policy_path(environment: &str) -> String {
+    format!("/v1/environments/{}/policy", segment(environment))
 }
 
 /// A path segment: everything but unreserved characters is escaped (RFC 3986 §2.3).

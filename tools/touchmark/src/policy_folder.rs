@@ -74,7 +74,8 @@ pub(crate) fn read(dir: &Path) -> Result<Folder, Failure> {
     }
     let missing =
         || fault(&dir.join(TOPICS), "a policy folder holds the patterns of topics in this file".to_owned());
-    let document = PolicyDocument { files, topics: topics.ok_or_else(missing)?, dry_run: false };
+    let topics = topics.ok_or_else(missing)?;
+    let document = PolicyDocument { files, topics, ..PolicyDocument::default() };
     Ok(Folder { document, passed_over })
 }
 

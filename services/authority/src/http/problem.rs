@@ -23,6 +23,9 @@ use touchmark_ra::{ContainmentFault, DeclarationFault, TokenFault};
 /// When to come back, in seconds, if it was only not possible now.
 const RETRY_AFTER_S: &str = "30";
 
+/// The code for a caller whose certificate is revoked, superseded, or outside its validity.
+pub(crate) const CALLER_NOT_LIVE: &str = "caller-not-live";
+
 /// A problem on its way out.
 #[derive(Debug)]
 pub(crate) struct Refuse(pub(crate) Box<Problem>);
@@ -106,7 +109,7 @@ impl From<CallerFault> for Refuse {
         match fault {
             CallerFault::Unknown => Self::new(StatusCode::FORBIDDEN, "caller-unknown", fault.to_string())
                 .fix("use an operator certificate: it lies in DATA/operator"),
-            CallerFault::NotLive(_) => Self::new(StatusCode::FORBIDDEN, "caller-not-live", fault.to_string())
+            CallerFault::NotLive(_) => Self::new(StatusCode::FORBIDDEN, CALLER_NOT_LIVE, fault.to_string())
                 .fix("get a new operator certificate"),
             CallerFault::Denied { ref roles, .. } => {
                 let fix = match roles.as_slice() {
@@ -174,6 +177,9 @@ impl From<GatewaysFault> for Refuse {
                 Self::new(StatusCode::NOT_FOUND, "gateway-unknown", fault.to_string())
                     .fix("touchmark gateway list")
             }
+            GatewaysFault::Feed(fault) => fault.into(),
+            GatewaysFault::Asks { .. } => Self::new(StatusCode::CONFLICT, "gateway-asks", fault.to_string())
+                .fix("stop it on its host, and say it again once it has been silent for 30 s; or at once: --yes"),
             GatewaysFault::Declaration(DeclarationFault::Ended) => Self::value("ttl_s", fault),
             GatewaysFault::Declaration(DeclarationFault::Mandate) => {
                 Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
@@ -258,6 +264,7 @@ impl From<PolicyActivationFault> for Refuse {
             }
             PolicyActivationFault::Store(fault) => fault.into(),
             PolicyActivationFault::Publish(fault) => fault.into(),
+            PolicyActivationFault::Gateways(fault) => fault.into(),
         }
     }
 }

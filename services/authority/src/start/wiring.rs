@@ -134,12 +134,13 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             party_turn: tokio::sync::Mutex::default(),
         }),
         environments,
-        policies: Arc::new(Policies::new(
-            commits.clone(),
-            feeds.clone(),
-            organisation.clone(),
-            clock.clone(),
-        )),
+        policies: Arc::new(Policies {
+            commits: commits.clone(),
+            feeds: feeds.clone(),
+            gateways: gateways.clone(),
+            organisation: organisation.clone(),
+            clock: clock.clone(),
+        }),
         tokens: Arc::new(Tokens::new(commits.clone(), clock.clone())),
         operators: operators.clone(),
         explain: Arc::new(Explain {

@@ -86,7 +86,7 @@ pub(crate) struct RevokeParty {
     #[arg(long)]
     dry_run: bool,
     /// How long to wait for gateways to report
-    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "2s")]
+    #[arg(long, value_parser = span::parse, value_name = "SPAN", default_value = "5s")]
     wait: Duration,
 }
 
@@ -195,7 +195,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
         .what(name)
         .fix("look whether the gateway reaches the authority: touchmark audit decisions --device NAME"));
     }
-    Ok(exit(&revoked.outcome, output))
+    Ok(exit(&revoked.outcome.gateways, output))
 }
 
 pub(crate) async fn quarantine(order: Quarantine, home: &Home, output: &Output) -> Result<Exit, Failure> {
@@ -241,25 +241,32 @@ pub(crate) fn told(
     output: &Output,
 ) -> Result<Exit, Failure> {
     output.one(outcome, name, |outcome| human(done, outcome))?;
-    Ok(exit(outcome, output))
+    Ok(exit(&outcome.gateways, output))
 }
 
-/// [`Exit::Partial`], and why, unless every gateway has it in force or was declared offline.
-pub(crate) fn exit(outcome: &ContainmentOutcome, output: &Output) -> Exit {
-    let missing: Vec<&str> = outcome
-        .gateways
-        .iter()
-        .filter(|gateway| matches!(gateway.state, EnforcementState::Late | EnforcementState::Unknown))
-        .map(|gateway| gateway.name.as_str())
-        .collect();
-    if missing.is_empty() {
-        return Exit::Ok;
+/// [`Exit::Partial`], and why, unless every gateway has it in force, serves nobody, or was declared offline.
+pub(crate) fn exit(gateways: &[GatewayEnforcement], output: &Output) -> Exit {
+    let is_missing =
+        |one: &&GatewayEnforcement| matches!(one.state, EnforcementState::Late | EnforcementState::Unknown);
+    let (refused, missing): (Vec<_>, Vec<_>) =
+        gateways.iter().filter(is_missing).partition(|gateway| gateway.refused);
+    let names = |gateways: &[&GatewayEnforcement]| {
+        gateways.iter().map(|gateway| gateway.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if !missing.is_empty() {
+        output.note(&format!(
+            "warning: not in force everywhere: {} may still go by what was in force before; see: touchmark gateway list",
+            names(&missing)
+        ));
     }
-    output.note(&format!(
-        "warning: not in force everywhere: {} may still let it in; see: touchmark gateway list",
-        missing.join(", ")
-    ));
-    Exit::Partial
+    if !refused.is_empty() {
+        output.note(&format!(
+            "warning: the certificate of {} is refused, and it has not said that it stopped: it may still serve devices \
+             by what it knew; stop it on its host, then: touchmark gateway declare-offline NAME",
+            names(&refused)
+        ));
+    }
+    if missing.is_empty() && refused.is_empty() { Exit::Ok } else { Exit::Partial }
 }
 
 pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
@@ -283,10 +290,13 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
     if !outcome.dry_run {
         text += &format!("  sessions     {} closed\n", outcome.sessions_closed);
     }
-    for gateway in &outcome.gateways {
-        text += &format!("  gateway      {} {}\n", gateway.name, in_force(gateway));
-    }
-    text
+    text + &enforcement(&outcome.gateways, "  ")
+}
+
+/// A line for each gateway.
+pub(crate) fn enforcement(gateways: &[GatewayEnforcement], indent: &str) -> String {
+    let line = |one: &GatewayEnforcement| format!("{indent}gateway      {} {}\n", one.name, in_force(one));
+    gateways.iter().map(line).collect()
 }
 
 fn in_force(gateway: &GatewayEnforcement) -> String {
@@ -300,6 +310,12 @@ fn in_force(gateway: &GatewayEnforcement) -> String {
             _ => "applied".to_owned(),
         },
         EnforcementState::Late => format!("LATE: online, and has not acknowledged it ({})", seen()),
+        EnforcementState::Unknown if gateway.refused => {
+            format!("UNKNOWN: its certificate is refused, and it has not said that it stopped ({})", seen())
+        }
+        EnforcementState::CutOff => {
+            format!("cut off: its certificate is refused, and it serves nobody ({})", seen())
+        }
         EnforcementState::Unknown => format!("UNKNOWN: not heard of ({})", seen()),
         EnforcementState::Offline => {
             format!("declared offline: it learns of it when it is back ({})", seen())
@@ -318,6 +334,7 @@ mod tests {
             GatewayEnforcement {
                 name: format!("gateway-0{number}"),
                 state: *state,
+                refused: *state == EnforcementState::CutOff,
                 applied_at: applied.then(|| "2026-11-30T12:00:00.000Z".to_owned()),
                 applied_ms: applied.then_some(4),
                 last_seen: (*state == EnforcementState::Late).then(|| "2026-11-30T11:59:58.000Z".to_owned()),
@@ -341,29 +358,31 @@ mod tests {
     fn only_what_is_in_force_everywhere_or_declared_away_ends_with_0() {
         use EnforcementState::*;
         let output = Output::new(Format::Json, true, true);
-        let rows: [(&[EnforcementState], Exit); 7] = [
+        let rows: [(&[EnforcementState], Exit); 8] = [
             (&[], Exit::Ok),
             (&[Applied, Applied], Exit::Ok),
             (&[Applied, Offline], Exit::Ok),
+            (&[Applied, CutOff], Exit::Ok),
             (&[Applied, Late], Exit::Partial),
             (&[Unknown], Exit::Partial),
             (&[Offline, Unknown, Applied], Exit::Partial),
             (&[Late, Late], Exit::Partial),
         ];
         for (states, expected) in rows {
-            assert_eq!(exit(&outcome(states), &output), expected, "{states:?}");
+            assert_eq!(exit(&outcome(states).gateways, &output), expected, "{states:?}");
         }
     }
 
     #[test]
     fn each_gateway_is_named_with_what_is_known() {
         use EnforcementState::*;
-        let text = human("revoked", &outcome(&[Applied, Late, Unknown, Offline]));
+        let text = human("revoked", &outcome(&[Applied, Late, Unknown, Offline, CutOff]));
         for expected in [
             "gateway-00 applied after 4 ms, 2026-11-30T12:00:00.000Z",
             "gateway-01 LATE: online, and has not acknowledged it (last seen 2026-11-30T11:59:58.000Z)",
             "gateway-02 UNKNOWN: not heard of (not seen since the authority started)",
             "gateway-03 declared offline",
+            "gateway-04 cut off: its certificate is refused, and it serves nobody",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }

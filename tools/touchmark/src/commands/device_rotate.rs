@@ -84,7 +84,7 @@ pub(crate) async fn run(order: Rotate, home: &Home, output: &Output) -> Result<E
     let (until, revoked) = afterwards(&order, operator, &rotated).await?;
     let told = told(&order, &directory, &rotated, until, revoked);
     output.one(&told, order.name.as_str(), |told| human(told, output))?;
-    Ok(told.revoked.as_ref().map_or(Exit::Ok, |outcome| contain::exit(outcome, output)))
+    Ok(told.revoked.as_ref().map_or(Exit::Ok, |outcome| contain::exit(&outcome.gateways, output)))
 }
 
 /// Until when the old certificate serves, and its revocation if that was wanted.

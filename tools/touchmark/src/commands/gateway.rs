@@ -31,6 +31,9 @@ pub(crate) enum Gateway {
         /// Ends by itself after this time
         #[arg(long, value_parser = span::some, value_name = "SPAN")]
         ttl: Option<core::time::Duration>,
+        /// Also if it asked for the feed a moment ago
+        #[arg(long)]
+        yes: bool,
     },
     /// Ends that
     DeclareOnline {
@@ -59,6 +62,8 @@ impl Listed for GatewayShown {
             GatewayStanding::Online => "online".to_owned(),
             GatewayStanding::Late => "late".to_owned(),
             GatewayStanding::Unknown => "unknown".to_owned(),
+            GatewayStanding::Refused => "REFUSED".to_owned(),
+            GatewayStanding::CutOff => "cut off".to_owned(),
             GatewayStanding::Offline => match &self.offline_until {
                 Some(until) => format!("offline until {until}"),
                 None => "offline".to_owned(),
@@ -140,13 +145,11 @@ async fn declare(
     output: &Output,
     name: &Name,
     word: &str,
-    env: Option<EnvironmentName>,
-    ttl: Option<core::time::Duration>,
+    order: GatewayAbsence,
 ) -> Result<Exit, Failure> {
-    let order =
-        GatewayAbsence { environment: env.map(|env| env.to_string()), ttl_s: ttl.map(|ttl| ttl.as_secs()) };
     let path = format!("/v1/gateways/{}/{word}", segment(name.as_str()));
-    Management::open(home)?.tell(&path, &order).await?;
+    let told = Management::open(home)?.tell(&path, &order).await;
+    told.map_err(|failure| failure.what(format!("declare gateway {name} {word}")))?;
     output.note(&format!("gateway {name} is declared {word}"));
     Ok(Exit::Ok)
 }
@@ -154,11 +157,16 @@ async fn declare(
 pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let order = match command {
         Gateway::Up(order) => order,
-        Gateway::DeclareOffline { name, env, ttl } => {
-            return declare(home, output, &name, "offline", env, ttl).await;
+        Gateway::DeclareOffline { name, env, ttl, yes } => {
+            let environment = env.map(|env| env.to_string());
+            let ttl_s = ttl.map(|ttl| ttl.as_secs());
+            let order = GatewayAbsence { environment, ttl_s, although_online: yes };
+            return declare(home, output, &name, "offline", order).await;
         }
         Gateway::DeclareOnline { name, env } => {
-            return declare(home, output, &name, "online", env, None).await;
+            let environment = env.map(|env| env.to_string());
+            let order = GatewayAbsence { environment, ..GatewayAbsence::default() };
+            return declare(home, output, &name, "online", order).await;
         }
         Gateway::List { env } => {
             let query = GatewayQuery { environment: env.map(|env| env.to_string()) };

@@ -3,21 +3,19 @@
 use crate::demo::arrivals::environment;
 use crate::demo::town::Town;
 use crate::failure::Failure;
-use core::time::Duration;
+use crate::management::policy_path;
 use touchmark_api::{Policy, PolicyDocument};
 
 /// It names what it opens, so the linter lets it pass: whether that is wise is for people to say.
 const CARELESS_RULE: &str = "@id(\"careless\")\npermit (principal, action == Action::\"publish\", resource in Topics::\"everything\");\n";
 const CARELESS_TOPICS: &str = "[topics]\neverything = \"plant/#\"";
-/// Until the gateway has it: a policy change travels in the feed, without an answer that says so.
-const TRAVEL: Duration = Duration::from_millis(1500);
 
 /// What was in force before.
 pub(crate) struct Restore(PolicyDocument);
 
 pub(crate) async fn everybody_everywhere(town: &Town) -> Result<Restore, Failure> {
-    let held: Policy = town.management()?.get(&path(), &()).await?;
-    let before = PolicyDocument { files: held.files, topics: held.topics, dry_run: false };
+    let held: Policy = town.management()?.get(&policy_path(environment()), &()).await?;
+    let before = PolicyDocument { files: held.files, topics: held.topics, ..PolicyDocument::default() };
     let mut careless = before.clone();
     careless.files.push(("careless.cedar".to_owned(), CARELESS_RULE.to_owned()));
     careless.topics = careless.topics.replacen("[topics]", CARELESS_TOPICS, 1);
@@ -31,12 +29,7 @@ impl Restore {
     }
 }
 
+/// The answer waits until the gateway has it in force.
 async fn activate(town: &Town, document: &PolicyDocument) -> Result<(), Failure> {
-    let _: Policy = town.management()?.put(&path(), document).await?;
-    tokio::time::sleep(TRAVEL).await;
-    Ok(())
-}
-
-fn path() -> String {
-    format!("/v1/environments/{}/policy", environment())
+    town.management()?.set_policy(environment(), document).await.map(drop)
 }

@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
 use touchmark_identity::EnvironmentName;
 use touchmark_journal::IdentityKind;
 use touchmark_policy_cedar::OperatorVerb;
@@ -28,6 +29,15 @@ pub(super) fn page_rows(limit: Option<usize>) -> Result<usize, Refuse> {
         0 => Err(Refuse::value("limit", "0: a number from 1 on")),
         rows => Ok(rows.min(PAGE_MAX)),
     }
+}
+
+/// A gateway that is well answers in milliseconds; one that is late is named after this.
+const WAIT_DEFAULT: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait for gateways to report.
+pub(super) fn wait_of(asked_ms: Option<u64>) -> Duration {
+    asked_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX)
 }
 
 /// A live operator or service.

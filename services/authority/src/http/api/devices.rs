@@ -2,7 +2,7 @@
 
 use super::super::Shell;
 use super::super::problem::Refuse;
-use super::caller::{Body, Called, Query, page_rows};
+use super::caller::{Body, Called, Query, page_rows, wait_of};
 use crate::containment::Verb;
 use crate::operators::revocation_of;
 use crate::views;
@@ -17,10 +17,6 @@ use touchmark_inventory::{CertificateRow, DeviceFilter, DeviceRow};
 use touchmark_journal::{IdentityKind, Standing};
 use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::Act;
-
-/// A gateway that is well answers in milliseconds; one that is late is named after this.
-const WAIT_DEFAULT: Duration = Duration::from_secs(5);
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// `?environment=`.
 #[derive(Debug, Deserialize)]
@@ -187,7 +183,7 @@ pub(super) async fn revoke_certificate(
         .inspect_err(|_| {
             shell.refusals.count(Some(&environment), "api/certificate/revoke", "not-permitted", row.device);
         })?;
-    let wait = wait_of(&order);
+    let wait = wait_of(order.wait_ms);
     let outcome = shell
         .containments
         .revoke_one(permitted.mandate, permitted.rule, &row, reason, order.dry_run, wait)
@@ -240,7 +236,7 @@ pub(super) async fn contain(
         }
     })?;
     let permitted = shell.operators.mandate(&called.0, permission, &home(&row)?)?;
-    let wait = wait_of(&order);
+    let wait = wait_of(order.wait_ms);
     let outcome = shell
         .containments
         .contain(permitted.mandate, permitted.rule, &row, verb, order.dry_run, wait)
@@ -294,14 +290,10 @@ async fn revoke_party(
         return Err(Refuse::new(StatusCode::CONFLICT, "name-reserved", "that is the authority itself")
             .fix("to revoke one of its certificates: touchmark cert revoke ID"));
     }
-    let wait = wait_of(&order);
+    let wait = wait_of(order.wait_ms);
     let outcome = shell
         .containments
         .revoke_party(permitted.mandate, permitted.rule, &party, reason, order.dry_run, wait)
         .await?;
     Ok(Json(outcome))
-}
-
-fn wait_of(order: &Containment) -> Duration {
-    order.wait_ms.map_or(WAIT_DEFAULT, Duration::from_millis).min(WAIT_MAX)
 }

@@ -2,15 +2,16 @@
 
 use super::super::Shell;
 use super::super::problem::Refuse;
-use super::caller::{Body, Called};
+use super::caller::{Body, Called, wait_of};
 use crate::environments::{EnvironmentPlan, SuccessorPlan};
+use crate::gateways::Enforced;
 use crate::hierarchy::Trust;
-use crate::policies::Policies;
+use crate::policies::{Activated, Policies};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
-use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, Profile};
+use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, PolicyEnforcement, Profile};
 use touchmark_identity::{EnvironmentName, TrustDomain};
 use touchmark_journal::CloneResponse;
 use touchmark_policy_cedar::{OperatorVerb, PolicyBundle};
@@ -139,6 +140,7 @@ pub(super) async fn policy(
         files: row.files,
         topics: row.topics,
         rules,
+        enforcement: None,
     }))
 }
 
@@ -155,18 +157,25 @@ pub(super) async fn set_policy(
         })?;
     called.trust(&shell, &name)?;
     let bundle = PolicyBundle { files: document.files.clone(), topics: document.topics.clone() };
-    let (version, rules) = if document.dry_run {
-        Policies::check(&bundle)?
+    let activated_at = shell.clock.now();
+    let (version, rules, enforced) = if document.dry_run {
+        let (version, rules) = Policies::check(&bundle)?;
+        (version, rules, None)
     } else {
-        shell.policies.activate(permitted.mandate, &name, bundle).await?
+        let wait = wait_of(document.wait_ms);
+        let activated = shell.policies.activate(permitted.mandate, &name, bundle, wait).await;
+        shell.log.wake();
+        let Activated { version, rules, enforced } = activated?;
+        (version, rules, Some(enforced))
     };
-    shell.log.wake();
     Ok(Json(Policy {
         environment: name.to_string(),
         version: hex::encode(version),
-        activated_at: (!document.dry_run).then(|| shell.clock.now().to_string()),
+        activated_at: enforced.as_ref().map(|_| activated_at.to_string()),
         files: document.files,
         topics: document.topics,
         rules,
+        enforcement: enforced
+            .map(|Enforced { gateways, sessions_closed }| PolicyEnforcement { gateways, sessions_closed }),
     }))
 }

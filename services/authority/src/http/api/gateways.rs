@@ -1,12 +1,12 @@
 //! What gateways ask and report: feed down, acknowledgements and decision logs up.
 
-use super::super::Shell;
-use super::super::problem::{Refuse, disk_full};
+use super::super::problem::{CALLER_NOT_LIVE, Refuse, disk_full};
+use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
 use crate::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use base64::Engine;
@@ -27,13 +27,25 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 pub(super) async fn feed(
     State(shell): State<Shell>,
-    called: Called,
+    Extension(Peer(peer)): Extension<Peer>,
+    called: Result<Called, Refuse>,
     Query(query): Query<FeedQuery>,
 ) -> Result<impl IntoResponse, Refuse> {
+    let called = match (called, peer) {
+        (Err(refuse), Some(certificate)) if refuse.0.code == CALLER_NOT_LIVE => {
+            if shell.gateways.refused(&certificate, query.cut_off).await {
+                shell.log.wake();
+            }
+            return Err(refuse);
+        }
+        (called, _) => called?,
+    };
     let gateway = called.gateway()?;
     let feed = shell.feeds.of(&gateway.environment)?;
     let class = query.class.as_deref().map(|class| class.parse().map_err(|why| Refuse::value("class", why)));
-    feed.saw(&gateway.name, shell.clock.now(), class.transpose()?);
+    if shell.gateways.asked(&feed, &gateway, class.transpose()?).await {
+        shell.log.wake();
+    }
     let held = query.epoch.zip(query.after).map(|(epoch, seq)| Position { epoch, seq });
     if let Some(held) = held {
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
@@ -97,7 +109,8 @@ pub(super) async fn declare(
     called.trust(&shell, &environment)?;
     let gateway = name.parse().map_err(|why| Refuse::value("name", why))?;
     let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment) };
-    shell.gateways.declare(&permitted.mandate, scope, &gateway, declaration).await?;
+    let (mandate, although) = (&permitted.mandate, order.although_online);
+    shell.gateways.declare(mandate, scope, &gateway, declaration, although).await?;
     shell.log.wake();
     Ok(StatusCode::NO_CONTENT)
 }
