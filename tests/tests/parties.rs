@@ -156,6 +156,48 @@ fn a_revoked_certificate_takes_its_unproven_successors_along_and_names_what_live
     assert_eq!(dead.len(), 1, "{certificates:?}");
 }
 
+/// Whom a revoked operator let in is said, also before anything is done: a thief may be among them.
+#[test]
+fn whom_the_tokens_of_a_revoked_operator_let_in_is_said() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let ada = Holder::enrolled(&lab, &admin.token(&operator_token("ada", &["admin"])));
+    let mut ada = api(&lab, &ada);
+    let eve = Holder::enrolled(&lab, &ada.token(&operator_token("eve", &["admin"])));
+    Holder::enrolled(&lab, &ada.token(&service_token("gateway-07", "gateway")));
+    // Renewed, it stands on a token no more; what counts is how it came in.
+    let mut mallory = Holder::enrolled(&lab, &ada.token(&operator_token("mallory", &["fleet"])));
+    let mut renewed = mallory.renewed(&lab);
+    assert_eq!(renewed.confirm("").unwrap().status, 204);
+    for name in ["pump-01", "pump-02"] {
+        Device::new(&lab).enrol(None, &ada.token(&device_token("lab", name)));
+    }
+    Device::new(&lab).enrol(None, &admin.token(&device_token("lab", "pump-03")));
+    Holder::enrolled(&lab, &admin.token(&operator_token("frank", &["fleet"])));
+    // Let in, and dead since.
+    Holder::enrolled(&lab, &ada.token(&operator_token("gone", &["fleet"])));
+    revoke(&mut admin, "/v1/operators/gone/revoke");
+    let dry = post(&mut admin, "/v1/operators/ada/revoke", r#"{"dry_run":true}"#);
+    let dry: ContainmentOutcome = serde_json::from_slice(&dry.body).unwrap();
+    let done = revoke(&mut admin, "/v1/operators/ada/revoke");
+    for (what, outcome) in [("dry", dry), ("done", done)] {
+        let let_in = outcome.let_in.unwrap();
+        let named: Vec<_> = let_in.parties.iter().map(|one| (one.kind.as_str(), one.name.as_str())).collect();
+        assert_eq!(
+            named,
+            [("operator", "eve"), ("operator", "mallory"), ("service", "gateway-07")],
+            "{what}"
+        );
+        assert_eq!((let_in.parties_total, let_in.device_enrolments), (3, 2), "{what}");
+    }
+    // They live on, as was said.
+    assert_eq!(api(&lab, &eve).get("/v1/status").unwrap().status, 200);
+    let device = revoke(&mut admin, "/v1/devices/pump-01/revoke");
+    assert_eq!(device.let_in, None, "only operators make tokens");
+    let none = revoke(&mut admin, "/v1/operators/frank/revoke").let_in.unwrap();
+    assert_eq!((none.parties, none.parties_total, none.device_enrolments), (Vec::new(), 0, 0));
+}
+
 /// Whoever revokes the last one that can let others in would lock everybody out, itself too.
 #[test]
 fn the_last_operator_who_can_let_others_in_stays() {

@@ -160,6 +160,9 @@ pub struct ContainmentOutcome {
     /// Where one certificate was revoked: those of the same identity that are still alive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lives_on: Vec<String>,
+    /// Where an operator was revoked: whom its tokens let in. They live on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_in: Option<LetIn>,
     /// Live sessions that gateways ended, as far as they reported in time.
     pub sessions_closed: u64,
     /// Every gateway of the environment, and whether it is in force there.
@@ -169,6 +172,28 @@ pub struct ContainmentOutcome {
     pub already: bool,
     /// The rule of the operator policy that permitted it.
     pub rule: String,
+}
+
+/// Whom the tokens of an operator let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetIn {
+    /// Operators and services that hold a live certificate and were given one on such a token; by name, the first 50.
+    pub parties: Vec<LetInParty>,
+    /// All of them.
+    pub parties_total: u64,
+    /// Enrolments of devices on such tokens, of those that were made last (100,000 for an environment).
+    pub device_enrolments: u64,
+}
+
+/// An operator or a service that somebody's token let in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LetInParty {
+    /// `operator` or `service`; a gateway is a service.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its environment.
+    pub environment: KnownText,
 }
 
 /// Whether a change is in force at a gateway.

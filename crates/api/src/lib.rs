@@ -21,7 +21,7 @@ mod token;
 pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
 pub use device::{
     Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, EnforcementState, GatewayEnforcement,
-    History, Page, Renewals,
+    History, LetIn, LetInParty, Page, Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
 pub use explain::{Candidate, ExplainQuery, Explanation, OnExpiry, Party, Revoker, Sighting};

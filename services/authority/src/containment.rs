@@ -7,6 +7,7 @@ use crate::gateways::{Gateways, GatewaysFault};
 use crate::hierarchy::Hierarchy;
 use crate::issuance::certificates_of;
 use crate::journal_log::JournalLog;
+use crate::let_in::let_in;
 use crate::operators::Operators;
 use crate::steady_time::SteadyTime;
 use std::collections::BTreeSet;
@@ -182,7 +183,14 @@ impl Containments {
         let would_die = if dry_run { self.alive(&holder)? } else { Vec::new() };
         let name = Some(party.name.to_string()).into();
         let change = Change { environment, name, device: None, would_die, command, rule };
-        self.carry_out_in_turn(change, dry_run, wait, turn).await
+        let mut outcome = self.carry_out_in_turn(change, dry_run, wait, turn).await?;
+        if party.kind == IdentityKind::Operator {
+            let environments: Vec<_> =
+                self.hierarchy.all().iter().map(|trust| trust.environment.name.clone()).collect();
+            let store = self.commits.store();
+            outcome.let_in = Some(let_in(&**store, &environments, &party.name, self.clock.now())?);
+        }
+        Ok(outcome)
     }
 
     /// Kills one certificate, whoever holds it, and its successors that nobody proved; the device's tokens and standing
@@ -280,6 +288,7 @@ impl Containments {
             dry_run,
             certificates: change.would_die.iter().map(shown).collect(),
             lives_on: Vec::new(),
+            let_in: None,
             sessions_closed: 0,
             gateways: Vec::new(),
             already: false,

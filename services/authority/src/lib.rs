@@ -28,6 +28,7 @@ mod issuance;
 mod journal_log;
 mod keyed_lock;
 mod keys;
+mod let_in;
 mod log_rebuild;
 mod makers;
 mod operators;

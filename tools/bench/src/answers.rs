@@ -65,6 +65,7 @@ mod tests {
             dry_run: false,
             certificates: Vec::new(),
             lives_on: Vec::new(),
+            let_in: None,
             sessions_closed: 0,
             gateways: Vec::new(),
             already: false,

@@ -17,7 +17,9 @@ use clap::Args;
 use core::time::Duration;
 use serde::Serialize;
 use std::time::Instant;
-use touchmark_api::{Containment, ContainmentOutcome, EnforcementState, GatewayEnforcement};
+use touchmark_api::{
+    Containment, ContainmentOutcome, EnforcementState, GatewayEnforcement, LetIn, LetInParty,
+};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason};
 use touchmark_listen::Clock;
 use touchmark_mqtt::ProtocolVersion;
@@ -287,10 +289,32 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
     for alive in &outcome.lives_on {
         text += &format!("  lives on     {alive}, of the same identity\n");
     }
+    if let Some(let_in) = &outcome.let_in {
+        text += &lives_on(let_in);
+    }
     if !outcome.dry_run {
         text += &format!("  sessions     {} closed\n", outcome.sessions_closed);
     }
     text + &enforcement(&outcome.gateways, "  ")
+}
+
+/// Whom a token of the operator let in.
+fn lives_on(let_in: &LetIn) -> String {
+    let mut text = String::new();
+    for LetInParty { kind, name, environment } in &let_in.parties {
+        text += &format!("  lives on     {kind} {name} in {environment}, let in by a token that it made\n");
+    }
+    match let_in.parties_total.saturating_sub(let_in.parties.len() as u64) {
+        0 => {}
+        more => text += &format!("  lives on     {more} operators and services more, let in by its tokens\n"),
+    }
+    match let_in.device_enrolments {
+        0 => {}
+        devices => {
+            text += &format!("  live on      devices of {devices} enrolments on tokens that it made\n")
+        }
+    }
+    text
 }
 
 /// A line for each gateway.
@@ -347,6 +371,7 @@ mod tests {
             dry_run: false,
             certificates: Vec::new(),
             lives_on: Vec::new(),
+            let_in: None,
             sessions_closed: 1,
             gateways: states.iter().enumerate().map(gateway).collect(),
             already: false,
