@@ -44,6 +44,8 @@ pub struct Greeted {
     pub says: String,
     /// Client id that was made by the other side.
     pub assigned: String,
+    /// The other side had a session of this client id.
+    pub session_present: bool,
 }
 
 /// A device's connection.
@@ -126,6 +128,7 @@ impl Mqtt {
             code: frame.body()[1],
             says: text(connack.properties.reason_string),
             assigned: text(connack.properties.assigned_client_identifier),
+            session_present: connack.session_present,
         })
     }
 

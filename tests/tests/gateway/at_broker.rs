@@ -72,6 +72,44 @@ fn a_revoked_device_takes_no_job_of_another_worker() {
     }
 }
 
+/// R45: a policy that takes the right to connect from a device that is away ends its session at the broker, with the
+/// queue; also when the gateway was away as the policy changed.
+#[test]
+fn a_removed_right_to_connect_ends_the_queue_of_a_device_that_is_away() {
+    let Some(mut town) = Town::start() else { return };
+    let mut operator = town.lab.operator();
+    let device = town.enrol("pump-01");
+    let back = |town: &Town| {
+        let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V311).unwrap();
+        let mut hello = Connect::new(ProtocolVersion::V311, Text::new("pump-01").unwrap());
+        hello.clean_start = false;
+        let greeted = session.greet(&hello).unwrap();
+        (greeted.code == 0).then_some((session, greeted.session_present))
+    };
+    for restarted in [false, true] {
+        let (mut session, _) = until("it to be welcome", || back(&town));
+        assert_eq!(session.subscribe(&[JOBS]), Ok(vec![0x01]));
+        drop(session);
+        until("the gateway to have it in its list", || is_kept(&town, "pump-01").then_some(()));
+        town.broker.publish(JOBS, "for the queue");
+        if restarted {
+            town.lab.kill_gateway();
+        }
+        activate(
+            &mut operator,
+            "@id(\"shut\")\nforbid (principal, action == Action::\"connect\", resource);\n",
+        );
+        if restarted {
+            town.lab.restart_gateway();
+        }
+        until("its session at the broker to be ended", || (!is_kept(&town, "pump-01")).then_some(()));
+        activate(&mut operator, "");
+        let (mut session, present) = until("it to be welcome again", || back(&town));
+        assert!(!present, "restarted: {restarted}");
+        assert!(session.is_alive(), "the next packet is the answer to its ping");
+    }
+}
+
 /// R36: a QoS 2 message whose right goes between its two halves is not released, and is recorded.
 #[test]
 fn a_message_is_not_released_after_its_right_is_gone() {
