@@ -326,3 +326,30 @@ fn what_is_forbidden_is_refused_before_anything_is_looked_up() {
     assert_eq!(service.get("/v1/certificates/nothing").unwrap().status, 403);
     assert_eq!(admin.get("/v1/devices/pump-99").unwrap().status, 404);
 }
+
+/// Who may not is told the right that the act takes, and a role that has it.
+#[test]
+fn a_refusal_names_the_right_that_is_missing_and_who_has_it() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    Device::new(&lab).enrol(None, &admin.token(&device_token("lab", "pump-01")));
+    Holder::enrolled(&lab, &admin.token(&service_token("gateway-01", "gateway")));
+    let frank = Holder::enrolled(&lab, &admin.token(&operator_token("frank", &["fleet"])));
+    let ada = Holder::enrolled(&lab, &admin.token(&operator_token("ada", &["auditor"])));
+    let [mut frank, mut ada] = [&frank, &ada].map(|holder| api(&lab, holder));
+    for (who, operator, path, right, roles) in [
+        ("fleet", 0, "/v1/operators/ada/revoke", "operator-revoke", "admin"),
+        ("fleet", 0, "/v1/services/gateway-01/revoke", "service-revoke", "admin"),
+        ("fleet", 0, "/v1/gateways/gateway-01/offline", "gateway-declare", "admin"),
+        ("fleet", 0, "/v1/devices/pump-01/ban", "device-ban", "admin"),
+        ("auditor", 1, "/v1/devices/pump-01/revoke", "device-revoke", "admin or fleet"),
+        ("auditor", 1, "/v1/operators/frank/revoke", "operator-revoke", "admin"),
+    ] {
+        let operator = if operator == 0 { &mut frank } else { &mut ada };
+        let answer = post(operator, path, "{}");
+        let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((answer.status.as_u16(), problem.code.as_str()), (403, "not-permitted"), "{who} {path}");
+        assert!(problem.title.contains(&format!("does not permit {right} to")), "{path}: {}", problem.title);
+        assert_eq!(problem.fix, format!("ask an operator with the role {roles}"), "{who} {path}");
+    }
+}

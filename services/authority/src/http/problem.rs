@@ -16,6 +16,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::error::Error;
 use touchmark_api::Problem;
+use touchmark_identity::printable;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
 use touchmark_ra::{ContainmentFault, DeclarationFault, TokenFault};
@@ -70,7 +71,10 @@ impl Refuse {
 }
 
 impl IntoResponse for Refuse {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        // What was asked for is repeated in some of them, and shown on terminals. Faults of a policy have lines of their own.
+        self.0.title = printable(&self.0.title);
+        self.0.detail = self.0.detail.lines().map(printable).collect::<Vec<_>>().join("\n");
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.0)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
@@ -312,5 +316,41 @@ impl From<UploadFault> for Refuse {
             UploadFault::Archive(fault) => fault.into(),
             UploadFault::Store(fault) => fault.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn what_a_refusal_repeats_moves_and_turns_nothing() {
+        let refuse = Refuse::new(StatusCode::NOT_FOUND, "device-unknown", "no device `a\u{202e}b\u{1b}[2J`")
+            .detail("line 1: x\u{2066}\nline 2");
+        let body = refuse.into_response().into_body().collect().await.unwrap().to_bytes();
+        let problem: Problem = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem.title, r"no device `a\u{202e}b [2J`");
+        assert_eq!(problem.detail, "line 1: x\\u{2066}\nline 2");
+    }
+
+    /// Wherever below a fault the want of space is.
+    #[test]
+    fn a_disk_without_space_is_told_as_such() {
+        let full = |kind: std::io::ErrorKind| touchmark_durable::WriteFault {
+            act: "write",
+            path: "file".into(),
+            source: kind.into(),
+        };
+        let code = |refuse: Refuse| (refuse.0.code.clone(), refuse.0.status);
+        let told = ("disk-full".to_owned(), 503);
+        for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+            assert_eq!(code(ArchiveFault::Write(full(kind)).into()), told, "{kind:?}");
+            let vault = crate::keys::VaultFault::Write(full(kind));
+            assert_eq!(code(EnvironmentFault::Vault(vault).into()), told, "{kind:?}");
+        }
+        assert_eq!(code(StoreFault::DiskFull.into()), told);
+        let other = full(std::io::ErrorKind::PermissionDenied);
+        assert_eq!(code(ArchiveFault::Write(other).into()), ("internal".to_owned(), 500));
     }
 }
