@@ -285,7 +285,7 @@ fn written(body: EstBody) -> Response {
 }
 
 /// A refusal in plain text.
-pub(super) fn refused(fault: &EstFault) -> Response {
+pub(crate) fn refused(fault: &EstFault) -> Response {
     let refusal = fault.to_refusal();
     let mut response = Response::new(Body::from(refusal.body));
     *response.status_mut() =

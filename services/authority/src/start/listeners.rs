@@ -5,14 +5,13 @@ use super::client_paths::{ApiPaths, EnrolmentPaths};
 use super::local_operator::LocalOperator;
 use super::server_certificate::ServerCertificate;
 use crate::disk_reserve::DiskReserve;
-use crate::http::{Shell, api_router, est_router, public_router, serve_http, serve_http_plain};
+use crate::http::{Shell, api_router, est_router, public_router, refused, serve_http, serve_http_plain};
 use crate::journal_log::JournalLog;
 use crate::ports::Ports;
 use crate::steady_time::SteadyTime;
 use crate::upkeep;
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use std::sync::Arc;
@@ -45,15 +44,7 @@ async fn while_provable(State(hindrance): State<Hindrance>, request: Request, ne
         }
         _ => return next.run(request).await,
     };
-    let refusal = fault.to_refusal();
-    let mut response = Response::new(Body::from(refusal.body));
-    *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    for (name, value) in refusal.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
+    refused(&fault)
 }
 
 /// Opens the doors.
@@ -115,6 +106,7 @@ pub(super) fn serve(
 mod tests {
     use super::*;
     use axum::Router;
+    use axum::body::Body;
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
     use touchmark_inventory::MemoryStore;
