@@ -196,14 +196,21 @@ pub(crate) async fn anchors_pem(home: &Home, environment: &EnvironmentName) -> R
     }
 }
 
-/// Why a device can do nothing from here: it was not enrolled here, or there is no such environment, as far as that can be
-/// known.
+/// For what is done here without the authority: refuses an environment that it does not know, as far as it can be asked.
+pub(crate) async fn known_environment(home: &Home, environment: &EnvironmentName) -> Result<(), Failure> {
+    if home.anchors(environment).exists() {
+        return Ok(());
+    }
+    let Ok(mut management) = Management::open(home) else { return Ok(()) };
+    match management.environment(environment).await {
+        Err(failure) if failure.code() == "environment-unknown" => Err(failure),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Why a device can do nothing from here: there is no such environment, or it was not enrolled here.
 pub(crate) async fn no_credential(home: &Home, environment: &EnvironmentName, name: &Name) -> Failure {
-    if !home.anchors(environment).exists()
-        && let Ok(mut management) = Management::open(home)
-        && let Err(failure) = management.environment(environment).await
-        && failure.code() == "environment-unknown"
-    {
+    if let Err(failure) = known_environment(home, environment).await {
         return failure.what(format!("device {name}"));
     }
     Failure::new(Exit::NotFound, "no-credential", "this device has no credential here")

@@ -156,6 +156,9 @@ fn exit_codes_say_what_happened() {
         "token list",
         "maker list",
         "gateway list",
+        "gateway up",
+        "gateway declare-offline gateway-01",
+        "gateway declare-online gateway-01",
         "policy get",
     ] {
         let (ended, text) = server.answer(&format!("touchmark {command} --env nolab"));

@@ -4,7 +4,7 @@ use crate::commands::contain::{self, RevokeParty};
 use crate::commands::server;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
-use crate::management::{Management, segment};
+use crate::management::{Management, known_environment, segment};
 use crate::output::{Listed, Output};
 use crate::services::gateway::{GatewayOptions, start};
 use crate::span;
@@ -176,6 +176,9 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
         }
         Gateway::Revoke(order) => return contain::revoke_party("services", order, home, output).await,
     };
+    known_environment(home, &order.env)
+        .await
+        .map_err(|failure| failure.what(format!("gateway {}", order.name)))?;
     let authority = match order.authority {
         Some(url) => url,
         None => home::address(home.ready()?.api, "authority")?,
