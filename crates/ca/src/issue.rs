@@ -4,7 +4,7 @@ use crate::plan::IssuancePlan;
 use touchmark_identity::{CertificateId, DeviceId};
 use touchmark_journal::{CertificateBody, CertificateIssued, Event, Private, Scope};
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::{Certificate, Signer, SigningFault};
+use touchmark_x509::{Certificate, PublicKey, Signer, SigningFault};
 
 /// Proof that the intent inside is durable.
 #[derive(Debug)]
@@ -23,8 +23,12 @@ pub enum IssueFault {
     /// The key did not sign.
     #[error(transparent)]
     Signing(#[from] SigningFault),
-    /// The signature does not verify: a broken key or a broken device.
-    #[error("the issuing key made a signature that does not verify")]
+    /// The signature does not verify under the issuing certificate, or has the larger s: another key, or a faulty
+    /// provider.
+    #[error(
+        "the signature does not verify under the issuing certificate, or is not in its low-s form: is the key \
+         another authority's?"
+    )]
     Signature,
     /// What was signed is not what was planned.
     #[error("the signed certificate differs from its plan")]
@@ -45,7 +49,7 @@ pub struct IssuedCertificate {
 
 /// Signs a recorded plan, once: the plan is consumed, so a retry needs a new plan and a new serial.
 ///
-/// The signature is verified and the TBS compared with the plan before anything is returned: a fault in the
+/// The certificate is read back, compared with the plan and verified before anything is returned: a fault in the
 /// signer must not reach a device, nor leak the key (fault attacks on ECDSA).
 ///
 /// # Errors
@@ -54,19 +58,26 @@ pub fn issue(plan: Recorded<IssuancePlan>, signer: &dyn Signer) -> Result<Issued
     let plan = plan.0;
     let intended = plan.tbs().to_vec();
     let signature = signer.sign(&intended)?;
-    signer
-        .public_key()
-        .verify(signer.algorithm(), &intended, &signature)
-        .map_err(|_| IssueFault::Signature)?;
-    // Whatever keeps the key: a certificate with the other form would be refused at every port.
-    if !signer.public_key().is_low_s(&signature) {
-        return Err(IssueFault::Signature);
-    }
-    let certificate = Certificate::from_der(&plan.tbs.into_certificate(signer.algorithm(), &signature))?;
+    let der = plan.tbs.into_certificate(signer.algorithm(), &signature);
+    let certificate = read_back(&der, &intended, &plan.issuer_key)?;
+    Ok(IssuedCertificate { id: plan.certificate, scope: plan.scope, device: plan.parts.device, certificate })
+}
+
+/// The issuing certificate decides, not the key at hand: no device accepts what another key signed.
+fn read_back(der: &[u8], intended: &[u8], issuer_key: &PublicKey) -> Result<Certificate, IssueFault> {
+    let certificate = Certificate::from_der(der)?;
     if certificate.tbs_der() != intended {
         return Err(IssueFault::Differs);
     }
-    Ok(IssuedCertificate { id: plan.certificate, scope: plan.scope, device: plan.parts.device, certificate })
+    let signature = certificate.signature();
+    issuer_key
+        .verify(certificate.signature_algorithm(), intended, signature)
+        .map_err(|_| IssueFault::Signature)?;
+    // Whatever keeps the key: a certificate with the other form would be refused at every port.
+    if !issuer_key.is_low_s(signature) {
+        return Err(IssueFault::Signature);
+    }
+    Ok(certificate)
 }
 
 impl IssuedCertificate {
@@ -122,5 +133,35 @@ impl LoggedCertificate {
     /// Its place in the journal's log.
     pub fn leaf(&self) -> u64 {
         self.leaf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::create_root;
+    use touchmark_identity::{Incarnation, Timestamp};
+    use touchmark_x509::{KeyAlgorithm, SoftwareKey};
+
+    /// Through [`issue`] the writer would have to be at fault; here two certificates of one key change places.
+    #[test]
+    fn a_good_signature_over_another_certificate_is_not_what_was_planned() {
+        let (key, stranger) = [(); 2].map(|()| SoftwareKey::generate(KeyAlgorithm::P256).unwrap()).into();
+        let made = |random| {
+            let now = Timestamp::from_unix_s(1_800_000_000);
+            create_root("example", &key, Incarnation::FIRST, now, [random; 16]).unwrap()
+        };
+        let (planned, other) = (made(1), made(2));
+        let (own, strangers) = (key.public_key(), stranger.public_key());
+        assert_eq!(read_back(planned.der(), planned.tbs_der(), own).unwrap(), planned);
+        for (name, der, intended, issuer_key, said) in [
+            ("another certificate", other.der(), planned.tbs_der(), own, "Differs"),
+            ("one octet more", planned.der(), &[planned.tbs_der(), &[0]].concat(), own, "Differs"),
+            ("nothing planned", planned.der(), &[], own, "Differs"),
+            ("another issuer", planned.der(), planned.tbs_der(), strangers, "Signature"),
+        ] {
+            let fault = read_back(der, intended, issuer_key).unwrap_err();
+            assert_eq!(format!("{fault:?}"), said, "{name}");
+        }
     }
 }

@@ -7,10 +7,10 @@ use touchmark_identity::{
     BadValidity, CertificateId, Incarnation, ProfileVersionId, SerialNumber, Timestamp, Validity,
 };
 use touchmark_journal::{CertificateIntended, Event, IdentityKind, IntentPrivate, Private, Scope};
-use touchmark_x509::Certificate;
 use touchmark_x509::certificate::{BadCertificate, ExtendedKeyUsage};
 use touchmark_x509::lint::{Expectation, Finding, Kind, lint};
 use touchmark_x509::tbs::{LeafContents, TbsCertificate};
+use touchmark_x509::{Certificate, PublicKey};
 
 /// A device whose clock is a little slow must be able to use its certificate at once.
 const BACKDATE_MAX: Duration = Duration::from_secs(30);
@@ -72,6 +72,7 @@ pub struct IssuancePlan {
     pub(crate) validity: Validity,
     pub(crate) crl_shard: u32,
     pub(crate) authority_version: touchmark_identity::AuthorityVersionId,
+    pub(crate) issuer_key: PublicKey,
     pub(crate) profile_version: ProfileVersionId,
 }
 
@@ -123,6 +124,7 @@ pub fn plan(
         validity,
         crl_shard,
         authority_version: authority.version(),
+        issuer_key: issuer.public_key().clone(),
         profile_version: profile.version,
         parts,
     })
