@@ -209,27 +209,3 @@ impl IssuingAuthority {
         self.templates.get(&(profile, shard)).cloned()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use touchmark_x509::{KeyAlgorithm, SoftwareKey};
-
-    fn key() -> SoftwareKey {
-        SoftwareKey::generate(KeyAlgorithm::P256).unwrap()
-    }
-
-    #[test]
-    fn only_the_key_of_the_root_certificate_makes_an_issuing_authority() {
-        let (root_key, stranger, issuing_key) = (key(), key(), key());
-        let now = Timestamp::from_unix_s(1_800_000_000);
-        let root = create_root("example root", &root_key, Incarnation::FIRST, now, [1; 16]).unwrap();
-        let issue_with = |signer: &SoftwareKey| {
-            let crl = "http://127.0.0.1/crl/root/0.crl";
-            create_issuing("example", &issuing_key, &root, signer, crl, Incarnation::FIRST, now, [2; 16])
-        };
-        assert!(matches!(issue_with(&stranger), Err(AuthorityFault::Signature)));
-        let issuing = issue_with(&root_key).unwrap();
-        assert_eq!(issuing.spki_hash(), issuing_key.public_key().spki_hash());
-    }
-}

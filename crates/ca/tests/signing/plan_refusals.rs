@@ -1,0 +1,66 @@
+//! Orders that are not planned: nothing that breaks a lint, or that cannot be read, comes near a key.
+
+use crate::fixtures::{
+    Fault, TestSigner, device_order, fixed_key, issuing, issuing_key, issuing_of, planned, prepared, root,
+    root_key, service_order, word,
+};
+use touchmark_ca::{OrderParts, PlanFault};
+use touchmark_x509::{KeyAlgorithm, SignatureAlgorithm, Signer, SoftwareKey};
+
+#[test]
+fn an_order_that_breaks_a_lint_is_not_planned() {
+    let dns =
+        |name: &str| OrderParts { dns: vec!["good.example".to_owned(), name.to_owned()], ..service_order() };
+    let label = "a".repeat(63);
+    let own_key = OrderParts { public_key: issuing_key().public_key().clone(), ..device_order() };
+    let rows: Vec<(&str, OrderParts, &[&str])> = vec![
+        ("the issuer's own key", own_key, &["own-key"]),
+        ("a host name in capitals", dns("Gateway.example"), &["alternative-names"]),
+        ("a wildcard", dns("*.example"), &["alternative-names"]),
+        ("an empty label", dns("gateway..example"), &["alternative-names"]),
+        ("a long label", dns(&format!("a{label}.example")), &["alternative-names"]),
+        ("the longest label", dns(&format!("{label}.example")), &[]),
+        ("another key", OrderParts { public_key: fixed_key(8).public_key().clone(), ..device_order() }, &[]),
+        ("another name", OrderParts { identity: word("spiffe://a.b/d/c"), ..device_order() }, &[]),
+    ];
+    let authority = prepared(issuing(), &issuing_key(), 1);
+    for (name, parts, lints) in rows {
+        match planned(parts, &authority) {
+            Ok(_) => assert!(lints.is_empty(), "{name}"),
+            Err(PlanFault::Lint(findings)) => {
+                assert_eq!(findings.iter().map(|finding| finding.lint).collect::<Vec<_>>(), lints, "{name}");
+                let words = PlanFault::Lint(findings).to_string();
+                assert!(lints.iter().all(|lint| words.contains(lint)), "{name}: {words}");
+            }
+            Err(other) => panic!("{name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_order_that_no_reader_takes_is_not_planned() {
+    let rows = [
+        (
+            "a host name that is not ASCII",
+            OrderParts { dns: vec!["é.example".to_owned()], ..service_order() },
+        ),
+        ("a scope string for a whole certificate", {
+            OrderParts { scope_strings: vec!["model:".repeat(20_000)], ..device_order() }
+        }),
+    ];
+    let authority = prepared(issuing(), &issuing_key(), 1);
+    for (name, parts) in rows {
+        let fault = planned(parts, &authority).unwrap_err();
+        assert!(matches!(fault, PlanFault::Certificate(_)), "{name}: {fault:?}");
+    }
+}
+
+#[test]
+fn an_authority_that_signs_with_another_hash_than_its_keys_own_plans_nothing() {
+    let key = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+    let issuing = issuing_of(&root(), &root_key(), &key);
+    let signer = TestSigner::new(key, Fault::Names(SignatureAlgorithm::EcdsaSha384));
+    let fault = planned(device_order(), &prepared(issuing, &signer, 1)).unwrap_err();
+    let PlanFault::Lint(findings) = fault else { panic!("{fault:?}") };
+    assert_eq!(findings.iter().map(|finding| finding.lint).collect::<Vec<_>>(), ["signature-algorithm"]);
+}
