@@ -47,6 +47,9 @@ pub enum PlanFault {
     /// The authority was not prepared for this profile version.
     #[error("profile version {0} is not prepared under this authority")]
     NoTemplate(ProfileVersionId),
+    /// The profile, or the name, is for another kind of identity.
+    #[error("an order for `{}` fits neither another profile nor another kind of name", .0.as_str())]
+    Kind(IdentityKind),
     /// The issuing certificate ends before the new one could begin.
     #[error("the issuing authority's certificate has expired")]
     IssuerExpired,
@@ -91,6 +94,9 @@ pub fn plan(
     random: [u8; 26],
 ) -> Result<IssuancePlan, PlanFault> {
     let parts = order.into_parts();
+    if parts.kind != profile.kind || parts.identity.kind != parts.kind.path() {
+        return Err(PlanFault::Kind(parts.kind));
+    }
     let (mut serial_random, mut id_random) = ([0; 16], [0; 10]);
     serial_random.copy_from_slice(&random[..16]);
     id_random.copy_from_slice(&random[16..]);

@@ -10,8 +10,8 @@ use crate::renewal::{CloneSuspected, PartyCloneSuspected, RenewalFacts, RenewalR
 use crate::revocation::{CertificateRevoked, HolderRevoked};
 use minicbor::{Decode, Encode};
 use touchmark_identity::{
-    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, ProfileVersionId,
-    RevocationReason, SerialNumber, SpkiHash, Timestamp, TokenId, TrustDomain, Validity,
+    AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind,
+    ProfileVersionId, RevocationReason, SerialNumber, SpkiHash, Timestamp, TokenId, TrustDomain, Validity,
 };
 
 /// One thing that happened.
@@ -228,6 +228,17 @@ pub struct AuthorityCreated {
     /// Shards that its CRL is split into.
     #[n(5)]
     pub crl_shards: u32,
+}
+
+impl IdentityKind {
+    /// The path under which certificates of this kind name their holder.
+    pub fn path(self) -> PathKind {
+        match self {
+            Self::Operational => PathKind::Device,
+            Self::Service => PathKind::Service,
+            Self::Operator => PathKind::Operator,
+        }
+    }
 }
 
 /// See [`Event::EnvironmentCreated`].

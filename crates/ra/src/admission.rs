@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use std::net::IpAddr;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::{Actor, CertificateId, DeviceId, Name, NamePrefix, PathKind, SpiffeId, Timestamp};
+use touchmark_identity::{Actor, CertificateId, DeviceId, Name, NamePrefix, SpiffeId, Timestamp};
 use touchmark_inventory::{
     CertificateRow, DeviceRow, EnvironmentRow, Holder, IssueRow, PartyRow, Precondition, TokenRow,
 };
@@ -93,7 +93,7 @@ pub fn admit(
     }
     let identity = SpiffeId {
         trust_domain: facts.environment.trust_domain.clone(),
-        kind: path_kind(token.kind),
+        kind: token.kind.path(),
         name: name.clone(),
     };
     let (dns, ips) = hosts(token);
@@ -204,14 +204,6 @@ pub(crate) fn newest_generation(issues: &[IssueRow]) -> u64 {
 /// The certificate that a new one is to take the place of.
 pub(crate) fn replaced(current: &[CertificateRow]) -> Option<CertificateId> {
     current.iter().find(|row| row.state.is_live()).map(|row| row.certificate)
-}
-
-fn path_kind(kind: IdentityKind) -> PathKind {
-    match kind {
-        IdentityKind::Operational => PathKind::Device,
-        IdentityKind::Service => PathKind::Service,
-        IdentityKind::Operator => PathKind::Operator,
-    }
 }
 
 fn hosts(token: &TokenRow) -> (Vec<String>, Vec<IpAddr>) {

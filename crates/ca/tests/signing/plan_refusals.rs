@@ -1,10 +1,11 @@
 //! Orders that are not planned: nothing that breaks a lint, or that cannot be read, comes near a key.
 
 use crate::fixtures::{
-    Fault, TestSigner, device_order, fixed_key, issuing, issuing_key, issuing_of, planned, prepared, root,
-    root_key, service_order, word,
+    Fault, NOW_S, RANDOM, TestSigner, at, device_order, fixed_key, incarnation, issuing, issuing_key,
+    issuing_of, operator_order, planned, prepared, profile, root, root_key, service_order, word,
 };
-use touchmark_ca::{OrderParts, PlanFault};
+use touchmark_ca::{IssuanceOrder, OrderParts, PlanFault, plan};
+use touchmark_journal::IdentityKind;
 use touchmark_x509::{KeyAlgorithm, SignatureAlgorithm, Signer, SoftwareKey};
 
 #[test]
@@ -52,6 +53,30 @@ fn an_order_that_no_reader_takes_is_not_planned() {
     for (name, parts) in rows {
         let fault = planned(parts, &authority).unwrap_err();
         assert!(matches!(fault, PlanFault::Certificate(_)), "{name}: {fault:?}");
+    }
+}
+
+/// What a certificate may be used for follows from its profile, and who holds it from its name.
+#[test]
+fn an_order_fits_the_profile_and_the_name_of_its_kind() {
+    let authority = prepared(issuing(), &issuing_key(), 1);
+    let kinds = [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator];
+    let orders: [fn() -> OrderParts; 3] = [device_order, service_order, operator_order];
+    for (of_order, order) in kinds.into_iter().zip(orders) {
+        for (of_other, other) in kinds.into_iter().zip(orders) {
+            let plan = |parts: OrderParts, kind| {
+                let order = IssuanceOrder::assert_admitted(parts);
+                plan(order, &profile(kind), &authority, incarnation(3), at(NOW_S), RANDOM)
+            };
+            let renamed = OrderParts { identity: other().identity, ..order() };
+            for planned in [plan(order(), of_other), plan(renamed, of_order)] {
+                match planned {
+                    Ok(_) => assert_eq!(of_order, of_other),
+                    Err(PlanFault::Kind(kind)) => assert!(kind == of_order && of_order != of_other),
+                    Err(fault) => panic!("{of_order:?}, {of_other:?}: {fault:?}"),
+                }
+            }
+        }
     }
 }
 
