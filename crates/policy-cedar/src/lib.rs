@@ -20,7 +20,6 @@ mod schema;
 mod specialise;
 mod statement;
 mod topics;
-mod verb;
 
 pub use bundle::{BadBundle, PolicyBundle};
 pub use compile::CompiledPolicy;
@@ -28,4 +27,3 @@ pub use fault::{PolicyFault, PolicyFaults};
 pub use operator::{OperatorDenial, OperatorPermit, OperatorPolicy, OperatorRequest};
 pub use oracle::Verdict;
 pub use schema::{device_schema, operator_schema};
-pub use verb::{OperatorVerb, UnknownVerb};

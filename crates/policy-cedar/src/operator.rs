@@ -6,13 +6,13 @@
 
 use crate::entities::{self, uid};
 use crate::fault::{PolicyFault, PolicyFaults};
-use crate::{OperatorVerb, bundle, read, schema};
+use crate::{bundle, read, schema};
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision, Effect, Entities, PolicyId, PolicySet, Response, Schema,
 };
 use core::fmt;
 use std::collections::{BTreeSet, HashMap};
-use touchmark_identity::{EnvironmentName, Name};
+use touchmark_identity::{EnvironmentName, Name, Permission};
 use touchmark_policy::{DenyReason, PolicyVersion, RuleId};
 
 const FILE: &str = "operators.cedar";
@@ -26,7 +26,7 @@ pub struct OperatorRequest<'a> {
     /// The operator's roles, from the certificate.
     pub roles: &'a [String],
     /// The act.
-    pub verb: OperatorVerb,
+    pub permission: Permission,
     /// The environment it touches; none for acts on the whole organisation.
     pub environment: Option<&'a EnvironmentName>,
     /// Who owns what it touches, when somebody does.
@@ -37,15 +37,15 @@ pub struct OperatorRequest<'a> {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct OperatorPermit {
-    verb: OperatorVerb,
+    permission: Permission,
     rules: Vec<RuleId>,
     policy: PolicyVersion,
 }
 
 impl OperatorPermit {
     /// The act.
-    pub fn verb(&self) -> OperatorVerb {
-        self.verb
+    pub fn permission(&self) -> Permission {
+        self.permission
     }
 
     /// The rules that opened, sorted.
@@ -61,10 +61,10 @@ impl OperatorPermit {
 
 /// A refusal: nothing opened (`no-rule`), or these rules closed (`forbidden-by-rule`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{verb}` is refused: {reason}")]
+#[error("`{permission}` is refused: {reason}")]
 pub struct OperatorDenial {
     /// The act.
-    pub verb: OperatorVerb,
+    pub permission: Permission,
     /// Why.
     pub reason: DenyReason,
     /// The rules that forbid, sorted.
@@ -120,8 +120,8 @@ impl OperatorPolicy {
 
     /// Decides one request.
     pub fn authorise(&self, request: &OperatorRequest<'_>) -> Result<OperatorPermit, OperatorDenial> {
-        let verb = request.verb;
-        let closed = |reason, rules| OperatorDenial { verb, reason, rules };
+        let permission = request.permission;
+        let closed = |reason, rules| OperatorDenial { permission, reason, rules };
         let response = self.ask(request).ok_or_else(|| closed(DenyReason::NoRule, Vec::new()))?;
         let failed = self.failed_forbids(&response);
         if !failed.is_empty() {
@@ -129,7 +129,7 @@ impl OperatorPolicy {
         }
         let rules = rule_ids(response.diagnostics().reason());
         match response.decision() {
-            Decision::Allow => Ok(OperatorPermit { verb, rules, policy: self.version }),
+            Decision::Allow => Ok(OperatorPermit { permission, rules, policy: self.version }),
             Decision::Deny if rules.is_empty() => Err(closed(DenyReason::NoRule, rules)),
             Decision::Deny => Err(closed(DenyReason::ForbiddenByRule, rules)),
         }
@@ -157,7 +157,7 @@ impl OperatorPolicy {
             attributes,
             environment.into_iter().collect(),
         )?;
-        let action = uid(&entities::ACTION, request.verb.as_str());
+        let action = uid(&entities::ACTION, request.permission.as_str());
         let asked = entities::request(operator.uid(), action, target.uid())?;
         // With the schema, for the groups of actions that stand in it.
         let world = Entities::from_entities([operator, target], Some(&self.schema)).ok()?;

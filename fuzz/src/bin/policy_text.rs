@@ -7,10 +7,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
-use touchmark_identity::{EnvironmentName, Name};
+use touchmark_identity::{EnvironmentName, Name, Permission};
 use touchmark_policy::{Access, Decision, Subject, Topic, TopicFilter, UpdatePath};
 use touchmark_policy_cedar::{
-    CompiledPolicy, OperatorPolicy, OperatorRequest, OperatorVerb, PolicyBundle, PolicyFaults,
+    CompiledPolicy, OperatorPolicy, OperatorRequest, PolicyBundle, PolicyFaults,
 };
 
 static SUBJECTS: LazyLock<[Subject; 2]> = LazyLock::new(|| {
@@ -89,19 +89,19 @@ fn operators(policy: &OperatorPolicy) {
     let actor: Name = "dev".parse().expect("a name");
     let environment: EnvironmentName = "lab".parse().expect("a name");
     let roles = ["admin".to_owned()];
-    for verb in OperatorVerb::ALL {
+    for permission in Permission::ALL {
         let request = OperatorRequest {
             actor: &actor,
             roles: &roles,
-            verb: *verb,
+            permission: *permission,
             environment: Some(&environment),
             target_owner: None,
         };
         match policy.authorise(&request) {
             Ok(permit) => {
-                assert!(permit.verb() == *verb && !permit.rules().is_empty(), "a permit without a rule")
+                assert!(permit.permission() == *permission && !permit.rules().is_empty(), "a permit without a rule")
             }
-            Err(denial) => assert_eq!(denial.verb, *verb),
+            Err(denial) => assert_eq!(denial.permission, *permission),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use touchmark_api::{Candidate, Certificate, Explanation, History, NO_DATA, OnExpiry, Revoker, Sighting};
 use touchmark_decisions::DecisionId;
+use touchmark_identity::Permission;
 use touchmark_identity::{
     ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, SerialNumber, SpiffeId,
     SpkiHash, Timestamp,
@@ -20,7 +21,6 @@ use touchmark_identity::{
 use touchmark_inventory::{CertificateRow, DeviceRow, PartyRow, RenewalRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_policy_cedar::OperatorVerb;
 
 /// Journal entries shown of a device.
 const HISTORY_MAX: usize = 50;
@@ -266,7 +266,7 @@ impl Explain {
         let Some(environment) = environment else { return Ok(None) };
         // A device is revoked whole, tokens included; of an operator or service, its live certificates are.
         let verb = match (device, rows.iter().find(|row| row.state.is_live())) {
-            (Some(_), _) => OperatorVerb::DeviceRevoke,
+            (Some(_), _) => Permission::DeviceRevoke,
             (None, Some(row)) => revocation_of(row.kind),
             (None, None) => return Ok(Some(Vec::new())),
         };

@@ -2,11 +2,12 @@
 
 use crate::commit::Commits;
 use std::sync::Arc;
+use touchmark_identity::Permission;
 use touchmark_identity::{Actor, EnvironmentName, Name, Timestamp};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest, OperatorVerb};
+use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest};
 use touchmark_ra::{Act, Mandate};
 
 /// Role of a service that pulls the status feed and whose decision log counts.
@@ -129,7 +130,7 @@ impl Operators {
     pub(crate) fn mandate(
         &self,
         caller: &Caller,
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Result<Permitted, CallerFault> {
         let act = act_of(verb).ok_or_else(|| self.denied(caller, verb, environment))?;
@@ -143,7 +144,7 @@ impl Operators {
     pub(crate) fn mandate_for(
         &self,
         caller: &Caller,
-        verb: OperatorVerb,
+        verb: Permission,
         act: Act,
         environment: &EnvironmentName,
     ) -> Result<Permitted, CallerFault> {
@@ -162,7 +163,7 @@ impl Operators {
     pub(crate) fn permits(
         &self,
         caller: &Caller,
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Result<String, CallerFault> {
         // Services act only through their own routes; the operator policy is for people.
@@ -178,15 +179,17 @@ impl Operators {
         &self,
         caller: &Caller,
         roles: &[String],
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Option<OperatorPermit> {
         let (actor, environment) = (&caller.name, Some(environment));
-        self.policy.authorise(&OperatorRequest { actor, roles, verb, environment, target_owner: None }).ok()
+        self.policy
+            .authorise(&OperatorRequest { actor, roles, permission: verb, environment, target_owner: None })
+            .ok()
     }
 
     /// Names what would have permitted it to the same operator.
-    fn denied(&self, caller: &Caller, verb: OperatorVerb, environment: &EnvironmentName) -> CallerFault {
+    fn denied(&self, caller: &Caller, verb: Permission, environment: &EnvironmentName) -> CallerFault {
         let mut roles = self.policy.roles();
         roles.retain(|role| self.ask(caller, core::slice::from_ref(role), verb, environment).is_some());
         CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone(), roles }
@@ -198,7 +201,7 @@ impl Operators {
     /// [`StoreFault`].
     pub(crate) fn who_can(
         &self,
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Result<Vec<(PartyRow, String)>, StoreFault> {
         let store = self.commits.store();
@@ -230,39 +233,39 @@ impl Operators {
     /// [`StoreFault`].
     pub(crate) fn is_last_way_in(&self, party: &PartyRow) -> Result<bool, StoreFault> {
         let Some(environment) = &party.scope.environment else { return Ok(false) };
-        let able = self.who_can(OperatorVerb::OperatorEnrol, environment)?;
+        let able = self.who_can(Permission::OperatorEnrol, environment)?;
         let is_it = |row: &PartyRow| row.kind == party.kind && row.name == party.name;
         Ok(able.iter().any(|(row, _)| is_it(row)) && able.iter().all(|(row, _)| is_it(row)))
     }
 }
 
 /// The right that revoking a credential of this kind takes.
-pub(crate) fn revocation_of(kind: IdentityKind) -> OperatorVerb {
+pub(crate) fn revocation_of(kind: IdentityKind) -> Permission {
     match kind {
-        IdentityKind::Operational => OperatorVerb::DeviceRevoke,
-        IdentityKind::Service => OperatorVerb::ServiceRevoke,
-        IdentityKind::Operator => OperatorVerb::OperatorRevoke,
+        IdentityKind::Operational => Permission::DeviceRevoke,
+        IdentityKind::Service => Permission::ServiceRevoke,
+        IdentityKind::Operator => Permission::OperatorRevoke,
     }
 }
 
 /// The act that a verb permits; reading needs no mandate.
-fn act_of(verb: OperatorVerb) -> Option<Act> {
+fn act_of(verb: Permission) -> Option<Act> {
     match verb {
-        OperatorVerb::DeviceEnrol | OperatorVerb::ServiceEnrol | OperatorVerb::OperatorEnrol => {
+        Permission::DeviceEnrol | Permission::ServiceEnrol | Permission::OperatorEnrol => {
             Some(Act::DeviceEnrol)
         }
-        OperatorVerb::DeviceRevoke => Some(Act::DeviceRevoke),
-        OperatorVerb::OperatorRevoke | OperatorVerb::ServiceRevoke => Some(Act::PartyRevoke),
-        OperatorVerb::GatewayDeclare => Some(Act::GatewayDeclare),
-        OperatorVerb::DeviceQuarantine | OperatorVerb::DeviceRelease => Some(Act::DeviceQuarantine),
-        OperatorVerb::DeviceBan => Some(Act::DeviceBan),
-        OperatorVerb::PolicyActivate => Some(Act::PolicyActivate),
-        OperatorVerb::EnvironmentCreate => Some(Act::EnvironmentCreate),
-        OperatorVerb::MakerRegister => Some(Act::MakerRegister),
-        OperatorVerb::DeviceRead
-        | OperatorVerb::CertificateRead
-        | OperatorVerb::AuditRead
-        | OperatorVerb::PolicyRead
-        | OperatorVerb::EnvironmentRead => None,
+        Permission::DeviceRevoke => Some(Act::DeviceRevoke),
+        Permission::OperatorRevoke | Permission::ServiceRevoke => Some(Act::PartyRevoke),
+        Permission::GatewayDeclare => Some(Act::GatewayDeclare),
+        Permission::DeviceQuarantine | Permission::DeviceRelease => Some(Act::DeviceQuarantine),
+        Permission::DeviceBan => Some(Act::DeviceBan),
+        Permission::PolicyActivate => Some(Act::PolicyActivate),
+        Permission::EnvironmentCreate => Some(Act::EnvironmentCreate),
+        Permission::MakerRegister => Some(Act::MakerRegister),
+        Permission::DeviceRead
+        | Permission::CertificateRead
+        | Permission::AuditRead
+        | Permission::PolicyRead
+        | Permission::EnvironmentRead => None,
     }
 }

@@ -10,7 +10,7 @@ fn starter() -> OperatorPolicy {
 fn ask(
     policy: &OperatorPolicy,
     roles: &[&str],
-    verb: OperatorVerb,
+    permission: Permission,
     environment: Option<&str>,
     owner: Option<&str>,
 ) -> Result<OperatorPermit, OperatorDenial> {
@@ -19,7 +19,7 @@ fn ask(
     policy.authorise(&OperatorRequest {
         actor: &actor,
         roles: &roles,
-        verb,
+        permission,
         environment: environment.as_ref(),
         target_owner: owner,
     })
@@ -30,12 +30,12 @@ fn the_starter_policy_gives_each_role_exactly_this() {
     let policy = starter();
     let mut table = String::new();
     for role in ["admin", "fleet", "auditor", "stranger"] {
-        for verb in OperatorVerb::ALL {
-            let answer = match ask(&policy, &[role], *verb, Some("lab"), None) {
+        for permission in Permission::ALL {
+            let answer = match ask(&policy, &[role], *permission, Some("lab"), None) {
                 Ok(permit) => permit.rules().iter().map(RuleId::to_string).collect::<Vec<_>>().join(","),
                 Err(denial) => format!("- {}", denial.reason),
             };
-            writeln!(table, "{role} {verb}: {answer}").unwrap();
+            writeln!(table, "{role} {permission}: {answer}").unwrap();
         }
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/operator-starter.txt");
@@ -47,11 +47,11 @@ fn the_starter_policy_gives_each_role_exactly_this() {
 
 #[test]
 fn every_verb_is_an_action_of_the_schema_and_reads_back() {
-    for verb in OperatorVerb::ALL {
-        assert_eq!(verb.as_str().parse(), Ok(*verb));
-        assert!(ask(&starter(), &["admin"], *verb, None, None).is_ok(), "{verb}");
+    for permission in Permission::ALL {
+        assert_eq!(permission.as_str().parse(), Ok(*permission));
+        assert!(ask(&starter(), &["admin"], *permission, None, None).is_ok(), "{permission}");
     }
-    assert!("device-erase".parse::<OperatorVerb>().is_err());
+    assert!("device-erase".parse::<Permission>().is_err());
 }
 
 #[test]
@@ -67,35 +67,28 @@ fn rules_may_speak_of_environment_owner_and_name() {
     )
     .unwrap();
     type Row<'a> =
-        (&'a str, &'a [&'a str], OperatorVerb, Option<&'a str>, Option<&'a str>, Result<&'a str, DenyReason>);
+        (&'a str, &'a [&'a str], Permission, Option<&'a str>, Option<&'a str>, Result<&'a str, DenyReason>);
     let rows: &[Row<'_>] = &[
-        ("in the lab", &["tech"], OperatorVerb::DeviceEnrol, Some("lab"), None, Ok("lab-only")),
-        ("elsewhere", &["tech"], OperatorVerb::DeviceEnrol, Some("plant"), None, Err(DenyReason::NoRule)),
-        ("nowhere", &["tech"], OperatorVerb::DeviceEnrol, None, None, Err(DenyReason::NoRule)),
-        ("own", &[], OperatorVerb::DeviceRevoke, Some("plant"), Some("ada"), Ok("own-devices")),
-        ("another's", &[], OperatorVerb::DeviceRevoke, Some("plant"), Some("bob"), Err(DenyReason::NoRule)),
-        (
-            "forbidden",
-            &["tech"],
-            OperatorVerb::DeviceBan,
-            Some("lab"),
-            None,
-            Err(DenyReason::ForbiddenByRule),
-        ),
-        ("excepted", &["tech", "safety"], OperatorVerb::DeviceBan, Some("lab"), None, Ok("lab-only")),
+        ("in the lab", &["tech"], Permission::DeviceEnrol, Some("lab"), None, Ok("lab-only")),
+        ("elsewhere", &["tech"], Permission::DeviceEnrol, Some("plant"), None, Err(DenyReason::NoRule)),
+        ("nowhere", &["tech"], Permission::DeviceEnrol, None, None, Err(DenyReason::NoRule)),
+        ("own", &[], Permission::DeviceRevoke, Some("plant"), Some("ada"), Ok("own-devices")),
+        ("another's", &[], Permission::DeviceRevoke, Some("plant"), Some("bob"), Err(DenyReason::NoRule)),
+        ("forbidden", &["tech"], Permission::DeviceBan, Some("lab"), None, Err(DenyReason::ForbiddenByRule)),
+        ("excepted", &["tech", "safety"], Permission::DeviceBan, Some("lab"), None, Ok("lab-only")),
         (
             "a role that looks like text",
             &["tech\" || true || \""],
-            OperatorVerb::DeviceEnrol,
+            Permission::DeviceEnrol,
             Some("lab"),
             None,
             Err(DenyReason::NoRule),
         ),
     ];
-    for (name, roles, verb, environment, owner, expected) in rows {
-        let answer = ask(&policy, roles, *verb, *environment, *owner);
+    for (name, roles, permission, environment, owner, expected) in rows {
+        let answer = ask(&policy, roles, *permission, *environment, *owner);
         if let Ok(permit) = &answer {
-            assert_eq!((permit.verb(), permit.policy()), (*verb, policy.version()), "{name}");
+            assert_eq!((permit.permission(), permit.policy()), (*permission, policy.version()), "{name}");
         }
         let plain = answer.as_ref().map(|permit| permit.rules()[0].as_str()).map_err(|denial| denial.reason);
         assert_eq!(plain, *expected, "{name}");
@@ -112,16 +105,16 @@ fn a_forbid_that_fails_to_evaluate_forbids() {
         "#,
     )
     .unwrap();
-    let denial = ask(&policy, &[], OperatorVerb::DeviceBan, None, None).unwrap_err();
+    let denial = ask(&policy, &[], Permission::DeviceBan, None, None).unwrap_err();
     assert_eq!((denial.reason, denial.rules[0].as_str()), (DenyReason::ForbiddenByRule, "broken"));
-    assert!(ask(&policy, &[], OperatorVerb::DeviceRead, None, None).is_ok());
+    assert!(ask(&policy, &[], Permission::DeviceRead, None, None).is_ok());
 }
 
 #[test]
 fn a_text_at_fault_is_refused_with_its_place() {
     let rows = [
         ("no id", "permit (principal, action, resource);"),
-        ("unknown verb", "@id(\"a\") permit (principal, action == Action::\"fly\", resource);"),
+        ("unknown action", "@id(\"a\") permit (principal, action == Action::\"fly\", resource);"),
         ("unknown type", "@id(\"a\") permit (principal in Device::\"x\", action, resource);"),
         (
             "unsafe attribute",

@@ -12,14 +12,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use touchmark_api::{DecisionQuery, ExplainQuery, Explanation, LogHead, StatusReport};
 use touchmark_decisions::Decision;
+use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
-use touchmark_policy_cedar::OperatorVerb;
 
 const DECISIONS_DEFAULT: usize = 10_000;
 const DECISIONS_MAX: usize = 100_000;
 
 pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result<Json<StatusReport>, Refuse> {
-    called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+    called.may_at_home(&shell, Permission::EnvironmentRead)?;
     let mut gateways = Vec::new();
     let mut environments = Vec::new();
     for trust in shell.hierarchy.all() {
@@ -40,7 +40,7 @@ pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result
 /// Gateways ask too: the head they keep is the witness against a rewritten journal.
 pub(super) async fn log_head(State(shell): State<Shell>, called: Called) -> Result<Json<LogHead>, Refuse> {
     if called.0.kind == touchmark_journal::IdentityKind::Operator {
-        called.may_at_home(&shell, OperatorVerb::AuditRead)?;
+        called.may_at_home(&shell, Permission::AuditRead)?;
     }
     let (head, checkpoint) = shell.log.head();
     Ok(Json(LogHead {
@@ -62,10 +62,10 @@ pub(super) async fn explain(
         environment.map_err(|why| Refuse::value("environment", why))?;
     match &environment {
         Some(name) => {
-            called.may(&shell, OperatorVerb::DeviceRead, name)?;
+            called.may(&shell, Permission::DeviceRead, name)?;
             called.trust(&shell, name)?;
         }
-        None => called.may_at_home(&shell, OperatorVerb::DeviceRead)?,
+        None => called.may_at_home(&shell, Permission::DeviceRead)?,
     }
     // A decision is looked up in the logs, which may be long: not on a network thread.
     let explain = shell.explain.clone();
@@ -80,7 +80,7 @@ pub(super) async fn decisions(
     called: Called,
     Query(query): Query<DecisionQuery>,
 ) -> Result<impl IntoResponse, Refuse> {
-    called.may_at_home(&shell, OperatorVerb::AuditRead)?;
+    called.may_at_home(&shell, Permission::AuditRead)?;
     let since = match &query.since {
         None => Timestamp::from_unix_ms(0),
         Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
+use touchmark_identity::Permission;
 use touchmark_journal::IdentityKind;
-use touchmark_policy_cedar::OperatorVerb;
 
 /// Rows of one answer; a longer list comes in several.
 const PAGE_DEFAULT: usize = 100;
@@ -67,7 +67,7 @@ impl Called {
     pub(super) fn may(
         &self,
         shell: &Shell,
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Result<(), Refuse> {
         self.permitted(shell, verb, environment).map(drop)
@@ -76,7 +76,7 @@ impl Called {
     fn permitted(
         &self,
         shell: &Shell,
-        verb: OperatorVerb,
+        verb: Permission,
         environment: &EnvironmentName,
     ) -> Result<String, Refuse> {
         Ok(shell.operators.permits(&self.0, verb, environment).inspect_err(|_| {
@@ -85,7 +85,7 @@ impl Called {
     }
 
     /// A caller that may do `verb` somewhere that concerns the whole organisation: asked for its own environment.
-    pub(super) fn may_at_home(&self, shell: &Shell, verb: OperatorVerb) -> Result<(), Refuse> {
+    pub(super) fn may_at_home(&self, shell: &Shell, verb: Permission) -> Result<(), Refuse> {
         self.may(shell, verb, &self.0.environment.clone())
     }
 
@@ -100,7 +100,7 @@ impl Called {
         let mut seen: Vec<&str> = all
             .iter()
             .map(|trust| &trust.environment.name)
-            .filter(|name| shell.operators.permits(&self.0, OperatorVerb::EnvironmentRead, name).is_ok())
+            .filter(|name| shell.operators.permits(&self.0, Permission::EnvironmentRead, name).is_ok())
             .map(EnvironmentName::as_str)
             .collect();
         seen.sort_unstable();

@@ -12,10 +12,10 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use std::time::Duration;
 use touchmark_api::{Candidate, Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
+use touchmark_identity::Permission;
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason, SpiffeId};
 use touchmark_inventory::{CertificateRow, DeviceFilter, DeviceRow};
 use touchmark_journal::{IdentityKind, Standing};
-use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::Act;
 
 /// `?environment=`.
@@ -36,8 +36,8 @@ pub(super) async fn list(
 ) -> Result<Json<Page<Device>>, Refuse> {
     let environment = environment_named(query.environment.as_deref())?;
     match &environment {
-        Some(environment) => called.may(&shell, OperatorVerb::DeviceRead, environment)?,
-        None => called.may_at_home(&shell, OperatorVerb::DeviceRead)?,
+        Some(environment) => called.may(&shell, Permission::DeviceRead, environment)?,
+        None => called.may_at_home(&shell, Permission::DeviceRead)?,
     }
     let standing = match query.standing.as_deref() {
         None => None,
@@ -121,7 +121,7 @@ pub(super) async fn get(
     Path(name): Path<String>,
     Query(query): Query<InEnvironment>,
 ) -> Result<Json<Device>, Refuse> {
-    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::DeviceRead, environment);
+    let may = |environment: &EnvironmentName| called.may(&shell, Permission::DeviceRead, environment);
     let row = find(&shell, &called, &name, query.environment.as_deref(), may)?;
     let renewals = shell.store.renewals_of(row.device)?;
     Ok(Json(views::device_with_renewals(&row, renewals.as_ref())))
@@ -133,7 +133,7 @@ pub(super) async fn certificates(
     Path(name): Path<String>,
     Query(query): Query<InEnvironment>,
 ) -> Result<Json<Vec<Certificate>>, Refuse> {
-    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::CertificateRead, environment);
+    let may = |environment: &EnvironmentName| called.may(&shell, Permission::CertificateRead, environment);
     let row = find(&shell, &called, &name, query.environment.as_deref(), may)?;
     let now = shell.clock.now();
     let rows = shell.store.certificates_of_device(row.device)?;
@@ -175,7 +175,7 @@ pub(super) async fn revoke_certificate(
     Body(order): Body<Containment>,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
     let reason = reason_named(order.reason.as_deref())?;
-    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::DeviceRevoke, environment);
+    let may = |environment: &EnvironmentName| called.may(&shell, Permission::DeviceRevoke, environment);
     let (row, environment) = find_certificate(&shell, &called, &id, may)?;
     let permitted = shell
         .operators
@@ -202,7 +202,7 @@ pub(super) async fn certificate(
     called: Called,
     Path(id): Path<String>,
 ) -> Result<Json<Certificate>, Refuse> {
-    let may = |environment: &EnvironmentName| called.may(&shell, OperatorVerb::CertificateRead, environment);
+    let may = |environment: &EnvironmentName| called.may(&shell, Permission::CertificateRead, environment);
     let (row, environment) = find_certificate(&shell, &called, &id, may)?;
     may(&environment)?;
     Ok(Json(views::certificate_with_pem(&row, &shell.hierarchy, shell.clock.now())))
@@ -221,10 +221,10 @@ pub(super) async fn contain(
     }
     let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl)));
     let (verb, permission) = match word.as_str() {
-        "revoke" => (Verb::Revoke(reason), OperatorVerb::DeviceRevoke),
-        "quarantine" => (Verb::Quarantine(until), OperatorVerb::DeviceQuarantine),
-        "release" => (Verb::Release, OperatorVerb::DeviceRelease),
-        "ban" => (Verb::Ban(reason), OperatorVerb::DeviceBan),
+        "revoke" => (Verb::Revoke(reason), Permission::DeviceRevoke),
+        "quarantine" => (Verb::Quarantine(until), Permission::DeviceQuarantine),
+        "release" => (Verb::Release, Permission::DeviceRelease),
+        "ban" => (Verb::Ban(reason), Permission::DeviceBan),
         _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
     };
     let may = |environment: &EnvironmentName| {

@@ -12,9 +12,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, PolicyEnforcement, Profile};
+use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, TrustDomain};
 use touchmark_journal::CloneResponse;
-use touchmark_policy_cedar::{OperatorVerb, PolicyBundle};
+use touchmark_policy_cedar::PolicyBundle;
 
 /// Life of a device certificate when none is asked for.
 pub(crate) const DEVICE_LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 86_400);
@@ -55,7 +56,7 @@ pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
 ) -> Result<Json<Vec<Environment>>, Refuse> {
-    called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+    called.may_at_home(&shell, Permission::EnvironmentRead)?;
     Ok(Json(shell.hierarchy.all().iter().map(|trust| view(&shell, trust)).collect()))
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<Environment>, Refuse> {
     let name = named(&shell, &called, &name)?;
-    called.may(&shell, OperatorVerb::EnvironmentRead, &name)?;
+    called.may(&shell, Permission::EnvironmentRead, &name)?;
     Ok(Json(view(&shell, &*called.trust(&shell, &name)?)))
 }
 
@@ -77,7 +78,7 @@ pub(super) async fn create(
     let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
     // Before anything is told about what there is.
     let permitted =
-        shell.operators.mandate(&called.0, OperatorVerb::EnvironmentCreate, &name).inspect_err(|_| {
+        shell.operators.mandate(&called.0, Permission::EnvironmentCreate, &name).inspect_err(|_| {
             shell.refusals.count(None, "api/environments", "not-permitted", None);
         })?;
     let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
@@ -128,7 +129,7 @@ pub(super) async fn policy(
     Path(name): Path<String>,
 ) -> Result<Json<Policy>, Refuse> {
     let name = named(&shell, &called, &name)?;
-    called.may(&shell, OperatorVerb::PolicyRead, &name)?;
+    called.may(&shell, Permission::PolicyRead, &name)?;
     let row = shell.store.policy(&name)?;
     let row = row.ok_or_else(|| called.environment_unknown(&shell, name.as_str()))?;
     let bundle = PolicyBundle { files: row.files.clone(), topics: row.topics.clone() };
@@ -152,7 +153,7 @@ pub(super) async fn set_policy(
 ) -> Result<Json<Policy>, Refuse> {
     let name = named(&shell, &called, &name)?;
     let permitted =
-        shell.operators.mandate(&called.0, OperatorVerb::PolicyActivate, &name).inspect_err(|_| {
+        shell.operators.mandate(&called.0, Permission::PolicyActivate, &name).inspect_err(|_| {
             shell.refusals.count(None, "api/policy", "not-permitted", None);
         })?;
     called.trust(&shell, &name)?;

@@ -16,10 +16,10 @@ use touchmark_api::{
     FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence, GatewayQuery,
     GatewayRegistration,
 };
+use touchmark_identity::Permission;
 use touchmark_identity::{Actor, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
-use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::Declaration;
 use touchmark_status::Position;
 
@@ -65,15 +65,15 @@ pub(super) async fn list(
     match query.environment {
         Some(text) => {
             let environment = text.parse().map_err(|why| Refuse::value("environment", why))?;
-            called.may(&shell, OperatorVerb::EnvironmentRead, &environment)?;
+            called.may(&shell, Permission::EnvironmentRead, &environment)?;
             called.trust(&shell, &environment)?;
             all.extend(shell.gateways.list(&environment, &*shell.feeds.of(&environment)?)?);
         }
         None => {
-            called.may_at_home(&shell, OperatorVerb::EnvironmentRead)?;
+            called.may_at_home(&shell, Permission::EnvironmentRead)?;
             for trust in shell.hierarchy.all() {
                 let environment = &trust.environment.name;
-                if shell.operators.permits(&called.0, OperatorVerb::EnvironmentRead, environment).is_ok() {
+                if shell.operators.permits(&called.0, Permission::EnvironmentRead, environment).is_ok() {
                     all.extend(shell.gateways.list(environment, &*shell.feeds.of(environment)?)?);
                 }
             }
@@ -102,7 +102,7 @@ pub(super) async fn declare(
         Some(text) => text.parse().map_err(|why| Refuse::value("environment", why))?,
         None => called.0.environment.clone(),
     };
-    let verb = OperatorVerb::GatewayDeclare;
+    let verb = Permission::GatewayDeclare;
     let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(|_| {
         shell.refusals.count(Some(&environment), "api/gateways", "not-permitted", None);
     })?;

@@ -12,9 +12,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use touchmark_api::{Device, HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
+use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, Fingerprint, Name};
 use touchmark_inventory::{MakerRow, StoreFault};
-use touchmark_policy_cedar::OperatorVerb;
 use touchmark_ra::MakerFault;
 use touchmark_x509::Certificate;
 use touchmark_x509::hardware::HardwareId;
@@ -41,7 +41,7 @@ pub(super) async fn list(
     Query(query): Query<MakerQuery>,
 ) -> Result<Json<Vec<Maker>>, Refuse> {
     let trust = trust_of(&shell, &called, &query.environment)?;
-    called.may(&shell, OperatorVerb::EnvironmentRead, &trust.environment.name)?;
+    called.may(&shell, Permission::EnvironmentRead, &trust.environment.name)?;
     Ok(Json(shell.makers.list(&trust.environment.name)?.iter().map(view).collect::<Result<_, _>>()?))
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn register(
     let name = named(&order.name, "name")?;
     let permitted = shell
         .operators
-        .mandate(&called.0, OperatorVerb::MakerRegister, &trust.environment.name)
+        .mandate(&called.0, Permission::MakerRegister, &trust.environment.name)
         .inspect_err(counted(&shell, &trust))?;
     let certificate = one_certificate(&order.certificate)?;
     let (maker, fresh) = shell.makers.register(permitted.mandate, &trust, &name, &certificate).await?;
@@ -73,7 +73,7 @@ pub(super) async fn withdraw(
     let name = named(&name, "name")?;
     let permitted = shell
         .operators
-        .mandate(&called.0, OperatorVerb::MakerRegister, &trust.environment.name)
+        .mandate(&called.0, Permission::MakerRegister, &trust.environment.name)
         .inspect_err(counted(&shell, &trust))?;
     let maker = shell.makers.withdraw(permitted.mandate, &trust, &name).await?;
     shell.log.wake();
@@ -93,7 +93,7 @@ pub(super) async fn register_device(
         order.hardware_id.parse().map_err(|why| Refuse::value("hardware_id", why))?;
     let permitted = shell
         .operators
-        .mandate(&called.0, OperatorVerb::DeviceEnrol, &trust.environment.name)
+        .mandate(&called.0, Permission::DeviceEnrol, &trust.environment.name)
         .inspect_err(counted(&shell, &trust))?;
     let device = shell
         .makers

@@ -10,19 +10,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
+use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, Name, SpiffeId, TokenId};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
-use touchmark_policy_cedar::OperatorVerb;
 
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
 
 /// The permission that making such a token takes; taking it back takes the same.
-fn verb_of(kind: IdentityKind) -> OperatorVerb {
+fn verb_of(kind: IdentityKind) -> Permission {
     match kind {
-        IdentityKind::Operational => OperatorVerb::DeviceEnrol,
-        IdentityKind::Service => OperatorVerb::ServiceEnrol,
-        IdentityKind::Operator => OperatorVerb::OperatorEnrol,
+        IdentityKind::Operational => Permission::DeviceEnrol,
+        IdentityKind::Service => Permission::ServiceEnrol,
+        IdentityKind::Operator => Permission::OperatorEnrol,
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn list(
 ) -> Result<Json<Page<TokenInfo>>, Refuse> {
     let environment: EnvironmentName =
         query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    called.may(&shell, OperatorVerb::DeviceRead, &environment)?;
+    called.may(&shell, Permission::DeviceRead, &environment)?;
     called.trust(&shell, &environment)?;
     let after: Option<TokenId> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
@@ -87,7 +87,7 @@ pub(super) async fn void(
         Err(_) => None,
     };
     let Some(row) = known else {
-        called.may_at_home(&shell, OperatorVerb::DeviceEnrol)?;
+        called.may_at_home(&shell, Permission::DeviceEnrol)?;
         return Err(unknown());
     };
     let environment = row.scope.environment.clone().ok_or_else(unknown)?;
@@ -146,7 +146,7 @@ pub(super) async fn create(
     };
     // Whoever can replace a known service or operator can become it: that takes the right to make operators.
     if known.is_some() {
-        shell.operators.permits(&called.0, OperatorVerb::OperatorEnrol, &environment).inspect_err(refused)?;
+        shell.operators.permits(&called.0, Permission::OperatorEnrol, &environment).inspect_err(refused)?;
     }
     let permitted = shell.operators.mandate(&called.0, verb_of(kind), &environment).inspect_err(refused)?;
     let roles = roles_of(&shell, kind, of_kind, order.roles, known.is_some())?;

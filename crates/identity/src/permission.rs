@@ -1,23 +1,23 @@
-//! What an operator does, as a closed set: a verb that is not here cannot be permitted.
+//! What an operator may be permitted to do, as a closed set; the words are those of the operator policy.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// A word that is no verb.
+/// A word that is no permission.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown verb")]
-pub struct UnknownVerb;
+#[error("unknown permission")]
+pub struct UnknownPermission;
 
-macro_rules! operator_verbs {
+macro_rules! permissions {
     ($($variant:ident $word:literal $doc:literal,)*) => {
-        /// An act of an operator on the authority.
+        /// An act of an operator on the authority, as the operator policy permits it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum OperatorVerb {
+        pub enum Permission {
             $(#[doc = $doc] $variant,)*
         }
 
-        impl OperatorVerb {
-            /// Every verb.
+        impl Permission {
+            /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The word in policies (`Action::"device-revoke"`), in logs and on the command line.
@@ -28,7 +28,7 @@ macro_rules! operator_verbs {
     };
 }
 
-operator_verbs! {
+permissions! {
     DeviceRead "device-read" "See devices, where they are used, and what happens to them.",
     CertificateRead "certificate-read" "See certificates.",
     AuditRead "audit-read" "Read journal, decision log and their proofs.",
@@ -49,14 +49,14 @@ operator_verbs! {
     MakerRegister "maker-register" "Let the initial certificates of a maker open enrolment, or end that.",
 }
 
-impl FromStr for OperatorVerb {
-    type Err = UnknownVerb;
-    fn from_str(word: &str) -> Result<Self, UnknownVerb> {
-        Self::ALL.iter().copied().find(|verb| verb.as_str() == word).ok_or(UnknownVerb)
+impl FromStr for Permission {
+    type Err = UnknownPermission;
+    fn from_str(word: &str) -> Result<Self, UnknownPermission> {
+        Self::ALL.iter().copied().find(|permission| permission.as_str() == word).ok_or(UnknownPermission)
     }
 }
 
-impl fmt::Display for OperatorVerb {
+impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
