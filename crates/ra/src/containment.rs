@@ -5,16 +5,13 @@
 //! such a command fail by getting more certificates meanwhile.
 
 use crate::mandate::{Act, Mandate};
-use touchmark_identity::{RevocationReason, Timestamp};
+use touchmark_identity::{DeviceId, EnvironmentName, Permission, RevocationReason, Timestamp};
 use touchmark_inventory::{Command, DeviceRow, PartyRow, Precondition};
-use touchmark_journal::{Draft, Envelope, Event, HolderRevoked, PartyName, Scope, Standing, StandingChanged};
+use touchmark_journal::{Draft, Event, HolderRevoked, IdentityKind, PartyName, Standing, StandingChanged};
 
 /// Why a containment cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContainmentFault {
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
     /// A ban is final.
     #[error("the device is banned, which is final")]
     Banned,
@@ -26,161 +23,164 @@ pub enum ContainmentFault {
     NothingLive,
 }
 
-fn draft(mandate: &Mandate, scope: &Scope, cause: &str, now: Timestamp, event: Event) -> Draft {
-    let envelope =
-        Envelope { scope: scope.clone(), actor: mandate.actor().clone(), cause: cause.into(), at: now };
-    Draft { envelope, event, private: None }
+/// What to do to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Kill every certificate and every intent, deny their keys, and void earlier tokens and what is expected to become
+    /// it: a ban aside, a later token lets it come back.
+    Revoke(RevocationReason),
+    /// Hold it off until it is released, or until this moment. One that is held off already gets the new end.
+    Quarantine(Option<Timestamp>),
+    /// End a quarantine.
+    Release,
+    /// End a quarantine whose time is over, unless another end was set for it meanwhile.
+    EndQuarantine,
+    /// End it for ever: certificates dead, no token lets it back in.
+    Ban(RevocationReason),
 }
 
-fn all_of_device(device: &DeviceRow, reason: RevocationReason) -> Event {
-    Event::HolderRevoked(HolderRevoked {
-        device: Some(device.device),
-        party: None,
-        certificates: Vec::new(),
-        reason,
-    })
+/// Contain a device, or end that.
+#[derive(Clone, Debug)]
+pub struct Contain {
+    /// Which.
+    pub device: DeviceRow,
+    /// How.
+    pub verb: Verb,
 }
 
-/// Kills every certificate and every intent of a device, denies their keys, and voids its earlier tokens and what is
-/// expected to become it: a ban aside, a later token lets it come back.
-///
-/// # Errors
-/// [`ContainmentFault::Mandate`].
-pub fn revoke(
-    mandate: Mandate,
-    device: &DeviceRow,
-    reason: RevocationReason,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    if mandate.act() != Act::DeviceRevoke {
-        return Err(ContainmentFault::Mandate);
+impl Verb {
+    /// The permission that it takes.
+    pub fn permission(self) -> Permission {
+        match self {
+            Self::Revoke(_) => Permission::DeviceRevoke,
+            Self::Quarantine(_) => Permission::DeviceQuarantine,
+            Self::Release | Self::EndQuarantine => Permission::DeviceRelease,
+            Self::Ban(_) => Permission::DeviceBan,
+        }
     }
-    let revoked = draft(&mandate, &device.scope, "api/device/revoke", now, all_of_device(device, reason));
-    Ok(Command { preconditions: Vec::new(), entries: vec![revoked] })
+
+    /// The cause in the journal.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Revoke(_) => "api/device/revoke",
+            Self::Quarantine(_) => "api/device/quarantine",
+            Self::Release | Self::EndQuarantine => "api/device/release",
+            Self::Ban(_) => "api/device/ban",
+        }
+    }
 }
 
-/// The same for an operator or service; of an operator, the tokens that it made are void, too.
-///
-/// # Errors
-/// [`ContainmentFault::Mandate`].
-pub fn revoke_party(
-    mandate: Mandate,
-    party: &PartyRow,
-    reason: RevocationReason,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    if mandate.act() != Act::PartyRevoke {
-        return Err(ContainmentFault::Mandate);
+impl Act for Contain {
+    fn permission(&self) -> Permission {
+        self.verb.permission()
     }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.device.scope.environment.as_ref()
+    }
+
+    fn cause(&self) -> &'static str {
+        self.verb.cause()
+    }
+
+    fn device(&self) -> Option<DeviceId> {
+        Some(self.device.device)
+    }
+}
+
+/// Kill all that an operator or service has: certificates, successors, keys, tokens; of an operator, the tokens that it
+/// made are void, too.
+#[derive(Clone, Debug)]
+pub struct RevokeParty {
+    /// Who.
+    pub party: PartyRow,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// The permission that revoking a credential of this kind takes.
+pub fn revocation_of(kind: IdentityKind) -> Permission {
+    match kind {
+        IdentityKind::Operational => Permission::DeviceRevoke,
+        IdentityKind::Service => Permission::ServiceRevoke,
+        IdentityKind::Operator => Permission::OperatorRevoke,
+    }
+}
+
+impl Act for RevokeParty {
+    fn permission(&self) -> Permission {
+        revocation_of(self.party.kind)
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.party.scope.environment.as_ref()
+    }
+
+    fn cause(&self) -> &'static str {
+        match self.party.kind {
+            IdentityKind::Operator => "api/operator/revoke",
+            IdentityKind::Service | IdentityKind::Operational => "api/service/revoke",
+        }
+    }
+}
+
+/// The command that kills all that an operator or service has.
+pub fn revoke_party(mandate: Mandate<RevokeParty>, now: Timestamp) -> Command {
+    let RevokeParty { party, reason } = mandate.act();
     let event = Event::HolderRevoked(HolderRevoked {
         device: None,
         party: Some(PartyName { kind: party.kind, name: party.name.clone() }),
         certificates: Vec::new(),
-        reason,
+        reason: *reason,
     });
-    let cause = format!("api/{}/revoke", party.kind.as_str());
-    Ok(Command {
-        preconditions: Vec::new(),
-        entries: vec![draft(&mandate, &party.scope, &cause, now, event)],
-    })
+    Command { preconditions: Vec::new(), entries: vec![mandate.draft(&party.scope, now, event, None)] }
 }
 
-fn set_standing(
-    mandate: &Mandate,
-    device: &DeviceRow,
-    standing: Standing,
-    until: Option<Timestamp>,
-    cause: &str,
-    now: Timestamp,
-) -> Draft {
-    let event = Event::StandingChanged(StandingChanged { device: device.device, standing, until });
-    draft(mandate, &device.scope, cause, now, event)
-}
-
-/// Holds a device off until it is released, or until `until`. One that is held off already gets the new end.
+/// The command that contains a device, or ends that.
 ///
 /// # Errors
-/// [`ContainmentFault`] when the device is banned, or in quarantine with the same end.
-pub fn quarantine(
-    mandate: Mandate,
-    device: &DeviceRow,
-    until: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    if mandate.act() != Act::DeviceQuarantine {
-        return Err(ContainmentFault::Mandate);
-    }
-    match device.standing {
-        Standing::Banned => return Err(ContainmentFault::Banned),
-        Standing::Quarantined if device.standing_until == until => return Err(already(device)),
-        Standing::Quarantined | Standing::Active => {}
-    }
-    let held = set_standing(&mandate, device, Standing::Quarantined, until, "api/device/quarantine", now);
-    Ok(Command { preconditions: vec![Precondition::DeviceNotBanned(device.device)], entries: vec![held] })
-}
-
-/// Ends a quarantine.
-///
-/// # Errors
-/// [`ContainmentFault`] when the device is not quarantined.
-pub fn release(mandate: Mandate, device: &DeviceRow, now: Timestamp) -> Result<Command, ContainmentFault> {
-    let held = Precondition::DeviceStanding { device: device.device, standing: Standing::Quarantined };
-    end_quarantine(mandate, device, held, now)
-}
-
-/// Ends a quarantine whose time is over, unless another end was set for it meanwhile.
-///
-/// # Errors
-/// [`ContainmentFault`] when the device is not quarantined.
-pub fn release_due(
-    mandate: Mandate,
-    device: &DeviceRow,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    let due = Precondition::QuarantinedUntil { device: device.device, until: device.standing_until };
-    end_quarantine(mandate, device, due, now)
-}
-
-fn end_quarantine(
-    mandate: Mandate,
-    device: &DeviceRow,
-    still: Precondition,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    if mandate.act() != Act::DeviceQuarantine {
-        return Err(ContainmentFault::Mandate);
-    }
-    if device.standing != Standing::Quarantined {
-        return Err(already(device));
-    }
-    let released = set_standing(&mandate, device, Standing::Active, None, "api/device/release", now);
-    Ok(Command { preconditions: vec![still], entries: vec![released] })
-}
-
-/// Ends a device for ever: certificates dead, no token lets it back in. The standing comes first: what is issued or
-/// confirmed from then on fails by it.
-///
-/// # Errors
-/// [`ContainmentFault`] when it is banned already.
-pub fn ban(
-    mandate: Mandate,
-    device: &DeviceRow,
-    reason: RevocationReason,
-    now: Timestamp,
-) -> Result<Command, ContainmentFault> {
-    const CAUSE: &str = "api/device/ban";
-    if mandate.act() != Act::DeviceBan {
-        return Err(ContainmentFault::Mandate);
-    }
-    if device.standing == Standing::Banned {
-        return Err(already(device));
-    }
-    let banned = set_standing(&mandate, device, Standing::Banned, None, CAUSE, now);
-    let revoked = draft(&mandate, &device.scope, CAUSE, now, all_of_device(device, reason));
-    Ok(Command {
-        preconditions: vec![Precondition::DeviceNotBanned(device.device)],
-        entries: vec![banned, revoked],
-    })
+/// [`ContainmentFault`] when the device is banned, or when it is so already.
+pub fn contain(mandate: Mandate<Contain>, now: Timestamp) -> Result<Command, ContainmentFault> {
+    let Contain { device, verb } = mandate.act();
+    let draft = |event| mandate.draft(&device.scope, now, event, None);
+    let standing = |standing, until| {
+        draft(Event::StandingChanged(StandingChanged { device: device.device, standing, until }))
+    };
+    let dead = |reason| {
+        draft(Event::HolderRevoked(HolderRevoked {
+            device: Some(device.device),
+            party: None,
+            certificates: Vec::new(),
+            reason,
+        }))
+    };
+    let not_banned = Precondition::DeviceNotBanned(device.device);
+    let (still, entries): (_, Vec<Draft>) = match *verb {
+        Verb::Revoke(reason) => (None, vec![dead(reason)]),
+        Verb::Quarantine(until) => match device.standing {
+            Standing::Banned => return Err(ContainmentFault::Banned),
+            Standing::Quarantined if device.standing_until == until => return Err(already(device)),
+            Standing::Quarantined | Standing::Active => {
+                (Some(not_banned), vec![standing(Standing::Quarantined, until)])
+            }
+        },
+        Verb::Release | Verb::EndQuarantine if device.standing != Standing::Quarantined => {
+            return Err(already(device));
+        }
+        Verb::Release => {
+            let held =
+                Precondition::DeviceStanding { device: device.device, standing: Standing::Quarantined };
+            (Some(held), vec![standing(Standing::Active, None)])
+        }
+        Verb::EndQuarantine => {
+            let due = Precondition::QuarantinedUntil { device: device.device, until: device.standing_until };
+            (Some(due), vec![standing(Standing::Active, None)])
+        }
+        Verb::Ban(_) if device.standing == Standing::Banned => return Err(already(device)),
+        // The standing comes first: what is issued or confirmed from then on fails by it.
+        Verb::Ban(reason) => (Some(not_banned), vec![standing(Standing::Banned, None), dead(reason)]),
+    };
+    Ok(Command { preconditions: still.into_iter().collect(), entries })
 }
 
 fn already(device: &DeviceRow) -> ContainmentFault {

@@ -1,20 +1,14 @@
 //! A gateway that is known not to run: containments name it and do not count on it.
 
 use crate::mandate::{Act, Mandate};
-use touchmark_identity::{Actor, Name, Timestamp};
+use touchmark_identity::{Actor, EnvironmentName, Name, Permission, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, Envelope, Event, GatewayDeclared, Scope};
 
-/// Why a gateway is not declared so.
+/// An end that is past.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeclarationFault {
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
-    /// An end that is past.
-    #[error("an absence that has ended already is none")]
-    Ended,
-}
+#[error("an absence that has ended already is none")]
+pub struct DeclarationEnded;
 
 /// What an operator says of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,39 +19,55 @@ pub enum Declaration {
     Offline(Option<Timestamp>),
 }
 
+/// Say that a gateway runs, or does not.
+#[derive(Clone, Debug)]
+pub struct DeclareGateway {
+    /// Where.
+    pub scope: Scope,
+    /// Which.
+    pub gateway: Name,
+    /// What is said of it.
+    pub declaration: Declaration,
+}
+
+impl Act for DeclareGateway {
+    fn permission(&self) -> Permission {
+        Permission::GatewayDeclare
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.scope.environment.as_ref()
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/gateways"
+    }
+}
+
 /// The command that records it.
 ///
 /// # Errors
-/// [`DeclarationFault`].
+/// [`DeclarationEnded`].
 pub fn declare_gateway(
-    mandate: &Mandate,
-    scope: Scope,
-    gateway: Name,
-    declaration: Declaration,
+    mandate: Mandate<DeclareGateway>,
     now: Timestamp,
-) -> Result<Command, DeclarationFault> {
-    if mandate.act() != Act::GatewayDeclare {
-        return Err(DeclarationFault::Mandate);
-    }
-    let (offline, until) = match declaration {
+) -> Result<Command, DeclarationEnded> {
+    let DeclareGateway { scope, gateway, declaration } = mandate.act();
+    let (offline, until) = match *declaration {
         Declaration::Online => (false, None),
         Declaration::Offline(until) if until.is_some_and(|until| until <= now) => {
-            return Err(DeclarationFault::Ended);
+            return Err(DeclarationEnded);
         }
         Declaration::Offline(until) => (true, until),
     };
-    let envelope = Envelope { scope, actor: mandate.actor().clone(), cause: "api/gateways".into(), at: now };
-    Ok(recorded(envelope, GatewayDeclared { gateway, offline, until }))
+    let event = Event::GatewayDeclared(GatewayDeclared { gateway: gateway.clone(), offline, until });
+    Ok(Command { preconditions: Vec::new(), entries: vec![mandate.draft(scope, now, event, None)] })
 }
 
 /// The command that ends a declared absence: the gateway itself asked.
 pub fn gateway_returned(scope: Scope, gateway: Name, now: Timestamp) -> Command {
     let actor = Actor::automation(gateway.clone());
     let envelope = Envelope { scope, actor, cause: "api/feed".into(), at: now };
-    recorded(envelope, GatewayDeclared { gateway, offline: false, until: None })
-}
-
-fn recorded(envelope: Envelope, declared: GatewayDeclared) -> Command {
-    let event = Event::GatewayDeclared(declared);
+    let event = Event::GatewayDeclared(GatewayDeclared { gateway, offline: false, until: None });
     Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] }
 }

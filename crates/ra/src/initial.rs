@@ -7,8 +7,8 @@
 mod maker;
 
 pub use maker::{
-    HardwareOrder, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, register_hardware, register_maker,
-    withdraw_maker,
+    HardwareFacts, MAKERS_IN_FORCE_MAX, MakerFacts, MakerFault, RegisterHardware, RegisterMaker,
+    WithdrawMaker, register_hardware, register_maker, withdraw_maker,
 };
 
 use crate::admission::{Admitted, newest_generation, replaced, scope_strings};

@@ -22,14 +22,15 @@ mod suspicion;
 mod token;
 
 pub use admission::{Admitted, EnrolmentFacts, admit, name_asked};
-pub use certificate::revoke_certificate;
+pub use certificate::{RevokeCertificate, revoke_certificate};
 pub use confirmation::{confirm, take_place};
-pub use containment::{ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_party};
-pub use gateway::{Declaration, DeclarationFault, declare_gateway, gateway_returned};
+pub use containment::{Contain, ContainmentFault, RevokeParty, Verb, contain, revocation_of, revoke_party};
+pub use gateway::{Declaration, DeclarationEnded, DeclareGateway, declare_gateway, gateway_returned};
 pub use holder::{holder, holder_actor};
 pub use initial::{
-    HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder, admit_initial,
-    register_hardware, register_maker, withdraw_maker,
+    HardwareFacts, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFacts, MakerFault,
+    RegisterHardware, RegisterMaker, WithdrawMaker, admit_initial, register_hardware, register_maker,
+    withdraw_maker,
 };
 pub use issue_rate::{ISSUES_AT_ONCE, ISSUES_PART, may_issue};
 pub use mandate::{Act, Mandate};
@@ -38,4 +39,4 @@ pub use recovery::burn;
 pub use refusal::Refusal;
 pub use renewal::{Presented, RenewalTerms, admit_renewal};
 pub use suspicion::{revoke_superseded, suspect_clone};
-pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, create_token, void_token};
+pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, VoidToken, create_token, void_token};

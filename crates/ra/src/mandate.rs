@@ -1,43 +1,43 @@
-//! A mandate: the proof that the operator policy let this actor do this act.
+//! A mandate: the proof that the operator policy let this actor do this act to this target.
 
-use touchmark_identity::Actor;
+use touchmark_identity::{Actor, DeviceId, EnvironmentName, Permission, Timestamp};
+use touchmark_journal::{Draft, Envelope, Event, Private, Salt, Scope};
 
-/// What an operator may be allowed to do; the words are those of the operator policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Make a token, or register hardware, and so let a device, service or operator in.
-    DeviceEnrol,
-    /// Kill a device's certificates.
-    DeviceRevoke,
-    /// Kill one certificate, whoever holds it.
-    CertificateRevoke,
-    /// Kill all that an operator or service has.
-    PartyRevoke,
-    /// Quarantine a device, or release it.
-    DeviceQuarantine,
-    /// Ban a device for ever.
-    DeviceBan,
-    /// Put a device policy in force.
-    PolicyActivate,
-    /// Create an environment.
-    EnvironmentCreate,
-    /// Say that a gateway runs, or does not.
-    GatewayDeclare,
-    /// Let a maker's initial certificates open enrolment, or end that.
-    MakerRegister,
+/// Something that takes a permission, with what it is done to.
+pub trait Act {
+    /// The permission that it takes.
+    fn permission(&self) -> Permission;
+
+    /// Another that it takes as well.
+    fn also(&self) -> Option<Permission> {
+        None
+    }
+
+    /// Where the permission must hold; `None` is the organisation.
+    fn environment(&self) -> Option<&EnvironmentName>;
+
+    /// The cause in the journal, of what is done and of what is refused.
+    fn cause(&self) -> &'static str;
+
+    /// The device that it is done to.
+    fn device(&self) -> Option<DeviceId> {
+        None
+    }
 }
 
-/// Made from one permitted decision, spent on one command.
+/// Made from one permitted decision, spent on one command. What the act is done to is inside, so that nothing else
+/// can be done with it.
 #[derive(Debug)]
-pub struct Mandate {
+pub struct Mandate<A> {
     actor: Actor,
-    act: Act,
+    rule: String,
+    act: A,
 }
 
-impl Mandate {
-    /// Declares that the operator policy permitted `act` to `actor`. Called only with that permit at hand.
-    pub fn assert_permitted(actor: Actor, act: Act) -> Self {
-        Self { actor, act }
+impl<A: Act> Mandate<A> {
+    /// Declares that `rule` of the operator policy permitted `act` to `actor`. Called only with that permit at hand.
+    pub fn assert_permitted(actor: Actor, rule: impl Into<String>, act: A) -> Self {
+        Self { actor, rule: rule.into(), act }
     }
 
     /// Who.
@@ -45,8 +45,35 @@ impl Mandate {
         &self.actor
     }
 
-    /// What.
-    pub fn act(&self) -> Act {
+    /// The rule that permitted it.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What, and to what.
+    pub fn act(&self) -> &A {
+        &self.act
+    }
+
+    /// Spends it where nothing is recorded: a question that is answered.
+    pub fn into_act(self) -> A {
         self.act
+    }
+
+    /// The entry that records it.
+    pub fn draft(
+        &self,
+        scope: &Scope,
+        now: Timestamp,
+        event: Event,
+        private: Option<(Salt, Private)>,
+    ) -> Draft {
+        let envelope = Envelope {
+            scope: scope.clone(),
+            actor: self.actor.clone(),
+            cause: self.act.cause().into(),
+            at: now,
+        };
+        Draft { envelope, event, private }
     }
 }

@@ -3,11 +3,10 @@
 use crate::mandate::{Act, Mandate};
 use core::net::IpAddr;
 use core::time::Duration;
-use touchmark_identity::{Name, Timestamp, TokenId};
-use touchmark_inventory::{Command, Precondition, TokenRow};
+use touchmark_identity::{EnvironmentName, Name, Permission, Timestamp, TokenId};
+use touchmark_inventory::{Command, PartyRow, Precondition, TokenRow};
 use touchmark_journal::{
-    Draft, Envelope, Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject,
-    TokenVoided,
+    Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject, TokenVoided,
 };
 
 /// A token that lies around is a hole: a week bounds what a forgotten one can do.
@@ -38,6 +37,8 @@ pub struct TokenOrder {
     pub hosts: Vec<String>,
     /// Roles that an operator or service gets when it enrols; `None` when it keeps those that it has.
     pub roles: Option<Vec<String>>,
+    /// The operator or service that has this name already: whoever holds the token can become it.
+    pub known: Option<PartyRow>,
 }
 
 /// Why a token cannot be made as asked: the operator must ask otherwise.
@@ -63,33 +64,68 @@ pub enum TokenFault {
         /// As asked.
         host: String,
     },
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
     /// Nothing is left to take back.
     #[error("the token is void already")]
     Void,
 }
 
-/// The command that takes a token back. What was enrolled with it before stays.
+/// The permission that making such a token takes; taking it back takes the same.
+fn enrolment_of(kind: IdentityKind) -> Permission {
+    match kind {
+        IdentityKind::Operational => Permission::DeviceEnrol,
+        IdentityKind::Service => Permission::ServiceEnrol,
+        IdentityKind::Operator => Permission::OperatorEnrol,
+    }
+}
+
+impl Act for TokenOrder {
+    fn permission(&self) -> Permission {
+        enrolment_of(self.kind)
+    }
+
+    /// To become somebody known takes the permission to make operators.
+    fn also(&self) -> Option<Permission> {
+        self.known.as_ref().map(|_| Permission::OperatorEnrol)
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.scope.environment.as_ref()
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/tokens"
+    }
+}
+
+/// Take a token back. What was enrolled with it before stays.
+#[derive(Clone, Debug)]
+pub struct VoidToken(pub TokenRow);
+
+impl Act for VoidToken {
+    fn permission(&self) -> Permission {
+        enrolment_of(self.0.kind)
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.0.scope.environment.as_ref()
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/tokens/void"
+    }
+}
+
+/// The command that takes a token back.
 ///
 /// # Errors
 /// [`TokenFault::Void`] when it is void already.
-pub fn void_token(mandate: Mandate, row: &TokenRow, now: Timestamp) -> Result<Command, TokenFault> {
-    if mandate.act() != Act::DeviceEnrol {
-        return Err(TokenFault::Mandate);
-    }
+pub fn void_token(mandate: Mandate<VoidToken>, now: Timestamp) -> Result<Command, TokenFault> {
+    let VoidToken(row) = mandate.act();
     if row.void {
         return Err(TokenFault::Void);
     }
-    let envelope = Envelope {
-        scope: row.scope.clone(),
-        actor: mandate.actor().clone(),
-        cause: "api/tokens/void".into(),
-        at: now,
-    };
     let event = Event::TokenVoided(TokenVoided { token: row.token });
-    Ok(Command { preconditions: Vec::new(), entries: vec![Draft { envelope, event, private: None }] })
+    Ok(Command { preconditions: Vec::new(), entries: vec![mandate.draft(&row.scope, now, event, None)] })
 }
 
 /// A name as TLS clients look it up (RFC 1123 §2.1, RFC 6125 §6.4.1). A last label of digits alone would be
@@ -112,15 +148,12 @@ fn is_dns_name(host: &str) -> bool {
 /// # Errors
 /// [`TokenFault`] when the order is out of bounds.
 pub fn create_token(
-    mandate: Mandate,
-    order: TokenOrder,
+    mandate: Mandate<TokenOrder>,
     secret_sha256: [u8; 32],
     now: Timestamp,
     random: [u8; 26],
 ) -> Result<(TokenId, Timestamp, Command), TokenFault> {
-    if mandate.act() != Act::DeviceEnrol {
-        return Err(TokenFault::Mandate);
-    }
+    let order = mandate.act();
     let single = matches!(order.subject, TokenSubject::Named(_));
     if order.uses == 0 || (single && order.uses != 1) {
         return Err(TokenFault::Uses);
@@ -148,25 +181,21 @@ pub fn create_token(
         kind: order.kind,
         uses: order.uses,
         expires_at,
-        roles: order.roles.filter(|_| order.kind != IdentityKind::Operational),
+        roles: order.roles.clone().filter(|_| order.kind != IdentityKind::Operational),
     });
     let private = Private::Token(TokenPrivate {
         secret_sha256,
-        subject: order.subject,
-        model: order.model,
-        hosts: order.hosts,
+        subject: order.subject.clone(),
+        model: order.model.clone(),
+        hosts: order.hosts.clone(),
     });
-    let home = match (order.kind, &private, &order.scope.environment) {
+    let home = match (order.kind, &order.subject, &order.scope.environment) {
         (IdentityKind::Operational, ..) | (_, _, None) => None,
-        (
-            kind,
-            Private::Token(TokenPrivate { subject: TokenSubject::Named(name), .. }),
-            Some(environment),
-        ) => Some(Precondition::PartyHome { kind, name: name.clone(), environment: environment.clone() }),
+        (kind, TokenSubject::Named(name), Some(environment)) => {
+            Some(Precondition::PartyHome { kind, name: name.clone(), environment: environment.clone() })
+        }
         _ => return Err(TokenFault::Uses),
     };
-    let envelope =
-        Envelope { scope: order.scope, actor: mandate.actor().clone(), cause: "api/tokens".into(), at: now };
-    let entries = vec![Draft { envelope, event, private: Some((Salt(salt), private)) }];
+    let entries = vec![mandate.draft(&order.scope, now, event, Some((Salt(salt), private)))];
     Ok((token, expires_at, Command { preconditions: home.into_iter().collect(), entries }))
 }

@@ -48,6 +48,12 @@ pub(crate) struct OwnIdentity {
     pub(crate) enrolled: Enrolled,
 }
 
+/// The mandate for what nobody could permit yet: there is no operator before the first environment, and afterwards only
+/// our own two names come here. The data directory's owner started us on it.
+pub(crate) fn bootstrapped<A: Act>(act: A) -> Mandate<A> {
+    Mandate::assert_permitted(bootstrap_actor(), "bootstrap", act)
+}
+
 /// Enrols a service or operator of ours.
 pub(crate) async fn own_identity(
     tokens: &Tokens,
@@ -73,10 +79,9 @@ pub(crate) async fn own_identity(
         model: None,
         hosts,
         roles: Some(roles),
+        known: tokens.party(kind, name)?,
     };
-    // Before the first operator exists nobody could permit it; afterwards only our own two names come here.
-    let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
-    let token = tokens.create(mandate, order).await?;
+    let token = tokens.create(bootstrapped(order)).await?;
     let credential = PresentedCredential::Token { username: name.clone().into(), password: token.password };
     let label: Option<EnvironmentName> = Some(environment.name.clone());
     let request = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);

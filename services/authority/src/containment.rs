@@ -14,41 +14,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{ContainmentOutcome, KnownText};
-use touchmark_identity::{EnvironmentName, RevocationReason, Timestamp};
+use touchmark_identity::{Actor, EnvironmentName};
 use touchmark_inventory::{
-    CertificateRow, Command, DeviceRow, Holder, PartyRow, Receipt, StoreFault, denies_keys, killed, lives,
+    CertificateRow, Command, DeviceRow, Holder, Receipt, StoreFault, denies_keys, killed, lives,
 };
 use touchmark_journal::{Draft, Event, IdentityKind, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{
-    ContainmentFault, Mandate, ban, holder, quarantine, release, release_due, revoke, revoke_certificate,
-    revoke_party, revoke_superseded,
+    Contain, ContainmentFault, Mandate, RevokeCertificate, RevokeParty, Verb, contain, holder,
+    revoke_certificate, revoke_party, revoke_superseded,
 };
 use touchmark_status::{Change as FeedChange, Position};
 
 /// Superseded certificates that are revoked in one command; the next turn takes more.
 const SUPERSEDED_AT_ONCE: usize = 1_000;
-
-/// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    /// Kill its certificates.
-    Revoke(RevocationReason),
-    /// Hold it off, until this moment if one is given.
-    Quarantine(Option<Timestamp>),
-    /// End a quarantine.
-    Release,
-    /// End a quarantine whose time is over.
-    EndQuarantine,
-    /// End it for ever.
-    Ban(RevocationReason),
-}
-
-impl Verb {
-    fn is_revoke(self) -> bool {
-        matches!(self, Self::Revoke(_))
-    }
-}
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -117,22 +96,15 @@ impl Containments {
     /// [`ContainFault`].
     pub(crate) async fn contain(
         &self,
-        mandate: Mandate,
-        rule: String,
-        device: &DeviceRow,
-        verb: Verb,
+        mandate: Mandate<Contain>,
         dry_run: bool,
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
+        let Contain { device, verb } = mandate.act().clone();
+        let device = &device;
         let environment = device.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
-        let now = self.clock.now();
-        let command = match verb {
-            Verb::Revoke(reason) => revoke(mandate, device, reason, now)?,
-            Verb::Quarantine(until) => quarantine(mandate, device, until, now)?,
-            Verb::Release => release(mandate, device, now)?,
-            Verb::EndQuarantine => release_due(mandate, device, now)?,
-            Verb::Ban(reason) => ban(mandate, device, reason, now)?,
-        };
+        let rule = mandate.rule().to_owned();
+        let command = contain(mandate, self.clock.now())?;
         let would_die = match verb {
             Verb::Revoke(_) | Verb::Ban(_) if dry_run => self.alive(&Holder::Device(device.device))?,
             _ => Vec::new(),
@@ -155,7 +127,7 @@ impl Containments {
                 }
                 .into())
             }
-            Ok(outcome) if verb.is_revoke() => Ok(already_revoked(outcome, device)),
+            Ok(outcome) if matches!(verb, Verb::Revoke(_)) => Ok(already_revoked(outcome, device)),
             outcome => outcome,
         }
     }
@@ -166,20 +138,19 @@ impl Containments {
     /// [`ContainFault`]; [`ContainFault::LastWayIn`] when nobody could let an operator in afterwards.
     pub(crate) async fn revoke_party(
         &self,
-        mandate: Mandate,
-        rule: String,
-        party: &PartyRow,
-        reason: RevocationReason,
+        mandate: Mandate<RevokeParty>,
         dry_run: bool,
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
+        let party = mandate.act().party.clone();
         let environment = party.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
         let turn = self.party_turn.lock().await;
-        if self.operators.is_last_way_in(party)? {
+        if self.operators.is_last_way_in(&party)? {
             return Err(ContainFault::LastWayIn);
         }
-        let command = revoke_party(mandate, party, reason, self.clock.now())?;
+        let rule = mandate.rule().to_owned();
+        let command = revoke_party(mandate, self.clock.now());
         let would_die = if dry_run { self.alive(&holder)? } else { Vec::new() };
         let name = Some(party.name.to_string()).into();
         let change = Change { environment, name, device: None, would_die, command, rule };
@@ -200,20 +171,18 @@ impl Containments {
     /// [`ContainFault`]; [`ContainFault::LastWayIn`] when nobody could let an operator in afterwards.
     pub(crate) async fn revoke_one(
         &self,
-        mandate: Mandate,
-        rule: String,
-        row: &CertificateRow,
-        reason: RevocationReason,
+        mandate: Mandate<RevokeCertificate>,
         dry_run: bool,
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
+        let row = &mandate.act().certificate.clone();
         let environment = row.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let turn = match row.kind {
             IdentityKind::Operator => Some(self.party_turn.lock().await),
             IdentityKind::Service | IdentityKind::Operational => None,
         };
-        let now = self.clock.now();
-        let command = revoke_certificate(mandate, row, reason, now)?;
+        let rule = mandate.rule().to_owned();
+        let command = revoke_certificate(mandate, self.clock.now())?;
         let would_die = self.line_of(row)?;
         if row.kind == IdentityKind::Operator && self.is_last_of_last(row, &would_die)? {
             return Err(ContainFault::LastWayIn);
@@ -412,14 +381,11 @@ impl Containments {
             for device in self.commits.store().standing_exceptions(&trust.environment.name)? {
                 let due = device.standing_until.is_some_and(|until| now >= until);
                 if due && device.standing == Standing::Quarantined {
-                    let actor = touchmark_identity::Actor::automation(
-                        "quarantine-timer".parse().expect("the word is a name"),
-                    );
+                    let actor = Actor::automation("quarantine-timer".parse().expect("the word is a name"));
                     // The operator who set the end permitted this act when the quarantine was made.
-                    let mandate = Mandate::assert_permitted(actor, touchmark_ra::Act::DeviceQuarantine);
-                    let wait = Duration::ZERO;
-                    let rule = "quarantine-ttl".to_owned();
-                    match self.contain(mandate, rule, &device, Verb::EndQuarantine, false, wait).await {
+                    let act = Contain { device, verb: Verb::EndQuarantine };
+                    let mandate = Mandate::assert_permitted(actor, "quarantine-ttl", act);
+                    match self.contain(mandate, false, Duration::ZERO).await {
                         // Another end was set for it meanwhile.
                         Err(ContainFault::Rules(_)) => {}
                         outcome => drop(outcome?),

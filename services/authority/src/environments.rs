@@ -12,6 +12,7 @@ use std::time::Duration;
 use touchmark_ca::{AuthorityFault, create_issuing, create_root};
 use touchmark_durable::{Mode, WriteFault, create_dir_durable, write_changed};
 use touchmark_enrol::est::Operation;
+use touchmark_identity::Permission;
 use touchmark_identity::{
     Actor, AuthorityVersionId, EnvironmentName, Incarnation, Name, OrganisationName, ProfileVersionId,
     Timestamp, TrustDomain,
@@ -78,9 +79,6 @@ pub enum EnvironmentFault {
     /// Out of bounds.
     #[error("an overlap is no longer than the life of a device certificate")]
     Overlap,
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
     /// There is no root yet.
     #[error("the organisation has no root authority")]
     NoRoot,
@@ -120,6 +118,20 @@ pub(crate) struct EnvironmentPlan {
     pub default: bool,
     /// What its device certificates' successors follow.
     pub successors: SuccessorPlan,
+}
+
+impl Act for EnvironmentPlan {
+    fn permission(&self) -> Permission {
+        Permission::EnvironmentCreate
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        Some(&self.name)
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/environments"
+    }
 }
 
 /// What an operator asked for about successors of device certificates.
@@ -201,14 +213,8 @@ impl Environments {
     ///
     /// # Errors
     /// [`EnvironmentFault`]; nothing is recorded.
-    pub(crate) async fn create(
-        &self,
-        mandate: Mandate,
-        plan: &EnvironmentPlan,
-    ) -> Result<(), EnvironmentFault> {
-        if mandate.act() != Act::EnvironmentCreate {
-            return Err(EnvironmentFault::Mandate);
-        }
+    pub(crate) async fn create(&self, mandate: Mandate<EnvironmentPlan>) -> Result<(), EnvironmentFault> {
+        let plan = mandate.act();
         if !(DEVICE_LIFETIME_MIN..=DEVICE_LIFETIME_MAX).contains(&plan.device_lifetime) {
             return Err(EnvironmentFault::Lifetime);
         }
@@ -254,10 +260,7 @@ impl Environments {
         events.extend(profiles(plan, now));
         events.push(starter_policy()?);
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(plan.name.clone()) };
-        let envelope =
-            Envelope { scope, actor: mandate.actor().clone(), cause: "environment/create".into(), at: now };
-        let entries =
-            events.into_iter().map(|event| Draft { envelope: envelope.clone(), event, private: None });
+        let entries = events.into_iter().map(|event| mandate.draft(&scope, now, event, None));
         let command = Command {
             preconditions: vec![Precondition::EnvironmentFree { name: plan.name.clone() }],
             entries: entries.collect(),

@@ -6,21 +6,21 @@ mod expiry;
 use crate::archive::{ArchiveFault, Archives};
 use crate::commit::Commits;
 use crate::hierarchy::Hierarchy;
-use crate::operators::{Operators, revocation_of};
+use crate::operators::Operators;
 use crate::views;
 use bound::{CERTIFICATES_MAX, bound};
 use std::str::FromStr;
 use std::sync::Arc;
 use touchmark_api::{Candidate, Certificate, Explanation, History, NO_DATA, OnExpiry, Revoker, Sighting};
 use touchmark_decisions::DecisionId;
-use touchmark_identity::Permission;
 use touchmark_identity::{
-    ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, SerialNumber, SpiffeId,
-    SpkiHash, Timestamp,
+    ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, RevocationReason,
+    SerialNumber, SpiffeId, SpkiHash, Timestamp,
 };
 use touchmark_inventory::{CertificateRow, DeviceRow, PartyRow, RenewalRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
+use touchmark_ra::{Contain, RevokeCertificate, Verb};
 
 /// Journal entries shown of a device.
 const HISTORY_MAX: usize = 50;
@@ -211,7 +211,6 @@ impl Explain {
             rows.sort_by_key(|row| (Some(row.certificate) != found.certificate, !row.state.is_live()));
             rows.truncate(CERTIFICATES_MAX);
         }
-        let environment = found.subject.environment();
         let shown = |row: &CertificateRow| Certificate {
             revoked_by: row.revoked_at.and_then(|at| revoker(&history, at)),
             ..views::certificate(row, &self.hierarchy, now)
@@ -224,7 +223,7 @@ impl Explain {
             renewals: renewals.as_ref().map(views::renewals),
             certificates: rows.iter().filter(|row| row.fingerprint.is_some()).map(shown).collect(),
             where_used: self.where_used(&rows)?,
-            who_can_revoke: self.who_can_revoke(device, &rows, environment)?,
+            who_can_revoke: Some(self.who_can_revoke(device, &rows)?),
             on_expiry: self.on_expiry(&found.subject, &rows, renewals.as_ref(), now),
             history,
             decision: None,
@@ -261,16 +260,19 @@ impl Explain {
         &self,
         device: Option<&DeviceRow>,
         rows: &[CertificateRow],
-        environment: Option<&EnvironmentName>,
-    ) -> Result<Option<Vec<Revoker>>, ExplainFault> {
-        let Some(environment) = environment else { return Ok(None) };
+    ) -> Result<Vec<Revoker>, ExplainFault> {
+        let reason = RevocationReason::Unspecified;
         // A device is revoked whole, tokens included; of an operator or service, its live certificates are.
-        let verb = match (device, rows.iter().find(|row| row.state.is_live())) {
-            (Some(_), _) => Permission::DeviceRevoke,
-            (None, Some(row)) => revocation_of(row.kind),
-            (None, None) => return Ok(Some(Vec::new())),
+        let able = match (device, rows.iter().find(|row| row.state.is_live())) {
+            (Some(row), _) => {
+                let act = Contain { device: row.clone(), verb: Verb::Revoke(reason) };
+                self.operators.who_can(&act)?
+            }
+            (None, Some(row)) => {
+                self.operators.who_can(&RevokeCertificate { certificate: row.clone(), reason })?
+            }
+            (None, None) => return Ok(Vec::new()),
         };
-        let able = self.operators.who_can(verb, environment)?;
         let revokers = able.into_iter().map(|(party, rule)| Revoker {
             kind: match party.kind {
                 IdentityKind::Operator => ActorKind::Person.as_str(),
@@ -280,7 +282,7 @@ impl Explain {
             name: party.name.to_string(),
             rule,
         });
-        Ok(Some(revokers.collect()))
+        Ok(revokers.collect())
     }
 
     fn on_expiry(

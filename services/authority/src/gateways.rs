@@ -9,6 +9,7 @@ use crate::archive::ArchiveFault;
 use crate::commit::Commits;
 use crate::feed::{Applied, EnvironmentFeed, Feeds, PublishFault, RefusedPoll, Reports, Seen};
 use crate::operators::{Caller, accepted};
+use crate::reading::{Environments, Read};
 use crate::sightings::DecisionIntake;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use std::time::{Duration, Instant};
 use touchmark_api::{EnforcementState, Gateway, GatewayEnforcement, GatewayStanding};
 use touchmark_identity::{EnvironmentName, Fingerprint, Name, SpiffeId};
 use touchmark_inventory::{CertificateRow, GatewayAbsenceRow, Holder, PartyRow, StoreFault};
-use touchmark_journal::{IdentityKind, Scope};
+use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_ra::{Declaration, DeclarationFault, Mandate, declare_gateway, gateway_returned};
+use touchmark_ra::{
+    Act as _, Declaration, DeclarationEnded, DeclareGateway, Mandate, declare_gateway, gateway_returned,
+};
 use touchmark_status::{Enforcement, GatewayView, ONLINE_WITHIN, Position, StalenessClass};
 
 /// How long after the end of its last certificate a gateway that is silent may still serve somebody: devices whose clocks
@@ -33,7 +36,7 @@ pub(crate) enum GatewaysFault {
     #[error(transparent)]
     Archive(#[from] ArchiveFault),
     #[error(transparent)]
-    Declaration(#[from] DeclarationFault),
+    Declaration(#[from] DeclarationEnded),
     #[error("no gateway `{0}` in this environment")]
     Unknown(Name),
     #[error(transparent)]
@@ -271,12 +274,10 @@ impl Gateways {
     /// [`GatewaysFault::Asks`] for one that is to be offline and asked a moment ago, unless `although_online`.
     pub(crate) async fn declare(
         &self,
-        mandate: &Mandate,
-        scope: Scope,
-        gateway: &Name,
-        declaration: Declaration,
+        mandate: Mandate<DeclareGateway>,
         although_online: bool,
     ) -> Result<(), GatewaysFault> {
+        let DeclareGateway { scope, gateway, declaration } = &mandate.act().clone();
         let parties = self.commits.store().parties()?;
         let is_it = |row: &PartyRow| {
             row.kind == IdentityKind::Service
@@ -298,7 +299,7 @@ impl Gateways {
                 return Err(GatewaysFault::Asks { name: gateway.clone(), ago });
             }
         }
-        let command = declare_gateway(mandate, scope, gateway.clone(), declaration, self.clock.now())?;
+        let command = declare_gateway(mandate, self.clock.now())?;
         self.commits.commit(command).await?;
         if let Some(feed) = away {
             feed.declared_away(gateway);
@@ -310,11 +311,9 @@ impl Gateways {
     ///
     /// # Errors
     /// [`GatewaysFault`].
-    pub(crate) fn list(
-        &self,
-        environment: &EnvironmentName,
-        feed: &EnvironmentFeed,
-    ) -> Result<Vec<Gateway>, GatewaysFault> {
+    pub(crate) fn list(&self, read: &Mandate<Read<Environments>>) -> Result<Vec<Gateway>, GatewaysFault> {
+        let Some(environment) = read.act().environment() else { return Ok(Vec::new()) };
+        let feed = &*self.feeds.of(environment)?;
         let head = feed.position();
         let shown = |one: Known| {
             let view = one.view();

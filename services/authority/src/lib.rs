@@ -36,6 +36,7 @@ mod pacing;
 mod policies;
 mod ports;
 mod presented;
+mod reading;
 mod recovery;
 mod refusals;
 mod renewal;

@@ -7,18 +7,18 @@ use crate::commit::Commits;
 use crate::entropy::random;
 use crate::feed::{Feeds, PublishFault, anchors_change};
 use crate::hierarchy::{Hierarchy, Trust};
+use crate::reading::{Environments, Read};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use touchmark_identity::{DeviceId, EnvironmentName, MakerId, Name, Timestamp};
-use touchmark_inventory::{MakerRow, Store, StoreFault};
+use touchmark_identity::{EnvironmentName, MakerId, Timestamp};
+use touchmark_inventory::{DeviceRow, MakerRow, Store, StoreFault};
 use touchmark_listen::{Clock, PeerChain};
 use touchmark_ra::{
-    HardwareOrder, InitialRefusal, MakerFault, MakerOrder, Mandate, Refusal, register_hardware,
-    register_maker, withdraw_maker,
+    Act as _, HardwareFacts, InitialRefusal, MakerFacts, MakerFault, Mandate, Refusal, RegisterHardware,
+    RegisterMaker, WithdrawMaker, register_hardware, register_maker, withdraw_maker,
 };
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::{
     Budget, PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate, validate_within,
 };
@@ -149,8 +149,8 @@ impl Makers {
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub(crate) fn list(&self, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
-        self.commits.store().makers(environment)
+    pub(crate) fn list(&self, read: &Mandate<Read<Environments>>) -> Result<Vec<MakerRow>, StoreFault> {
+        read.act().environment().map_or(Ok(Vec::new()), |name| self.commits.store().makers(name))
     }
 
     /// Puts a maker in force; says whether it is new.
@@ -159,11 +159,10 @@ impl Makers {
     /// [`MakersFault`].
     pub(crate) async fn register(
         &self,
-        mandate: Mandate,
+        mandate: Mandate<RegisterMaker>,
         trust: &Trust,
-        name: &Name,
         certificate: &Certificate,
-    ) -> Result<(MakerId, bool), MakersFault> {
+    ) -> Result<(MakerRow, bool), MakersFault> {
         let _one = self.changing.lock().await;
         let store = self.commits.store();
         let makers = store.makers(&trust.environment.name)?;
@@ -172,15 +171,20 @@ impl Makers {
             .iter()
             .map(|row| Ok(Certificate::from_der(&row.certificate)?.public_key().clone()))
             .collect::<Result<Vec<PublicKey>, BadCertificate>>()?;
-        let environment = &trust.environment;
-        let order = MakerOrder { environment, name, certificate, makers: &makers, own_keys: &own_keys };
-        let (maker, command) = register_maker(mandate, &order, self.clock.now(), random())?;
+        let facts = MakerFacts { scope: &trust.environment.scope, makers: &makers, own_keys: &own_keys };
+        let (maker, command) = register_maker(mandate, certificate, &facts, self.clock.now(), random())?;
         let fresh = !command.entries.is_empty();
         if fresh {
             self.commits.commit(command).await?;
             self.in_force_everywhere(trust)?;
         }
-        Ok((maker, fresh))
+        Ok((self.row(trust, maker)?, fresh))
+    }
+
+    fn row(&self, trust: &Trust, maker: MakerId) -> Result<MakerRow, StoreFault> {
+        let rows = self.commits.store().makers(&trust.environment.name)?;
+        let row = rows.into_iter().find(|row| row.maker == maker);
+        row.ok_or_else(|| StoreFault::Damaged("a maker that was just recorded".into()))
     }
 
     /// Ends a maker.
@@ -189,17 +193,16 @@ impl Makers {
     /// [`MakersFault`].
     pub(crate) async fn withdraw(
         &self,
-        mandate: Mandate,
+        mandate: Mandate<WithdrawMaker>,
         trust: &Trust,
-        name: &Name,
-    ) -> Result<MakerId, MakersFault> {
+    ) -> Result<MakerRow, MakersFault> {
         let _one = self.changing.lock().await;
         let makers = self.commits.store().makers(&trust.environment.name)?;
         let now = self.clock.now();
-        let (maker, command) = withdraw_maker(mandate, &trust.environment, name, &makers, now)?;
+        let (maker, command) = withdraw_maker(mandate, &trust.environment.scope, &makers, now)?;
         self.commits.commit(command).await?;
         self.in_force_everywhere(trust)?;
-        Ok(maker)
+        Ok(self.row(trust, maker)?)
     }
 
     /// Handshakes here follow first, then gateways: neither waits for the other to succeed. Recorded already; what
@@ -231,15 +234,12 @@ impl Makers {
     /// [`MakersFault`].
     pub(crate) async fn register_hardware(
         &self,
-        mandate: Mandate,
+        mandate: Mandate<RegisterHardware>,
         trust: &Trust,
-        maker: &Name,
-        hardware_id: &HardwareId,
-        name: &Name,
-        model: Option<&Name>,
-    ) -> Result<DeviceId, MakersFault> {
+    ) -> Result<DeviceRow, MakersFault> {
         let _one = self.changing.lock().await;
         let (store, environment) = (self.commits.store(), &trust.environment);
+        let RegisterHardware { maker, hardware_id, name, .. } = mandate.act();
         let makers = in_force(&**store, &environment.name)?;
         let found = makers.iter().find(|row| row.name == *maker);
         let maker = found.ok_or_else(|| MakerFault::Unknown(maker.clone()))?;
@@ -249,21 +249,19 @@ impl Makers {
             None => Vec::new(),
         };
         let registered = store.hardware(&environment.name, maker.maker, hardware_id.as_str())?;
-        let order = HardwareOrder {
-            environment,
+        let facts = HardwareFacts {
+            scope: &environment.scope,
             maker,
-            hardware_id,
-            name,
-            model,
             device: device.as_ref(),
             of_device: &of_device,
             registered: registered.as_ref(),
         };
-        let (device, command) = register_hardware(mandate, &order, self.clock.now(), random())?;
+        let (device, command) = register_hardware(mandate, &facts, self.clock.now(), random())?;
         if !command.entries.is_empty() {
             self.commits.commit(command).await?;
         }
-        Ok(device)
+        let row = self.commits.store().device(device)?;
+        Ok(row.ok_or_else(|| StoreFault::Damaged("a device that was just registered".into()))?)
     }
 }
 

@@ -1,15 +1,18 @@
 //! Operators: who they are (a certificate of ours), what the operator policy lets them do, and who could.
 
 use crate::commit::Commits;
+use crate::reading::{CAUSE, Lookup};
+use crate::refusals::Refusals;
 use std::sync::Arc;
-use touchmark_identity::Permission;
-use touchmark_identity::{Actor, EnvironmentName, Name, Timestamp};
+use touchmark_identity::{Actor, EnvironmentName, Name, Permission, Timestamp};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest};
 use touchmark_ra::{Act, Mandate};
 
+/// The code of a refusal by the operator policy.
+const NOT_PERMITTED: &str = "not-permitted";
 /// Role of a service that pulls the status feed and whose decision log counts.
 pub(crate) const ROLE_GATEWAY: &str = "gateway";
 /// Role of any other service.
@@ -38,10 +41,10 @@ pub(crate) enum CallerFault {
     #[error("this certificate is {0}")]
     NotLive(&'static str),
     /// The operator policy says no.
-    #[error("the operator policy does not permit {verb} to {caller}")]
+    #[error("the operator policy does not permit {permission} to {caller}")]
     Denied {
         /// What was asked.
-        verb: &'static str,
+        permission: Permission,
         /// Who asked.
         caller: Name,
         /// The roles that it is permitted to.
@@ -69,28 +72,15 @@ pub(crate) fn accepted(row: &CertificateRow, now: Timestamp) -> Result<(), Calle
     Ok(())
 }
 
-/// What the policy permitted, with the rule that did.
-#[derive(Debug)]
-pub(crate) struct Permitted {
-    /// For the RA.
-    pub mandate: Mandate,
-    /// The rule.
-    pub rule: String,
-}
-
 /// The directory of callers and the policy over them.
 pub(crate) struct Operators {
-    commits: Commits,
-    policy: Arc<OperatorPolicy>,
-    clock: Clock,
+    pub(crate) commits: Commits,
+    pub(crate) policy: OperatorPolicy,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) clock: Clock,
 }
 
 impl Operators {
-    /// Wires it.
-    pub(crate) fn new(commits: Commits, policy: Arc<OperatorPolicy>, clock: Clock) -> Self {
-        Self { commits, policy, clock }
-    }
-
     /// Who is behind a certificate whose possession the TLS handshake proved; `row` is its row as it is now. Asked on
     /// every request, so that a revoked operator loses a kept-alive connection too.
     ///
@@ -123,87 +113,74 @@ impl Operators {
         self.policy.roles()
     }
 
-    /// Asks the policy for a mandate.
+    /// Gives the mandate for an act, if the policy permits it to the caller; a refusal is recorded.
     ///
     /// # Errors
     /// [`CallerFault::Denied`].
-    pub(crate) fn mandate(
-        &self,
-        caller: &Caller,
-        verb: Permission,
-        environment: &EnvironmentName,
-    ) -> Result<Permitted, CallerFault> {
-        let act = act_of(verb).ok_or_else(|| self.denied(caller, verb, environment))?;
-        self.mandate_for(caller, verb, act, environment)
+    pub(crate) fn permit<A: Act>(&self, caller: &Caller, act: A) -> Result<Mandate<A>, CallerFault> {
+        self.try_permit(caller, act).map_err(|(fault, act)| {
+            self.refusals.count(act.environment(), act.cause(), NOT_PERMITTED, act.device());
+            fault
+        })
     }
 
-    /// Asks the policy for a mandate for `act`, under the permission `verb`.
-    ///
-    /// # Errors
-    /// [`CallerFault::Denied`].
-    pub(crate) fn mandate_for(
-        &self,
-        caller: &Caller,
-        verb: Permission,
-        act: Act,
-        environment: &EnvironmentName,
-    ) -> Result<Permitted, CallerFault> {
-        let rule = self.permits(caller, verb, environment)?;
+    /// Gives the mandate, or the act back: for what of a list the caller may see.
+    pub(crate) fn try_permit<A: Act>(&self, caller: &Caller, act: A) -> Result<Mandate<A>, (CallerFault, A)> {
+        let rule = match self.rule(caller, &act) {
+            Ok(rule) => rule,
+            Err(fault) => return Err((fault, act)),
+        };
         let actor = match caller.kind {
             IdentityKind::Operator => Actor::person(caller.name.clone()),
             IdentityKind::Service | IdentityKind::Operational => Actor::automation(caller.name.clone()),
         };
-        Ok(Permitted { mandate: Mandate::assert_permitted(actor, act), rule })
+        Ok(Mandate::assert_permitted(actor, rule, act))
     }
 
-    /// Asks the policy; gives the rule that permits.
-    ///
-    /// # Errors
-    /// [`CallerFault::Denied`].
-    pub(crate) fn permits(
-        &self,
-        caller: &Caller,
-        verb: Permission,
-        environment: &EnvironmentName,
-    ) -> Result<String, CallerFault> {
-        // Services act only through their own routes; the operator policy is for people.
-        if caller.kind != IdentityKind::Operator {
-            return Err(self.denied(caller, verb, environment));
+    /// The rule that permits.
+    fn rule(&self, caller: &Caller, act: &impl Act) -> Result<String, CallerFault> {
+        let mut opened = None;
+        for permission in [Some(act.permission()), act.also()].into_iter().flatten() {
+            // Services act only through their own routes; the operator policy is for people.
+            let permit = match caller.kind {
+                IdentityKind::Operator => self.ask(caller, &caller.roles, permission, act.environment()),
+                IdentityKind::Service | IdentityKind::Operational => None,
+            };
+            let permit = permit.ok_or_else(|| self.denied(caller, permission, act.environment()))?;
+            opened.get_or_insert(permit.rules().first().map(ToString::to_string).unwrap_or_default());
         }
-        let permit = self.ask(caller, &caller.roles, verb, environment);
-        let permit = permit.ok_or_else(|| self.denied(caller, verb, environment))?;
-        Ok(permit.rules().first().map(ToString::to_string).unwrap_or_default())
+        Ok(opened.unwrap_or_default())
     }
 
     fn ask(
         &self,
         caller: &Caller,
         roles: &[String],
-        verb: Permission,
-        environment: &EnvironmentName,
+        permission: Permission,
+        environment: Option<&EnvironmentName>,
     ) -> Option<OperatorPermit> {
-        let (actor, environment) = (&caller.name, Some(environment));
-        self.policy
-            .authorise(&OperatorRequest { actor, roles, permission: verb, environment, target_owner: None })
-            .ok()
+        let request =
+            OperatorRequest { actor: &caller.name, roles, permission, environment, target_owner: None };
+        self.policy.authorise(&request).ok()
     }
 
     /// Names what would have permitted it to the same operator.
-    fn denied(&self, caller: &Caller, verb: Permission, environment: &EnvironmentName) -> CallerFault {
+    fn denied(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        environment: Option<&EnvironmentName>,
+    ) -> CallerFault {
         let mut roles = self.policy.roles();
-        roles.retain(|role| self.ask(caller, core::slice::from_ref(role), verb, environment).is_some());
-        CallerFault::Denied { verb: verb.as_str(), caller: caller.name.clone(), roles }
+        roles.retain(|role| self.ask(caller, core::slice::from_ref(role), permission, environment).is_some());
+        CallerFault::Denied { permission, caller: caller.name.clone(), roles }
     }
 
     /// Everyone who could do this now: exactly those with a live certificate whose own request would pass.
     ///
     /// # Errors
     /// [`StoreFault`].
-    pub(crate) fn who_can(
-        &self,
-        verb: Permission,
-        environment: &EnvironmentName,
-    ) -> Result<Vec<(PartyRow, String)>, StoreFault> {
+    pub(crate) fn who_can(&self, act: &impl Act) -> Result<Vec<(PartyRow, String)>, StoreFault> {
         let store = self.commits.store();
         let mut able = Vec::new();
         for party in store.parties()? {
@@ -217,7 +194,7 @@ impl Operators {
                 roles: party.roles.clone(),
                 environment: home,
             };
-            if let (true, Ok(rule)) = (has_live, self.permits(&caller, verb, environment)) {
+            if let (true, Ok(rule)) = (has_live, self.rule(&caller, act)) {
                 able.push((party, rule));
             }
         }
@@ -233,39 +210,9 @@ impl Operators {
     /// [`StoreFault`].
     pub(crate) fn is_last_way_in(&self, party: &PartyRow) -> Result<bool, StoreFault> {
         let Some(environment) = &party.scope.environment else { return Ok(false) };
-        let able = self.who_can(Permission::OperatorEnrol, environment)?;
+        let (permission, environment) = (Permission::OperatorEnrol, environment.clone());
+        let able = self.who_can(&Lookup { permission, environment, cause: CAUSE })?;
         let is_it = |row: &PartyRow| row.kind == party.kind && row.name == party.name;
         Ok(able.iter().any(|(row, _)| is_it(row)) && able.iter().all(|(row, _)| is_it(row)))
-    }
-}
-
-/// The right that revoking a credential of this kind takes.
-pub(crate) fn revocation_of(kind: IdentityKind) -> Permission {
-    match kind {
-        IdentityKind::Operational => Permission::DeviceRevoke,
-        IdentityKind::Service => Permission::ServiceRevoke,
-        IdentityKind::Operator => Permission::OperatorRevoke,
-    }
-}
-
-/// The act that a verb permits; reading needs no mandate.
-fn act_of(verb: Permission) -> Option<Act> {
-    match verb {
-        Permission::DeviceEnrol | Permission::ServiceEnrol | Permission::OperatorEnrol => {
-            Some(Act::DeviceEnrol)
-        }
-        Permission::DeviceRevoke => Some(Act::DeviceRevoke),
-        Permission::OperatorRevoke | Permission::ServiceRevoke => Some(Act::PartyRevoke),
-        Permission::GatewayDeclare => Some(Act::GatewayDeclare),
-        Permission::DeviceQuarantine | Permission::DeviceRelease => Some(Act::DeviceQuarantine),
-        Permission::DeviceBan => Some(Act::DeviceBan),
-        Permission::PolicyActivate => Some(Act::PolicyActivate),
-        Permission::EnvironmentCreate => Some(Act::EnvironmentCreate),
-        Permission::MakerRegister => Some(Act::MakerRegister),
-        Permission::DeviceRead
-        | Permission::CertificateRead
-        | Permission::AuditRead
-        | Permission::PolicyRead
-        | Permission::EnvironmentRead => None,
     }
 }

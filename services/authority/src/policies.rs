@@ -5,9 +5,10 @@ use crate::feed::{Feeds, PublishFault, policy_change};
 use crate::gateways::{Enforced, Gateways, GatewaysFault};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, OrganisationName};
 use touchmark_inventory::{Command, StoreFault};
-use touchmark_journal::{Draft, Envelope, Event, PolicyActivated, Scope};
+use touchmark_journal::{Event, PolicyActivated, Scope};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
 use touchmark_ra::{Act, Mandate};
@@ -27,9 +28,6 @@ pub(crate) enum PolicyActivationFault {
         /// As given.
         octets: usize,
     },
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
     /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -39,6 +37,23 @@ pub(crate) enum PolicyActivationFault {
     /// Who has it in force; it is recorded, and on its way.
     #[error(transparent)]
     Gateways(#[from] GatewaysFault),
+}
+
+/// Put a device policy in force.
+pub(crate) struct ActivatePolicy(pub(crate) EnvironmentName);
+
+impl Act for ActivatePolicy {
+    fn permission(&self) -> Permission {
+        Permission::PolicyActivate
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        Some(&self.0)
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/policy"
+    }
 }
 
 /// A policy in force.
@@ -77,22 +92,17 @@ impl Policies {
     /// [`PolicyActivationFault`].
     pub(crate) async fn activate(
         &self,
-        mandate: Mandate,
-        environment: &EnvironmentName,
+        mandate: Mandate<ActivatePolicy>,
         bundle: PolicyBundle,
         wait: Duration,
     ) -> Result<Activated, PolicyActivationFault> {
-        if mandate.act() != Act::PolicyActivate {
-            return Err(PolicyActivationFault::Mandate);
-        }
+        let ActivatePolicy(environment) = mandate.act();
         let (version, rules) = Self::check(&bundle)?;
         let now = self.clock.now();
         let scope = Scope { organisation: self.organisation.clone(), environment: Some(environment.clone()) };
-        let envelope =
-            Envelope { scope, actor: mandate.actor().clone(), cause: "api/policy".into(), at: now };
         let event =
             Event::PolicyActivated(PolicyActivated { version, files: bundle.files, topics: bundle.topics });
-        let entries = vec![Draft { envelope, event, private: None }];
+        let entries = vec![mandate.draft(&scope, now, event, None)];
         let before = self.gateways.before(environment)?;
         self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
         let accepted = Instant::now();

@@ -19,6 +19,7 @@ pub(crate) use server_certificate::ServerCertificate;
 use server_certificate::is_due;
 
 use crate::bootstrap::BootstrapFault;
+use crate::bootstrap::bootstrapped;
 use crate::commit::Commits;
 use crate::config::{AuthorityConfig, log_vkey};
 use crate::crls::{CrlPublishFault, RootCrl, kept_from};
@@ -45,7 +46,6 @@ use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
 use touchmark_listen::{BadServerIdentity, BadServerTls, Bound, Clock};
 use touchmark_policy_cedar::PolicyFaults;
-use touchmark_ra::{Act, Mandate};
 use touchmark_status::FeedFault;
 use touchmark_supervise::{Lost, Supervisor};
 use touchmark_tilelog::BadSeed;
@@ -292,9 +292,7 @@ async fn ensure_default_environment(
         default: true,
         successors: SuccessorPlan::default(),
     };
-    // Nobody can permit the first environment: the data directory is new and only its owner can start us on it.
-    let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
-    Ok(environments.create(mandate, &plan).await?)
+    Ok(environments.create(bootstrapped(plan)).await?)
 }
 
 async fn record_start(

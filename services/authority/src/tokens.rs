@@ -5,9 +5,9 @@ use crate::entropy::random;
 use crate::sha256;
 use touchmark_identity::{Name, Secret, Timestamp, TokenId};
 use touchmark_inventory::{Conflict, PartyRow, Precondition, StoreFault, TokenRow};
-use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered, Scope, TokenSubject};
+use touchmark_journal::{Event, IdentityKind, PartyRegistered, TokenSubject};
 use touchmark_listen::Clock;
-use touchmark_ra::{Mandate, TokenFault, TokenOrder, create_token, void_token};
+use touchmark_ra::{Mandate, TokenFault, TokenOrder, VoidToken, create_token, void_token};
 
 /// A new token with its password, which is not stored.
 #[derive(Debug)]
@@ -62,19 +62,18 @@ impl Tokens {
     ///
     /// # Errors
     /// [`NewTokenFault`].
-    pub(crate) async fn create(
-        &self,
-        mandate: Mandate,
-        order: TokenOrder,
-    ) -> Result<NewToken, NewTokenFault> {
+    pub(crate) async fn create(&self, mandate: Mandate<TokenOrder>) -> Result<NewToken, NewTokenFault> {
+        let order = mandate.act();
         let now = self.clock.now();
         let password = Secret::new(hex::encode(random::<16>()));
         let party = match (&order.subject, order.kind) {
             (TokenSubject::Prefix(_), _) | (_, IdentityKind::Operational) => None,
-            (TokenSubject::Named(name), kind) if self.party(kind, name)?.is_some() => None,
+            (TokenSubject::Named(_), _) if order.known.is_some() => None,
             (TokenSubject::Named(name), kind) => {
-                let roles = order.roles.clone().unwrap_or_default();
-                Some(party(&mandate, order.scope.clone(), kind, name, roles, now))
+                let (name, roles) = (name.clone(), order.roles.clone().unwrap_or_default());
+                let owner = Some(mandate.actor().name.clone());
+                let event = Event::PartyRegistered(PartyRegistered { kind, name, roles, owner });
+                Some(mandate.draft(&order.scope, now, event, None))
             }
         };
         let username = match &order.subject {
@@ -82,7 +81,7 @@ impl Tokens {
             TokenSubject::Prefix(prefix) => prefix.to_string(),
         };
         let (token, expires_at, mut command) =
-            create_token(mandate, order, sha256(password.expose().as_bytes()), now, random())?;
+            create_token(mandate, sha256(password.expose().as_bytes()), now, random())?;
         command.entries.extend(party);
         self.commits.commit(command).await?;
         Ok(NewToken { token, username, password, expires_at })
@@ -101,24 +100,9 @@ impl Tokens {
     ///
     /// # Errors
     /// [`NewTokenFault`].
-    pub(crate) async fn void(&self, mandate: Mandate, row: TokenRow) -> Result<TokenRow, NewTokenFault> {
-        self.commits.commit(void_token(mandate, &row, self.clock.now())?).await?;
+    pub(crate) async fn void(&self, mandate: Mandate<VoidToken>) -> Result<TokenRow, NewTokenFault> {
+        let VoidToken(row) = mandate.act().clone();
+        self.commits.commit(void_token(mandate, self.clock.now())?).await?;
         Ok(self.commits.store().token(row.token)?.unwrap_or(row))
-    }
-}
-
-fn party(
-    mandate: &Mandate,
-    scope: Scope,
-    kind: IdentityKind,
-    name: &Name,
-    roles: Vec<String>,
-    now: Timestamp,
-) -> Draft {
-    let owner = Some(mandate.actor().name.clone());
-    Draft {
-        envelope: Envelope { scope, actor: mandate.actor().clone(), cause: "api/tokens".into(), at: now },
-        event: Event::PartyRegistered(PartyRegistered { kind, name: name.clone(), roles, owner }),
-        private: None,
     }
 }

@@ -167,9 +167,12 @@ pub(crate) async fn tick(
         if let Err(fault) = shell.refusals.flush().await {
             tracing::error!(%fault, "refusals are counted but not recorded yet");
         }
-        if let Err(fault) =
-            shell.feeds.repair(&shell.hierarchy, &*shell.store, shell.clock.now(), kept_from(&shell.time))
-        {
+        if let Err(fault) = shell.feeds.repair(
+            &shell.hierarchy,
+            &**shell.operators.commits.store(),
+            shell.clock.now(),
+            kept_from(&shell.time),
+        ) {
             tracing::error!(%fault, "a feed still misses what is recorded");
         }
         if let Err(fault) = shell.crls.refresh_all().await {

@@ -47,7 +47,9 @@ fn every_route_answers_every_caller_as_the_table_says() {
     let mut table = vec![Answers::new(); rows.len()];
     callers.push(revoked);
     ask(&lab, &mut requests, &rows, &mut callers, &mut table);
-    for cause in ["api", "api/contain", "api/tokens", "api/tokens/void", "api/makers", "api/environments"] {
+    for cause in
+        ["api", "api/device/revoke", "api/tokens", "api/tokens/void", "api/makers", "api/environments"]
+    {
         refusal_is_recorded(&lab, cause, "not-permitted");
     }
     refusal_is_recorded(&lab, "api", "caller-refused");

@@ -3,11 +3,11 @@
 //! In: a [`Mandate`] and rows. Out: commands for the store. A command without entries says that it is so already.
 
 use crate::mandate::{Act, Mandate};
-use touchmark_identity::{DeviceId, MakerId, Name, Timestamp};
-use touchmark_inventory::{Command, DeviceRow, EnvironmentRow, HardwareRow, MakerRow, Precondition};
+use touchmark_identity::{DeviceId, EnvironmentName, MakerId, Name, Permission, Timestamp};
+use touchmark_inventory::{Command, DeviceRow, HardwareRow, MakerRow, Precondition};
 use touchmark_journal::{
-    DevicePrivate, DeviceRegistered, Draft, Envelope, Event, HardwarePrivate, HardwareRegistered,
-    MakerRegistered, MakerWithdrawn, Private, Salt, Scope, Standing,
+    DevicePrivate, DeviceRegistered, Event, HardwarePrivate, HardwareRegistered, MakerRegistered,
+    MakerWithdrawn, Private, Salt, Scope, Standing,
 };
 use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::{PathFault, Purpose, may_anchor};
@@ -16,15 +16,9 @@ use touchmark_x509::{Certificate, PublicKey};
 /// Makers in force in one environment: each is an anchor in every gateway's feed, which holds 64 with our own.
 pub const MAKERS_IN_FORCE_MAX: usize = 32;
 
-const CAUSE_MAKER: &str = "api/makers";
-const CAUSE_DEVICE: &str = "api/devices/register";
-
 /// Why a maker, or a piece of hardware, is not registered as asked: the operator must act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MakerFault {
-    /// The mandate is for something else.
-    #[error("the operator was permitted another act")]
-    Mandate,
     /// No path could end at it.
     #[error("the certificate cannot be a maker's anchor: {0}")]
     Anchor(#[from] PathFault),
@@ -61,7 +55,6 @@ impl MakerFault {
     /// The stable code in answers and documentation.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Mandate => "not-permitted",
             Self::Anchor(_) => "maker-certificate",
             Self::OwnAuthority => "maker-own-authority",
             Self::Exists(_) => "maker-exists",
@@ -78,7 +71,6 @@ impl MakerFault {
     /// What the operator does next.
     pub fn fix(&self) -> &'static str {
         match self {
-            Self::Mandate => "ask an operator with a role that permits it",
             Self::Anchor(_) => {
                 "give the certificate of the authority that issues the maker's device certificates"
             }
@@ -97,15 +89,81 @@ impl MakerFault {
     }
 }
 
-/// A maker that is to be trusted in one environment, and what is known beside it.
-#[derive(Debug)]
-pub struct MakerOrder<'a> {
+/// Let a maker's initial certificates open enrolment.
+#[derive(Clone, Debug)]
+pub struct RegisterMaker {
     /// Where.
-    pub environment: &'a EnvironmentRow,
+    pub environment: EnvironmentName,
     /// For people.
-    pub name: &'a Name,
-    /// The anchor of its initial certificates.
-    pub certificate: &'a Certificate,
+    pub name: Name,
+}
+
+/// End a maker. Devices that enrolled keep their identity; what is registered stays, and opens nothing.
+#[derive(Clone, Debug)]
+pub struct WithdrawMaker(pub RegisterMaker);
+
+/// Expect a piece of hardware.
+#[derive(Clone, Debug)]
+pub struct RegisterHardware {
+    /// Where.
+    pub environment: EnvironmentName,
+    /// Who made it.
+    pub maker: Name,
+    /// Its identifier.
+    pub hardware_id: HardwareId,
+    /// The device that it is to become.
+    pub name: Name,
+    /// The model of that device.
+    pub model: Option<Name>,
+}
+
+impl Act for RegisterMaker {
+    fn permission(&self) -> Permission {
+        Permission::MakerRegister
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        Some(&self.environment)
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/makers"
+    }
+}
+
+impl Act for WithdrawMaker {
+    fn permission(&self) -> Permission {
+        self.0.permission()
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        self.0.environment()
+    }
+
+    fn cause(&self) -> &'static str {
+        self.0.cause()
+    }
+}
+
+impl Act for RegisterHardware {
+    fn permission(&self) -> Permission {
+        Permission::DeviceEnrol
+    }
+
+    fn environment(&self) -> Option<&EnvironmentName> {
+        Some(&self.environment)
+    }
+
+    fn cause(&self) -> &'static str {
+        "api/devices/register"
+    }
+}
+
+/// What is known beside a maker that is to be registered.
+#[derive(Debug)]
+pub struct MakerFacts<'a> {
+    /// Where.
+    pub scope: &'a Scope,
     /// All makers of the environment.
     pub makers: &'a [MakerRow],
     /// The keys of all our authorities.
@@ -120,99 +178,73 @@ fn key_of(row: &MakerRow) -> Option<PublicKey> {
     Certificate::from_der(&row.certificate).ok().map(|certificate| certificate.public_key().clone())
 }
 
-fn draft(
-    mandate: &Mandate,
-    scope: &Scope,
-    cause: &str,
-    now: Timestamp,
-    event: Event,
-    private: Option<(Salt, Private)>,
-) -> Draft {
-    let envelope =
-        Envelope { scope: scope.clone(), actor: mandate.actor().clone(), cause: cause.into(), at: now };
-    Draft { envelope, event, private }
-}
-
 /// The command that puts a maker in force; without entries when this very one is in force already.
 ///
 /// # Errors
 /// [`MakerFault`].
 pub fn register_maker(
-    mandate: Mandate,
-    order: &MakerOrder<'_>,
+    mandate: Mandate<RegisterMaker>,
+    certificate: &Certificate,
+    facts: &MakerFacts<'_>,
     now: Timestamp,
     random: [u8; 10],
 ) -> Result<(MakerId, Command), MakerFault> {
-    if mandate.act() != Act::MakerRegister {
-        return Err(MakerFault::Mandate);
-    }
-    may_anchor(order.certificate, now, Purpose::Initial)?;
-    if order.own_keys.contains(order.certificate.public_key()) {
+    let RegisterMaker { environment, name } = mandate.act();
+    may_anchor(certificate, now, Purpose::Initial)?;
+    if facts.own_keys.contains(certificate.public_key()) {
         return Err(MakerFault::OwnAuthority);
     }
-    if let Some(same) = in_force(order.makers).find(|row| row.name == *order.name) {
-        return if same.certificate == order.certificate.der() {
+    if let Some(same) = in_force(facts.makers).find(|row| row.name == *name) {
+        return if same.certificate == certificate.der() {
             Ok((same.maker, Command { preconditions: Vec::new(), entries: Vec::new() }))
         } else {
-            Err(MakerFault::Exists(order.name.clone()))
+            Err(MakerFault::Exists(name.clone()))
         };
     }
     // Of two makers with one key nobody could say whose hardware it is.
-    let twin =
-        in_force(order.makers).find(|row| key_of(row).as_ref() == Some(order.certificate.public_key()));
+    let twin = in_force(facts.makers).find(|row| key_of(row).as_ref() == Some(certificate.public_key()));
     if let Some(twin) = twin {
         return Err(MakerFault::Known(twin.name.clone()));
     }
-    if in_force(order.makers).count() >= MAKERS_IN_FORCE_MAX {
+    if in_force(facts.makers).count() >= MAKERS_IN_FORCE_MAX {
         return Err(MakerFault::TooMany);
     }
     let maker = MakerId::draw(now, random);
     let event = Event::MakerRegistered(MakerRegistered {
         maker,
-        name: order.name.clone(),
-        certificate: order.certificate.der().to_vec(),
+        name: name.clone(),
+        certificate: certificate.der().to_vec(),
     });
-    let free =
-        Precondition::MakerFree { environment: order.environment.name.clone(), name: order.name.clone() };
-    let entries = vec![draft(&mandate, &order.environment.scope, CAUSE_MAKER, now, event, None)];
+    let free = Precondition::MakerFree { environment: environment.clone(), name: name.clone() };
+    let entries = vec![mandate.draft(facts.scope, now, event, None)];
     Ok((maker, Command { preconditions: vec![free], entries }))
 }
 
-/// The command that ends a maker. Devices that enrolled keep their identity; what is registered stays, and opens
-/// nothing.
+/// The command that ends a maker.
 ///
 /// # Errors
 /// [`MakerFault`].
 pub fn withdraw_maker(
-    mandate: Mandate,
-    environment: &EnvironmentRow,
-    name: &Name,
+    mandate: Mandate<WithdrawMaker>,
+    scope: &Scope,
     makers: &[MakerRow],
     now: Timestamp,
 ) -> Result<(MakerId, Command), MakerFault> {
-    if mandate.act() != Act::MakerRegister {
-        return Err(MakerFault::Mandate);
-    }
+    let name = &mandate.act().0.name;
     let row =
         in_force(makers).find(|row| row.name == *name).ok_or_else(|| MakerFault::Unknown(name.clone()))?;
     let event = Event::MakerWithdrawn(MakerWithdrawn { maker: row.maker });
-    let entries = vec![draft(&mandate, &environment.scope, CAUSE_MAKER, now, event, None)];
+    let entries = vec![mandate.draft(scope, now, event, None)];
     Ok((row.maker, Command { preconditions: Vec::new(), entries }))
 }
 
-/// A piece of hardware that is expected, and what is known beside it.
+/// What is known beside a piece of hardware that is to be expected.
 #[derive(Debug)]
-pub struct HardwareOrder<'a> {
+pub struct HardwareFacts<'a> {
     /// Where.
-    pub environment: &'a EnvironmentRow,
+    pub scope: &'a Scope,
     /// Who made it: in force.
     pub maker: &'a MakerRow,
-    /// Its identifier.
-    pub hardware_id: &'a HardwareId,
-    /// The device that it is to become.
-    pub name: &'a Name,
-    /// The model of that device.
-    pub model: Option<&'a Name>,
     /// The device, if there is one already.
     pub device: Option<&'a DeviceRow>,
     /// What that device is expected from.
@@ -226,78 +258,66 @@ pub struct HardwareOrder<'a> {
 /// # Errors
 /// [`MakerFault`].
 pub fn register_hardware(
-    mandate: Mandate,
-    order: &HardwareOrder<'_>,
+    mandate: Mandate<RegisterHardware>,
+    facts: &HardwareFacts<'_>,
     now: Timestamp,
     random: [u8; 42],
 ) -> Result<(DeviceId, Command), MakerFault> {
-    if mandate.act() != Act::DeviceEnrol {
-        return Err(MakerFault::Mandate);
-    }
-    if order.maker.withdrawn_at.is_some() {
-        return Err(MakerFault::Unknown(order.maker.name.clone()));
+    let RegisterHardware { environment, hardware_id, name, model, .. } = mandate.act();
+    if facts.maker.withdrawn_at.is_some() {
+        return Err(MakerFault::Unknown(facts.maker.name.clone()));
     }
     let (mut id, mut device_salt, mut hardware_salt) = ([0; 10], [0; 16], [0; 16]);
     id.copy_from_slice(&random[..10]);
     device_salt.copy_from_slice(&random[10..26]);
     hardware_salt.copy_from_slice(&random[26..]);
-    let device = order.device.map_or_else(|| DeviceId::draw(now, id), |row| row.device);
-    if order.registered.is_some_and(|row| row.device != device) {
+    let device = facts.device.map_or_else(|| DeviceId::draw(now, id), |row| row.device);
+    if facts.registered.is_some_and(|row| row.device != device) {
         return Err(MakerFault::HardwareTaken);
     }
-    let this =
-        |row: &HardwareRow| row.maker == order.maker.maker && row.hardware_id == order.hardware_id.as_str();
-    if order.of_device.iter().any(|row| !row.void && !this(row)) {
+    let this = |row: &HardwareRow| row.maker == facts.maker.maker && row.hardware_id == hardware_id.as_str();
+    if facts.of_device.iter().any(|row| !row.void && !this(row)) {
         return Err(MakerFault::DeviceTaken);
     }
-    let (environment, scope) = (&order.environment.name, &order.environment.scope);
     let mut command = Command { preconditions: Vec::new(), entries: Vec::new() };
-    match order.device {
+    match facts.device {
         Some(row) => {
             if row.standing == Standing::Banned {
                 return Err(MakerFault::Banned);
             }
-            if order.model.is_some() && order.model != row.model.as_ref() {
+            if model.is_some() && *model != row.model {
                 return Err(MakerFault::Model);
             }
-            if order.registered.is_some_and(|row| !row.void) {
+            if facts.registered.is_some_and(|row| !row.void) {
                 return Ok((device, command));
             }
             command.preconditions.push(Precondition::DeviceStanding { device, standing: row.standing });
         }
         None => {
-            command.preconditions.push(Precondition::DeviceNameFree {
-                environment: environment.clone(),
-                name: order.name.clone(),
-            });
+            command
+                .preconditions
+                .push(Precondition::DeviceNameFree { environment: environment.clone(), name: name.clone() });
             let private = Private::Device(DevicePrivate {
-                name: order.name.clone(),
-                model: order.model.cloned(),
+                name: name.clone(),
+                model: model.clone(),
                 owner: mandate.actor().name.clone(),
             });
             let event = Event::DeviceRegistered(DeviceRegistered { device });
             let private = Some((Salt(device_salt), private));
-            command.entries.push(draft(&mandate, scope, CAUSE_DEVICE, now, event, private));
+            command.entries.push(mandate.draft(facts.scope, now, event, private));
         }
     }
     command.preconditions.push(Precondition::HardwareFree {
         environment: environment.clone(),
-        maker: order.maker.maker,
-        hardware_id: order.hardware_id.as_str().to_owned(),
+        maker: facts.maker.maker,
+        hardware_id: hardware_id.as_str().to_owned(),
         device,
     });
     let private = Private::Hardware(HardwarePrivate {
-        maker: order.maker.maker,
-        hardware_id: order.hardware_id.as_str().to_owned(),
+        maker: facts.maker.maker,
+        hardware_id: hardware_id.as_str().to_owned(),
     });
     let event = Event::HardwareRegistered(HardwareRegistered { device });
-    command.entries.push(draft(
-        &mandate,
-        scope,
-        CAUSE_DEVICE,
-        now,
-        event,
-        Some((Salt(hardware_salt), private)),
-    ));
+    command.entries.push(mandate.draft(facts.scope, now, event, Some((Salt(hardware_salt), private))));
     Ok((device, command))
 }

@@ -6,7 +6,8 @@ use touchmark_identity::{RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateState, Command, DeviceRow, PartyRow, Precondition, filled, lives};
 use touchmark_journal::{Event, IdentityKind, PartyName, RevokedCertificate, Standing};
 use touchmark_ra::{
-    Act, ContainmentFault, ban, quarantine, release, release_due, revoke, revoke_certificate, revoke_party,
+    Contain, ContainmentFault, RevokeCertificate, RevokeParty, Verb, contain, revoke_certificate,
+    revoke_party,
 };
 
 const REASON: RevocationReason = RevocationReason::KeyCompromise;
@@ -24,15 +25,19 @@ fn party(kind: IdentityKind) -> PartyRow {
     }
 }
 
+fn contained(device: &DeviceRow, verb: Verb, now: Timestamp) -> Result<Command, ContainmentFault> {
+    contain(mandate(Contain { device: device.clone(), verb }), now)
+}
+
 /// No list that was read before, and no count of it, stands in a revocation: nothing that its holder does meanwhile can
 /// make it fail or slip through.
 #[test]
 fn what_dies_is_named_by_whose_it_is() {
     let device = device(Standing::Active);
-    let revoked = revoke(mandate(Act::DeviceRevoke), &device, REASON, now()).unwrap();
-    let banned = ban(mandate(Act::DeviceBan), &device, REASON, now()).unwrap();
-    let operator = party(IdentityKind::Operator);
-    let of_party = revoke_party(mandate(Act::PartyRevoke), &operator, REASON, now()).unwrap();
+    let revoked = contained(&device, Verb::Revoke(REASON), now()).unwrap();
+    let banned = contained(&device, Verb::Ban(REASON), now()).unwrap();
+    let party = party(IdentityKind::Operator);
+    let of_party = revoke_party(mandate(RevokeParty { party, reason: REASON }), now());
     let name = PartyName { kind: IdentityKind::Operator, name: word("ada") };
     let rows: [(&str, Command, Option<_>, Option<_>, Vec<Precondition>); 3] = [
         ("revoke", revoked, Some(device_id(1)), None, vec![]),
@@ -50,7 +55,8 @@ fn what_dies_is_named_by_whose_it_is() {
         assert_eq!(first == Some("standing-changed"), what == "ban", "{what}: the standing comes first");
     }
     let row = certificate(1, CertificateState::Confirmed, 1);
-    let one = revoke_certificate(mandate(Act::CertificateRevoke), &row, REASON, now()).unwrap();
+    let act = RevokeCertificate { certificate: row.clone(), reason: REASON };
+    let one = revoke_certificate(mandate(act), now()).unwrap();
     assert_eq!(one.preconditions, [Precondition::CertificateAlive(row.certificate)]);
     let Event::CertificateRevoked(event) = &one.entries[0].event else { panic!("{:?}", one.entries) };
     assert_eq!((event.certificate, event.certificates.len()), (row.certificate, 0));
@@ -66,7 +72,7 @@ fn any_number_of_certificates_is_written_into_entries_that_fit_their_leaves() {
         ("many", 2_500, vec![1_000, 1_000, 500]),
     ];
     let device = device(Standing::Active);
-    let command = revoke(mandate(Act::DeviceRevoke), &device, REASON, now()).unwrap();
+    let command = contained(&device, Verb::Revoke(REASON), now()).unwrap();
     let draft = &command.entries[0];
     for (what, count, expected) in rows {
         let found: Vec<_> = (0..count)
@@ -104,23 +110,16 @@ fn what_is_dead_and_opens_nothing_is_left_out() {
     for (what, state, at, alive) in rows {
         let row = certificate(1, state, 1);
         assert_eq!(lives(&row, at), alive, "{what}");
-        let one = revoke_certificate(mandate(Act::CertificateRevoke), &row, REASON, at);
+        let one = revoke_certificate(mandate(RevokeCertificate { certificate: row, reason: REASON }), at);
         assert_eq!(one.map(drop).err(), (!alive).then_some(ContainmentFault::NothingLive), "{what}");
     }
 }
 
 #[test]
-fn a_revocation_is_refused_only_without_its_mandate() {
+fn a_device_is_revoked_whatever_its_standing() {
     for standing in [Standing::Active, Standing::Quarantined, Standing::Banned] {
-        let device = device(standing);
-        let outcome = revoke(mandate(Act::DeviceRevoke), &device, REASON, now());
+        let outcome = contained(&device(standing), Verb::Revoke(REASON), now());
         assert!(outcome.is_ok(), "{standing:?}: its earlier tokens are void from now on");
-        let other = revoke(mandate(Act::DeviceBan), &device, REASON, now());
-        assert_eq!(other.map(|_| ()), Err(ContainmentFault::Mandate), "{standing:?}");
-    }
-    for act in [Act::DeviceRevoke, Act::CertificateRevoke, Act::DeviceEnrol] {
-        let outcome = revoke_party(mandate(act), &party(IdentityKind::Service), REASON, now());
-        assert_eq!(outcome.map(drop), Err(ContainmentFault::Mandate), "{act:?}");
     }
 }
 
@@ -142,7 +141,7 @@ fn the_end_of_a_quarantine_can_be_changed_and_what_is_due_ends_only_as_it_was_se
         ("banned", is(Standing::Banned, None), None, Err(Banned)),
     ];
     for (what, device, until, expected) in rows {
-        let outcome = quarantine(mandate(Act::DeviceQuarantine), &device, until, now());
+        let outcome = contained(&device, Verb::Quarantine(until), now());
         if let Ok(command) = &outcome {
             assert_eq!(command.preconditions, [Precondition::DeviceNotBanned(device_id(1))], "{what}");
             let Event::StandingChanged(changed) = &command.entries[0].event else { panic!("{what}") };
@@ -151,10 +150,10 @@ fn the_end_of_a_quarantine_can_be_changed_and_what_is_due_ends_only_as_it_was_se
         assert_eq!(outcome.map(drop), expected, "{what}");
     }
     let held = is(Quarantined, Some(soon));
-    let due = release_due(mandate(Act::DeviceQuarantine), &held, later).unwrap();
+    let due = contained(&held, Verb::EndQuarantine, later).unwrap();
     let still = Precondition::QuarantinedUntil { device: device_id(1), until: Some(soon) };
     assert_eq!(due.preconditions, [still], "not one that was set meanwhile");
-    let by_hand = release(mandate(Act::DeviceQuarantine), &held, later).unwrap();
+    let by_hand = contained(&held, Verb::Release, later).unwrap();
     let held = Precondition::DeviceStanding { device: device_id(1), standing: Quarantined };
     assert_eq!(by_hand.preconditions, [held]);
 }

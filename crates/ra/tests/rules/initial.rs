@@ -9,8 +9,9 @@ use touchmark_inventory::{
 };
 use touchmark_journal::{Event, Private, Standing};
 use touchmark_ra::{
-    Act, Admitted, HardwareOrder, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFault, MakerOrder,
-    Refusal, admit_initial, register_hardware, register_maker, withdraw_maker,
+    Admitted, HardwareFacts, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFacts, MakerFault,
+    Refusal, RegisterHardware, RegisterMaker, WithdrawMaker, admit_initial, register_hardware,
+    register_maker, withdraw_maker,
 };
 use touchmark_x509::csr::{Form, UnprovenCsr};
 use touchmark_x509::hardware::HardwareId;
@@ -167,15 +168,15 @@ fn every_refusal_says_what_to_do() {
 }
 
 fn registered(
-    act: Act,
     name: &str,
     certificate: &Certificate,
     makers: &[MakerRow],
     own_keys: &[PublicKey],
 ) -> Result<(MakerId, usize), MakerFault> {
-    let (environment, name): (_, Name) = (environment(), word(name));
-    let order = MakerOrder { environment: &environment, name: &name, certificate, makers, own_keys };
-    let (id, command) = register_maker(mandate(act), &order, now(), [9; 10])?;
+    let name: Name = word(name);
+    let act = RegisterMaker { environment: word("lab"), name: name.clone() };
+    let facts = MakerFacts { scope: &scope(), makers, own_keys };
+    let (id, command) = register_maker(mandate(act), certificate, &facts, now(), [9; 10])?;
     let free = Precondition::MakerFree { environment: word("lab"), name };
     assert!(command.entries.is_empty() || command.preconditions == [free]);
     Ok((id, command.entries.len()))
@@ -189,23 +190,22 @@ fn a_maker_is_in_force_once_under_one_name_with_one_key() {
     let ours = [ca.public_key().clone()];
     let full: Vec<_> =
         (0..MAKERS_IN_FORCE_MAX).map(|n| maker(n as u8, &format!("maker-{n}"), &other())).collect();
-    type Row<'a> = (&'a str, Act, &'a str, &'a Certificate, &'a [MakerRow], &'a [PublicKey], &'a str);
+    type Row<'a> = (&'a str, &'a str, &'a Certificate, &'a [MakerRow], &'a [PublicKey], &'a str);
     let other_ca = other();
     let rows: &[Row<'_>] = &[
-        ("new", Act::MakerRegister, "acme", &ca, &[], &[], "recorded"),
-        ("an intermediate", Act::MakerRegister, "acme", &factory(), &[], &[], "recorded"),
-        ("once more", Act::MakerRegister, "acme", &ca, &in_force, &[], "so already"),
-        ("after a withdrawal", Act::MakerRegister, "acme", &ca, &withdrawn, &[], "recorded"),
-        ("another beside it", Act::MakerRegister, "other", &other_ca, &in_force, &[], "recorded"),
-        ("the name is taken", Act::MakerRegister, "acme", &other_ca, &in_force, &[], "maker-exists"),
-        ("the key is taken", Act::MakerRegister, "twin", &ca, &in_force, &[], "maker-known"),
-        ("our own key", Act::MakerRegister, "acme", &ca, &[], &ours, "maker-own-authority"),
-        ("a device's certificate", Act::MakerRegister, "acme", &leaf, &[], &[], "maker-certificate"),
-        ("one too many", Act::MakerRegister, "acme", &ca, &full, &[], "maker-too-many"),
-        ("another act", Act::DeviceEnrol, "acme", &ca, &[], &[], "not-permitted"),
+        ("new", "acme", &ca, &[], &[], "recorded"),
+        ("an intermediate", "acme", &factory(), &[], &[], "recorded"),
+        ("once more", "acme", &ca, &in_force, &[], "so already"),
+        ("after a withdrawal", "acme", &ca, &withdrawn, &[], "recorded"),
+        ("another beside it", "other", &other_ca, &in_force, &[], "recorded"),
+        ("the name is taken", "acme", &other_ca, &in_force, &[], "maker-exists"),
+        ("the key is taken", "twin", &ca, &in_force, &[], "maker-known"),
+        ("our own key", "acme", &ca, &[], &ours, "maker-own-authority"),
+        ("a device's certificate", "acme", &leaf, &[], &[], "maker-certificate"),
+        ("one too many", "acme", &ca, &full, &[], "maker-too-many"),
     ];
-    for (what, act, name, certificate, makers, own_keys, expected) in rows {
-        let outcome = registered(*act, name, certificate, makers, own_keys);
+    for (what, name, certificate, makers, own_keys, expected) in rows {
+        let outcome = registered(name, certificate, makers, own_keys);
         let said = outcome.as_ref().map_or_else(MakerFault::code, |(_, entries)| match entries {
             0 => "so already",
             _ => "recorded",
@@ -213,11 +213,12 @@ fn a_maker_is_in_force_once_under_one_name_with_one_key() {
         assert_eq!(said, *expected, "{what}");
         assert!(outcome.is_ok() || !outcome.unwrap_err().fix().is_empty(), "{what}");
     }
-    assert_eq!(registered(Act::MakerRegister, "acme", &ca, &in_force, &[]).unwrap().0, maker_id(1));
+    assert_eq!(registered("acme", &ca, &in_force, &[]).unwrap().0, maker_id(1));
 
-    let (environment, name): (_, Name) = (environment(), word("acme"));
-    let withdrawal =
-        |makers: &[MakerRow]| withdraw_maker(mandate(Act::MakerRegister), &environment, &name, makers, now());
+    let withdrawal = |makers: &[MakerRow]| {
+        let act = WithdrawMaker(RegisterMaker { environment: word("lab"), name: word("acme") });
+        withdraw_maker(mandate(act), &scope(), makers, now())
+    };
     let (id, command) = withdrawal(&in_force).unwrap();
     assert!(id == maker_id(1) && matches!(command.entries[0].event, Event::MakerWithdrawn(_)));
     assert_eq!(withdrawal(&withdrawn).unwrap_err().code(), "maker-unknown");
@@ -231,19 +232,22 @@ struct Expected<'a> {
 }
 
 fn expected(known: &Expected<'_>) -> Result<Vec<Event>, MakerFault> {
-    let (environment, maker) = (environment(), maker(1, "acme", &acme()));
-    let (id, name): (HardwareId, Name) = ("SN-1".parse().unwrap(), word("pump-01"));
-    let order = HardwareOrder {
-        environment: &environment,
+    let (maker, name): (_, Name) = (maker(1, "acme", &acme()), word("pump-01"));
+    let facts = HardwareFacts {
+        scope: &scope(),
         maker: &maker,
-        hardware_id: &id,
-        name: &name,
-        model: known.model.as_ref(),
         device: known.device.as_ref(),
         of_device: known.of_device,
         registered: known.registered.as_ref(),
     };
-    let (device, command) = register_hardware(mandate(Act::DeviceEnrol), &order, now(), [3; 42])?;
+    let act = RegisterHardware {
+        environment: word("lab"),
+        maker: word("acme"),
+        hardware_id: "SN-1".parse().unwrap(),
+        name: name.clone(),
+        model: known.model.clone(),
+    };
+    let (device, command) = register_hardware(mandate(act), &facts, now(), [3; 42])?;
     for draft in &command.entries {
         match &draft.private {
             Some((_, Private::Hardware(private))) => {

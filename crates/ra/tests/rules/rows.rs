@@ -24,8 +24,8 @@ pub(crate) fn scope() -> Scope {
     Scope { organisation: word("example"), environment: Some(word("lab")) }
 }
 
-pub(crate) fn mandate(act: Act) -> Mandate {
-    Mandate::assert_permitted(Actor::person(word("ada")), act)
+pub(crate) fn mandate<A: Act>(act: A) -> Mandate<A> {
+    Mandate::assert_permitted(Actor::person(word("ada")), "test", act)
 }
 
 pub(crate) fn device_id(number: u8) -> DeviceId {

@@ -3,7 +3,7 @@
 use crate::rows::*;
 use std::time::Duration;
 use touchmark_journal::{IdentityKind, TokenSubject};
-use touchmark_ra::{Act, TokenFault, TokenOrder, create_token};
+use touchmark_ra::{TokenFault, TokenOrder, create_token};
 
 fn order(kind: IdentityKind, hosts: &[&str]) -> TokenOrder {
     TokenOrder {
@@ -15,11 +15,12 @@ fn order(kind: IdentityKind, hosts: &[&str]) -> TokenOrder {
         model: None,
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         roles: None,
+        known: None,
     }
 }
 
 fn made(order: TokenOrder) -> Result<(), TokenFault> {
-    create_token(mandate(Act::DeviceEnrol), order, [0; 32], now(), [0; 26]).map(|_| ())
+    create_token(mandate(order), [0; 32], now(), [0; 26]).map(|_| ())
 }
 
 #[test]

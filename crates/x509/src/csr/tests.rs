@@ -591,11 +591,7 @@ fn a_request_that_names_no_device_hears_what_it_holds() {
         ),
         ("only a host", with(&empty, &[(DNS, "pump-07.lab")]), Err(&["the DNS name \"pump-07.lab\""])),
         ("nothing", bare(&empty), Err(&["no common name and no URI, but an empty subject"])),
-        (
-            "another URI",
-            with(&empty, &[(URI, "urn:x:y")]),
-            Err(&["\"urn:x:", "no identity", "spiffe://"]),
-        ),
+        ("another URI", with(&empty, &[(URI, "urn:x:y")]), Err(&["\"urn:x:", "no identity", "spiffe://"])),
         ("two URIs", with(&empty, &[(URI, IDENTITY), (URI, "urn:x")]), Err(&["2 URIs", "\"urn:x\""])),
     ];
     for (name, der, expected) in rows {

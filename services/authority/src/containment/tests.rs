@@ -3,6 +3,7 @@
 use super::*;
 use crate::environments::SuccessorPlan;
 use crate::tests::house::{House, LIFETIME, request};
+use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Store as _};
 use touchmark_journal::TokenSubject;
 use touchmark_testkit::{name, replay};
@@ -97,11 +98,9 @@ async fn a_device_that_was_revoked_while_its_certificate_was_over_does_not_come_
         }
         house.pass(LIFETIME + Duration::from_secs(60));
         let device = house.store.device(house.row(&old.fingerprint()).device.unwrap()).unwrap().unwrap();
-        let operator = crate::environments::bootstrap_actor();
-        let mandate = Mandate::assert_permitted(operator, touchmark_ra::Act::DeviceRevoke);
         let verb = Verb::Revoke(RevocationReason::KeyCompromise);
-        let rule = "test".to_owned();
-        containments.contain(mandate, rule, &device, verb, false, Duration::ZERO).await.unwrap();
+        let mandate = crate::bootstrap::bootstrapped(Contain { device, verb });
+        containments.contain(mandate, false, Duration::ZERO).await.unwrap();
         let refused = house.renew(&old, &request()).await.map(drop).unwrap_err();
         assert!(
             matches!(&refused, crate::issuance::EnrolmentFault::Refused(refusal) if refusal.code() == "certificate-revoked"),

@@ -1,11 +1,14 @@
 //! Who is a gateway still, once the authority accepts it no more; and what a declared absence is worth.
 
 use super::*;
-use crate::environments::{SuccessorPlan, bootstrap_actor};
+use crate::bootstrap::bootstrapped;
+use crate::environments::SuccessorPlan;
+use crate::reading::Read;
 use crate::tests::house::{DEVICE, House};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::Store as _;
-use touchmark_ra::Act;
+use touchmark_journal::Scope;
+use touchmark_ra::RevokeParty;
 use touchmark_testkit::{name, replay};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -42,10 +45,9 @@ impl Place {
     async fn revoke(&self) {
         let party = self.house.store.parties().unwrap().into_iter();
         let party = party.into_iter().find(|party| party.name.as_str() == DEVICE).unwrap();
-        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::PartyRevoke);
-        let (reason, wait) = (RevocationReason::KeyCompromise, Duration::ZERO);
+        let mandate = bootstrapped(RevokeParty { party, reason: RevocationReason::KeyCompromise });
         let containments = self.house.containments(self.home.path());
-        containments.revoke_party(mandate, "test".into(), &party, reason, false, wait).await.unwrap();
+        containments.revoke_party(mandate, false, Duration::ZERO).await.unwrap();
     }
 
     async fn polls(&self, polls: Polls) {
@@ -66,8 +68,7 @@ impl Place {
     }
 
     fn standing(&self) -> Option<GatewayStanding> {
-        let feed = self.house.feeds.of(&name("lab")).unwrap();
-        let all = self.gateways.list(&name("lab"), &feed).unwrap();
+        let all = self.gateways.list(&bootstrapped(Read::all_of(name("lab")))).unwrap();
         all.into_iter().find(|one| one.name == DEVICE).map(|one| one.standing)
     }
 
@@ -79,9 +80,9 @@ impl Place {
     }
 
     async fn declare(&self, declaration: Declaration, although: bool) -> Result<(), GatewaysFault> {
-        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::GatewayDeclare);
         let scope = Scope { organisation: name("example"), environment: Some(name("lab")) };
-        self.gateways.declare(&mandate, scope, &name(DEVICE), declaration, although).await
+        let act = DeclareGateway { scope, gateway: name(DEVICE), declaration };
+        self.gateways.declare(bootstrapped(act), although).await
     }
 }
 

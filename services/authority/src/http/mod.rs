@@ -10,7 +10,7 @@ mod public;
 mod succession;
 
 pub use api::addresses;
-pub(crate) use api::router as api_router;
+pub(crate) use api::{Rows, router as api_router};
 pub(crate) use connection::{Peer, Shown, serve_http, serve_http_plain};
 pub(crate) use est::{refused, router as est_router};
 pub(crate) use public::router as public_router;
@@ -43,7 +43,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use touchmark_identity::{Fingerprint, Name, OrganisationName};
-use touchmark_inventory::Store;
 use touchmark_listen::Clock;
 
 /// The use cases, shared: each request takes a handle, and handles cost one count.
@@ -72,7 +71,7 @@ pub(crate) const EST_TURNS: usize = 128;
 pub(crate) struct UseCases {
     pub(crate) clock: Clock,
     pub(crate) organisation: OrganisationName,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) rows: Rows,
     pub(crate) hierarchy: Arc<Hierarchy>,
     pub(crate) enrolments: Arc<Enrolments>,
     pub(crate) initial: Arc<InitialEnrolments>,

@@ -19,7 +19,7 @@ use touchmark_api::Problem;
 use touchmark_identity::printable;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
-use touchmark_ra::{ContainmentFault, DeclarationFault, TokenFault};
+use touchmark_ra::{ContainmentFault, TokenFault};
 
 /// When to come back, in seconds, if it was only not possible now.
 const RETRY_AFTER_S: &str = "30";
@@ -149,7 +149,6 @@ impl From<ContainFault> for Refuse {
         match fault {
             ContainFault::Rules(rule) => {
                 let code = match &rule {
-                    ContainmentFault::Mandate => "not-permitted",
                     ContainmentFault::Banned => "device-banned",
                     ContainmentFault::Already(_) => "nothing-to-do",
                     ContainmentFault::NothingLive => "nothing-live",
@@ -184,10 +183,7 @@ impl From<GatewaysFault> for Refuse {
             GatewaysFault::Feed(fault) => fault.into(),
             GatewaysFault::Asks { .. } => Self::new(StatusCode::CONFLICT, "gateway-asks", fault.to_string())
                 .fix("stop it on its host, and say it again once it has been silent for 30 s; or at once: --yes"),
-            GatewaysFault::Declaration(DeclarationFault::Ended) => Self::value("ttl_s", fault),
-            GatewaysFault::Declaration(DeclarationFault::Mandate) => {
-                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
-            }
+            GatewaysFault::Declaration(ended) => Self::value("ttl_s", ended),
         }
     }
 }
@@ -234,7 +230,6 @@ impl From<EnvironmentFault> for Refuse {
             EnvironmentFault::Grace => Self::new(StatusCode::BAD_REQUEST, "grace", fault.to_string()),
             EnvironmentFault::Overlap => Self::new(StatusCode::BAD_REQUEST, "overlap", fault.to_string())
                 .fix("choose a shorter overlap or a longer life"),
-            EnvironmentFault::Mandate => Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()),
             EnvironmentFault::Store(fault) => fault.into(),
             EnvironmentFault::Publish(fault) => fault.into(),
             EnvironmentFault::NoRoot
@@ -262,9 +257,6 @@ impl From<PolicyActivationFault> for Refuse {
             PolicyActivationFault::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "policy-too-large", fault.to_string())
                     .fix("say more with groups and fewer rules")
-            }
-            PolicyActivationFault::Mandate => {
-                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string())
             }
             PolicyActivationFault::Store(fault) => fault.into(),
             PolicyActivationFault::Publish(fault) => fault.into(),

@@ -98,7 +98,12 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
 
 fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
     let now = shell.clock.now();
-    let rows = PresentedRows::read(&*shell.store, &shell.hierarchy, peer, Siblings::OfSuperseded)?;
+    let rows = PresentedRows::read(
+        &**shell.operators.commits.store(),
+        &shell.hierarchy,
+        peer,
+        Siblings::OfSuperseded,
+    )?;
     rows.presented()?.may_renew(None, now)?;
     Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, peer, now))
 }

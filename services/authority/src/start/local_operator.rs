@@ -41,7 +41,7 @@ impl LocalOperator {
             directory: config.operator(),
             tokens: shell.tokens.clone(),
             enrolments: shell.enrolments.clone(),
-            store: shell.store.clone(),
+            store: shell.operators.commits.store().clone(),
             environment: environment.clone(),
             clock: shell.clock.clone(),
         }

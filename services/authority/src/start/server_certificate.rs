@@ -65,7 +65,7 @@ impl ServerCertificate {
             tokens: shell.tokens.clone(),
             enrolments: shell.enrolments.clone(),
             confirmations: shell.confirmations.clone(),
-            store: shell.store.clone(),
+            store: shell.operators.commits.store().clone(),
             environment: environment.clone(),
             hosts: config.names(),
             clock: shell.clock.clone(),

@@ -271,8 +271,7 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         };
         let (environments, hierarchy, feeds) = (environments.clone(), hierarchy.clone(), feeds.clone());
         tasks.spawn(async move {
-            let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
-            match environments.create(mandate, &plan).await {
+            match environments.create(bootstrapped(plan.clone())).await {
                 Ok(()) => environments.open(&name, &hierarchy, &feeds).map(|()| true).unwrap(),
                 Err(EnvironmentFault::Exists(_)) => false,
                 Err(other) => panic!("{other}"),
@@ -295,8 +294,7 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         default: false,
         successors: SuccessorPlan::default(),
     };
-    let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
-    assert!(matches!(environments.create(mandate, &taken).await, Err(EnvironmentFault::Store(_))));
+    assert!(matches!(environments.create(bootstrapped(taken)).await, Err(EnvironmentFault::Store(_))));
     assert_eq!(files(&config.keys()).len(), before);
 }
 

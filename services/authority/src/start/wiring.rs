@@ -15,7 +15,7 @@ use crate::explain::Explain;
 use crate::feed::Feeds;
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
-use crate::http::{EST_TURNS, Shell, UseCases};
+use crate::http::{EST_TURNS, Rows, Shell, UseCases};
 use crate::issuance::Issuance;
 use crate::journal_log::JournalLog;
 use crate::makers::Makers;
@@ -66,8 +66,13 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
     let confirmations =
         Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
-    let operator_policy = Arc::new(OperatorPolicy::compile(OperatorPolicy::starter_text())?);
-    let operators = Arc::new(Operators::new(commits.clone(), operator_policy, clock.clone()));
+    let refusals = Arc::new(Refusals::new(commits.clone(), organisation.clone(), clock.clone()));
+    let operators = Arc::new(Operators {
+        commits: commits.clone(),
+        policy: OperatorPolicy::compile(OperatorPolicy::starter_text())?,
+        refusals: refusals.clone(),
+        clock: clock.clone(),
+    });
     let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
     let issuance = Arc::new(Issuance::new(
         commits.clone(),
@@ -93,7 +98,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     Ok(Shell::new(UseCases {
         clock: clock.clone(),
         organisation: organisation.clone(),
-        store: store.clone(),
+        rows: Rows::new(store.clone()),
         hierarchy: hierarchy.clone(),
         enrolments: Arc::new(Enrolments::new(
             commits.clone(),
@@ -156,7 +161,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         reserve,
         time,
         intake,
-        refusals: Arc::new(Refusals::new(commits, organisation, clock.clone())),
+        refusals,
         log_directory: config.log(),
         log_origin,
     }))

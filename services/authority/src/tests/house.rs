@@ -1,13 +1,14 @@
 //! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
 
 use crate::archive::Archives;
+use crate::bootstrap::bootstrapped;
 use crate::clones::CloneAlarms;
 use crate::commit::Commits;
 use crate::confirmation::Confirmations;
 use crate::containment::Containments;
 use crate::crls::Crls;
 use crate::enrolment::{Enrolments, InitialEnrolments};
-use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan, bootstrap_actor};
+use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan};
 use crate::feed::Feeds;
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
@@ -17,6 +18,7 @@ use crate::keys::KeyVault;
 use crate::makers::Makers;
 use crate::operators::Operators;
 use crate::pacing::Pacing;
+use crate::refusals::Refusals;
 use crate::renewal::Renewals;
 use crate::sha256;
 use crate::sightings::DecisionIntake;
@@ -32,7 +34,7 @@ use touchmark_inventory::{CertificateRow, MemoryStore, Store};
 use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorPolicy;
-use touchmark_ra::{Act, Mandate, TokenOrder};
+use touchmark_ra::TokenOrder;
 use touchmark_status::FeedSigner;
 use touchmark_testkit::name;
 use touchmark_tilelog::NoteSigner;
@@ -109,8 +111,7 @@ impl House {
             default: true,
             successors,
         };
-        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::EnvironmentCreate);
-        environments.create(mandate, &plan).await.unwrap();
+        environments.create(bootstrapped(plan)).await.unwrap();
         let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap());
         let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
         let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
@@ -187,7 +188,12 @@ impl House {
             feeds: self.feeds.clone(),
             gateways: self.gateways(home),
             crls: Arc::new(crls),
-            operators: Arc::new(Operators::new(self.commits.clone(), Arc::new(policy), self.clock.clone())),
+            operators: Arc::new(Operators {
+                commits: self.commits.clone(),
+                policy,
+                refusals: Arc::new(Refusals::new(self.commits.clone(), name("example"), self.clock.clone())),
+                clock: self.clock.clone(),
+            }),
             log: Arc::new(log),
             clock: self.clock.clone(),
             time: self.time.clone(),
@@ -198,6 +204,10 @@ impl House {
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {
         let scope = Scope { organisation: name("example"), environment: Some(name("lab")) };
         let lifetime = Duration::from_secs(60);
+        let known = match &subject {
+            TokenSubject::Named(name) => self.tokens.party(kind, name).unwrap(),
+            TokenSubject::Prefix(_) => None,
+        };
         let order = TokenOrder {
             scope,
             kind,
@@ -207,9 +217,9 @@ impl House {
             model: None,
             hosts: Vec::new(),
             roles: None,
+            known,
         };
-        let mandate = Mandate::assert_permitted(bootstrap_actor(), Act::DeviceEnrol);
-        self.tokens.create(mandate, order).await.unwrap()
+        self.tokens.create(bootstrapped(order)).await.unwrap()
     }
 
     pub(crate) async fn enrol(

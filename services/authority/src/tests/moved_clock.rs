@@ -1,15 +1,16 @@
 //! A clock that jumps ahead for a moment, and comes back: nothing that ends by time ends for good.
 
-use crate::containment::{Containments, Verb};
+use crate::bootstrap::bootstrapped;
+use crate::containment::Containments;
 use crate::crls::{Published, kept_from};
-use crate::environments::{SuccessorPlan, bootstrap_actor};
+use crate::environments::SuccessorPlan;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::time::Duration;
 use touchmark_ca::{CRL_LIFETIME, ENDED_KEPT};
 use touchmark_identity::{RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, Store as _};
 use touchmark_journal::{IdentityKind, Standing};
-use touchmark_ra::{Act, Mandate};
+use touchmark_ra::{Contain, Verb};
 use touchmark_status::{StatusSet, open_feed_file};
 use touchmark_testkit::name;
 use touchmark_x509::crl::Crl;
@@ -39,15 +40,13 @@ impl Lab {
         self.house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap()
     }
 
-    async fn contain(&self, act: Act, verb: Verb) {
-        let mandate = Mandate::assert_permitted(bootstrap_actor(), act);
-        let rule = "test".to_owned();
-        let wait = Duration::ZERO;
-        self.containments.contain(mandate, rule, &self.device(), verb, false, wait).await.unwrap();
+    async fn contain(&self, verb: Verb) {
+        let mandate = bootstrapped(Contain { device: self.device(), verb });
+        self.containments.contain(mandate, false, Duration::ZERO).await.unwrap();
     }
 
     async fn revoke(&self) {
-        self.contain(Act::DeviceRevoke, Verb::Revoke(RevocationReason::KeyCompromise)).await;
+        self.contain(Verb::Revoke(RevocationReason::KeyCompromise)).await;
     }
 
     /// What the upkeep does each second, and each hour with the feeds.
@@ -84,7 +83,7 @@ async fn a_quarantine_ends_when_its_time_has_passed_and_not_when_a_clock_jumps()
         let lab = Lab::with(SuccessorPlan::default()).await;
         lab.house.first(IdentityKind::Operational).await;
         let until = lab.house.clock.now().plus(HOUR);
-        lab.contain(Act::DeviceQuarantine, Verb::Quarantine(Some(until))).await;
+        lab.contain(Verb::Quarantine(Some(until))).await;
         let held = async |held: bool, what: &str| {
             lab.turn().await;
             let (standing, fed) = match held {
@@ -114,7 +113,7 @@ async fn a_quarantine_ends_by_a_clock_that_stays_where_it_went() {
     let lab = Lab::with(SuccessorPlan::default()).await;
     lab.house.first(IdentityKind::Operational).await;
     let until = lab.house.clock.now().plus(HOUR);
-    lab.contain(Act::DeviceQuarantine, Verb::Quarantine(Some(until))).await;
+    lab.contain(Verb::Quarantine(Some(until))).await;
     lab.house.clock_goes(HOUR);
     for (passes, standing) in [
         (SECOND, Standing::Quarantined),

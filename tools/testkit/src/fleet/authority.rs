@@ -22,7 +22,9 @@ use touchmark_journal::{
     AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
     ProfileActivated, RenewalRefused, RenewalRules, Scope, TokenSubject,
 };
-use touchmark_ra::{Act, ISSUES_AT_ONCE, Mandate, Pace, Presented, Refusal, TokenOrder, ban, create_token};
+use touchmark_ra::{
+    Act, Contain, ISSUES_AT_ONCE, Mandate, Pace, Presented, Refusal, TokenOrder, Verb, contain, create_token,
+};
 use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
 
 /// As `services/authority`: one certificate raises one alarm in so long.
@@ -118,10 +120,10 @@ impl Authority {
             model: None,
             hosts: Vec::new(),
             roles: None,
+            known: None,
         };
-        let mandate = Mandate::assert_permitted(operator(), Act::DeviceEnrol);
         let random = self.chance.octets();
-        let made = create_token(mandate, order, sha256(password.as_bytes()), now, random);
+        let made = create_token(permitted(order), sha256(password.as_bytes()), now, random);
         let (_, _, command) = made.expect("a token within its limits");
         self.store.commit(command).expect("a new token");
     }
@@ -129,10 +131,11 @@ impl Authority {
     /// An operator bans a device.
     pub(super) fn ban(&mut self, name: &Name, now: Timestamp) -> DeviceId {
         let device = self.device_named(name).expect("rows").expect("the device enrolled");
-        let mandate = Mandate::assert_permitted(operator(), Act::DeviceBan);
-        let command = ban(mandate, &device, RevocationReason::KeyCompromise, now);
-        self.store.commit(command.expect("it was not banned before")).expect("nothing came between");
-        device.device
+        let id = device.device;
+        let act = Contain { device, verb: Verb::Ban(RevocationReason::KeyCompromise) };
+        let command = contain(permitted(act), now).expect("it was not banned before");
+        self.store.commit(command).expect("nothing came between");
+        id
     }
 
     /// Records the refusals that were counted. No fault meets this commit: its counts are compared exactly.
@@ -245,6 +248,10 @@ fn beginnings(
     let envelope = Envelope { scope, actor: operator(), cause: "environment/create".into(), at: now };
     let draft = |event| Draft { envelope: envelope.clone(), event, private: None };
     events.into_iter().map(draft).collect()
+}
+
+fn permitted<A: Act>(act: A) -> Mandate<A> {
+    Mandate::assert_permitted(operator(), "fleet", act)
 }
 
 fn operator() -> Actor {

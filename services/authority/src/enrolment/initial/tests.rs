@@ -1,13 +1,13 @@
 //! Enrolments by initial certificate over a store that loses commits, at once, and after what was trusted has gone.
 
 use super::*;
-use crate::environments::bootstrap_actor;
+use crate::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::time::Duration;
 use touchmark_enrol::{Intent, PresentedCredential};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Fault, Store as _};
-use touchmark_ra::{Act, Mandate, revoke};
+use touchmark_ra::{Contain, RegisterHardware, RegisterMaker, Verb, WithdrawMaker, contain};
 use touchmark_testkit::{name, replay};
 use touchmark_x509::Certificate;
 use touchmark_x509::csr::UnprovenCsr;
@@ -22,8 +22,8 @@ fn read(pem: &str) -> Certificate {
     Certificate::from_pem_many(pem).unwrap().remove(0)
 }
 
-fn mandate(act: Act) -> Mandate {
-    Mandate::assert_permitted(bootstrap_actor(), act)
+fn acme() -> RegisterMaker {
+    RegisterMaker { environment: name("lab"), name: name("acme") }
 }
 
 /// What the device of hardware SN-1 shows.
@@ -38,15 +38,19 @@ impl House {
     async fn maker(&self) {
         let trust = self.hierarchy.default_trust().unwrap();
         let certificate = read(made_by_openssl!("acme-ca.pem"));
-        let act = mandate(Act::MakerRegister);
-        self.makers.register(act, &trust, &name("acme"), &certificate).await.unwrap();
+        self.makers.register(bootstrapped(acme()), &trust, &certificate).await.unwrap();
     }
 
     async fn hardware(&self) {
         let trust = self.hierarchy.default_trust().unwrap();
-        let (act, id) = (mandate(Act::DeviceEnrol), "SN-1".parse().unwrap());
-        let (acme, device) = (name("acme"), name(DEVICE));
-        self.makers.register_hardware(act, &trust, &acme, &id, &device, None).await.unwrap();
+        let act = RegisterHardware {
+            environment: name("lab"),
+            maker: name("acme"),
+            hardware_id: "SN-1".parse().unwrap(),
+            name: name(DEVICE),
+            model: None,
+        };
+        self.makers.register_hardware(bootstrapped(act), &trust).await.unwrap();
     }
 
     async fn by_hardware(&self, der: &[u8]) -> Result<Certificate, EnrolmentFault> {
@@ -66,8 +70,8 @@ impl House {
 
     async fn revoke_device(&self) {
         let device = self.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
-        let (act, reason) = (mandate(Act::DeviceRevoke), RevocationReason::KeyCompromise);
-        let command = revoke(act, &device, reason, self.clock.now()).unwrap();
+        let act = Contain { device, verb: Verb::Revoke(RevocationReason::KeyCompromise) };
+        let command = contain(bootstrapped(act), self.clock.now()).unwrap();
         self.commits.commit(command).await.unwrap();
     }
 }
@@ -171,7 +175,7 @@ async fn an_open_connection_outlives_nothing_that_is_taken_back() {
     assert_eq!(house.refused(&first).await, "key-not-usable", "a revocation denies the key");
     let again = house.by_hardware(&second).await.unwrap();
     let trust = house.hierarchy.default_trust().unwrap();
-    house.makers.withdraw(mandate(Act::MakerRegister), &trust, &name("acme")).await.unwrap();
+    house.makers.withdraw(bootstrapped(WithdrawMaker(acme())), &trust).await.unwrap();
     assert_eq!(house.refused(&second).await, "maker-unknown");
     house.maker().await;
     assert_eq!(house.refused(&second).await, "hardware-unknown", "registered anew it is another maker");

@@ -3,6 +3,8 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Called, Query};
+use super::rows::environment_named;
+use crate::reading::{Audit, Devices};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,27 +14,25 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use touchmark_api::{DecisionQuery, ExplainQuery, Explanation, LogHead, StatusReport};
 use touchmark_decisions::Decision;
-use touchmark_identity::Permission;
-use touchmark_identity::{EnvironmentName, Name, Timestamp};
+use touchmark_identity::{Name, Timestamp};
+use touchmark_ra::Act as _;
 
 const DECISIONS_DEFAULT: usize = 10_000;
 const DECISIONS_MAX: usize = 100_000;
 
 pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result<Json<StatusReport>, Refuse> {
-    called.may_at_home(&shell, Permission::EnvironmentRead)?;
+    let read = called.read_all(&shell)?;
     let mut gateways = Vec::new();
-    let mut environments = Vec::new();
-    for trust in shell.hierarchy.all() {
-        environments.push(trust.environment.name.to_string());
-        let environment = &trust.environment.name;
-        gateways.extend(shell.gateways.list(environment, &*shell.feeds.of(environment)?)?);
+    for read in &read {
+        gateways.extend(shell.gateways.list(read)?);
     }
+    let environments = read.iter().filter_map(|read| read.act().environment()).map(ToString::to_string);
     Ok(Json(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: shell.hierarchy.incarnation().octet(),
-        journal: shell.store.journal_len()?,
+        journal: shell.rows.journal_len()?,
         log_size: shell.log.head().0.size,
-        environments,
+        environments: environments.collect(),
         gateways,
     }))
 }
@@ -40,7 +40,7 @@ pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result
 /// Gateways ask too: the head they keep is the witness against a rewritten journal.
 pub(super) async fn log_head(State(shell): State<Shell>, called: Called) -> Result<Json<LogHead>, Refuse> {
     if called.0.kind == touchmark_journal::IdentityKind::Operator {
-        called.may_at_home(&shell, Permission::AuditRead)?;
+        called.read_all::<Audit>(&shell)?;
     }
     let (head, checkpoint) = shell.log.head();
     Ok(Json(LogHead {
@@ -57,16 +57,11 @@ pub(super) async fn explain(
     Path(id): Path<String>,
     Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Refuse> {
-    let environment = query.environment.as_deref().map(str::parse).transpose();
-    let environment: Option<EnvironmentName> =
-        environment.map_err(|why| Refuse::value("environment", why))?;
-    match &environment {
-        Some(name) => {
-            called.may(&shell, Permission::DeviceRead, name)?;
-            called.trust(&shell, name)?;
-        }
-        None => called.may_at_home(&shell, Permission::DeviceRead)?,
-    }
+    let environment = environment_named(query.environment.as_deref())?;
+    match environment.clone() {
+        Some(name) => vec![called.read::<Devices>(&shell, name)?],
+        None => called.read_all(&shell)?,
+    };
     // A decision is looked up in the logs, which may be long: not on a network thread.
     let explain = shell.explain.clone();
     let found =
@@ -80,7 +75,7 @@ pub(super) async fn decisions(
     called: Called,
     Query(query): Query<DecisionQuery>,
 ) -> Result<impl IntoResponse, Refuse> {
-    called.may_at_home(&shell, Permission::AuditRead)?;
+    called.read_all::<Audit>(&shell)?;
     let since = match &query.since {
         None => Timestamp::from_unix_ms(0),
         Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,

@@ -6,6 +6,7 @@ use crate::clones::{Use, was_superseded};
 use crate::confirmation::Proven;
 use crate::hierarchy::Trust;
 use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
+use crate::reading::{Environments, Kind, Read};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
@@ -14,8 +15,8 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
-use touchmark_identity::Permission;
 use touchmark_journal::IdentityKind;
+use touchmark_ra::{Act, Mandate};
 
 /// Rows of one answer; a longer list comes in several.
 const PAGE_DEFAULT: usize = 100;
@@ -63,44 +64,49 @@ impl FromRequestParts<Shell> for Called {
 }
 
 impl Called {
-    /// A caller that may do `verb` in `environment`.
-    pub(super) fn may(
+    /// The mandate for an act; that it is refused is recorded.
+    pub(super) fn permit<A: Act>(&self, shell: &Shell, act: A) -> Result<Mandate<A>, Refuse> {
+        Ok(shell.operators.permit(&self.0, act)?)
+    }
+
+    /// The mandate to read all of an environment, which has to be there.
+    pub(super) fn read<K: Kind>(
         &self,
         shell: &Shell,
-        verb: Permission,
-        environment: &EnvironmentName,
-    ) -> Result<(), Refuse> {
-        self.permitted(shell, verb, environment).map(drop)
+        environment: EnvironmentName,
+    ) -> Result<Mandate<Read<K>>, Refuse> {
+        let read = self.permit(shell, Read::all_of(environment))?;
+        self.trust(shell, &read)?;
+        Ok(read)
     }
 
-    fn permitted(
-        &self,
-        shell: &Shell,
-        verb: Permission,
-        environment: &EnvironmentName,
-    ) -> Result<String, Refuse> {
-        Ok(shell.operators.permits(&self.0, verb, environment).inspect_err(|_| {
-            shell.refusals.count(Some(environment), "api", "not-permitted", None);
-        })?)
+    /// The mandates to read all that the caller may, of every environment: one at least.
+    pub(super) fn read_all<K: Kind>(&self, shell: &Shell) -> Result<Vec<Mandate<Read<K>>>, Refuse> {
+        let all = self.readable(shell);
+        if all.is_empty() {
+            self.permit(shell, Read::<K>::all_of(self.0.environment.clone()))?;
+        }
+        Ok(all)
     }
 
-    /// A caller that may do `verb` somewhere that concerns the whole organisation: asked for its own environment.
-    pub(super) fn may_at_home(&self, shell: &Shell, verb: Permission) -> Result<(), Refuse> {
-        self.may(shell, verb, &self.0.environment.clone())
+    fn readable<K: Kind>(&self, shell: &Shell) -> Vec<Mandate<Read<K>>> {
+        let all = shell.hierarchy.all().into_iter();
+        let read = all.map(|trust| Read::all_of(trust.environment.name.clone()));
+        read.filter_map(|read| shell.operators.try_permit(&self.0, read).ok()).collect()
     }
 
-    /// An environment. To be asked for only when the caller may do there what it asks for.
-    pub(super) fn trust(&self, shell: &Shell, name: &EnvironmentName) -> Result<Arc<Trust>, Refuse> {
+    /// The environment that an act is permitted in.
+    pub(super) fn trust<A: Act>(&self, shell: &Shell, mandate: &Mandate<A>) -> Result<Arc<Trust>, Refuse> {
+        let name = mandate.act().environment().unwrap_or(&self.0.environment);
         shell.hierarchy.trust_of(name).ok_or_else(|| self.environment_unknown(shell, name.as_str()))
     }
 
     /// That there is no such environment, and which of those there are the caller may see.
     pub(super) fn environment_unknown(&self, shell: &Shell, name: &str) -> Refuse {
-        let all = shell.hierarchy.all();
-        let mut seen: Vec<&str> = all
+        let readable = self.readable::<Environments>(shell);
+        let mut seen: Vec<&str> = readable
             .iter()
-            .map(|trust| &trust.environment.name)
-            .filter(|name| shell.operators.permits(&self.0, Permission::EnvironmentRead, name).is_ok())
+            .filter_map(|read| read.act().environment())
             .map(EnvironmentName::as_str)
             .collect();
         seen.sort_unstable();

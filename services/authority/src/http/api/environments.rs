@@ -1,18 +1,18 @@
 //! Environments and their policies.
 
 use super::super::Shell;
-use super::super::problem::Refuse;
+use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, wait_of};
 use crate::environments::{EnvironmentPlan, SuccessorPlan};
 use crate::gateways::Enforced;
 use crate::hierarchy::Trust;
-use crate::policies::{Activated, Policies};
+use crate::policies::{ActivatePolicy, Activated, Policies};
+use crate::reading::Environments;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, PolicyEnforcement, Profile};
-use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, TrustDomain};
 use touchmark_journal::CloneResponse;
 use touchmark_policy_cedar::PolicyBundle;
@@ -56,8 +56,9 @@ pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
 ) -> Result<Json<Vec<Environment>>, Refuse> {
-    called.may_at_home(&shell, Permission::EnvironmentRead)?;
-    Ok(Json(shell.hierarchy.all().iter().map(|trust| view(&shell, trust)).collect()))
+    let read = called.read_all::<Environments>(&shell)?;
+    let all = read.iter().map(|read| Ok(view(&shell, &*called.trust(&shell, read)?)));
+    Ok(Json(all.collect::<Result<_, Refuse>>()?))
 }
 
 pub(super) async fn get(
@@ -66,8 +67,8 @@ pub(super) async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<Environment>, Refuse> {
     let name = named(&shell, &called, &name)?;
-    called.may(&shell, Permission::EnvironmentRead, &name)?;
-    Ok(Json(view(&shell, &*called.trust(&shell, &name)?)))
+    let read = called.read::<Environments>(&shell, name)?;
+    Ok(Json(view(&shell, &*called.trust(&shell, &read)?)))
 }
 
 pub(super) async fn create(
@@ -76,27 +77,11 @@ pub(super) async fn create(
     Body(order): Body<EnvironmentOrder>,
 ) -> Result<(StatusCode, Json<Environment>), Refuse> {
     let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
-    // Before anything is told about what there is.
-    let permitted =
-        shell.operators.mandate(&called.0, Permission::EnvironmentCreate, &name).inspect_err(|_| {
-            shell.refusals.count(None, "api/environments", "not-permitted", None);
-        })?;
     let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
     let trust_domain: TrustDomain = domain.parse().map_err(|why| {
         Refuse::value("trust_domain", format!("`{domain}`: a host name of a-z, 0-9, `-` and `.`; {why}"))
             .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
     })?;
-    // A taken name has the taken trust domain by default: then the name is what to tell of.
-    let other =
-        |trust: &Trust| trust.environment.name != name && trust.environment.trust_domain == trust_domain;
-    if shell.hierarchy.all().iter().any(|trust| other(trust)) {
-        return Err(Refuse::new(
-            StatusCode::CONFLICT,
-            "trust-domain-exists",
-            "an environment has this trust domain already",
-        )
-        .fix("choose another trust domain; which are taken: touchmark env list"));
-    }
     let on_clone = match order.on_clone.as_deref() {
         None => CloneResponse::Alarm,
         Some(word) => CloneResponse::from_word(word)
@@ -114,13 +99,29 @@ pub(super) async fn create(
             revoke_superseded: order.revoke_superseded,
         },
     };
-    shell.environments.create(permitted.mandate, &plan).await?;
+    // Before anything is told about what there is.
+    let mandate = called.permit(&shell, plan)?;
+    let plan = mandate.act();
+    // A taken name has the taken trust domain by default: then the name is what to tell of.
+    let other = |trust: &Trust| {
+        trust.environment.name != plan.name && trust.environment.trust_domain == plan.trust_domain
+    };
+    if shell.hierarchy.all().iter().any(|trust| other(trust)) {
+        return Err(Refuse::new(
+            StatusCode::CONFLICT,
+            "trust-domain-exists",
+            "an environment has this trust domain already",
+        )
+        .fix("choose another trust domain; which are taken: touchmark env list"));
+    }
+    shell.environments.create(mandate).await?;
     shell.environments.open(&name, &shell.hierarchy, &shell.feeds)?;
     shell.log.wake();
     if let Err(fault) = shell.crls.refresh_all().await {
         tracing::error!(%fault, "the new environment has no CRL yet");
     }
-    Ok((StatusCode::CREATED, Json(view(&shell, &*called.trust(&shell, &name)?))))
+    let trust = shell.hierarchy.trust_of(&name).ok_or_else(|| environment_unknown(name.as_str()))?;
+    Ok((StatusCode::CREATED, Json(view(&shell, &trust))))
 }
 
 pub(super) async fn policy(
@@ -129,8 +130,7 @@ pub(super) async fn policy(
     Path(name): Path<String>,
 ) -> Result<Json<Policy>, Refuse> {
     let name = named(&shell, &called, &name)?;
-    called.may(&shell, Permission::PolicyRead, &name)?;
-    let row = shell.store.policy(&name)?;
+    let row = shell.rows.policy(&called.read(&shell, name.clone())?)?;
     let row = row.ok_or_else(|| called.environment_unknown(&shell, name.as_str()))?;
     let bundle = PolicyBundle { files: row.files.clone(), topics: row.topics.clone() };
     let (_, rules) = Policies::check(&bundle)?;
@@ -152,11 +152,8 @@ pub(super) async fn set_policy(
     Body(document): Body<PolicyDocument>,
 ) -> Result<Json<Policy>, Refuse> {
     let name = named(&shell, &called, &name)?;
-    let permitted =
-        shell.operators.mandate(&called.0, Permission::PolicyActivate, &name).inspect_err(|_| {
-            shell.refusals.count(None, "api/policy", "not-permitted", None);
-        })?;
-    called.trust(&shell, &name)?;
+    let mandate = called.permit(&shell, ActivatePolicy(name.clone()))?;
+    called.trust(&shell, &mandate)?;
     let bundle = PolicyBundle { files: document.files.clone(), topics: document.topics.clone() };
     let activated_at = shell.clock.now();
     let (version, rules, enforced) = if document.dry_run {
@@ -164,7 +161,7 @@ pub(super) async fn set_policy(
         (version, rules, None)
     } else {
         let wait = wait_of(document.wait_ms);
-        let activated = shell.policies.activate(permitted.mandate, &name, bundle, wait).await;
+        let activated = shell.policies.activate(mandate, bundle, wait).await;
         shell.log.wake();
         let Activated { version, rules, enforced } = activated?;
         (version, rules, Some(enforced))

@@ -3,6 +3,7 @@
 use super::super::problem::{CALLER_NOT_LIVE, Refuse, disk_full};
 use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
+use super::rows::environment_named;
 use crate::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
@@ -16,11 +17,10 @@ use touchmark_api::{
     FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence, GatewayQuery,
     GatewayRegistration,
 };
-use touchmark_identity::Permission;
 use touchmark_identity::{Actor, Timestamp};
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
-use touchmark_ra::Declaration;
+use touchmark_ra::{Declaration, DeclareGateway};
 use touchmark_status::Position;
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -61,23 +61,13 @@ pub(super) async fn list(
     called: Called,
     Query(query): Query<GatewayQuery>,
 ) -> Result<Json<Vec<Gateway>>, Refuse> {
+    let read = match environment_named(query.environment.as_deref())? {
+        Some(environment) => vec![called.read(&shell, environment)?],
+        None => called.read_all(&shell)?,
+    };
     let mut all = Vec::new();
-    match query.environment {
-        Some(text) => {
-            let environment = text.parse().map_err(|why| Refuse::value("environment", why))?;
-            called.may(&shell, Permission::EnvironmentRead, &environment)?;
-            called.trust(&shell, &environment)?;
-            all.extend(shell.gateways.list(&environment, &*shell.feeds.of(&environment)?)?);
-        }
-        None => {
-            called.may_at_home(&shell, Permission::EnvironmentRead)?;
-            for trust in shell.hierarchy.all() {
-                let environment = &trust.environment.name;
-                if shell.operators.permits(&called.0, Permission::EnvironmentRead, environment).is_ok() {
-                    all.extend(shell.gateways.list(environment, &*shell.feeds.of(environment)?)?);
-                }
-            }
-        }
+    for read in &read {
+        all.extend(shell.gateways.list(read)?);
     }
     Ok(Json(all))
 }
@@ -98,19 +88,13 @@ pub(super) async fn declare(
         ("online", Some(_)) => return Err(Refuse::value("ttl_s", "a gateway that runs has no end")),
         _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
     };
-    let environment = match &order.environment {
-        Some(text) => text.parse().map_err(|why| Refuse::value("environment", why))?,
-        None => called.0.environment.clone(),
-    };
-    let verb = Permission::GatewayDeclare;
-    let permitted = shell.operators.mandate(&called.0, verb, &environment).inspect_err(|_| {
-        shell.refusals.count(Some(&environment), "api/gateways", "not-permitted", None);
-    })?;
-    called.trust(&shell, &environment)?;
+    let environment = environment_named(order.environment.as_deref())?;
+    let environment = environment.unwrap_or_else(|| called.0.environment.clone());
     let gateway = name.parse().map_err(|why| Refuse::value("name", why))?;
     let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment) };
-    let (mandate, although) = (&permitted.mandate, order.although_online);
-    shell.gateways.declare(mandate, scope, &gateway, declaration, although).await?;
+    let mandate = called.permit(&shell, DeclareGateway { scope, gateway, declaration })?;
+    called.trust(&shell, &mandate)?;
+    shell.gateways.declare(mandate, order.although_online).await?;
     shell.log.wake();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -148,9 +132,7 @@ pub(super) async fn acknowledge(
         at: shell.clock.now(),
     };
     let entries = vec![Draft { envelope, event, private: None }];
-    crate::commit::Commits::new(shell.store.clone())
-        .commit(Command { preconditions: Vec::new(), entries })
-        .await?;
+    shell.operators.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,36 +3,23 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query};
-use crate::hierarchy::Trust;
 use crate::makers::MakersFault;
-use crate::operators::CallerFault;
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use std::sync::Arc;
 use touchmark_api::{Device, HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
-use touchmark_identity::Permission;
 use touchmark_identity::{EnvironmentName, Fingerprint, Name};
 use touchmark_inventory::{MakerRow, StoreFault};
-use touchmark_ra::MakerFault;
+use touchmark_ra::{MakerFault, RegisterHardware, RegisterMaker, WithdrawMaker};
 use touchmark_x509::Certificate;
-use touchmark_x509::hardware::HardwareId;
 
-/// Cause of what is refused here.
-const CAUSE: &str = "api/makers";
-
-fn trust_of(shell: &Shell, called: &Called, environment: &str) -> Result<Arc<Trust>, Refuse> {
-    let name: EnvironmentName = environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    called.trust(shell, &name)
+fn environment_named(text: &str) -> Result<EnvironmentName, Refuse> {
+    text.parse().map_err(|why| Refuse::value("environment", why))
 }
 
 fn named(text: &str, field: &str) -> Result<Name, Refuse> {
     text.parse().map_err(|why| Refuse::value(field, why))
-}
-
-fn counted<'a>(shell: &'a Shell, trust: &'a Trust) -> impl Fn(&CallerFault) + 'a {
-    |_| shell.refusals.count(Some(&trust.environment.name), CAUSE, "not-permitted", None)
 }
 
 pub(super) async fn list(
@@ -40,9 +27,8 @@ pub(super) async fn list(
     called: Called,
     Query(query): Query<MakerQuery>,
 ) -> Result<Json<Vec<Maker>>, Refuse> {
-    let trust = trust_of(&shell, &called, &query.environment)?;
-    called.may(&shell, Permission::EnvironmentRead, &trust.environment.name)?;
-    Ok(Json(shell.makers.list(&trust.environment.name)?.iter().map(view).collect::<Result<_, _>>()?))
+    let read = called.read(&shell, environment_named(&query.environment)?)?;
+    Ok(Json(shell.makers.list(&read)?.iter().map(view).collect::<Result<_, _>>()?))
 }
 
 pub(super) async fn register(
@@ -50,17 +36,17 @@ pub(super) async fn register(
     called: Called,
     Body(order): Body<MakerOrder>,
 ) -> Result<(StatusCode, Json<Maker>), Refuse> {
-    let trust = trust_of(&shell, &called, &order.environment)?;
-    let name = named(&order.name, "name")?;
-    let permitted = shell
-        .operators
-        .mandate(&called.0, Permission::MakerRegister, &trust.environment.name)
-        .inspect_err(counted(&shell, &trust))?;
+    let act = RegisterMaker {
+        environment: environment_named(&order.environment)?,
+        name: named(&order.name, "name")?,
+    };
+    let mandate = called.permit(&shell, act)?;
+    let trust = called.trust(&shell, &mandate)?;
     let certificate = one_certificate(&order.certificate)?;
-    let (maker, fresh) = shell.makers.register(permitted.mandate, &trust, &name, &certificate).await?;
+    let (maker, fresh) = shell.makers.register(mandate, &trust, &certificate).await?;
     shell.log.wake();
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, shown(&shell, &trust, |row| row.maker == maker)?))
+    Ok((status, Json(view(&maker)?)))
 }
 
 pub(super) async fn withdraw(
@@ -69,15 +55,13 @@ pub(super) async fn withdraw(
     Path(name): Path<String>,
     Body(order): Body<MakerWithdrawal>,
 ) -> Result<Json<Maker>, Refuse> {
-    let trust = trust_of(&shell, &called, &order.environment)?;
-    let name = named(&name, "name")?;
-    let permitted = shell
-        .operators
-        .mandate(&called.0, Permission::MakerRegister, &trust.environment.name)
-        .inspect_err(counted(&shell, &trust))?;
-    let maker = shell.makers.withdraw(permitted.mandate, &trust, &name).await?;
+    let act =
+        RegisterMaker { environment: environment_named(&order.environment)?, name: named(&name, "name")? };
+    let mandate = called.permit(&shell, WithdrawMaker(act))?;
+    let trust = called.trust(&shell, &mandate)?;
+    let maker = shell.makers.withdraw(mandate, &trust).await?;
     shell.log.wake();
-    shown(&shell, &trust, |row| row.maker == maker)
+    Ok(Json(view(&maker)?))
 }
 
 pub(super) async fn register_device(
@@ -85,23 +69,17 @@ pub(super) async fn register_device(
     called: Called,
     Body(order): Body<HardwareOrder>,
 ) -> Result<(StatusCode, Json<Device>), Refuse> {
-    let trust = trust_of(&shell, &called, &order.environment)?;
-    let name = named(&order.device, "device")?;
-    let maker = named(&order.maker, "maker")?;
-    let model = order.model.as_deref().map(|model| named(model, "model")).transpose()?;
-    let hardware_id: HardwareId =
-        order.hardware_id.parse().map_err(|why| Refuse::value("hardware_id", why))?;
-    let permitted = shell
-        .operators
-        .mandate(&called.0, Permission::DeviceEnrol, &trust.environment.name)
-        .inspect_err(counted(&shell, &trust))?;
-    let device = shell
-        .makers
-        .register_hardware(permitted.mandate, &trust, &maker, &hardware_id, &name, model.as_ref())
-        .await?;
+    let act = RegisterHardware {
+        environment: environment_named(&order.environment)?,
+        maker: named(&order.maker, "maker")?,
+        hardware_id: order.hardware_id.parse().map_err(|why| Refuse::value("hardware_id", why))?,
+        name: named(&order.device, "device")?,
+        model: order.model.as_deref().map(|model| named(model, "model")).transpose()?,
+    };
+    let mandate = called.permit(&shell, act)?;
+    let trust = called.trust(&shell, &mandate)?;
+    let row = shell.makers.register_hardware(mandate, &trust).await?;
     shell.log.wake();
-    let row = shell.store.device(device)?;
-    let row = row.ok_or_else(|| StoreFault::Damaged("a device that was just registered".into()))?;
     Ok((StatusCode::CREATED, Json(views::device(&row))))
 }
 
@@ -116,13 +94,6 @@ fn one_certificate(pem: &str) -> Result<Certificate, Refuse> {
         (Some(certificate), 0) => Ok(certificate),
         (_, more) => Err(refuse(format!("{} certificates", more + 1))),
     }
-}
-
-fn shown(shell: &Shell, trust: &Trust, which: impl Fn(&&MakerRow) -> bool) -> Result<Json<Maker>, Refuse> {
-    let rows = shell.makers.list(&trust.environment.name)?;
-    let row = rows.iter().find(which);
-    let row = row.ok_or_else(|| StoreFault::Damaged("a maker that was just registered".into()))?;
-    Ok(Json(view(row)?))
 }
 
 fn view(row: &MakerRow) -> Result<Maker, StoreFault> {
@@ -149,7 +120,6 @@ impl From<MakersFault> for Refuse {
             MakersFault::Publish(fault) => return fault.into(),
         };
         let status = match &rule {
-            MakerFault::Mandate => StatusCode::FORBIDDEN,
             MakerFault::Anchor(_) => StatusCode::BAD_REQUEST,
             MakerFault::Unknown(_) => StatusCode::NOT_FOUND,
             MakerFault::OwnAuthority

@@ -6,7 +6,10 @@ mod devices;
 mod environments;
 mod gateways;
 mod makers;
+mod rows;
 mod tokens;
+
+pub(crate) use rows::Rows;
 
 use super::Shell;
 use super::problem::Refuse;

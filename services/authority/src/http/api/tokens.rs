@@ -3,28 +3,19 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query, page_rows};
-use crate::operators::{CallerFault, ROLE_GATEWAY, ROLE_SERVICE};
+use crate::operators::{ROLE_GATEWAY, ROLE_SERVICE};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
-use touchmark_identity::Permission;
-use touchmark_identity::{EnvironmentName, Name, SpiffeId, TokenId};
+use touchmark_identity::{EnvironmentName, Name, Permission, SpiffeId, TokenId};
 use touchmark_journal::{IdentityKind, Scope, TokenSubject};
+use touchmark_ra::VoidToken;
 
 /// Roles of one operator.
 const ROLES_MAX: usize = 16;
-
-/// The permission that making such a token takes; taking it back takes the same.
-fn verb_of(kind: IdentityKind) -> Permission {
-    match kind {
-        IdentityKind::Operational => Permission::DeviceEnrol,
-        IdentityKind::Service => Permission::ServiceEnrol,
-        IdentityKind::Operator => Permission::OperatorEnrol,
-    }
-}
 
 /// The roles that a token gives: those of the operator policy to an operator, the one of its kind to a service. A new
 /// credential for somebody known changes no role unless roles are given.
@@ -62,12 +53,11 @@ pub(super) async fn list(
 ) -> Result<Json<Page<TokenInfo>>, Refuse> {
     let environment: EnvironmentName =
         query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    called.may(&shell, Permission::DeviceRead, &environment)?;
-    called.trust(&shell, &environment)?;
+    let read = called.read(&shell, environment)?;
     let after: Option<TokenId> =
         query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
     let limit = page_rows(query.limit)?;
-    let rows = shell.store.tokens(&environment, after, limit)?;
+    let rows = shell.rows.tokens(&read, after, limit)?;
     let next = (rows.len() == limit).then(|| rows.last().map(|row| row.token.to_string())).flatten();
     let now = shell.clock.now();
     Ok(Json(Page { items: rows.iter().map(|row| views::token(row, now)).collect(), next }))
@@ -78,24 +68,8 @@ pub(super) async fn void(
     called: Called,
     Path(id): Path<String>,
 ) -> Result<Json<TokenInfo>, Refuse> {
-    let unknown = || {
-        Refuse::new(StatusCode::NOT_FOUND, "token-unknown", format!("no token `{id}`"))
-            .fix("touchmark token list")
-    };
-    let known = match id.parse::<TokenId>() {
-        Ok(id) => shell.store.token(id)?,
-        Err(_) => None,
-    };
-    let Some(row) = known else {
-        called.may_at_home(&shell, Permission::DeviceEnrol)?;
-        return Err(unknown());
-    };
-    let environment = row.scope.environment.clone().ok_or_else(unknown)?;
-    let permitted =
-        shell.operators.mandate(&called.0, verb_of(row.kind), &environment).inspect_err(|_| {
-            shell.refusals.count(Some(&environment), "api/tokens/void", "not-permitted", None);
-        })?;
-    let row = shell.tokens.void(permitted.mandate, row).await?;
+    let mandate = called.token(&shell, &id, (Permission::DeviceEnrol, "api/tokens/void"), VoidToken)?;
+    let row = shell.tokens.void(mandate).await?;
     shell.log.wake();
     Ok(Json(views::token(&row, shell.clock.now())))
 }
@@ -107,7 +81,6 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Token>), Refuse> {
     let environment: EnvironmentName =
         order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    let trust = called.trust(&shell, &environment)?;
     let (kind, of_kind) = match order.kind.as_deref() {
         None | Some("device") => (IdentityKind::Operational, None),
         Some("service") => (IdentityKind::Service, Some(ROLE_SERVICE)),
@@ -141,21 +114,14 @@ pub(super) async fn create(
         }
         _ => None,
     };
-    let refused = |_: &CallerFault| {
-        shell.refusals.count(Some(&environment), "api/tokens", "not-permitted", None);
+    // What is wrong with them depends on who is known: told only to whoever may make such a token.
+    let (roles, wrong) = match roles_of(&shell, kind, of_kind, order.roles, known.is_some()) {
+        Ok(roles) => (roles, None),
+        Err(wrong) => (None, Some(wrong)),
     };
-    // Whoever can replace a known service or operator can become it: that takes the right to make operators.
-    if known.is_some() {
-        shell.operators.permits(&called.0, Permission::OperatorEnrol, &environment).inspect_err(refused)?;
-    }
-    let permitted = shell.operators.mandate(&called.0, verb_of(kind), &environment).inspect_err(refused)?;
-    let roles = roles_of(&shell, kind, of_kind, order.roles, known.is_some())?;
     let model = order.model.as_deref().map(|model| name(model, "model")).transpose()?;
-    let scope = Scope {
-        organisation: trust.environment.scope.organisation.clone(),
-        environment: Some(environment.clone()),
-    };
-    let order_of_ra = touchmark_ra::TokenOrder {
+    let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment.clone()) };
+    let order = touchmark_ra::TokenOrder {
         scope,
         kind,
         subject,
@@ -164,8 +130,14 @@ pub(super) async fn create(
         model,
         hosts: order.hosts,
         roles,
+        known,
     };
-    let made = shell.tokens.create(permitted.mandate, order_of_ra).await?;
+    let mandate = called.permit(&shell, order)?;
+    called.trust(&shell, &mandate)?;
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    let made = shell.tokens.create(mandate).await?;
     shell.log.wake();
     let token = Token {
         token: made.token.to_string(),

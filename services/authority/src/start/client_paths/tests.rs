@@ -1,11 +1,11 @@
 //! Chains at both ports: ours, before and after their end, and makers'.
 
 use super::*;
-use crate::environments::bootstrap_actor;
+use crate::bootstrap::bootstrapped;
 use crate::tests::house::House;
 use std::time::Duration;
 use touchmark_identity::{SerialNumber, SpiffeId, Validity};
-use touchmark_ra::{Act, Mandate};
+use touchmark_ra::{RegisterMaker, WithdrawMaker};
 use touchmark_testkit::name;
 use touchmark_x509::certificate::ExtendedKeyUsage;
 use touchmark_x509::tbs::{CaContents, LeafContents, LeafProfile, LeafTemplate, TbsCertificate, ca_tbs};
@@ -62,8 +62,8 @@ fn leaf(key: &dyn Signer, issuer: &Certificate, now: Timestamp, days: u64) -> Ve
     signed(tbs, key).der().to_vec()
 }
 
-fn mandate() -> Mandate {
-    Mandate::assert_permitted(bootstrap_actor(), Act::MakerRegister)
+fn acme() -> RegisterMaker {
+    RegisterMaker { environment: name("lab"), name: name("acme") }
 }
 
 /// What EST and the API say to a chain, after so many days.
@@ -106,14 +106,13 @@ async fn a_makers_device_finishes_a_handshake_with_est_while_its_maker_is_in_for
     let initial = leaf(&key, &certificate, house.clock.now(), 50);
     let unknown = "path-unknown-issuer";
     assert_eq!(at(&house, 0, &initial), (unknown, unknown));
-    let maker = name("acme");
-    house.makers.register(mandate(), &trust, &maker, &certificate).await.unwrap();
+    house.makers.register(bootstrapped(acme()), &trust, &certificate).await.unwrap();
     assert_eq!(at(&house, 0, &initial), ("ok", unknown));
     assert_eq!(at(&house, 51, &initial), ("path-expired", "path-expired"), "no renewal is in it");
     assert_eq!(at(&house, 101, &initial).0, "path-expired", "of the maker");
-    let (_, fresh) = house.makers.register(mandate(), &trust, &maker, &certificate).await.unwrap();
+    let (_, fresh) = house.makers.register(bootstrapped(acme()), &trust, &certificate).await.unwrap();
     assert!(!fresh, "once more says the same");
-    house.makers.withdraw(mandate(), &trust, &maker).await.unwrap();
+    house.makers.withdraw(bootstrapped(WithdrawMaker(acme())), &trust).await.unwrap();
     assert_eq!(at(&house, 0, &initial), (unknown, unknown));
 }
 
@@ -123,7 +122,7 @@ async fn what_a_stranger_costs_does_not_grow_with_the_environments() {
     let trust = house.hierarchy.default_trust().unwrap();
     let now = house.clock.now();
     let (maker, certificate) = authority(now, 100);
-    house.makers.register(mandate(), &trust, &name("acme"), &certificate).await.unwrap();
+    house.makers.register(bootstrapped(acme()), &trust, &certificate).await.unwrap();
     let (stranger, strangers) = authority(now, 100);
     let rows = [
         ("a stranger's", leaf(&stranger, &strangers, now, 10), "path-unknown-issuer", 0),
