@@ -557,7 +557,8 @@ fn a_request_that_names_no_device_hears_what_it_holds() {
         element(0x31, &[&element(0x30, &[&oid(kind), &element(tag, &[value])])])
     };
     let cn = |text: &str| rdn(COMMON_NAME, 0x0c, text.as_bytes());
-    let rows: &[(&str, Vec<u8>, Result<&str, &[&str]>)] = &[
+    type Row<'a> = (&'a str, Vec<u8>, Result<&'a str, &'a [&'a str]>);
+    let rows: &[Row<'_>] = &[
         ("a name", bare(&common_name("pump-07")), Ok("pump-07")),
         ("a URI", with(&empty, &[(URI, IDENTITY)]), Ok("pump-01")),
         (
