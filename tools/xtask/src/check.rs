@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 
 use crate::report::{Report, StepResult};
 use crate::sources::Workspace;
-use crate::{arrows, cargo, dependencies, file_size, golden, requirements, setup};
+use crate::{arrows, cargo, dependencies, file_size, requirements, setup};
 
 pub(crate) fn run(workspace: &Workspace) -> ExitCode {
     let step = |arguments: &[&str]| {
@@ -27,7 +27,6 @@ pub(crate) fn run(workspace: &Workspace) -> ExitCode {
         command.env("RUSTDOCFLAGS", "--deny warnings");
         cargo::show(command)
     });
-    report.step("golden", || golden::verify(workspace));
     report.close()
 }
 

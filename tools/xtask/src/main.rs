@@ -42,7 +42,7 @@ struct Arguments {
 enum Task {
     /// Install the programs that the tests and checks use, where this user may; otherwise name them.
     Setup,
-    /// Formatting, lints, arrows, requirements, dependencies, documentation, golden files.
+    /// Formatting, lints, arrows, requirements, dependencies, documentation.
     Check,
     /// All tests, the journeys against real clients included.
     Test {

@@ -1,5 +1,6 @@
 //! All tests: each crate's own, and the journeys that drive the built binary with real clients.
 //!
+//! Golden files must stand as before: whatever is persisted or sent changes only where somebody asks for it.
 //! Out: `N passed, N failed` alone on the last line.
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub(crate) fn run(workspace: &Workspace, quick: bool, all: bool) -> ExitCode {
         command
     };
     let mut report = Report::new("test");
+    let golden = golden::Before::of(workspace);
     if quick {
         report.step("unit tests", || {
             cargo::count_tests(step(&["test", "--workspace", "--no-fail-fast", "--exclude", JOURNEYS]))
@@ -33,5 +35,6 @@ pub(crate) fn run(workspace: &Workspace, quick: bool, all: bool) -> ExitCode {
         report.step("build", || cargo::show(step(&["build", "--workspace", "--bins"])));
         report.step("tests", || cargo::count_tests(step(&["test", "--workspace", "--no-fail-fast"])));
     }
+    report.step("golden", || golden?.unchanged(workspace));
     report.close_with_tests()
 }
