@@ -5,13 +5,11 @@ use super::*;
 use crate::archive::tests::{FINGERPRINT, day, epoch_opened, frame, name, session, signed};
 use crate::feed::Feeds;
 use crate::hierarchy::Hierarchy;
-use crate::keys::KeyVault;
 use crate::store::SqliteStore;
-use crate::tests::house::{DEVICE, House, LIFETIME, request};
+use crate::tests::house::{DEVICE, House, LIFETIME, quick_vault, request};
 use std::path::Path;
-use std::sync::OnceLock;
 use touchmark_decisions::{Proof, Record, SessionOpened, Verdict};
-use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
+use touchmark_identity::{Fingerprint, Incarnation, Timestamp};
 use touchmark_inventory::{CertificateState, Command, Store};
 use touchmark_journal::Draft;
 use touchmark_listen::Clock;
@@ -21,21 +19,13 @@ use touchmark_testkit::Scribe;
 
 pub(crate) const GATEWAY: &str = "gateway-01";
 
-/// Deriving its key takes long.
-fn vault() -> &'static KeyVault {
-    static VAULT: OnceLock<KeyVault> = OnceLock::new();
-    VAULT.get_or_init(|| {
-        let home = tempfile::tempdir().unwrap();
-        let passphrase = Secret::new(b"a passphrase for a test".to_vec());
-        KeyVault::open_or_found_vault(home.path(), &passphrase, [1; 16]).unwrap()
-    })
-}
-
 /// An intake as `start` makes one.
 pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionIntake> {
     let clock = Clock::new(|| Timestamp::from_unix_s(1_700_000_100));
+    let keys = tempfile::tempdir().unwrap();
+    let vault = quick_vault(keys.path());
     let hierarchy =
-        Arc::new(Hierarchy::load(&*store, vault(), Incarnation::FIRST, "http://localhost".into()).unwrap());
+        Arc::new(Hierarchy::load(&*store, &vault, Incarnation::FIRST, "http://localhost".into()).unwrap());
     let signer = FeedSigner::from_seed(&[2; 32]).unwrap();
     let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
     let commits = Commits::new(store);

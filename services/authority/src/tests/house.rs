@@ -25,6 +25,7 @@ use crate::sightings::DecisionIntake;
 use crate::steady_time::SteadyTime;
 use crate::tokens::{NewToken, Tokens};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -79,9 +80,7 @@ impl House {
     /// That makes so many certificates a second.
     pub(crate) async fn paced(successors: SuccessorPlan, per_second: Option<NonZeroU32>) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let passphrase = Secret::new(b"only for this test, and long enough".to_vec());
-        let vault = KeyVault::open_or_found_vault(&home.path().join("keys"), &passphrase, [1; 16]).unwrap();
-        let vault = Arc::new(vault);
+        let vault = Arc::new(quick_vault(&home.path().join("keys")));
         let store = Arc::new(MemoryStore::new());
         let dynamic: Arc<dyn Store> = store.clone();
         let commits = Commits::new(dynamic);
@@ -164,7 +163,7 @@ impl House {
     }
 
     /// Whom containments wait for; logs of gateways below `home`.
-    pub(crate) fn gateways(&self, home: &std::path::Path) -> Arc<Gateways> {
+    pub(crate) fn gateways(&self, home: &Path) -> Arc<Gateways> {
         let intake = DecisionIntake {
             archives: Archives::new(home.join("decisions")),
             commits: self.commits.clone(),
@@ -177,7 +176,7 @@ impl House {
     }
 
     /// What contains devices, and the CRLs that it signs; files below `home`.
-    pub(crate) fn containments(&self, home: &std::path::Path) -> Containments {
+    pub(crate) fn containments(&self, home: &Path) -> Containments {
         let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
         let log = JournalLog::open(home, signer, self.store.clone()).unwrap();
         let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
@@ -268,6 +267,14 @@ impl House {
     pub(crate) fn uses(&self, token: &NewToken) -> u32 {
         self.store.token_by_secret(&sha256(token.password.expose().as_bytes())).unwrap().unwrap().uses
     }
+}
+
+/// A vault whose key is derived in no time.
+pub(crate) fn quick_vault(directory: &Path) -> KeyVault {
+    let header = r#"{"version":1,"kdf":"argon2id","memory_kib":8,"passes":1,"salt":"01010101010101010101010101010101"}"#;
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::write(directory.join("vault.json"), header).unwrap();
+    KeyVault::open_vault(directory, &Secret::new(b"only for this test, and long enough".to_vec())).unwrap()
 }
 
 fn ms(span: Duration) -> u64 {
