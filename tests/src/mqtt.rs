@@ -222,7 +222,8 @@ impl Mqtt {
     }
 
     fn next_id(&mut self) -> PacketId {
-        self.packet_id += 1;
+        // 0 is no identifier (MQTT 5.0 §2.2.1).
+        self.packet_id = self.packet_id.checked_add(1).unwrap_or(1);
         PacketId::new(self.packet_id).unwrap()
     }
 }

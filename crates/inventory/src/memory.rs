@@ -36,6 +36,7 @@ struct Inner {
     sightings: Vec<SightingRow>,
     positions: BTreeMap<Name, (u32, u64)>,
     faults: VecDeque<Fault>,
+    unread: u32,
 }
 
 /// See the module.
@@ -51,6 +52,11 @@ impl MemoryStore {
     /// Plans the fate of the next commits, in order; later ones pass.
     pub fn plan_faults(&self, faults: impl IntoIterator<Item = Fault>) {
         self.lock().faults.extend(faults);
+    }
+
+    /// Refuses the next readings of the journal, so many; later ones pass.
+    pub fn refuse_journal_reads(&self, times: u32) {
+        self.lock().unread = times;
     }
 
     /// The rows.
@@ -114,7 +120,12 @@ impl Store for MemoryStore {
 
     fn journal_from(&self, seq: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreFault> {
         let start = usize::try_from(seq).unwrap_or(usize::MAX);
-        Ok(self.lock().journal.iter().skip(start).take(limit).cloned().collect())
+        let mut inner = self.lock();
+        if let Some(left) = inner.unread.checked_sub(1) {
+            inner.unread = left;
+            return Err(StoreFault::Storage("fault point: journal not read".into()));
+        }
+        Ok(inner.journal.iter().skip(start).take(limit).cloned().collect())
     }
 
     fn journal_len(&self) -> Result<u64, StoreFault> {

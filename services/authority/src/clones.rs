@@ -2,19 +2,17 @@
 //! held off if its profile says so.
 
 use crate::commit::Commits;
-use crate::feed::{Feeds, feed_standing};
 use crate::hierarchy::Hierarchy;
 use crate::issuance::EnrolmentFault;
 use crate::presented::{PresentedRows, Siblings};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, StoreFault};
+use touchmark_identity::{CertificateId, Fingerprint, Name, RevocationReason, Timestamp};
+use touchmark_inventory::{CertificateRow, CertificateState, StoreFault};
 use touchmark_journal::{CloneResponse, Event};
 use touchmark_listen::Clock;
 use touchmark_ra::suspect_clone;
-use touchmark_status::Change;
 
 /// One certificate raises one alarm in so long, however often it is used.
 const QUIET: Duration = Duration::from_secs(3600);
@@ -36,15 +34,14 @@ pub(crate) enum Use {
 pub(crate) struct CloneAlarms {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    feeds: Arc<Feeds>,
     clock: Clock,
     rang: Mutex<BTreeMap<CertificateId, Timestamp>>,
 }
 
 impl CloneAlarms {
     /// Wires it.
-    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, feeds: Arc<Feeds>, clock: Clock) -> Self {
-        Self { commits, hierarchy, feeds, clock, rang: Mutex::default() }
+    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, clock: Clock) -> Self {
+        Self { commits, hierarchy, clock, rang: Mutex::default() }
     }
 
     /// Looks at a use of a certificate whose key was proven to `seen_by`; does nothing where nothing is suspicious.
@@ -105,22 +102,7 @@ impl CloneAlarms {
             self.rang().remove(&rows.row.certificate);
             return Err(fault);
         }
-        if let Some(device) = rows.device.filter(|_| holds) {
-            self.announce(&rows.trust.environment.name, &device);
-        }
         Ok(())
-    }
-
-    /// Tells gateways that the device is held off. Recorded already: a fault here takes nothing back.
-    fn announce(&self, environment: &EnvironmentName, device: &DeviceRow) {
-        let read = || {
-            let standing = self.commits.store().device(device.device)?.map(|row| row.standing);
-            let held = standing.and_then(feed_standing).zip(device.name.clone());
-            Ok(held.map(|(standing, handle)| Change::SetStanding { handle, standing }).into_iter().collect())
-        };
-        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
-            tracing::error!(%fault, "a quarantine is recorded but not in the feed yet");
-        }
     }
 
     /// Whether this certificate's alarm was quiet long enough.

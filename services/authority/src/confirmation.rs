@@ -2,7 +2,6 @@
 
 use crate::archive::Witnessed;
 use crate::commit::Commits;
-use crate::feed::{Feeds, supersession};
 use crate::hierarchy::Hierarchy;
 use crate::issuance::{EnrolmentFault, recovery_actor};
 use crate::presented::{PresentedRows, Siblings};
@@ -55,14 +54,13 @@ const TRIES: usize = 4;
 pub(crate) struct Confirmations {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    feeds: Arc<Feeds>,
     clock: Clock,
 }
 
 impl Confirmations {
     /// Wires it.
-    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, feeds: Arc<Feeds>, clock: Clock) -> Self {
-        Self { commits, hierarchy, feeds, clock }
+    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, clock: Clock) -> Self {
+        Self { commits, hierarchy, clock }
     }
 
     /// Records that the key of this certificate was proven; does nothing when that is known, when whoever says so has no
@@ -106,11 +104,7 @@ impl Confirmations {
             match self.commits.commit(command).await {
                 // It, or a sibling, changed meanwhile: look again.
                 Err(StoreFault::Conflict(_)) => last = Some(row),
-                outcome => {
-                    outcome?;
-                    self.announce(&row, &siblings);
-                    return Ok(Some(row));
-                }
+                outcome => return outcome.map(|_| Some(row)),
             }
         }
         Ok(last)
@@ -154,28 +148,5 @@ impl Confirmations {
         trust
             .and_then(|trust| trust.profiles.get(&row.kind).map(|profile| profile.overlap))
             .unwrap_or_default()
-    }
-
-    /// Tells gateways which older certificates are refused, and from when.
-    fn announce(&self, proven: &CertificateRow, siblings: &[CertificateRow]) {
-        let Some(environment) = &proven.scope.environment else { return };
-        let of_before = |row: &&CertificateRow| {
-            row.certificate != proven.certificate && row.state != CertificateState::Superseded
-        };
-        let older = || siblings.iter().filter(of_before);
-        if older().next().is_none() {
-            return;
-        }
-        let store = self.commits.store();
-        let read = || {
-            let mut changes = Vec::new();
-            for before in older() {
-                changes.extend(store.certificate(before.certificate)?.as_ref().and_then(supersession));
-            }
-            Ok(changes)
-        };
-        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
-            tracing::error!(%fault, "a supersession is recorded but not in the feed yet");
-        }
     }
 }

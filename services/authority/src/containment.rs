@@ -2,11 +2,10 @@
 
 use crate::commit::Commits;
 use crate::crls::Crls;
-use crate::feed::{Feeds, PublishFault, feed_standing, revocation};
+use crate::feed::PublishFault;
 use crate::gateways::{Gateways, GatewaysFault};
 use crate::hierarchy::Hierarchy;
 use crate::issuance::certificates_of;
-use crate::journal_log::JournalLog;
 use crate::let_in::let_in;
 use crate::operators::Operators;
 use crate::steady_time::SteadyTime;
@@ -15,16 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{ContainmentOutcome, KnownText};
 use touchmark_identity::{Actor, EnvironmentName};
-use touchmark_inventory::{
-    CertificateRow, Command, DeviceRow, Holder, Receipt, StoreFault, denies_keys, killed, lives,
-};
-use touchmark_journal::{Draft, Event, IdentityKind, Standing};
+use touchmark_inventory::{CertificateRow, Command, DeviceRow, Holder, Receipt, StoreFault, killed, lives};
+use touchmark_journal::{IdentityKind, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{
     Contain, ContainmentFault, Mandate, RevokeCertificate, RevokeParty, Verb, contain, holder,
     revoke_certificate, revoke_party, revoke_superseded,
 };
-use touchmark_status::{Change as FeedChange, Position};
 
 /// Superseded certificates that are revoked in one command; the next turn takes more.
 const SUPERSEDED_AT_ONCE: usize = 1_000;
@@ -53,12 +49,10 @@ pub(crate) enum ContainFault {
 }
 
 /// One decided change, on its way to rows, feed and CRL.
-struct Change<'a> {
+struct Change {
     environment: EnvironmentName,
     /// For people: the device's name, or the identity of the certificate.
     name: KnownText,
-    /// The device whose standing changes.
-    device: Option<&'a DeviceRow>,
     /// The certificates that would die now: for a dry run, which changes nothing.
     would_die: Vec<CertificateRow>,
     command: Command,
@@ -71,16 +65,12 @@ pub(crate) struct Containments {
     pub commits: Commits,
     /// Authorities.
     pub hierarchy: Arc<Hierarchy>,
-    /// Feeds.
-    pub feeds: Arc<Feeds>,
     /// Who must hear of it.
     pub gateways: Arc<Gateways>,
     /// CRLs.
     pub crls: Arc<Crls>,
     /// Who could still let an operator in.
     pub operators: Arc<Operators>,
-    /// The journal's log, to wake.
-    pub log: Arc<JournalLog>,
     /// The clock.
     pub clock: Clock,
     /// What of it may be believed.
@@ -110,11 +100,7 @@ impl Containments {
             _ => Vec::new(),
         };
         let name = device.name.as_ref().map(ToString::to_string).into();
-        let holder = match verb {
-            Verb::Revoke(_) => None,
-            Verb::Quarantine(_) | Verb::Release | Verb::EndQuarantine | Verb::Ban(_) => Some(device),
-        };
-        let change = Change { environment, name, device: holder, would_die, command, rule };
+        let change = Change { environment, name, would_die, command, rule };
         let outcome = self.carry_out(change, dry_run, wait).await;
         match outcome {
             // Somebody else contained it meanwhile: what is to be said now is said by its row.
@@ -153,7 +139,7 @@ impl Containments {
         let command = revoke_party(mandate, self.clock.now());
         let would_die = if dry_run { self.alive(&holder)? } else { Vec::new() };
         let name = Some(party.name.to_string()).into();
-        let change = Change { environment, name, device: None, would_die, command, rule };
+        let change = Change { environment, name, would_die, command, rule };
         let mut outcome = self.carry_out_in_turn(change, dry_run, wait, turn).await?;
         if party.kind == IdentityKind::Operator {
             let environments: Vec<_> =
@@ -189,7 +175,7 @@ impl Containments {
         }
         let name = row.identity.as_ref().map(ToString::to_string).into();
         let would_die = if dry_run { would_die } else { Vec::new() };
-        let change = Change { environment, name, device: None, would_die, command, rule };
+        let change = Change { environment, name, would_die, command, rule };
         let mut outcome =
             self.carry_out_in_turn(change, dry_run, wait, turn).await.map_err(|fault| match fault {
                 ContainFault::Store(StoreFault::Conflict(_)) => ContainmentFault::NothingLive.into(),
@@ -235,7 +221,7 @@ impl Containments {
 
     async fn carry_out(
         &self,
-        change: Change<'_>,
+        change: Change,
         dry_run: bool,
         wait: Duration,
     ) -> Result<ContainmentOutcome, ContainFault> {
@@ -245,7 +231,7 @@ impl Containments {
     /// `turn` is held until the commit, and not while gateways are waited for.
     async fn carry_out_in_turn<T>(
         &self,
-        change: Change<'_>,
+        change: Change,
         dry_run: bool,
         wait: Duration,
         turn: T,
@@ -267,17 +253,17 @@ impl Containments {
             return Ok(outcome);
         }
         let before = self.gateways.before(&change.environment)?;
-        // Durable first; what follows is effect, and each part of it is made good by the upkeep.
-        let receipt = self.commits.commit(change.command.clone()).await?;
+        // Durable first; the feed follows, which is what ends sessions.
+        let receipt = self.commits.commit(change.command).await?;
         let accepted = Instant::now();
         drop(turn);
-        self.log.wake();
         let dead = self.killed_by(receipt)?;
         outcome.certificates = dead.iter().map(shown).collect();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
-        let position = self.take_effect(&change, &dead).await?;
-        let enforced = self.gateways.enforced(&before, accepted, position, wait).await?;
+        self.sign_crls(&change.environment, &dead).await;
+        self.commits.is_fed(receipt)?;
+        let enforced = self.gateways.enforced(&before, accepted, wait).await?;
         outcome.gateways = enforced.gateways;
         outcome.sessions_closed = enforced.sessions_closed;
         Ok(outcome)
@@ -295,42 +281,15 @@ impl Containments {
         Ok(dead)
     }
 
-    /// Tells the gateways, then signs the CRL: the feed is what ends sessions.
-    async fn take_effect(
-        &self,
-        change: &Change<'_>,
-        dead: &[CertificateRow],
-    ) -> Result<Position, ContainFault> {
-        let store = self.commits.store();
-        let read = || {
-            let mut changes = Vec::new();
-            if let Some((device, handle)) = change.device.and_then(|d| d.name.clone().map(|name| (d, name))) {
-                let standing = store.device(device.device)?.map_or(device.standing, |row| row.standing);
-                changes.push(match feed_standing(standing) {
-                    Some(standing) => FeedChange::SetStanding { handle, standing },
-                    None => FeedChange::ClearStanding(handle),
-                });
-            }
-            // What is dead stays as it is: its rows need not be read again.
-            let spares =
-                |draft: &Draft| matches!(&draft.event, Event::CertificatesRevoked(e) if !denies_keys(e));
-            let denied = !change.command.entries.iter().any(spares);
-            for row in dead {
-                changes.extend(revocation(row));
-                changes.extend(row.spki.filter(|_| denied).map(FeedChange::DenyKey));
-            }
-            Ok(changes)
-        };
-        let published = self.feeds.publish(&change.environment, self.clock.now(), read);
+    /// Signs the CRLs that name what is dead; what fails is made good by the upkeep.
+    async fn sign_crls(&self, environment: &EnvironmentName, dead: &[CertificateRow]) {
         let shards: BTreeSet<u32> = dead.iter().map(|row| row.crl_shard).collect();
-        // Neither waits for the other to succeed; what fails is made good by the upkeep.
-        if let Some(trust) = self.hierarchy.trust_of(&change.environment).filter(|_| !shards.is_empty()) {
+        if let Some(trust) = self.hierarchy.trust_of(environment).filter(|_| !shards.is_empty()) {
             let shards: Vec<u32> = shards.into_iter().collect();
             if let Err(fault) = self.crls.sign_now(&trust, &shards).await {
                 tracing::error!(%fault, "revoked and told to gateways, but the CRL is still the old one");
             }
         }
-        Ok(published?)
     }
 
     /// Revokes what is superseded and past its overlap, in environments whose profiles ask for it. A clock
@@ -360,7 +319,6 @@ impl Containments {
             let change = Change {
                 environment,
                 name: KnownText::NONE,
-                device: None,
                 would_die: Vec::new(),
                 command,
                 rule: "profile/revoke-superseded".into(),

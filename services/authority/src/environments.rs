@@ -300,7 +300,9 @@ impl Environments {
         let store = self.commits.store();
         hierarchy.reload(&**store, &self.vault)?;
         let trust = hierarchy.trust_of(name).ok_or(EnvironmentFault::NoRoot)?;
-        feeds.open(&trust, &**store, self.clock.now(), Timestamp::from_unix_ms(0))?;
+        self.commits.while_feeds_stand(|| {
+            feeds.open(&trust, &**store, self.clock.now(), Timestamp::from_unix_ms(0))
+        })?;
         if let Err(fault) = write_anchors(&self.anchors, &trust) {
             tracing::error!(%fault, "the environment's anchors are not in a file yet; the next start writes them");
         }

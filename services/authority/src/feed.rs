@@ -1,19 +1,23 @@
 //! The status feeds: one per environment, published after each durable change, served by long poll.
 //!
-//! The feed is projected from rows at start (a new epoch each time) and from events afterwards. A change is
-//! pushed by waking the pollers; whoever missed it asks by sequence number. What gateways acknowledge is kept.
+//! The feed is projected from rows at start (a new epoch each time) and follows the journal afterwards (`follow.rs`). A
+//! change is pushed by waking the pollers; whoever missed it asks by sequence number. What gateways acknowledge is kept.
+
+mod follow;
+
+pub(crate) use follow::Follower;
 
 use crate::hierarchy::{Hierarchy, Trust};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use touchmark_identity::{AuthorityVersionId, EnvironmentName, Name, Timestamp};
-use touchmark_inventory::{CertificateRow, Store, StoreFault};
-use touchmark_journal::{Scope, Standing};
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
+use touchmark_inventory::{Store, StoreFault};
+use touchmark_journal::Scope;
+use touchmark_projections::{anchor, feed_state};
 use touchmark_status::{
-    Anchor, AnchorRole, Change, FeedFault, FeedSigner, FeedWriter, PolicyBundle, Position, Revocation,
-    StalenessClass, Supersession, feed_file_entry,
+    Anchor, AnchorRole, Change, FeedFault, FeedSigner, FeedWriter, Position, StalenessClass, feed_file_entry,
 };
 
 /// Deltas kept for gateways that lag; one that lags more fetches a snapshot.
@@ -31,13 +35,14 @@ pub enum PublishFault {
     /// No such environment.
     #[error("no environment `{0}`")]
     Unknown(EnvironmentName),
+    /// It is recorded, and the feed has not followed yet.
+    #[error("the feed does not say yet what is recorded")]
+    Behind,
 }
 
 struct Feed {
     writer: FeedWriter,
     deltas: VecDeque<(u64, Vec<u8>)>,
-    /// A publication failed after its event was durable.
-    behind: bool,
 }
 
 /// What a gateway said it has in force.
@@ -104,13 +109,6 @@ pub(crate) struct Feeds {
     ending: watch::Sender<bool>,
 }
 
-/// How much of what the rows say is published.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    Part,
-    Whole,
-}
-
 impl Feeds {
     /// Projects every environment's feed from the rows.
     ///
@@ -146,12 +144,14 @@ impl Feeds {
         let environment = &trust.environment;
         let mut writer =
             FeedWriter::new(environment.name.clone(), environment.trust_domain.clone(), self.epoch);
-        writer.publish(state_of(trust, store, kept_from)?, now, &self.signer)?;
+        let state =
+            feed_state(&environment.name, trust.issuing.version(), &own_anchors(trust), store, kept_from)?;
+        writer.publish(state, now, &self.signer)?;
         let (news, _) = watch::channel(writer.position());
         let here = |scope: &Scope| scope.environment.as_ref() == Some(&environment.name);
         let absences = store.gateway_absences()?.into_iter().filter(|row| here(&row.scope));
         let feed = EnvironmentFeed {
-            inner: Mutex::new(Feed { writer, deltas: VecDeque::new(), behind: false }),
+            inner: Mutex::new(Feed { writer, deltas: VecDeque::new() }),
             news,
             reports: watch::channel(Reports::default()).0,
             seen: Mutex::default(),
@@ -170,42 +170,19 @@ impl Feeds {
         lock(&self.feeds).get(environment).cloned().ok_or_else(|| PublishFault::Unknown(environment.clone()))
     }
 
-    /// Signs and pushes what rows say now; gives the feed position that carries it.
-    ///
-    /// `read` runs while the feed is held, so that whatever is published last was also read last: two acts on
-    /// one device cannot overtake each other between rows and feed.
-    ///
-    /// # Errors
-    /// [`PublishFault`]; the feed is marked, and [`Feeds::repair`] makes it good from the rows.
-    pub(crate) fn publish(
+    /// Signs and pushes changes. Without any, each gateway would store a delta and sync it to disk, to learn nothing.
+    fn publish(
         &self,
         environment: &EnvironmentName,
         now: Timestamp,
-        read: impl FnOnce() -> Result<Vec<Change>, StoreFault>,
-    ) -> Result<Position, PublishFault> {
-        self.say(environment, now, read, Extent::Part)
-    }
-
-    fn say(
-        &self,
-        environment: &EnvironmentName,
-        now: Timestamp,
-        read: impl FnOnce() -> Result<Vec<Change>, StoreFault>,
-        extent: Extent,
-    ) -> Result<Position, PublishFault> {
+        changes: Vec<Change>,
+    ) -> Result<(), PublishFault> {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let feed = self.of(environment)?;
         let mut inner = lock(&feed.inner);
-        // What failed before is made good by the whole state only, not by whatever comes next.
-        let missed = inner.behind && extent == Extent::Part;
-        inner.behind = true;
-        let changes = read()?;
-        if changes.is_empty() {
-            // Each gateway would store it and sync it to disk, to learn nothing.
-            inner.behind = missed;
-            return Ok(inner.writer.position());
-        }
         let wire = inner.writer.publish(changes, now, &self.signer)?;
-        inner.behind = missed;
         let position = inner.writer.position();
         inner.deltas.push_back((position.seq, wire));
         if inner.deltas.len() > DELTAS_MAX {
@@ -213,27 +190,6 @@ impl Feeds {
         }
         drop(inner);
         feed.news.send_replace(position);
-        Ok(position)
-    }
-
-    /// Publishes the whole state of each feed that missed something.
-    ///
-    /// # Errors
-    /// [`PublishFault`] of the first that failed.
-    pub(crate) fn repair(
-        &self,
-        hierarchy: &Hierarchy,
-        store: &dyn Store,
-        now: Timestamp,
-        kept_from: Timestamp,
-    ) -> Result<(), PublishFault> {
-        for trust in hierarchy.all() {
-            let name = &trust.environment.name;
-            let behind = lock(&self.of(name)?.inner).behind;
-            if behind {
-                self.say(name, now, || state_of(&trust, store, kept_from), Extent::Whole)?;
-            }
-        }
         Ok(())
     }
 
@@ -391,78 +347,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The whole state of an environment, from its rows; of certificates that ended before `kept_from` it says nothing.
-fn state_of(trust: &Trust, store: &dyn Store, kept_from: Timestamp) -> Result<Vec<Change>, StoreFault> {
-    let environment = &trust.environment.name;
-    let version = trust.issuing.version();
-    let mut changes = vec![anchors_change(trust, store)?];
-    let shards = store.authorities()?.into_iter().find(|row| row.authority_version == version);
-    for shard in 0..shards.map_or(1, |row| row.crl_shards) {
-        changes.extend(store.revoked(version, shard, kept_from)?.iter().filter_map(revocation));
-    }
-    changes.extend(store.superseded(environment, kept_from)?.iter().filter_map(supersession));
-    changes.extend(store.denied_keys(environment)?.into_iter().map(|row| Change::DenyKey(row.spki)));
-    for device in store.standing_exceptions(environment)? {
-        if let (Some(handle), Some(standing)) = (device.name, feed_standing(device.standing)) {
-            changes.push(Change::SetStanding { handle, standing });
-        }
-    }
-    if let Some(policy) = store.policy(environment)? {
-        changes.push(policy_change(policy.version, policy.files, policy.topics));
-    }
-    Ok(changes)
-}
-
-/// The change that carries the anchors: our own, and those of the makers in force.
-pub(crate) fn anchors_change(trust: &Trust, store: &dyn Store) -> Result<Change, StoreFault> {
-    let mut anchors = vec![
+/// Root and issuing certificate of an environment.
+fn own_anchors(trust: &Trust) -> [Anchor; 2] {
+    [
         anchor(trust.root_version, AnchorRole::Root, trust.root.der()),
         anchor(trust.issuing.version(), AnchorRole::Issuing, trust.issuing.certificate().der()),
-    ];
-    for maker in store.makers(&trust.environment.name)?.iter().filter(|row| row.withdrawn_at.is_none()) {
-        let version = AuthorityVersionId::try_from(&maker.maker.as_bytes()[..])
-            .map_err(|_| StoreFault::Damaged(format!("maker {} has no identifier", maker.name)))?;
-        anchors.push(anchor(version, AnchorRole::Maker, &maker.certificate));
-    }
-    Ok(Change::Anchors(anchors))
-}
-
-fn anchor(authority_version: AuthorityVersionId, role: AnchorRole, der: &[u8]) -> Anchor {
-    Anchor { authority_version, role, certificate_der: der.to_vec() }
-}
-
-/// The change that carries a policy.
-pub(crate) fn policy_change(version: [u8; 32], files: Vec<(String, String)>, topics: String) -> Change {
-    Change::Policies(PolicyBundle { version, files, topics })
-}
-
-/// The feed's word for a standing; active is no exception.
-pub(crate) fn feed_standing(standing: Standing) -> Option<touchmark_status::Standing> {
-    match standing {
-        Standing::Active => None,
-        Standing::Quarantined => Some(touchmark_status::Standing::Quarantined),
-        Standing::Banned => Some(touchmark_status::Standing::Banned),
-    }
-}
-
-/// The change that carries a certificate's revocation.
-pub(crate) fn revocation(row: &CertificateRow) -> Option<Change> {
-    Some(Change::Revoke {
-        authority_version: row.authority_version,
-        serial: row.serial,
-        revocation: Revocation {
-            at: row.revoked_at?,
-            reason: row.revocation_reason?,
-            not_after: row.validity.not_after(),
-        },
-    })
-}
-
-/// The change that carries a certificate's supersession.
-pub(crate) fn supersession(row: &CertificateRow) -> Option<Change> {
-    Some(Change::Supersede {
-        authority_version: row.authority_version,
-        serial: row.serial,
-        supersession: Supersession { effective_at: row.refused_from?, not_after: row.validity.not_after() },
-    })
+    ]
 }

@@ -22,7 +22,7 @@ use touchmark_listen::Clock;
 use touchmark_ra::{
     Act as _, Declaration, DeclarationEnded, DeclareGateway, Mandate, declare_gateway, gateway_returned,
 };
-use touchmark_status::{Enforcement, GatewayView, ONLINE_WITHIN, Position, StalenessClass};
+use touchmark_status::{Enforcement, GatewayView, ONLINE_WITHIN, StalenessClass};
 
 /// How long after the end of its last certificate a gateway that is silent may still serve somebody: devices whose clocks
 /// are behind accept its certificate, and they are not that far behind.
@@ -171,10 +171,11 @@ impl Gateways {
         &self,
         before: &Before,
         accepted: Instant,
-        position: Position,
         wait: Duration,
     ) -> Result<Enforced, GatewaysFault> {
         let (up, feed) = (self.feeds.up(), &before.feed);
+        // The feed has followed the change.
+        let position = feed.position();
         let mut known = self.known(&before.environment, feed)?;
         let awaited: Vec<&Known> = known.iter().filter(|one| one.view().is_awaited(up)).collect();
         let settled = |one: &Known, reports: &Reports| {
@@ -213,59 +214,55 @@ impl Gateways {
         Ok(enforced)
     }
 
-    /// Notes a poll of a gateway that the authority accepts. Whether a declared absence ended with it: that is recorded.
+    /// Notes a poll of a gateway that the authority accepts: a declared absence ends with it, which is recorded.
     pub(crate) async fn asked(
         &self,
         feed: &EnvironmentFeed,
         gateway: &Caller,
         class: Option<StalenessClass>,
-    ) -> bool {
+    ) {
         feed.saw(&gateway.name, self.clock.now(), class);
-        self.is_back(feed, &gateway.environment, &gateway.name).await
+        self.is_back(feed, &gateway.environment, &gateway.name).await;
     }
 
-    /// Notes a poll that was refused for its certificate. Whether a declared absence ended with it, as of one that may
-    /// be serving.
-    pub(crate) async fn refused(&self, certificate: &Fingerprint, cut_off: bool) -> bool {
-        let Ok(Some(row)) = self.commits.store().certificate_by_fingerprint(certificate) else {
-            return false;
-        };
+    /// Notes a poll that was refused for its certificate. A declared absence ends with it, too, unless it says that it
+    /// serves nobody.
+    pub(crate) async fn refused(&self, certificate: &Fingerprint, cut_off: bool) {
+        let Ok(Some(row)) = self.commits.store().certificate_by_fingerprint(certificate) else { return };
         let (IdentityKind::Service, Some(identity), Some(environment)) =
             (row.kind, row.identity, row.scope.environment)
         else {
-            return false;
+            return;
         };
-        let Ok(feed) = self.feeds.of(&environment) else { return false };
+        let Ok(feed) = self.feeds.of(&environment) else { return };
         feed.refused(&identity.name, self.clock.now(), cut_off);
-        !cut_off && self.is_back(&feed, &environment, &identity.name).await
+        if !cut_off {
+            self.is_back(&feed, &environment, &identity.name).await;
+        }
     }
 
-    async fn is_back(&self, feed: &EnvironmentFeed, environment: &EnvironmentName, gateway: &Name) -> bool {
+    async fn is_back(&self, feed: &EnvironmentFeed, environment: &EnvironmentName, gateway: &Name) {
         if !feed.is_back(gateway) {
-            return false;
+            return;
         }
-        match self.end_absence(environment, gateway).await {
-            Ok(ended) => ended,
-            Err(fault) => {
-                tracing::error!(%gateway, %fault, "a gateway that was declared offline asks, and that cannot be recorded");
-                feed.declared_away(gateway);
-                false
-            }
+        if let Err(fault) = self.end_absence(environment, gateway).await {
+            tracing::error!(%gateway, %fault, "a gateway that was declared offline asks, and that cannot be recorded");
+            feed.declared_away(gateway);
         }
     }
 
-    async fn end_absence(&self, environment: &EnvironmentName, gateway: &Name) -> Result<bool, StoreFault> {
+    async fn end_absence(&self, environment: &EnvironmentName, gateway: &Name) -> Result<(), StoreFault> {
         let now = self.clock.now();
         let of = |row: &GatewayAbsenceRow| {
             row.scope.environment.as_ref() == Some(environment) && row.gateway == *gateway
         };
         let absences = self.commits.store().gateway_absences()?;
         let Some(row) = absences.into_iter().find(|row| of(row) && row.is_in_force(now)) else {
-            return Ok(false);
+            return Ok(());
         };
         self.commits.commit(gateway_returned(row.scope, row.gateway, now)).await?;
         tracing::warn!(%gateway, declared_by = %row.declared_by, "a gateway that was declared offline asks again: it is counted on from now on");
-        Ok(true)
+        Ok(())
     }
 
     /// Records that a gateway does not run, or does. It holds until the gateway asks again.

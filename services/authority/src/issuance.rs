@@ -3,7 +3,6 @@
 
 use crate::commit::Commits;
 use crate::entropy::random;
-use crate::feed::{Feeds, supersession};
 use crate::hierarchy::{Hierarchy, Trust};
 use crate::keyed_lock::{KeyedLocks, Turn};
 use crate::pacing::Pacing;
@@ -16,7 +15,7 @@ use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name, Timestamp}
 use touchmark_inventory::{
     CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Store, StoreFault,
 };
-use touchmark_journal::{BurnCause, Draft, Envelope, Event, IdentityKind, Salt};
+use touchmark_journal::{BurnCause, Draft, Envelope, IdentityKind, Salt};
 use touchmark_listen::Clock;
 use touchmark_ra::{Admitted, Refusal, Urgency, burn, take_place};
 use touchmark_x509::Certificate;
@@ -80,7 +79,6 @@ pub(crate) type IdentityKey = (EnvironmentName, IdentityKind, Name);
 pub(crate) struct Issuance {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    feeds: Arc<Feeds>,
     pacing: Pacing,
     clock: Clock,
     /// One certificate at a time per identity, on whosever word.
@@ -89,14 +87,8 @@ pub(crate) struct Issuance {
 
 impl Issuance {
     /// Wires it.
-    pub(crate) fn new(
-        commits: Commits,
-        hierarchy: Arc<Hierarchy>,
-        feeds: Arc<Feeds>,
-        pacing: Pacing,
-        clock: Clock,
-    ) -> Self {
-        Self { commits, hierarchy, feeds, pacing, clock, in_flight: KeyedLocks::default() }
+    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, pacing: Pacing, clock: Clock) -> Self {
+        Self { commits, hierarchy, pacing, clock, in_flight: KeyedLocks::default() }
     }
 
     /// Waits until nobody else works on this identity.
@@ -174,7 +166,7 @@ impl Issuance {
             // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
             Ok(issued) => {
                 let to_log = ToLog { issued, envelope, still, holder, on_death };
-                let logged = self.log(to_log, &trust.environment.name).await?;
+                let logged = self.log(to_log).await?;
                 Ok(Enrolled {
                     certificate: logged.certificate().clone(),
                     chain: trust.above(),
@@ -192,11 +184,7 @@ impl Issuance {
 
     /// Makes the certificate durable, in the place of what the identity never proved. What it was admitted on must
     /// hold still: the certificate that it was asked with, and the device's standing.
-    async fn log(
-        &self,
-        to_log: ToLog,
-        environment: &EnvironmentName,
-    ) -> Result<LoggedCertificate, EnrolmentFault> {
+    async fn log(&self, to_log: ToLog) -> Result<LoggedCertificate, EnrolmentFault> {
         let ToLog { issued, envelope, still, holder, on_death } = to_log;
         let mine = issued.id();
         loop {
@@ -210,10 +198,8 @@ impl Issuance {
             let mut command = Command { preconditions, entries: vec![draft] };
             let siblings = self.commits.store().current_certificates(&holder)?;
             take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
-            let replaced = superseded_by(&command);
             match self.commits.commit(command).await {
                 Ok(receipt) => {
-                    self.announce(environment, &replaced);
                     return Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq));
                 }
                 // Revoked meanwhile, the device or what it was asked with held off or replaced: whoever asks
@@ -229,24 +215,6 @@ impl Issuance {
                 Err(StoreFault::Conflict(_)) => return Err(on_death.into()),
                 Err(fault) => return Err(fault.into()),
             }
-        }
-    }
-
-    /// Tells gateways what is refused from now on. Recorded already: a fault here takes nothing back.
-    fn announce(&self, environment: &EnvironmentName, replaced: &[CertificateId]) {
-        if replaced.is_empty() {
-            return;
-        }
-        let read = || {
-            let mut changes = Vec::with_capacity(replaced.len());
-            for certificate in replaced {
-                changes
-                    .extend(self.commits.store().certificate(*certificate)?.as_ref().and_then(supersession));
-            }
-            Ok(changes)
-        };
-        if let Err(fault) = self.feeds.publish(environment, self.clock.now(), read) {
-            tracing::error!(%fault, "a supersession is recorded but not in the feed");
         }
     }
 
@@ -352,12 +320,4 @@ fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
 /// Who burns what a crash left.
 pub(crate) fn recovery_actor() -> Actor {
     Actor::automation("recovery".parse().expect("the word is a name"))
-}
-
-fn superseded_by(command: &Command) -> Vec<CertificateId> {
-    let superseded = |draft: &Draft| match &draft.event {
-        Event::CertificateSuperseded(superseded) => Some(superseded.certificate),
-        _ => None,
-    };
-    command.entries.iter().filter_map(superseded).collect()
 }

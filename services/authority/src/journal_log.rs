@@ -9,7 +9,6 @@ use crate::disk_reserve::has_no_space;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 use touchmark_durable::Mode;
 use touchmark_inventory::{LogHead, Store, StoreFault};
 use touchmark_tilelog::{NoteSigner, TileLog, TileLogFault};
@@ -72,11 +71,10 @@ impl JournalLogFault {
     }
 }
 
-/// The log, and the wake-up that says there are new leaves.
+/// The log.
 pub(crate) struct JournalLog {
     log: Mutex<TileLog>,
     store: Arc<dyn Store>,
-    wake: Notify,
     /// Since when it cannot advance.
     stuck: Mutex<Option<Instant>>,
 }
@@ -103,7 +101,7 @@ impl JournalLog {
         if log.size() > rows {
             return Err(JournalLogFault::DatabaseBehind { log: log.size(), rows });
         }
-        Ok(Self { log: Mutex::new(log), store, wake: Notify::new(), stuck: Mutex::default() })
+        Ok(Self { log: Mutex::new(log), store, stuck: Mutex::default() })
     }
 
     /// Integrates what is durable and signs a head over it. Gives the head's size.
@@ -151,17 +149,6 @@ impl JournalLog {
     pub(crate) fn pretend_long_standstill(&self) {
         let long_ago = Instant::now().checked_sub(BEHIND_AFTER + Duration::from_secs(1));
         *self.stuck.lock().unwrap() = long_ago;
-    }
-
-    /// Says that there may be new leaves.
-    pub(crate) fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Waits for new leaves, at most `HEAD_EVERY`.
-    pub(crate) async fn woken(&self) {
-        // Either way it is time to look.
-        let _ = tokio::time::timeout(HEAD_EVERY, self.wake.notified()).await;
     }
 
     /// The newest signed head and its note.

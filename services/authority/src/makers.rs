@@ -5,14 +5,14 @@
 
 use crate::commit::Commits;
 use crate::entropy::random;
-use crate::feed::{Feeds, PublishFault, anchors_change};
+use crate::feed::PublishFault;
 use crate::hierarchy::{Hierarchy, Trust};
 use crate::reading::{Environments, Read};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use touchmark_identity::{EnvironmentName, MakerId, Timestamp};
-use touchmark_inventory::{DeviceRow, MakerRow, Store, StoreFault};
+use touchmark_inventory::{DeviceRow, MakerRow, Receipt, Store, StoreFault};
 use touchmark_listen::{Clock, PeerChain};
 use touchmark_ra::{
     Act as _, HardwareFacts, InitialRefusal, MakerFacts, MakerFault, Mandate, Refusal, RegisterHardware,
@@ -52,7 +52,6 @@ struct Maker {
 pub(crate) struct Makers {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    feeds: Arc<Feeds>,
     clock: Clock,
     in_force: RwLock<Arc<HashMap<EnvironmentName, Vec<Maker>>>>,
     /// The rows changed, and could not be read since.
@@ -69,12 +68,11 @@ impl Makers {
     pub(crate) fn load(
         commits: Commits,
         hierarchy: Arc<Hierarchy>,
-        feeds: Arc<Feeds>,
         clock: Clock,
     ) -> Result<Self, MakersFault> {
         let (in_force, behind) = (RwLock::default(), AtomicBool::new(false));
         let changing = tokio::sync::Mutex::default();
-        let makers = Self { commits, hierarchy, feeds, clock, in_force, behind, changing };
+        let makers = Self { commits, hierarchy, clock, in_force, behind, changing };
         makers.reload()?;
         Ok(makers)
     }
@@ -175,8 +173,8 @@ impl Makers {
         let (maker, command) = register_maker(mandate, certificate, &facts, self.clock.now(), random())?;
         let fresh = !command.entries.is_empty();
         if fresh {
-            self.commits.commit(command).await?;
-            self.in_force_everywhere(trust)?;
+            let receipt = self.commits.commit(command).await?;
+            self.in_force_everywhere(receipt)?;
         }
         Ok((self.row(trust, maker)?, fresh))
     }
@@ -200,19 +198,17 @@ impl Makers {
         let makers = self.commits.store().makers(&trust.environment.name)?;
         let now = self.clock.now();
         let (maker, command) = withdraw_maker(mandate, &trust.environment.scope, &makers, now)?;
-        self.commits.commit(command).await?;
-        self.in_force_everywhere(trust)?;
+        let receipt = self.commits.commit(command).await?;
+        self.in_force_everywhere(receipt)?;
         Ok(self.row(trust, maker)?)
     }
 
     /// Handshakes here follow first, then gateways: neither waits for the other to succeed. Recorded already; what
-    /// fails is made good by [`Makers::repair`] and by that of the feeds.
-    fn in_force_everywhere(&self, trust: &Trust) -> Result<(), MakersFault> {
+    /// fails is made good by [`Makers::repair`].
+    fn in_force_everywhere(&self, receipt: Receipt) -> Result<(), MakersFault> {
         self.behind.store(true, Ordering::SeqCst);
         let reloaded = self.repair();
-        let store = self.commits.store();
-        let read = || Ok(vec![anchors_change(trust, &**store)?]);
-        self.feeds.publish(&trust.environment.name, self.clock.now(), read)?;
+        self.commits.is_fed(receipt)?;
         reloaded
     }
 

@@ -1,7 +1,7 @@
 //! Device policies: checked whole, recorded, then pushed to the gateways with the feed, and what the gateways report.
 
 use crate::commit::Commits;
-use crate::feed::{Feeds, PublishFault, policy_change};
+use crate::feed::PublishFault;
 use crate::gateways::{Enforced, Gateways, GatewaysFault};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,7 +66,6 @@ pub(crate) struct Activated {
 /// The use case.
 pub(crate) struct Policies {
     pub(crate) commits: Commits,
-    pub(crate) feeds: Arc<Feeds>,
     pub(crate) gateways: Arc<Gateways>,
     pub(crate) organisation: OrganisationName,
     pub(crate) clock: Clock,
@@ -104,14 +103,10 @@ impl Policies {
             Event::PolicyActivated(PolicyActivated { version, files: bundle.files, topics: bundle.topics });
         let entries = vec![mandate.draft(&scope, now, event, None)];
         let before = self.gateways.before(environment)?;
-        self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
+        let receipt = self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
         let accepted = Instant::now();
-        let read = || {
-            let row = self.commits.store().policy(environment)?;
-            Ok(row.map(|row| policy_change(row.version, row.files, row.topics)).into_iter().collect())
-        };
-        let position = self.feeds.publish(environment, now, read)?;
-        let enforced = self.gateways.enforced(&before, accepted, position, wait).await?;
+        self.commits.is_fed(receipt)?;
+        let enforced = self.gateways.enforced(&before, accepted, wait).await?;
         Ok(Activated { version, rules, enforced })
     }
 }

@@ -28,7 +28,7 @@ use crate::environments::{
     EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
     write_anchors,
 };
-use crate::feed::{Feeds, PublishFault};
+use crate::feed::{Feeds, Follower, PublishFault};
 use crate::hierarchy::{Hierarchy, HierarchyFault};
 use crate::journal_log::JournalLogFault;
 use crate::keys::VaultFault;
@@ -220,8 +220,10 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         );
     }
     hierarchy.reload(&*store, &vault)?;
+    let followed = store.journal_len()?;
     let feeds =
         Arc::new(Feeds::load(feed_signer, epoch, &hierarchy, &*store, clock.now(), kept_from(&time))?);
+    commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), clock.clone(), followed));
     let (root, root_signer) = environments.ensure_root().await?;
     let roots = vec![RootCrl {
         version: root.authority_version,

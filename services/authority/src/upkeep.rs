@@ -1,10 +1,11 @@
 //! What must happen by itself: heads over new leaves, counted refusals, feeds and CRLs made good, quarantines that
 //! end, superseded certificates that are revoked, our own certificate before it expires, memory that nobody needs any more.
 
+use crate::commit::Commits;
 use crate::crls::kept_from;
 use crate::disk_reserve::DiskReserve;
 use crate::http::Shell;
-use crate::journal_log::{JournalLog, JournalLogFault};
+use crate::journal_log::{HEAD_EVERY, JournalLog, JournalLogFault};
 use crate::start::{LocalOperator, ServerCertificate};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 ///
 /// Want of descriptors, space or time passes: the log is tried again, and enrolment ends meanwhile. Damage ends the
 /// process: issuing on beside it would break the promise that everything acknowledged is provable.
-pub(crate) async fn advance_log(log: Arc<JournalLog>, reserve: Arc<DiskReserve>, mut stop: Stop) {
+pub(crate) async fn advance_log(
+    log: Arc<JournalLog>,
+    commits: Commits,
+    reserve: Arc<DiskReserve>,
+    mut stop: Stop,
+) {
     let mut standstill = Standstill::default();
     let (mut next, mut size) = (Instant::now(), log.head().0.size);
     loop {
@@ -49,7 +55,7 @@ pub(crate) async fn advance_log(log: Arc<JournalLog>, reserve: Arc<DiskReserve>,
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => {
                     tokio::time::sleep_until(next).await;
-                    log.woken().await;
+                    commits.recorded(HEAD_EVERY).await;
                 }
             }
         };
@@ -167,12 +173,7 @@ pub(crate) async fn tick(
         if let Err(fault) = shell.refusals.flush().await {
             tracing::error!(%fault, "refusals are counted but not recorded yet");
         }
-        if let Err(fault) = shell.feeds.repair(
-            &shell.hierarchy,
-            &**shell.operators.commits.store(),
-            shell.clock.now(),
-            kept_from(&shell.time),
-        ) {
+        if let Err(fault) = shell.operators.commits.catch_up() {
             tracing::error!(%fault, "a feed still misses what is recorded");
         }
         if let Err(fault) = shell.crls.refresh_all().await {

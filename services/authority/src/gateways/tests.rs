@@ -60,7 +60,7 @@ impl Place {
         };
         match polls {
             Polls::Never => {}
-            Polls::Accepted => drop(self.gateways.asked(&feed, &gateway, None).await),
+            Polls::Accepted => self.gateways.asked(&feed, &gateway, None).await,
             Polls::Refused | Polls::CutOff => {
                 self.gateways.refused(&self.certificate, polls == Polls::CutOff).await;
             }
@@ -74,8 +74,7 @@ impl Place {
 
     async fn enforced(&self, wait: Duration) -> Option<(EnforcementState, bool)> {
         let before = self.gateways.before(&name("lab")).unwrap();
-        let head = before.feed.position();
-        let enforced = self.gateways.enforced(&before, Instant::now(), head, wait).await.unwrap();
+        let enforced = self.gateways.enforced(&before, Instant::now(), wait).await.unwrap();
         enforced.gateways.into_iter().find(|one| one.name == DEVICE).map(|one| (one.state, one.refused))
     }
 

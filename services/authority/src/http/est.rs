@@ -191,7 +191,6 @@ pub(super) async fn read(mut body: Body) -> Result<Vec<u8>, EstFault> {
 
 /// The certificate, and when its successor should be asked for.
 fn issued(shell: &Shell, enrolled: &Enrolled, user_agent: Option<&str>) -> Response {
-    shell.log.wake();
     // Nothing but it (RFC 7030 §4.2.3): what stands above comes with `cacerts`.
     let body = write_certs_only(&[enrolled.certificate.der()], user_agent);
     let mut response = written(body);

@@ -108,7 +108,6 @@ impl UseCases {
         if let Err(fault) = self.clones.look_at(used, what, &seen_by, cause).await {
             tracing::error!(%fault, "a clone is suspected, which could not be recorded");
         }
-        self.log.wake();
     }
 
     pub(crate) fn archives(&self) -> &Archives {

@@ -194,6 +194,15 @@ impl From<PublishFault> for Refuse {
             PublishFault::Store(fault) => fault.into(),
             PublishFault::Feed(fault) => Self::internal(&fault),
             PublishFault::Unknown(name) => environment_unknown(name.as_str()),
+            PublishFault::Behind => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "feed-behind",
+                fault.to_string(),
+            )
+            .detail(
+                "what was asked for is recorded; gateways hear of it as soon as the authority can tell them",
+            )
+            .fix("look into the server's log; repeating is safe"),
         }
     }
 }

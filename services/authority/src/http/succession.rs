@@ -68,7 +68,6 @@ async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -
     };
     let confirmed = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await;
     confirmed.map_err(|fault| by_certificate(est_fault(fault)))?;
-    shell.log.wake();
     Ok(())
 }
 

@@ -214,7 +214,7 @@ async fn a_feed_moves_only_when_it_has_something_to_say() {
     let house = House::new().await;
     let environment = name("lab");
     // Nothing to say says where it stands.
-    let position = || house.feeds.publish(&environment, house.clock.now(), || Ok(Vec::new())).unwrap();
+    let position = || house.feeds.of(&environment).unwrap().position();
     let first = house.first(IdentityKind::Operational).await;
     let before = position();
     house.confirmations.confirm(&first.fingerprint(), None, "test").await.unwrap();
@@ -225,20 +225,28 @@ async fn a_feed_moves_only_when_it_has_something_to_say() {
     assert_eq!(position().seq, before.seq + 1, "the first is superseded");
 }
 
+/// What was recorded and could not be said is said with the next commit, or with the next turn of the upkeep.
 #[tokio::test]
-async fn what_a_feed_missed_is_made_good_by_the_whole_state_only() {
-    let house = House::new().await;
-    let environment = name("lab");
-    let now = house.clock.now();
-    let position = || house.feeds.publish(&environment, now, || Ok(Vec::new())).unwrap();
-    let lost = || Err(StoreFault::Storage("lost".into()));
-    assert!(house.feeds.publish(&environment, now, lost).is_err());
-    let before = position();
-    house.feeds.repair(&house.hierarchy, &*house.store, now, now).unwrap();
-    assert!(position() > before, "a publication in between did not pass for the one that failed");
-    let repaired = position();
-    house.feeds.repair(&house.hierarchy, &*house.store, now, now).unwrap();
-    assert_eq!(position(), repaired, "there is nothing left to repair");
+async fn a_feed_goes_on_where_it_stopped() {
+    for upkeep in [false, true] {
+        let house = House::new().await;
+        let position = || house.feeds.of(&name("lab")).unwrap().position();
+        let first = house.first(IdentityKind::Operational).await;
+        house.confirmations.confirm(&first.fingerprint(), None, "test").await.unwrap();
+        let second = house.renew(&first, &request()).await.unwrap();
+        let before = position();
+        house.store.refuse_journal_reads(1);
+        house.confirmations.confirm(&second.fingerprint(), None, "test").await.unwrap();
+        assert_eq!(position(), before, "recorded, and not said");
+        if upkeep {
+            house.commits.catch_up().unwrap();
+        } else {
+            house.first(IdentityKind::Operator).await;
+        }
+        assert_eq!(position().seq, before.seq + 1, "the first is superseded");
+        house.commits.catch_up().unwrap();
+        assert_eq!(position().seq, before.seq + 1, "once");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::archive::tests::{FINGERPRINT, day, epoch_opened, frame, name, session, signed};
-use crate::feed::Feeds;
 use crate::hierarchy::Hierarchy;
 use crate::store::SqliteStore;
 use crate::tests::house::{DEVICE, House, LIFETIME, quick_vault, request};
@@ -14,7 +13,6 @@ use touchmark_inventory::{CertificateState, Command, Store};
 use touchmark_journal::Draft;
 use touchmark_listen::Clock;
 use touchmark_policy::DenyReason;
-use touchmark_status::FeedSigner;
 use touchmark_testkit::Scribe;
 
 pub(crate) const GATEWAY: &str = "gateway-01";
@@ -26,12 +24,9 @@ pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionInta
     let vault = quick_vault(keys.path());
     let hierarchy =
         Arc::new(Hierarchy::load(&*store, &vault, Incarnation::FIRST, "http://localhost".into()).unwrap());
-    let signer = FeedSigner::from_seed(&[2; 32]).unwrap();
-    let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
     let commits = Commits::new(store);
-    let confirmations =
-        Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
-    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy, feeds, clock));
+    let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
+    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy, clock));
     let archives = Archives::new(archives.to_owned());
     Arc::new(DecisionIntake { archives, commits, confirmations, clones, organisation: name("example") })
 }

@@ -93,7 +93,12 @@ pub(super) fn serve(
         serving.await;
     });
     // Issuing on beside a log that nobody advances would break the promise that everything acknowledged is provable.
-    let advance = upkeep::advance_log(shell.log.clone(), shell.reserve.clone(), stop.clone());
+    let advance = upkeep::advance_log(
+        shell.log.clone(),
+        shell.operators.commits.clone(),
+        shell.reserve.clone(),
+        stop.clone(),
+    );
     tasks.vital("journal-log", stop.clone(), advance);
     let (server, operator) = (Arc::new(server), Arc::new(operator));
     tasks.restarted("upkeep", stop.clone(), move |_| {

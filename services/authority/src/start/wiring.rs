@@ -64,8 +64,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     } = founded;
     let store = commits.store().clone();
     let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
-    let confirmations =
-        Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
+    let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let refusals = Arc::new(Refusals::new(commits.clone(), organisation.clone(), clock.clone()));
     let operators = Arc::new(Operators {
         commits: commits.clone(),
@@ -73,15 +72,14 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         refusals: refusals.clone(),
         clock: clock.clone(),
     });
-    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone()));
+    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let issuance = Arc::new(Issuance::new(
         commits.clone(),
         hierarchy.clone(),
-        feeds.clone(),
         Pacing::new(config.enrolments_per_second, clock.clone()),
         clock.clone(),
     ));
-    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone())?);
+    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);
     let intake = Arc::new(DecisionIntake {
         archives: Archives::new(config.decisions()),
         commits: commits.clone(),
@@ -129,11 +127,9 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         containments: Arc::new(Containments {
             commits: commits.clone(),
             hierarchy: hierarchy.clone(),
-            feeds: feeds.clone(),
             gateways: gateways.clone(),
             crls: crls.clone(),
             operators: operators.clone(),
-            log: log.clone(),
             clock: clock.clone(),
             time: time.clone(),
             party_turn: tokio::sync::Mutex::default(),
@@ -141,7 +137,6 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         environments,
         policies: Arc::new(Policies {
             commits: commits.clone(),
-            feeds: feeds.clone(),
             gateways: gateways.clone(),
             organisation: organisation.clone(),
             clock: clock.clone(),

@@ -10,11 +10,10 @@ use crate::containment::Containments;
 use crate::crls::Crls;
 use crate::enrolment::{Enrolments, InitialEnrolments};
 use crate::environments::{EnvironmentPlan, Environments, SuccessorPlan};
-use crate::feed::Feeds;
+use crate::feed::{Feeds, Follower};
 use crate::gateways::Gateways;
 use crate::hierarchy::Hierarchy;
 use crate::issuance::{EnrolmentFault, Issuance};
-use crate::journal_log::JournalLog;
 use crate::keys::KeyVault;
 use crate::makers::Makers;
 use crate::operators::Operators;
@@ -39,7 +38,6 @@ use touchmark_policy_cedar::OperatorPolicy;
 use touchmark_ra::{Contain, TokenOrder, Verb};
 use touchmark_status::{FeedSigner, Position};
 use touchmark_testkit::name;
-use touchmark_tilelog::NoteSigner;
 use touchmark_x509::csr::UnprovenCsr;
 use touchmark_x509::request::certification_request;
 use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
@@ -135,16 +133,13 @@ impl House {
             feeds.of(&name("lab")).unwrap().position(),
             feeds.since(&name("lab"), None, clock.now()).unwrap(),
         ));
-        let (c, h, f, k) = (commits.clone(), hierarchy.clone(), feeds.clone(), clock.clone());
-        let issuance = Arc::new(Issuance::new(
-            c.clone(),
-            h.clone(),
-            f.clone(),
-            Pacing::new(per_second, k.clone()),
-            k.clone(),
-        ));
-        let confirmations = Arc::new(Confirmations::new(c.clone(), h.clone(), f.clone(), k.clone()));
-        let makers = Arc::new(Makers::load(c.clone(), h.clone(), f.clone(), k.clone()).unwrap());
+        let next = store.journal_len().unwrap();
+        commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), clock.clone(), next));
+        let (c, h, k) = (commits.clone(), hierarchy.clone(), clock.clone());
+        let issuance =
+            Arc::new(Issuance::new(c.clone(), h.clone(), Pacing::new(per_second, k.clone()), k.clone()));
+        let confirmations = Arc::new(Confirmations::new(c.clone(), h.clone(), k.clone()));
+        let makers = Arc::new(Makers::load(c.clone(), h.clone(), k.clone()).unwrap());
         let (m, i) = (makers.clone(), issuance.clone());
         Self {
             store,
@@ -154,7 +149,7 @@ impl House {
             enrolments: Enrolments::new(c.clone(), h.clone(), issuance.clone(), k.clone()),
             renewals: Renewals::new(c.clone(), h.clone(), issuance.clone(), confirmations.clone(), k.clone()),
             issuance,
-            clones: Arc::new(CloneAlarms::new(c, h, f, k)),
+            clones: Arc::new(CloneAlarms::new(c, h, k)),
             confirmations,
             commits,
             clock,
@@ -216,8 +211,6 @@ impl House {
 
     /// What contains devices, and the CRLs that it signs; files below `home`.
     pub(crate) fn containments(&self, home: &Path) -> Containments {
-        let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
-        let log = JournalLog::open(home, signer, self.store.clone()).unwrap();
         let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
         let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
         let crls = Arc::new(crls);
@@ -225,7 +218,6 @@ impl House {
         Containments {
             commits: self.commits.clone(),
             hierarchy: self.hierarchy.clone(),
-            feeds: self.feeds.clone(),
             gateways: self.gateways(home),
             crls,
             operators: Arc::new(Operators {
@@ -234,7 +226,6 @@ impl House {
                 refusals: Arc::new(Refusals::new(self.commits.clone(), name("example"), self.clock.clone())),
                 clock: self.clock.clone(),
             }),
-            log: Arc::new(log),
             clock: self.clock.clone(),
             time: self.time.clone(),
             party_turn: tokio::sync::Mutex::default(),

@@ -116,7 +116,6 @@ pub(super) async fn create(
     }
     shell.environments.create(mandate).await?;
     shell.environments.open(&name, &shell.hierarchy, &shell.feeds)?;
-    shell.log.wake();
     if let Err(fault) = shell.crls.refresh_all().await {
         tracing::error!(%fault, "the new environment has no CRL yet");
     }
@@ -162,7 +161,6 @@ pub(super) async fn set_policy(
     } else {
         let wait = wait_of(document.wait_ms);
         let activated = shell.policies.activate(mandate, bundle, wait).await;
-        shell.log.wake();
         let Activated { version, rules, enforced } = activated?;
         (version, rules, Some(enforced))
     };

@@ -33,9 +33,7 @@ pub(super) async fn feed(
 ) -> Result<impl IntoResponse, Refuse> {
     let called = match (called, peer) {
         (Err(refuse), Some(certificate)) if refuse.0.code == CALLER_NOT_LIVE => {
-            if shell.gateways.refused(&certificate, query.cut_off).await {
-                shell.log.wake();
-            }
+            shell.gateways.refused(&certificate, query.cut_off).await;
             return Err(refuse);
         }
         (called, _) => called?,
@@ -43,9 +41,7 @@ pub(super) async fn feed(
     let gateway = called.gateway()?;
     let feed = shell.feeds.of(&gateway.environment)?;
     let class = query.class.as_deref().map(|class| class.parse().map_err(|why| Refuse::value("class", why)));
-    if shell.gateways.asked(&feed, &gateway, class.transpose()?).await {
-        shell.log.wake();
-    }
+    shell.gateways.asked(&feed, &gateway, class.transpose()?).await;
     let held = query.epoch.zip(query.after).map(|(epoch, seq)| Position { epoch, seq });
     if let Some(held) = held {
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
@@ -95,7 +91,6 @@ pub(super) async fn declare(
     let mandate = called.permit(&shell, DeclareGateway { scope, gateway, declaration })?;
     called.trust(&shell, &mandate)?;
     shell.gateways.declare(mandate, order.although_online).await?;
-    shell.log.wake();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -44,7 +44,6 @@ pub(super) async fn register(
     let trust = called.trust(&shell, &mandate)?;
     let certificate = one_certificate(&order.certificate)?;
     let (maker, fresh) = shell.makers.register(mandate, &trust, &certificate).await?;
-    shell.log.wake();
     let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(view(&maker)?)))
 }
@@ -60,7 +59,6 @@ pub(super) async fn withdraw(
     let mandate = called.permit(&shell, WithdrawMaker(act))?;
     let trust = called.trust(&shell, &mandate)?;
     let maker = shell.makers.withdraw(mandate, &trust).await?;
-    shell.log.wake();
     Ok(Json(view(&maker)?))
 }
 
@@ -79,7 +77,6 @@ pub(super) async fn register_device(
     let mandate = called.permit(&shell, act)?;
     let trust = called.trust(&shell, &mandate)?;
     let row = shell.makers.register_hardware(mandate, &trust).await?;
-    shell.log.wake();
     Ok((StatusCode::CREATED, Json(views::device(&row))))
 }
 

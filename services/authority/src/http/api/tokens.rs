@@ -70,7 +70,6 @@ pub(super) async fn void(
 ) -> Result<Json<TokenInfo>, Refuse> {
     let mandate = called.token(&shell, &id, (Permission::DeviceEnrol, "api/tokens/void"), VoidToken)?;
     let row = shell.tokens.void(mandate).await?;
-    shell.log.wake();
     Ok(Json(views::token(&row, shell.clock.now())))
 }
 
@@ -138,7 +137,6 @@ pub(super) async fn create(
         return Err(wrong);
     }
     let made = shell.tokens.create(mandate).await?;
-    shell.log.wake();
     let token = Token {
         token: made.token.to_string(),
         username: made.username,
