@@ -56,6 +56,11 @@ impl Permit {
     pub fn policy(&self) -> PolicyVersion {
         self.policy
     }
+
+    /// Uses it up; what is left is what the record says: the rule that opened, and its policy.
+    pub fn into_grounds(self) -> (RuleId, PolicyVersion) {
+        (self.rule, self.policy)
+    }
 }
 
 /// A refusal with its stable reason, and the rule that forbade where there was one.

@@ -15,6 +15,7 @@ mod fault;
 mod feed;
 mod http;
 mod mqtt;
+mod permitted;
 mod rates;
 mod session;
 mod sink;

@@ -5,6 +5,7 @@ use super::held::{Held, HeldOctets, NoRoom};
 use super::paced::Pace;
 use crate::door::Arrival;
 use crate::mqtt::{BrokerAddress, is_loopback, publish_once};
+use crate::permitted::{HttpMessage, Permitted, UpdateFile};
 use crate::sink::{Message, Sink};
 use crate::uplink::Uplink;
 use ::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -17,7 +18,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use touchmark_dial::{BaseUrl, DialFault, HttpClient, Request};
 use touchmark_listen::Clock;
-use touchmark_policy::Permit;
 
 /// The one identity header, made here; a client's own never gets past.
 const IDENTITY_HEADER: &str = "touchmark-identity";
@@ -67,17 +67,10 @@ pub(crate) enum PublishRoad {
 
 impl PublishRoad {
     /// Passes a permitted message on; the answer says whether the far end took it.
-    pub(crate) async fn forward(
-        &self,
-        permit: Permit,
-        arrival: &Arrival,
-        topic: &str,
-        content_type: Option<&str>,
-        payload: Bytes,
-    ) -> Answer {
+    pub(crate) async fn forward(&self, message: Permitted<HttpMessage<'_>>, arrival: &Arrival) -> Answer {
         match self {
             Self::Sink { sink, clock } => {
-                drop(permit);
+                let HttpMessage { topic, payload, .. } = message.sent();
                 let message = Message {
                     n: 0,
                     at: clock.now(),
@@ -94,13 +87,13 @@ impl PublishRoad {
             }
             Self::Broker { address, uplink } => {
                 let handle = arrival.handle().as_str();
-                match publish_once(permit, address, uplink, handle, topic, &payload).await {
+                match publish_once(message, address, uplink, handle).await {
                     Ok(()) => no_content(),
                     Err(error) => far_fault(&error),
                 }
             }
             Self::Service(service) => {
-                drop(permit);
+                let HttpMessage { topic, content_type, payload } = message.sent();
                 let kind = content_type.unwrap_or("application/octet-stream");
                 let request = Request::post(format!("/publish/{}", encoded(topic)), kind, payload);
                 let answered = match request {
@@ -125,16 +118,14 @@ pub(crate) enum UpdateRoad {
 }
 
 impl UpdateRoad {
-    /// Fetches a permitted file. Both names passed the policy's grammar: no separator, no climb, not hidden.
+    /// Fetches a permitted file.
     pub(crate) async fn fetch(
         &self,
-        permit: Permit,
+        file: Permitted<UpdateFile<'_>>,
         arrival: &Arrival,
         pace: &Pace,
-        model: &str,
-        file: &str,
     ) -> Answer {
-        drop(permit);
+        let UpdateFile { model, file } = file.sent();
         match self {
             Self::Service(service) => {
                 let mut room = match service.held.reserve(arrival.handle(), FETCHED_OCTETS_MAX).await {

@@ -1,9 +1,10 @@
 //! One request: trust anew, decide, record, act, answer.
 
 use super::answer::{Answer, closing, denied, problem};
-use super::path::{Asked, has_empty_level};
+use super::path::Asked;
 use super::{Connection, HttpPort};
 use crate::decision_log::denied_resource;
+use crate::permitted::{Grounds, HttpMessage, Permitted, UpdateFile, may_publish_by_http};
 use crate::rates::OverRate;
 use crate::session::Session;
 use ::http::header::{ALLOW, CONTENT_TYPE};
@@ -13,9 +14,10 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use std::sync::Arc;
 use std::time::Instant;
 use touchmark_decisions::{Act, Record, Resource, Verdict};
-use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic};
+use touchmark_policy::{Action, DecisionTable, Denial, DenyReason};
 
 /// Longest body: the same as the longest MQTT packet.
 pub(crate) const BODY_OCTETS_MAX: usize = 256 * 1024;
@@ -70,14 +72,8 @@ impl Connection {
     }
 
     async fn publish(&self, session: &Session, request: Request<Incoming>, topic: &str) -> Answer {
-        let decide = || {
-            self.port.decide(session, |table: &DecisionTable| match Topic::new(topic) {
-                Ok(topic) if !has_empty_level(topic.as_str()) => table.publish(&topic),
-                _ => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
-            })
-        };
         // Before the body is read: a refused one costs nothing.
-        if let Err(denial) = decide() {
+        if let Err(denial) = table_of(session).and_then(|table| may_publish_by_http(topic, &table)) {
             return self.refuse(session, Action::Publish, topic, denial).await;
         }
         let content_type = request.headers().get(CONTENT_TYPE).cloned();
@@ -86,8 +82,12 @@ impl Connection {
             Err(answer) => return answer,
         };
         // A body may take long: what counts is who may send it now that it is here.
-        let permit = match self.port.judge(session).and_then(|()| decide()) {
-            Ok(permit) => permit,
+        let content_type = content_type.as_ref().and_then(|value: &HeaderValue| value.to_str().ok());
+        let message = HttpMessage { topic, content_type, payload };
+        let judged =
+            self.port.judge(session).and_then(|()| Permitted::message(message, &*table_of(session)?));
+        let (message, grounds) = match judged {
+            Ok(permitted) => permitted,
             Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
         };
         match self.metered.take(1, Instant::now()) {
@@ -98,25 +98,24 @@ impl Connection {
                 return self.refuse(session, Action::Publish, topic, denial).await;
             }
         }
-        let record = self.port.record(session, Action::Publish, topic, Ok(&permit));
+        let record = self.port.record(session, Action::Publish, topic, Ok(grounds));
         if self.port.door.log.published_act(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
         }
-        let content_type = content_type.as_ref().and_then(|value: &HeaderValue| value.to_str().ok());
-        self.port.publish.forward(permit, &self.arrival, topic, content_type, payload).await
+        self.port.publish.forward(message, &self.arrival).await
     }
 
     async fn update(&self, session: &Session, model: &str, file: &str) -> Answer {
         let resource = format!("{model}/{file}");
-        let decided = self.port.decide(session, |table: &DecisionTable| table.request_update(model, file));
-        let permit = match decided {
-            Ok(permit) => permit,
+        let asked = UpdateFile { model, file };
+        let (file, grounds) = match table_of(session).and_then(|table| Permitted::update(asked, &table)) {
+            Ok(permitted) => permitted,
             Err(denial) => return self.refuse(session, Action::RequestUpdate, &resource, denial).await,
         };
-        let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(&permit));
+        let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(grounds));
         match self.port.door.log.durable(record).await {
             Err(_) => denied(&Denial::because(DenyReason::LogUnavailable)),
-            Ok(_) => self.port.updates.fetch(permit, &self.arrival, &self.pace, model, file).await,
+            Ok(_) => self.port.updates.fetch(file, &self.arrival, &self.pace).await,
         }
     }
 
@@ -145,35 +144,27 @@ impl HttpPort {
         session.judge_again(&self.door.trust, self.door.clock.now())
     }
 
-    fn decide(
-        &self,
-        session: &Session,
-        decision: impl FnOnce(&DecisionTable) -> Decision,
-    ) -> Result<Permit, Denial> {
-        match session.table() {
-            Some(table) => decision(&table).permitted(),
-            None => Err(Denial::because(DenyReason::PolicyMissing)),
-        }
-    }
-
     fn record(
         &self,
         session: &Session,
         action: Action,
         on: &str,
-        decided: Result<&Permit, &Denial>,
+        decided: Result<Grounds, &Denial>,
     ) -> Record {
-        let (verdict, rule, resource) = match decided {
-            Ok(permit) => (Verdict::Allow, Some(permit.rule().clone()), Resource::from(on)),
-            Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone(), denied_resource(on)),
-        };
-        let policy = match decided {
-            Ok(permit) => Some(permit.policy()),
-            Err(_) => session.table().map(|table| table.version()),
+        let (verdict, rule, policy, resource) = match decided {
+            Ok((rule, policy)) => (Verdict::Allow, Some(rule), Some(policy), Resource::from(on)),
+            Err(denial) => {
+                let policy = session.table().map(|table| table.version());
+                (Verdict::Deny(denial.reason), denial.rule.clone(), policy, denied_resource(on))
+            }
         };
         let (session, at) = (session.id(), self.door.clock.now());
         Record::Act(Act { session, at, action, resource, verdict, rule, policy, count: NonZeroU32::MIN })
     }
+}
+
+fn table_of(session: &Session) -> Result<Arc<DecisionTable>, Denial> {
+    session.table().ok_or(Denial::because(DenyReason::PolicyMissing))
 }
 
 async fn body(request: Request<Incoming>) -> Result<Bytes, Answer> {

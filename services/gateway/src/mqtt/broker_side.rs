@@ -4,13 +4,16 @@
 //! held against the table in force (CVE-2021-34434). One that may not be delivered is recorded, and the subscription that
 //! brought it is taken back at the broker.
 
+use super::client_side::NOT_AS_JUDGED;
 use super::exchange::{Exchange, Exchanged};
 use super::merge::Merged;
+use super::plain::{PlainDown, PlainUp};
 use super::refusal::encoded;
 use super::subscriptions::Origin;
 use crate::allowance::{Allowance, Terms};
 use crate::decision_log::denied_resource;
-use bytes::{Bytes, BytesMut};
+use crate::permitted::{ForClient, Permitted, PermittedTopic};
+use bytes::Bytes;
 use core::num::NonZeroU32;
 use core::ops::RangeInclusive;
 use std::collections::HashSet;
@@ -21,7 +24,7 @@ use touchmark_mqtt::{
     Acknowledgement, Delivery, Disconnect, Fault, Frame, Packet, PacketId, PacketOrder, ProtocolVersion,
     Publish, ReasonCode, Suback, Subscribe, SubscribeProperties, Text, TopicFilter, Unsubscribe,
 };
-use touchmark_policy::{Action, Decision, DecisionTable, Denial, DenyReason, Permit, Topic};
+use touchmark_policy::{Action, DecisionTable, Denial, DenyReason, Topic};
 
 /// QoS 2 messages withheld and not yet released: a broker keeps far fewer in flight to one client.
 const WITHHELD_MAX: usize = 1_024;
@@ -35,18 +38,18 @@ const OUR_IDS: RangeInclusive<u16> = 0xffe0..=0xfffe;
 #[derive(Debug)]
 pub(crate) enum Delivered {
     /// Nothing to decide.
-    Pass(Bytes),
+    Pass(PlainDown),
     /// A message that the receiver may have.
-    Deliver { permit: Permit, octets: Bytes },
+    Deliver(Permitted<ForClient>),
     /// A message that it may not have: recorded, with others where there are many, and answered to the broker.
-    Withheld { acts: Vec<Act>, answer: Bytes },
+    Withheld { acts: Vec<Act>, answer: PlainUp },
     /// A message that it may not have and that others may be meant to get: not answered, so that the broker can hand
     /// it on when the session ends.
     Withdrawn { act: Act, denial: Denial },
     /// The answer to a packet of the gateway's own.
     Ours,
     /// Answered to the broker alone.
-    Answer(Bytes),
+    Answer(PlainUp),
     /// DISCONNECT of the broker: the last packet.
     Goodbye(Bytes),
     /// The broker breaks the protocol.
@@ -55,9 +58,8 @@ pub(crate) enum Delivered {
 
 /// Subscriptions that go to the broker once more. Records first.
 pub(crate) struct Restored {
-    pub(crate) permits: Vec<Permit>,
+    pub(crate) subscribes: Vec<Permitted<Frame>>,
     pub(crate) acts: Vec<Act>,
-    pub(crate) octets: BytesMut,
 }
 
 /// One broker connection after its CONNACK.
@@ -99,11 +101,16 @@ impl BrokerSide {
             return Delivered::Broken(fault);
         }
         match packet {
-            Packet::Publish(publish) => self.publish(&publish, &frame, table, now),
+            Packet::Publish(publish) => match self.publish(&publish, table, now) {
+                Ok(topic) => {
+                    topic.receive(frame).map_or(Delivered::Broken(NOT_AS_JUDGED), Delivered::Deliver)
+                }
+                Err(withheld) => withheld,
+            },
             Packet::Suback(answer) if self.exchange.state().ours.remove(&answer.packet_id) => Delivered::Ours,
             Packet::Suback(suback) => match self.exchange.merges.fill(&suback) {
-                Ok(None) => Delivered::Pass(frame.octets().clone()),
-                Ok(Some(merged)) => Delivered::Pass(self.whole(&suback, merged)),
+                Ok(None) => passed(frame),
+                Ok(Some(merged)) => self.whole(&suback, merged),
                 Err(fault) => Delivered::Broken(fault),
             },
             Packet::Unsuback(answer) if self.exchange.state().ours.remove(&answer.packet_id) => {
@@ -111,46 +118,45 @@ impl BrokerSide {
             }
             Packet::Pubrec(answer) if answer.reason.is_error() => {
                 self.exchange.state().releases.refused(answer.packet_id);
-                Delivered::Pass(frame.octets().clone())
+                passed(frame)
             }
             Packet::Pubcomp(answer) => {
                 self.exchange.state().releases.complete(answer.packet_id);
-                Delivered::Pass(frame.octets().clone())
+                passed(frame)
             }
             Packet::Pubrel(release) if self.releases_withheld(release.packet_id) => {
+                let mut answer = PlainUp::default();
                 let done = Acknowledgement::new(release.packet_id, ReasonCode::Success);
-                Delivered::Answer(encoded(self.version, &Packet::Pubcomp(done)))
+                answer.add(self.version, &Packet::Pubcomp(done));
+                Delivered::Answer(answer)
             }
             // Without its properties: another server to use, say, is not the client's business.
             Packet::Disconnect(goodbye) => {
                 Delivered::Goodbye(encoded(self.version, &Disconnect::because(goodbye.reason, None).into()))
             }
-            _ => Delivered::Pass(frame.into_octets()),
+            _ => passed(frame),
         }
     }
 
+    /// The topic that it may be delivered on, or what to do with one that may not.
     fn publish(
         &mut self,
         publish: &Publish<'_>,
-        frame: &Frame,
         table: &DecisionTable,
         now: Timestamp,
-    ) -> Delivered {
+    ) -> Result<PermittedTopic, Delivered> {
         // None were offered to the broker.
         let Some(topic) = publish.topic.filter(|_| publish.properties.topic_alias.is_none()) else {
-            return Delivered::Broken(Fault::ProtocolError { what: "a topic alias that was not offered" });
+            let what = "a topic alias that was not offered";
+            return Err(Delivered::Broken(Fault::ProtocolError { what }));
         };
         let (denial, origin) = match Topic::new(topic.as_str()) {
             Err(_) => (Denial::because(DenyReason::TopicInvalid), Origin::Known),
-            Ok(topic) => match table.receive(&topic) {
-                Decision::Permit(permit) => {
-                    return Delivered::Deliver { permit, octets: frame.octets().clone() };
-                }
+            Ok(topic) => match PermittedTopic::to_receive(&topic, table) {
+                Ok(permitted) => return Ok(permitted),
                 // Nobody who subscribes through a gateway gets these.
-                Decision::Deny(denial) if denial.reason == DenyReason::ReservedTopic => {
-                    (denial, Origin::Known)
-                }
-                Decision::Deny(denial) => {
+                Err(denial) if denial.reason == DenyReason::ReservedTopic => (denial, Origin::Known),
+                Err(denial) => {
                     let origin = self.exchange.state().subscriptions.origin(&topic, table);
                     (denial, origin)
                 }
@@ -167,19 +173,16 @@ impl BrokerSide {
             count: NonZeroU32::MIN,
         };
         let mut acts = vec![act(topic.as_str())];
-        let mut octets = BytesMut::new();
+        let mut answer = PlainUp::default();
         match &origin {
             Origin::Known => {}
-            Origin::Shared => return Delivered::Withdrawn { act: act(topic.as_str()), denial },
-            Origin::Lost(filters) => match self.unsubscribe(filters) {
-                Some(unsubscribe) => {
-                    octets.extend_from_slice(&unsubscribe);
-                    acts.extend(filters.iter().map(|filter| act(filter)));
-                }
-                None => return Delivered::Withdrawn { act: act(topic.as_str()), denial },
+            Origin::Shared => return Err(Delivered::Withdrawn { act: act(topic.as_str()), denial }),
+            Origin::Lost(filters) => match self.unsubscribe(filters, &mut answer) {
+                Some(()) => acts.extend(filters.iter().map(|filter| act(filter))),
+                None => return Err(Delivered::Withdrawn { act: act(topic.as_str()), denial }),
             },
         }
-        let answer = match publish.delivery {
+        let acknowledgement = match publish.delivery {
             Delivery::AtMostOnce => None,
             Delivery::AtLeastOnce { packet_id, .. } => {
                 Some(Packet::Puback(Acknowledgement::new(packet_id, ReasonCode::Success)))
@@ -187,28 +190,25 @@ impl BrokerSide {
             Delivery::ExactlyOnce { packet_id, .. } => {
                 let unreleased = &mut self.withheld(now).unreleased;
                 if unreleased.len() >= WITHHELD_MAX {
-                    return Delivered::Broken(Fault::TooMany {
-                        what: "messages in flight",
-                        max: WITHHELD_MAX,
-                    });
+                    let what = "messages in flight";
+                    return Err(Delivered::Broken(Fault::TooMany { what, max: WITHHELD_MAX }));
                 }
                 unreleased.insert(packet_id);
                 Some(Packet::Pubrec(Acknowledgement::new(packet_id, ReasonCode::Success)))
             }
         };
-        if let Some(answer) = answer {
-            octets.extend_from_slice(&encoded(self.version, &answer));
+        if let Some(acknowledgement) = acknowledgement {
+            answer.add(self.version, &acknowledgement);
         }
-        let answer = octets.freeze();
         let withheld = self.withheld(now);
         if withheld.recorded.spend(&RECORDED, acts.len(), now) {
             acts.extend(withheld.folded.take());
-            return Delivered::Withheld { acts, answer };
+            return Err(Delivered::Withheld { acts, answer });
         }
         for act in acts.drain(..) {
             withheld.fold(act);
         }
-        Delivered::Withheld { acts, answer }
+        Err(Delivered::Withheld { acts, answer })
     }
 
     fn withheld(&mut self, now: Timestamp) -> &mut Withheld {
@@ -229,22 +229,23 @@ impl BrokerSide {
     }
 
     /// Takes subscriptions back at the broker. `None` when no packet identifier is free for it.
-    fn unsubscribe(&self, filters: &[Box<str>]) -> Option<Bytes> {
+    fn unsubscribe(&self, filters: &[Box<str>], up: &mut PlainUp) -> Option<()> {
         let mut state = self.exchange.state();
         let packet_id = free_id(&state)?;
         let texts = filters.iter().map(|filter| TopicFilter::new(filter)).collect::<Result<_, _>>().ok()?;
         let unsubscribe = Unsubscribe { packet_id, properties: Default::default(), filters: texts };
         state.ours.insert(packet_id);
         filters.iter().for_each(|filter| state.subscriptions.withdraw(filter));
-        Some(encoded(self.version, &Packet::Unsubscribe(unsubscribe)))
+        up.add(self.version, &Packet::Unsubscribe(unsubscribe));
+        Some(())
     }
 
     /// Asks the broker again for subscriptions that were taken back and are permitted now: their client was not told.
     pub(crate) fn restore(&self, table: &DecisionTable, now: Timestamp) -> Option<Restored> {
         let mut state = self.exchange.state();
         let again = state.subscriptions.permitted_again(table);
-        let mut restored = Restored { permits: Vec::new(), acts: Vec::new(), octets: BytesMut::new() };
-        for (text, asked, permit) in again {
+        let mut restored = Restored { subscribes: Vec::new(), acts: Vec::new() };
+        for (text, asked, rule) in again {
             let Some(packet_id) = free_id(&state) else { break };
             let Ok(filter) = TopicFilter::new(&text) else { continue };
             let properties = SubscribeProperties {
@@ -253,31 +254,32 @@ impl BrokerSide {
             };
             let subscriptions = vec![asked.again(filter, self.version)];
             let subscribe = Subscribe { packet_id, properties, subscriptions };
-            restored.octets.extend_from_slice(&encoded(self.version, &subscribe.into()));
+            let Ok(frame) = Frame::from_octets(encoded(self.version, &subscribe.into())) else { continue };
+            let Ok(subscribe) = Permitted::subscribe(frame, self.version, table) else { continue };
+            restored.subscribes.push(subscribe);
             restored.acts.push(Act {
                 session: self.session,
                 at: now,
                 action: Action::Subscribe,
                 resource: Resource::from(&*text),
                 verdict: Verdict::Allow,
-                rule: Some(permit.rule().clone()),
+                rule: Some(rule),
                 policy: Some(table.version()),
                 count: NonZeroU32::MIN,
             });
-            restored.permits.push(permit);
             state.ours.insert(packet_id);
             state.subscriptions.add(&text, asked);
         }
-        (!restored.permits.is_empty()).then_some(restored)
+        (!restored.acts.is_empty()).then_some(restored)
     }
 
-    fn whole(&self, theirs: &Suback<'_>, Merged { reasons, says }: Merged) -> Bytes {
+    fn whole(&self, theirs: &Suback<'_>, Merged { reasons, says }: Merged) -> Delivered {
         let mut whole =
             Suback { packet_id: theirs.packet_id, properties: theirs.properties.clone(), reasons };
         if let Some(says) = says.as_deref() {
             whole.properties.reason_string = Text::new(says).ok();
         }
-        encoded(self.version, &whole.into())
+        Frame::from_octets(encoded(self.version, &whole.into())).map_or_else(Delivered::Broken, passed)
     }
 }
 
@@ -294,6 +296,10 @@ impl Withheld {
             }
         }
     }
+}
+
+fn passed(frame: Frame) -> Delivered {
+    PlainDown::of(frame).map_or(Delivered::Broken(NOT_AS_JUDGED), Delivered::Pass)
 }
 
 fn free_id(state: &Exchanged) -> Option<PacketId> {

@@ -1,14 +1,16 @@
 //! What a client's packets lead to, without any I/O: decide, and say what shall be recorded, passed on, answered.
 //!
 //! In: frames of one session after CONNECT, its decision table, the moment. Out: one [`Step`] each.
-//! A PUBLISH or SUBSCRIBE goes on only inside a step that holds its permits; its record comes first.
+//! A PUBLISH, PUBREL or SUBSCRIBE goes on only as [`Permitted`]; its record comes first.
 
 use super::exchange::Exchange;
 use super::opening::SESSION_EXPIRY_MAX_S;
+use super::plain::Plain;
 use super::refusal::{Ending, encoded, reason_text};
-use super::releases::{NotHeld, Releasing};
+use super::releases::NotHeld;
 use super::subscriptions::Asked;
 use crate::decision_log::{Denials, denied_resource};
+use crate::permitted::{NotReleased, Permitted, PermittedTopic};
 use bytes::Bytes;
 use core::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,24 +21,24 @@ use touchmark_mqtt::{
     PacketOrder, ProtocolVersion, Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
 };
 use touchmark_policy::{
-    Action, Decision, DecisionTable, Denial, DenyReason, Permit, PolicyVersion, RuleId, Topic, TopicFilter,
+    Action, Decision, DecisionTable, Denial, DenyReason, PolicyVersion, RuleId, Topic, TopicFilter,
 };
 
 /// What to do about one packet. Records first, then the effect.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Acknowledgements, pings, unsubscribing: nothing to decide.
-    Pass(Frame),
+    Pass(Plain),
     /// A permitted message.
-    Publish { permit: Permit, act: Act, frame: Frame },
+    Publish { message: Permitted<Frame>, act: Act },
     /// The release of a QoS 2 message whose topic is still permitted.
-    Release { permit: Permit, frame: Frame },
+    Release(Permitted<Frame>),
     /// Permitted filters; the frame holds no others. With an answer for when nothing is left to ask for.
-    Subscribe { permits: Vec<Permit>, acts: Vec<Act>, frame: Frame },
+    Subscribe { subscribe: Permitted<Frame>, acts: Vec<Act> },
     /// Nothing of it goes on.
     Refused { acts: Vec<Act>, answer: Option<Bytes>, ending: Option<Ending> },
     /// DISCONNECT: it goes on, and nothing after it.
-    Goodbye(Frame),
+    Goodbye(Plain),
     /// DISCONNECT that asks for the will: it goes on after the will, see [`ClientSide::farewell`].
     GoodbyeWithWill,
     /// The protocol is broken.
@@ -133,22 +135,30 @@ impl ClientSide {
         }
         match &packet {
             Packet::Publish(publish) => match self.publish(publish, table, now) {
-                Published::Permitted(permit, act) => Step::Publish { permit, act, frame },
+                Published::Permitted(topic, act) => match topic.publish(frame) {
+                    Some(message) => Step::Publish { message, act },
+                    None => Step::Broken(NOT_AS_JUDGED),
+                },
                 Published::Refused(step) => step,
             },
             Packet::Subscribe(subscribe) => match self.subscribe(subscribe, table, now) {
-                Subscribed::Whole { permits, acts } => Step::Subscribe { permits, acts, frame },
+                Subscribed::Asks { part, acts } => {
+                    match Permitted::subscribe(part.unwrap_or(frame), self.version, table) {
+                        Ok(subscribe) => Step::Subscribe { subscribe, acts },
+                        Err(_) => Step::Broken(NOT_AS_JUDGED),
+                    }
+                }
                 Subscribed::Other(step) => step,
             },
             Packet::Pubrel(release) if self.behind == Behind::Broker => {
                 let id = release.packet_id;
-                self.release(id, &frame, table, now)
+                self.release(id, frame, table, now)
             }
             Packet::Unsubscribe(unsubscribe) => {
                 let mut state = self.exchange.state();
                 unsubscribe.filters.iter().for_each(|filter| state.subscriptions.remove(filter.as_str()));
                 drop(state);
-                Step::Pass(frame)
+                self.plain(frame, Step::Pass)
             }
             Packet::Disconnect(goodbye) => {
                 let (reason, asked) = (goodbye.reason, goodbye.properties.session_expiry_interval);
@@ -159,16 +169,16 @@ impl ClientSide {
                     Some(Err(fault)) => return Step::Broken(fault),
                 };
                 if reason == ReasonCode::DisconnectWithWill {
-                    self.farewell = Some(frame.octets().clone());
+                    self.farewell = Plain::of(frame, self.behind).map(Plain::into_octets);
                     return Step::GoodbyeWithWill;
                 }
-                Step::Goodbye(frame)
+                self.plain(frame, Step::Goodbye)
             }
             Packet::Puback(_)
             | Packet::Pubrec(_)
             | Packet::Pubrel(_)
             | Packet::Pubcomp(_)
-            | Packet::Pingreq => Step::Pass(frame),
+            | Packet::Pingreq => self.plain(frame, Step::Pass),
             // The order of packets lets none of these through from a client after CONNECT.
             Packet::Connect(_)
             | Packet::Connack(_)
@@ -181,38 +191,29 @@ impl ClientSide {
         }
     }
 
+    fn plain(&self, frame: Frame, step: impl FnOnce(Plain) -> Step) -> Step {
+        Plain::of(frame, self.behind).map_or(Step::Broken(NOT_AS_JUDGED), step)
+    }
+
     fn publish(&self, publish: &Publish<'_>, table: &DecisionTable, now: Timestamp) -> Published {
         // None are offered, so each is at fault [MQTT-3.3.2-9].
         if let Some(alias) = publish.properties.topic_alias {
             return Published::Refused(Step::Broken(Fault::TopicAliasInvalid { alias: alias.0.get() }));
         }
         let Some(topic) = publish.topic else {
-            return Published::Refused(Step::Broken(Fault::ProtocolError {
-                what: "a message without a topic",
-            }));
-        };
-        let decision = match Topic::new(topic.as_str()) {
-            Ok(topic) => table.publish(&topic),
-            Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
-        };
-        let decision = match (decision, publish.properties.response_topic) {
-            (Decision::Permit(permit), Some(answers)) => match may_hear(table, answers.as_str()) {
-                Ok(()) => Decision::Permit(permit),
-                Err(denial) => Decision::Deny(denial),
-            },
-            (decision, _) => decision,
+            let what = "a message without a topic";
+            return Published::Refused(Step::Broken(Fault::ProtocolError { what }));
         };
         let act =
             |verdict, rule| self.act(now, table.version(), Action::Publish, topic.as_str(), verdict, rule);
-        match decision {
-            Decision::Permit(permit) => {
+        match PermittedTopic::to_publish(topic, publish, table) {
+            Ok((permitted, rule)) => {
                 if let Err(why) = self.hold(publish.delivery, topic.as_str()) {
                     return Published::Refused(not_held(&why));
                 }
-                let act = act(Verdict::Allow, Some(permit.rule().clone()));
-                Published::Permitted(permit, act)
+                Published::Permitted(permitted, act(Verdict::Allow, Some(rule)))
             }
-            Decision::Deny(denial) => {
+            Err(denial) => {
                 let acts = vec![act(Verdict::Deny(denial.reason), denial.rule.clone())];
                 let (answer, ending) = match publish.delivery {
                     // Sent before and permitted then: the broker has it, and the client may never release it.
@@ -239,28 +240,20 @@ impl ClientSide {
 
     /// PUBREL: the broker hands the message out now, so its right is asked for now. It cannot be told to forget one
     /// message: on a no its whole session ends.
-    fn release(&self, id: PacketId, frame: &Frame, table: &DecisionTable, now: Timestamp) -> Step {
-        let releasing = self.exchange.state().releases.releasing(id);
-        let (topic, denial) = match &releasing {
-            Releasing::Done => return Step::Pass(frame.clone()),
-            Releasing::Nothing => {
-                let answer = Some(self.not_found(id, None));
-                return Step::Refused { acts: Vec::new(), answer, ending: None };
+    fn release(&self, id: PacketId, frame: Frame, table: &DecisionTable, now: Timestamp) -> Step {
+        let answered = |answer| Step::Refused { acts: Vec::new(), answer: Some(answer), ending: None };
+        let (topic, denial) = match Permitted::release(frame, &self.exchange.state().releases, table) {
+            Ok(release) => return Step::Release(release),
+            // Its PUBCOMP was lost on the way to the client.
+            Err(NotReleased::Done) => {
+                let done = Acknowledgement::new(id, ReasonCode::Success);
+                return answered(self.encoded(Packet::Pubcomp(done)));
             }
-            Releasing::Topic(topic) => {
-                let decision = match Topic::new(topic) {
-                    Ok(topic) => table.publish(&topic),
-                    Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
-                };
-                match decision {
-                    Decision::Permit(permit) => return Step::Release { permit, frame: frame.clone() },
-                    Decision::Deny(denial) => (&**topic, denial),
-                }
-            }
-            Releasing::Unknown => ("", Denial::because(DenyReason::ReleaseUnknown)),
+            Err(NotReleased::Nothing) => return answered(self.not_found(id, None)),
+            Err(NotReleased::Denied(topic, denial)) => (topic, denial),
         };
         let (verdict, rule) = (Verdict::Deny(denial.reason), denial.rule.clone());
-        let acts = vec![self.act(now, table.version(), Action::Publish, topic, verdict, rule)];
+        let acts = vec![self.act(now, table.version(), Action::Publish, &topic, verdict, rule)];
         // 3.1.1 reads any PUBCOMP as success: it gets none.
         let answer = (self.version == ProtocolVersion::V5).then(|| self.not_found(id, Some(&denial)));
         Step::Refused { acts, answer, ending: Some(Ending::Withdrawn(denial)) }
@@ -331,7 +324,7 @@ impl ClientSide {
     }
 
     fn subscribe(&self, subscribe: &Subscribe<'_>, table: &DecisionTable, now: Timestamp) -> Subscribed {
-        let (mut permits, mut acts, mut denied) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut acts, mut denied) = (Vec::new(), Vec::new());
         let mut kept: Vec<Subscription<'_>> = Vec::new();
         let mut codes = Vec::with_capacity(subscribe.subscriptions.len());
         for subscription in &subscribe.subscriptions {
@@ -349,9 +342,8 @@ impl ClientSide {
             };
             match decision {
                 Decision::Permit(permit) => {
-                    let rule = Some(permit.rule().clone());
-                    acts.push(self.act(now, table.version(), Action::Subscribe, text, Verdict::Allow, rule));
-                    permits.push(permit);
+                    let (rule, policy) = permit.into_grounds();
+                    acts.push(self.act(now, policy, Action::Subscribe, text, Verdict::Allow, Some(rule)));
                     kept.push(*subscription);
                     codes.push(None);
                 }
@@ -370,7 +362,7 @@ impl ClientSide {
         }
         drop(state);
         let Some(first) = denied.first() else {
-            return Subscribed::Whole { permits, acts };
+            return Subscribed::Asks { part: None, acts };
         };
         let says = self.explanation(first);
         let packet_id = subscribe.packet_id;
@@ -391,7 +383,7 @@ impl ClientSide {
             let ending = Some(Ending::Exceeded(ReasonCode::QuotaExceeded));
             return Subscribed::Other(Step::Refused { acts, answer: None, ending });
         }
-        Subscribed::Other(Step::Subscribe { permits, acts, frame })
+        Subscribed::Asks { part: Some(frame), acts }
     }
 
     fn explanation(&self, denial: &Denial) -> Option<String> {
@@ -436,15 +428,18 @@ impl ClientSide {
     }
 }
 
+/// A packet is not the one that was judged: it goes nowhere.
+pub(crate) const NOT_AS_JUDGED: Fault = Fault::ProtocolError { what: "a packet that was not judged" };
+
 enum Published {
-    Permitted(Permit, Act),
+    Permitted(PermittedTopic, Act),
     Refused(Step),
 }
 
 enum Subscribed {
-    /// Every filter: the frame goes on as it came.
-    Whole {
-        permits: Vec<Permit>,
+    /// For every filter, as the frame came, or for a part of them.
+    Asks {
+        part: Option<Frame>,
         acts: Vec<Act>,
     },
     Other(Step),

@@ -11,10 +11,11 @@ mod exchange;
 mod kept;
 mod merge;
 mod opening;
+pub(crate) mod plain;
 mod publish_once;
 mod refusal;
 mod relay;
-mod releases;
+pub(crate) mod releases;
 mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +25,7 @@ mod wire;
 
 pub(crate) use broker_sessions::{BrokerSessions, ends_at_broker};
 pub(crate) use cleaner::Cleaner;
+pub(crate) use client_side::may_hear;
 pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};

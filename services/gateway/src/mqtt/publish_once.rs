@@ -1,17 +1,17 @@
 //! One message over a session of its own, until it is acknowledged: messages of devices that came by HTTP, and wills
 //! whose own connection is gone.
 
-use super::upstream::{BrokerAddress, BrokerFault, connect};
+use super::upstream::{BrokerAddress, BrokerFault, greeted};
 use super::wire::{Inbound, Incoming, Outbound};
 use super::{CONNECT_WAIT, refusal::encoded};
+use crate::permitted::{HttpMessage, Permitted};
 use crate::uplink::Uplink;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use touchmark_mqtt::{
-    Acknowledgement, Connect, Delivery, Disconnect, Fault, Packet, PacketId, ProtocolVersion, Publish,
-    ReasonCode, Text, TopicName,
+    Acknowledgement, Connect, Delivery, Disconnect, Fault, Frame, Packet, PacketId, ProtocolVersion,
+    ReasonCode, Text,
 };
-use touchmark_policy::Permit;
 
 /// How the part of a client id begins that only gateways use: no device may.
 pub(crate) const SUFFIX: &str = "http-";
@@ -42,45 +42,40 @@ pub(crate) enum Undelivered {
 
 /// Publishes and waits for the broker's acknowledgement.
 pub(crate) async fn publish_once(
-    permit: Permit,
+    message: Permitted<HttpMessage<'_>>,
     address: &BrokerAddress,
     uplink: &Uplink,
     handle: &str,
-    topic: &str,
-    payload: &[u8],
 ) -> Result<(), BrokerFault> {
     let version = ProtocolVersion::V311;
     let broken = |fault| BrokerFault::Protocol { address: address.to_string(), fault };
     // One is not zero.
     let packet_id = PacketId(core::num::NonZeroU16::MIN);
     let delivery = Delivery::AtLeastOnce { packet_id, duplicate: false };
-    let message = Publish::new(delivery, TopicName::new(topic).map_err(broken)?, payload);
-    let octets = encoded(version, &message.into());
-    publish_alone(permit, address, uplink, handle, version, &octets, delivery).await
+    let message = message.packet(version, delivery).map_err(broken)?;
+    publish_alone(message, address, uplink, handle, version).await
 }
 
 /// Publishes an encoded message over a connection of its own and waits until the broker has it.
 pub(crate) async fn publish_alone(
-    permit: Permit,
+    message: Permitted<Frame>,
     address: &BrokerAddress,
     uplink: &Uplink,
     handle: &str,
     version: ProtocolVersion,
-    octets: &[u8],
-    delivery: Delivery,
 ) -> Result<(), BrokerFault> {
     let client_id = client_id(handle)?;
     let broken = |fault: Fault| BrokerFault::Protocol { address: address.to_string(), fault };
     let exchange = async {
         let hello = Connect::new(version, Text::new(&client_id).map_err(broken)?);
-        let mut link = connect(permit, address, uplink, &hello).await?;
+        let mut link = greeted(address, uplink, &hello).await?;
         if let Ok(Packet::Connack(connack)) = link.connack.parse(version)
             && connack.reason != ReasonCode::Success
         {
             let says = format!("{:?}", connack.reason);
             return Err(BrokerFault::Refused { address: address.to_string(), says });
         }
-        deliver(&mut link.inbound, &mut link.outbound, version, octets, delivery).await.map_err(|why| {
+        deliver(&mut link.inbound, &mut link.outbound, version, message).await.map_err(|why| {
             let address = address.to_string();
             match why {
                 Undelivered::Gone => BrokerFault::Closed { address },
@@ -103,11 +98,13 @@ pub(crate) async fn deliver(
     inbound: &mut Inbound,
     outbound: &mut Outbound,
     version: ProtocolVersion,
-    octets: &[u8],
-    delivery: Delivery,
+    message: Permitted<Frame>,
 ) -> Result<(), Undelivered> {
-    outbound.write(octets).await.map_err(|_| Undelivered::Gone)?;
-    let ours = match delivery {
+    let frame = message.sent();
+    let broken = |fault: Fault| Undelivered::Fault(fault.to_string());
+    let Packet::Publish(publish) = frame.parse(version).map_err(broken)? else { return Ok(()) };
+    outbound.write(frame.octets()).await.map_err(|_| Undelivered::Gone)?;
+    let ours = match publish.delivery {
         Delivery::AtMostOnce => return Ok(()),
         Delivery::AtLeastOnce { packet_id, .. } | Delivery::ExactlyOnce { packet_id, .. } => packet_id,
     };
@@ -119,12 +116,12 @@ pub(crate) async fn deliver(
     loop {
         let frame = match inbound.next(None).await {
             Incoming::Frame(frame) => frame,
-            Incoming::Fault(fault) => return Err(Undelivered::Fault(fault.to_string())),
+            Incoming::Fault(fault) => return Err(broken(fault)),
             // After its release a message counts as delivered: sent again it might be there twice.
             Incoming::End | Incoming::Silence if released => return Ok(()),
             Incoming::End | Incoming::Silence => return Err(Undelivered::Gone),
         };
-        match frame.parse(version).map_err(|fault| Undelivered::Fault(fault.to_string()))? {
+        match frame.parse(version).map_err(broken)? {
             Packet::Puback(answer) if answer.packet_id == ours => return refused(&answer),
             Packet::Pubrec(answer) if answer.packet_id == ours => {
                 refused(&answer)?;

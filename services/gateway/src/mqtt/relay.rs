@@ -9,12 +9,14 @@
 use super::broker_side::{BrokerSide, Delivered, Restored};
 use super::client_side::{ClientSide, Step};
 use super::exchange::Exchange;
+use super::plain::{Plain, ToBroker};
 use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
 use crate::config::Ack;
 use crate::decision_log::{DecisionLog, OnItsWay};
 use crate::door::Door;
+use crate::permitted::{ForClient, Permitted};
 use crate::rates::{Metered, OverRate};
 use crate::session::Session;
 use crate::sink::SinkSession;
@@ -29,7 +31,7 @@ use tokio::sync::Mutex;
 use touchmark_decisions::{Act, Record, SessionId, Verdict};
 use touchmark_listen::Stop;
 use touchmark_mqtt::{Frame, PacketType, ProtocolVersion};
-use touchmark_policy::{DecisionTable, DenyReason, Permit};
+use touchmark_policy::{DecisionTable, DenyReason};
 
 /// Octets gathered before they are written although more packets are there.
 const BATCH_OCTETS: usize = 64 * 1024;
@@ -82,7 +84,7 @@ enum FarWriter<'a> {
 /// Octets on their way, to the far side and back to the client.
 #[derive(Default)]
 struct Batch {
-    up: BytesMut,
+    up: ToBroker,
     back: BytesMut,
     /// Records that have to be on disk first, where acknowledgements wait for it.
     unwritten: Vec<OnItsWay>,
@@ -307,7 +309,7 @@ impl Talk {
         batch: &mut Batch,
         far: &FarWriter<'_>,
     ) -> Result<Incoming, Ending> {
-        if batch.up.len() + batch.back.len() < BATCH_OCTETS
+        if batch.up.octets().len() + batch.back.len() < BATCH_OCTETS
             && let Some(incoming) = inbound.buffered()
         {
             return Ok(incoming);
@@ -325,13 +327,11 @@ impl Talk {
         batch: &'a mut Batch,
     ) -> Taken<'a> {
         match client.take(frame, &*self.table()?, self.door.clock.now()) {
-            Step::Pass(frame) => far.pass(&frame, batch)?,
-            Step::Publish { permit, act, frame } => {
-                return self.publish(permit, act, frame, client, far, batch);
-            }
-            Step::Release { permit, frame } => far.forward(permit, &frame, batch)?,
-            Step::Subscribe { permits, acts, frame } => {
-                return Ok(Some(Box::pin(self.subscribe(permits, acts, frame, far, batch))));
+            Step::Pass(plain) => far.pass(&plain, batch)?,
+            Step::Publish { message, act } => return self.publish(message, act, client, far, batch),
+            Step::Release(release) => far.forward(release, batch)?,
+            Step::Subscribe { subscribe, acts } => {
+                return Ok(Some(Box::pin(self.subscribe(subscribe, acts, far, batch))));
             }
             Step::Refused { acts, answer, ending } => {
                 return Ok(Some(Box::pin(async move {
@@ -340,8 +340,8 @@ impl Talk {
                     answered(answer.as_deref(), ending, batch)
                 })));
             }
-            Step::Goodbye(frame) => {
-                far.pass(&frame, batch)?;
+            Step::Goodbye(plain) => {
+                far.pass(&plain, batch)?;
                 return Err(Ending::Goodbye);
             }
             Step::GoodbyeWithWill => return Err(Ending::GoodbyeWithWill),
@@ -353,13 +353,13 @@ impl Talk {
     /// Takes a packet of the broker.
     fn take_downward<'a>(&'a self, frame: Frame, side: &mut BrokerSide, batch: &'a mut Batch) -> Taken<'a> {
         match side.take(frame, &*self.table()?, self.door.clock.now()) {
-            Delivered::Pass(octets) => batch.back.extend_from_slice(&octets),
-            Delivered::Deliver { permit, octets } => deliver(permit, &octets, batch),
+            Delivered::Pass(plain) => batch.back.extend_from_slice(plain.octets()),
+            Delivered::Deliver(message) => deliver(message, batch),
             Delivered::Withheld { acts, answer } => {
                 return Ok(Some(Box::pin(async move {
                     // Withheld either way.
                     let _ = self.log().all_queued(records(acts)).await;
-                    batch.up.extend_from_slice(&answer);
+                    batch.up.answer(&answer);
                     Ok(())
                 })));
             }
@@ -370,7 +370,7 @@ impl Talk {
                 })));
             }
             Delivered::Ours => {}
-            Delivered::Answer(octets) => batch.up.extend_from_slice(&octets),
+            Delivered::Answer(answer) => batch.up.answer(&answer),
             Delivered::Goodbye(octets) => {
                 batch.back.extend_from_slice(&octets);
                 return Err(Ending::UpstreamGoodbye);
@@ -387,19 +387,17 @@ impl Talk {
         far: &FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
-        let Restored { permits, acts, octets } = restored;
+        let Restored { subscribes, acts } = restored;
         let recorded = self.log().all_durable(records(acts)).await;
         recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
-        permits.into_iter().for_each(drop);
-        batch.up.extend_from_slice(&octets);
+        subscribes.into_iter().for_each(|subscribe| batch.up.forward(subscribe));
         self.flush(batch, far).await
     }
 
     async fn subscribe(
         &self,
-        permits: Vec<Permit>,
+        subscribe: Permitted<Frame>,
         acts: Vec<Act>,
-        frame: Frame,
         far: &mut FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
@@ -407,31 +405,29 @@ impl Talk {
         self.flush(batch, far).await?;
         let recorded = self.log().all_durable(records(acts)).await;
         recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
-        permits.into_iter().for_each(drop);
-        far.pass(&frame, batch)
+        far.forward(subscribe, batch)
     }
 
     /// Records and passes on a permitted message: at once where a message of the rate is left, and the log's word is
     /// enough and is there.
     fn publish<'a>(
         &'a self,
-        permit: Permit,
+        message: Permitted<Frame>,
         act: Act,
-        frame: Frame,
         client: &'a ClientSide,
         far: &'a mut FarWriter<'_>,
         batch: &'a mut Batch,
     ) -> Taken<'a> {
         let Some(left) = batch.credit.checked_sub(1).filter(|_| self.log().ack() == Ack::Queued) else {
             let recording = Recording::Due(act);
-            return Ok(Some(Box::pin(self.publish_later(permit, recording, frame, client, far, batch))));
+            return Ok(Some(Box::pin(self.publish_later(message, recording, client, far, batch))));
         };
         batch.credit = left;
         match self.log().queued_at_once(Record::Act(act)) {
-            None => far.forward(permit, &frame, batch).map(|()| None),
+            None => far.forward(message, batch).map(|()| None),
             Some(record) => {
                 let recording = Recording::Counted(record);
-                Ok(Some(Box::pin(self.publish_later(permit, recording, frame, client, far, batch))))
+                Ok(Some(Box::pin(self.publish_later(message, recording, client, far, batch))))
             }
         }
     }
@@ -440,18 +436,17 @@ impl Talk {
     /// with its batch, which waits.
     async fn publish_later(
         &self,
-        permit: Permit,
+        message: Permitted<Frame>,
         recording: Recording,
-        frame: Frame,
         client: &ClientSide,
         far: &mut FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
         match self.record(recording, far, batch).await {
-            Ok(()) => far.forward(permit, &frame, batch),
+            Ok(()) => far.forward(message, batch),
             Err(KeptBack::Ended(ending)) => Err(ending),
             Err(KeptBack::Because(reason)) => {
-                let (answer, ending) = client.kept_back(&frame, reason);
+                let (answer, ending) = client.kept_back(message.frame(), reason);
                 answered(answer.as_deref(), ending, batch)
             }
         }
@@ -531,10 +526,10 @@ impl Talk {
             batch.back = BytesMut::new();
         }
         if let FarWriter::Broker(outbound) = far
-            && !batch.up.is_empty()
+            && !batch.up.octets().is_empty()
         {
-            outbound.lock().await.write(&batch.up).await.map_err(|_| Ending::UpstreamGone)?;
-            batch.up = BytesMut::new();
+            outbound.lock().await.write(batch.up.octets()).await.map_err(|_| Ending::UpstreamGone)?;
+            batch.up = ToBroker::default();
             self.went_up.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -542,32 +537,30 @@ impl Talk {
 }
 
 impl FarWriter<'_> {
-    /// Passes on a packet that needs no permit.
-    fn pass(&mut self, frame: &Frame, batch: &mut Batch) -> Result<(), Ending> {
+    /// Passes on a packet that no table is asked about.
+    fn pass(&mut self, plain: &Plain, batch: &mut Batch) -> Result<(), Ending> {
         match self {
-            Self::Broker(_) => batch.up.extend_from_slice(frame.octets()),
-            Self::Sink(sink) => sink.take(frame, &mut batch.back)?,
+            Self::Broker(_) => batch.up.pass(plain),
+            Self::Sink(sink) => sink.take(plain, &mut batch.back)?,
         }
         Ok(())
     }
 
-    /// Passes on a message; its permit is used up.
-    fn forward(&mut self, permit: Permit, frame: &Frame, batch: &mut Batch) -> Result<(), Ending> {
+    /// Passes on a packet that was judged.
+    fn forward(&mut self, permitted: Permitted<Frame>, batch: &mut Batch) -> Result<(), Ending> {
         match self {
             Self::Broker(_) => {
-                drop(permit);
-                batch.up.extend_from_slice(frame.octets());
+                batch.up.forward(permitted);
                 Ok(())
             }
-            Self::Sink(sink) => sink.store(permit, frame, &mut batch.back),
+            Self::Sink(sink) => sink.take_permitted(permitted, &mut batch.back),
         }
     }
 }
 
-/// Hands a message to the receiver; its permit is used up.
-fn deliver(permit: Permit, octets: &[u8], batch: &mut Batch) {
-    drop(permit);
-    batch.back.extend_from_slice(octets);
+/// Hands a message to the receiver.
+fn deliver(message: Permitted<ForClient>, batch: &mut Batch) {
+    batch.back.extend_from_slice(message.sent().octets());
 }
 
 fn records(acts: Vec<Act>) -> Vec<Record> {

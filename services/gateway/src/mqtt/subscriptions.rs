@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use touchmark_mqtt::{
     ProtocolVersion, QoS, RetainHandling, Subscription, SubscriptionIdentifier, TopicFilter as MqttFilter,
 };
-use touchmark_policy::{DecisionTable, Permit, Topic, TopicFilter};
+use touchmark_policy::{DecisionTable, RuleId, Topic, TopicFilter};
 
 /// Subscriptions of one session: a device has one, or a few for its parts.
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 128;
@@ -115,9 +115,12 @@ impl Subscriptions {
         }
     }
 
-    /// Those that were withdrawn and are permitted again, with their permits.
-    pub(crate) fn permitted_again(&self, table: &DecisionTable) -> Vec<(Box<str>, Asked, Permit)> {
-        let permit = |text| table.subscribe(&TopicFilter::new(text).ok()?).permitted().ok();
+    /// Those that were withdrawn and are permitted again, with the rules that permit them.
+    pub(crate) fn permitted_again(&self, table: &DecisionTable) -> Vec<(Box<str>, Asked, RuleId)> {
+        let permit = |text| {
+            let permit = table.subscribe(&TopicFilter::new(text).ok()?).permitted().ok()?;
+            Some(permit.into_grounds().0)
+        };
         let again =
             self.withdrawn.iter().filter_map(|(text, asked)| Some((text.clone(), *asked, permit(text)?)));
         again.collect()

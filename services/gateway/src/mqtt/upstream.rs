@@ -132,7 +132,7 @@ pub(crate) async fn end_session(
 }
 
 /// Connects and waits for the answer.
-async fn greeted(
+pub(super) async fn greeted(
     address: &BrokerAddress,
     uplink: &Uplink,
     connect: &Connect<'_>,

@@ -11,16 +11,14 @@ use super::refusal::{Ending, encoded};
 use super::relay::FarSide;
 use super::{FarEnd, MqttPort};
 use crate::decision_log::denied_resource;
+use crate::permitted::Permitted;
 use crate::session::{Judge, Session};
-use bytes::Bytes;
 use core::num::NonZeroU32;
 use core::time::Duration;
 use tokio::time::timeout;
 use touchmark_decisions::{Act, Record, Resource, Verdict};
-use touchmark_mqtt::{
-    Connect, Delivery, Frame, Packet, PacketId, ProtocolVersion, Publish, PublishProperties, QoS,
-};
-use touchmark_policy::{Action, DecisionTable, Denial, DenyReason, Permit, Topic};
+use touchmark_mqtt::{Connect, Delivery, Frame, PacketId, ProtocolVersion, Publish, PublishProperties, QoS};
+use touchmark_policy::{Action, DecisionTable, Denial, DenyReason, Permit, RuleId, Topic};
 
 /// The last packet identifier: clients count from 1, and nothing of theirs is sent after the will.
 const PACKET_ID: PacketId = PacketId(core::num::NonZeroU16::MAX);
@@ -31,8 +29,6 @@ const WILL_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct KeptWill {
     version: ProtocolVersion,
     topic: Box<str>,
-    /// Where it asks for answers.
-    answers: Option<Box<str>>,
     frame: Frame,
 }
 
@@ -57,28 +53,7 @@ impl KeptWill {
             ..PublishProperties::default()
         };
         let frame = Frame::from_octets(encoded(connect.version, &message.into())).ok()?;
-        let answers = will.properties.response_topic.map(|topic| topic.as_str().into());
-        Some(Self { version: connect.version, topic: will.topic.as_str().into(), answers, frame })
-    }
-
-    pub(crate) fn version(&self) -> ProtocolVersion {
-        self.version
-    }
-
-    pub(crate) fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    pub(crate) fn octets(&self) -> &Bytes {
-        self.frame.octets()
-    }
-
-    pub(crate) fn delivery(&self) -> Delivery {
-        match self.frame.parse(self.version) {
-            Ok(Packet::Publish(message)) => message.delivery,
-            // It was written here as a PUBLISH.
-            _ => Delivery::AtMostOnce,
-        }
+        Some(Self { version: connect.version, topic: will.topic.as_str().into(), frame })
     }
 }
 
@@ -96,7 +71,7 @@ impl MqttPort {
         }
         let decided = self.will_decision(will, ending, session);
         let (verdict, rule) = match &decided {
-            Ok(permit) => (Verdict::Allow, Some(permit.rule().clone())),
+            Ok((_, rule)) => (Verdict::Allow, Some(rule.clone())),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
         };
         let act = Act {
@@ -123,13 +98,12 @@ impl MqttPort {
 
     async fn deliver_will(&self, will: &KeptWill, ending: &Ending, session: &Session, far: &mut FarSide) {
         // The record may have waited for its place: asked again right before each way out.
-        let Ok(permit) = self.will_decision(will, ending, session) else { return };
+        let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
         let outcome = match far {
-            FarSide::Sink(sink) => return sink.store_will(permit, will.frame()),
+            FarSide::Sink(sink) => return sink.store_will(message),
             FarSide::Broker(broker) if !ending.lost_the_broker() => {
-                drop(permit);
                 let (inbound, outbound) = broker.ends();
-                deliver(inbound, outbound, will.version(), will.octets(), will.delivery()).await
+                deliver(inbound, outbound, will.version, message).await
             }
             FarSide::Broker(_) => Err(Undelivered::Gone),
         };
@@ -139,18 +113,9 @@ impl MqttPort {
             // The session's own connection cannot carry it any more.
             Err(Undelivered::Gone) => {
                 let FarEnd::Broker { address, uplink, .. } = &self.far else { return };
-                let Ok(permit) = self.will_decision(will, ending, session) else { return };
+                let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
                 let handle = session.identity().id().name.as_str();
-                let said = publish_alone(
-                    permit,
-                    address,
-                    uplink,
-                    handle,
-                    will.version(),
-                    will.octets(),
-                    will.delivery(),
-                );
-                if let Err(error) = said.await {
+                if let Err(error) = publish_alone(message, address, uplink, handle, will.version).await {
                     tracing::warn!(%error, "the broker did not take a will");
                 }
             }
@@ -158,7 +123,12 @@ impl MqttPort {
     }
 
     /// May it be said now? Trust and policy are asked anew, whatever the session was told before.
-    fn will_decision(&self, will: &KeptWill, ending: &Ending, session: &Session) -> Result<Permit, Denial> {
+    fn will_decision(
+        &self,
+        will: &KeptWill,
+        ending: &Ending,
+        session: &Session,
+    ) -> Result<(Permitted<Frame>, RuleId), Denial> {
         if let Some(reason) = ending.forbids_will() {
             return Err(Denial::because(reason));
         }
@@ -169,7 +139,7 @@ impl MqttPort {
         session.judge(&self.door.trust, Judge::Review, self.door.clock.now())?;
         let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
         drop(table.connect().permitted()?);
-        may_leave(&table, &will.topic, will.answers.as_deref())
+        Permitted::will(will.frame.clone(), will.version, &table)
     }
 }
 

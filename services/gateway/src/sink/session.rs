@@ -1,7 +1,9 @@
 //! A session whose far end is the sink: answers as a broker would, stores what is published, fans nothing out.
 
 use super::{Message, Sink};
+use crate::mqtt::plain::Plain;
 use crate::mqtt::{Ending, encoded};
+use crate::permitted::Permitted;
 use crate::trust::PathIdentity;
 use bytes::{Bytes, BytesMut};
 use core::num::NonZeroU32;
@@ -9,8 +11,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use touchmark_listen::Clock;
 use touchmark_mqtt::{
-    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, QoS,
-    ReasonCode, Suback, Text, Unsuback,
+    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, Publish,
+    QoS, ReasonCode, Suback, Text, Unsuback,
 };
 use touchmark_policy::Permit;
 
@@ -55,11 +57,31 @@ impl SinkSession {
         encoded(self.version, &connack.into())
     }
 
-    /// Stores a permitted message and acknowledges it.
-    pub(crate) fn store(&mut self, permit: Permit, frame: &Frame, back: &mut BytesMut) -> Result<(), Ending> {
-        let Ok(Packet::Publish(publish)) = frame.parse(self.version) else { return Ok(()) };
+    /// Takes a packet that was judged: stores a message and acknowledges it, or grants subscriptions.
+    pub(crate) fn take_permitted(
+        &mut self,
+        permitted: Permitted<Frame>,
+        back: &mut BytesMut,
+    ) -> Result<(), Ending> {
+        let frame = permitted.sent();
+        match frame.parse(self.version).map_err(Ending::Broken)? {
+            Packet::Publish(publish) => self.store(&publish, back),
+            Packet::Subscribe(subscribe) => {
+                let reasons = subscribe.subscriptions.iter().map(|wanted| granted(wanted.qos)).collect();
+                let mut suback =
+                    Suback { packet_id: subscribe.packet_id, properties: Default::default(), reasons };
+                if self.version == ProtocolVersion::V5 && self.explains {
+                    suback.properties.reason_string = Text::new(NO_FAN_OUT).ok();
+                }
+                self.answer(suback.into(), back);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn store(&mut self, publish: &Publish<'_>, back: &mut BytesMut) -> Result<(), Ending> {
         let Some(topic) = publish.topic else { return Ok(()) };
-        drop(permit);
         let again = match publish.delivery {
             Delivery::ExactlyOnce { packet_id, .. } => self.unreleased.contains(&packet_id),
             Delivery::AtMostOnce | Delivery::AtLeastOnce { .. } => false,
@@ -95,20 +117,11 @@ impl SinkSession {
         Ok(())
     }
 
-    /// Answers a packet that carries no message.
-    pub(crate) fn take(&mut self, frame: &Frame, back: &mut BytesMut) -> Result<(), Ending> {
-        let packet = frame.parse(self.version).map_err(Ending::Broken)?;
+    /// Answers a packet that no table is asked about.
+    pub(crate) fn take(&mut self, plain: &Plain, back: &mut BytesMut) -> Result<(), Ending> {
+        let packet = plain.frame().parse(self.version).map_err(Ending::Broken)?;
         match packet {
             Packet::Pingreq => self.answer(Packet::Pingresp, back),
-            Packet::Subscribe(subscribe) => {
-                let reasons = subscribe.subscriptions.iter().map(|wanted| granted(wanted.qos)).collect();
-                let mut suback =
-                    Suback { packet_id: subscribe.packet_id, properties: Default::default(), reasons };
-                if self.version == ProtocolVersion::V5 && self.explains {
-                    suback.properties.reason_string = Text::new(NO_FAN_OUT).ok();
-                }
-                self.answer(suback.into(), back);
-            }
             Packet::Unsubscribe(unsubscribe) => {
                 let reasons = match self.version {
                     ProtocolVersion::V5 => unsubscribe.filters.iter().map(|_| ReasonCode::Success).collect(),
@@ -135,10 +148,10 @@ impl SinkSession {
     }
 
     /// Stores a permitted will.
-    pub(crate) fn store_will(&mut self, permit: Permit, frame: &Frame) {
+    pub(crate) fn store_will(&mut self, message: Permitted<Frame>) {
         // Not a message of the client's packets: whatever waits for its release is over with the session.
         self.unreleased.clear();
-        if self.store(permit, frame, &mut BytesMut::new()).is_err() {
+        if self.take_permitted(message, &mut BytesMut::new()).is_err() {
             tracing::error!("the sink cannot store a will");
         }
     }

@@ -6,6 +6,7 @@ use crate::mqtt::client_side::{Behind, ClientSide, Step};
 use crate::mqtt::exchange::Exchange;
 use crate::mqtt::merge::Merges;
 use crate::mqtt::opening::SESSION_EXPIRY_MAX_S;
+use crate::mqtt::plain::PlainUp;
 use crate::mqtt::refusal::Ending;
 use crate::mqtt::subscriptions::Asked;
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,10 @@ fn frame(version: ProtocolVersion, packet: Packet<'_>) -> Frame {
     let mut octets = BytesMut::new();
     packet.encode(version, &mut octets).unwrap();
     Frame::from_octets(octets.freeze()).unwrap()
+}
+
+fn octets_of(answer: &PlainUp) -> Bytes {
+    Bytes::copy_from_slice(answer.octets())
 }
 
 fn now() -> Timestamp {
@@ -60,7 +65,7 @@ fn each_packet_of_a_client_leads_to_one_step() {
     let outcome = |step: Step| match step {
         Step::Pass(_) => "pass".to_owned(),
         Step::Publish { act, .. } => format!("publish {}", act.resource),
-        Step::Release { permit, .. } => format!("release {}", permit.action()),
+        Step::Release(_) => "release".to_owned(),
         Step::Subscribe { acts, .. } => format!("subscribe {}", acts.len()),
         Step::Refused { acts, answer, ending } => {
             format!("refused {} answer {} end {}", acts.len(), answer.is_some(), ending.is_some())
@@ -133,13 +138,12 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     let subscriptions =
         filters.iter().map(|f| Subscription::new(TopicFilter::new(f).unwrap(), QoS::AtLeastOnce)).collect();
     let whole = Subscribe { packet_id: id(3), properties: Default::default(), subscriptions };
-    let Step::Subscribe { permits, acts, frame: rest } =
-        from_client.take(frame(V5, whole.into()), &table, now())
+    let Step::Subscribe { subscribe: rest, acts } = from_client.take(frame(V5, whole.into()), &table, now())
     else {
         panic!("a subscribe")
     };
-    assert_eq!((permits.len(), acts.len()), (2, 4));
-    let Packet::Subscribe(rest) = rest.parse(V5).unwrap() else { panic!("SUBSCRIBE") };
+    assert_eq!(acts.len(), 4);
+    let Packet::Subscribe(rest) = rest.frame().parse(V5).unwrap() else { panic!("SUBSCRIBE") };
     let asked: Vec<_> = rest.subscriptions.iter().map(|s| s.filter.as_str()).collect();
     assert_eq!(asked, ["cmd/pump-01/x", "cmd/pump-01/y"]);
 
@@ -151,7 +155,7 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     };
     let answer = suback(&[ReasonCode::GrantedQoS1, ReasonCode::Success]);
     let Delivered::Pass(octets) = from_broker.take(answer, &table, now()) else { panic!("SUBACK") };
-    let filled = Frame::from_octets(octets).unwrap();
+    let filled = Frame::from_octets(octets.octets().clone()).unwrap();
     let Packet::Suback(filled) = filled.parse(V5).unwrap() else { panic!("SUBACK") };
     let no = ReasonCode::NotAuthorized;
     assert_eq!(filled.reasons, [no, ReasonCode::GrantedQoS1, no, ReasonCode::Success]);
@@ -161,7 +165,7 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
     let Delivered::Pass(octets) = from_broker.take(suback(&[ReasonCode::Success]), &table, now()) else {
         panic!()
     };
-    assert_eq!(octets.len(), 6);
+    assert_eq!(octets.octets().len(), 6);
 }
 
 #[test]
@@ -229,8 +233,10 @@ fn a_delivery_is_decided_by_its_topic_when_it_comes() {
         let mut side = broker(&hello, &exchange);
         let outcome = side.take(frame(V5, message(topic, *qos, 6, "x").into()), &table, now());
         let (outcome, answer) = match outcome {
-            Delivered::Deliver { .. } => ("deliver".to_owned(), Bytes::new()),
-            Delivered::Withheld { acts, answer, .. } => (format!("withheld {}", acts.len()), answer),
+            Delivered::Deliver(_) => ("deliver".to_owned(), Bytes::new()),
+            Delivered::Withheld { acts, answer, .. } => {
+                (format!("withheld {}", acts.len()), octets_of(&answer))
+            }
             Delivered::Withdrawn { .. } => ("withdrawn".to_owned(), Bytes::new()),
             other => panic!("{topic}: {other:?}"),
         };
@@ -242,13 +248,13 @@ fn a_delivery_is_decided_by_its_topic_when_it_comes() {
         if answered.contains(&0x50) {
             let release = Acknowledgement::new(id(6), ReasonCode::Success);
             let outcome = side.take(frame(V5, Packet::Pubrel(release)), &table, now());
-            assert!(matches!(outcome, Delivered::Answer(octets) if octets[0] == 0x70), "{topic}");
+            assert!(matches!(outcome, Delivered::Answer(answer) if answer.octets()[0] == 0x70), "{topic}");
         }
         if answered.contains(&0xa2) {
             // The next is answered alone, and the answer to the UNSUBSCRIBE is not the client's.
             let more = side.take(frame(V5, message(topic, QoS::AtLeastOnce, 7, "x").into()), &table, now());
             let Delivered::Withheld { acts, answer, .. } = more else { panic!("{topic}: {more:?}") };
-            assert_eq!((acts.len(), types(answer)), (1, vec![0x40]), "{topic}");
+            assert_eq!((acts.len(), types(octets_of(&answer))), (1, vec![0x40]), "{topic}");
             let answer = |id| {
                 let reasons = vec![ReasonCode::Success];
                 frame(
@@ -283,7 +289,7 @@ fn withheld_messages_are_recorded_within_a_budget_and_counted_beyond() {
         match side.take(frame(V5, message.into()), &table, at) {
             Delivered::Withheld { acts, answer } => {
                 acts_all.extend(acts);
-                unanswered += usize::from(!types(answer).contains(&0x40));
+                unanswered += usize::from(!types(octets_of(&answer)).contains(&0x40));
             }
             other => panic!("{other:?}"),
         }
@@ -367,7 +373,7 @@ fn a_release_is_decided_by_the_topic_of_its_message() {
                 ('+', publish(1), "publish"),
                 ('+', release(1), "release"),
                 ('b', complete(1), "pass"),
-                ('-', release(1), "pass"),
+                ('-', release(1), "answered 0x00"),
             ],
         ),
         (
@@ -430,7 +436,7 @@ fn a_release_is_decided_by_the_topic_of_its_message() {
                 let outcome = match client.take(frame(version, packet.clone()), table, now()) {
                     Step::Pass(_) => "pass".to_owned(),
                     Step::Publish { .. } => "publish".to_owned(),
-                    Step::Release { .. } => "release".to_owned(),
+                    Step::Release(_) => "release".to_owned(),
                     Step::Broken(_) => "broken".to_owned(),
                     Step::Refused { acts, answer, ending } => {
                         let what = match (&acts[..], &ending) {
@@ -440,7 +446,9 @@ fn a_release_is_decided_by_the_topic_of_its_message() {
                             other => panic!("{name}: {other:?}"),
                         };
                         match answer {
-                            Some(answer) if version == V5 => format!("{what} {:#04x}", answer[4]),
+                            Some(answer) if version == V5 => {
+                                format!("{what} {:#04x}", answer.get(4).unwrap_or(&0))
+                            }
                             Some(answer) => format!("{what} {:#04x} in 3.1.1", answer[0]),
                             None => what.to_owned(),
                         }
@@ -449,7 +457,7 @@ fn a_release_is_decided_by_the_topic_of_its_message() {
                 };
                 // 3.1.1 has no word for a no, and one for a message that is not there.
                 let expected = match (version, *expected) {
-                    (V311, "answered 0x92") => "answered 0x70 in 3.1.1",
+                    (V311, "answered 0x92" | "answered 0x00") => "answered 0x70 in 3.1.1",
                     (V311, expected) => expected.split(' ').next().unwrap(),
                     (V5, expected) => expected,
                 };
@@ -490,10 +498,10 @@ fn subscriptions_of_a_session_are_bounded() {
             let subscribe = Subscribe { packet_id: id(3), properties: Default::default(), subscriptions };
             side.take(frame(version, subscribe.into()), &table, now())
         };
-        let Step::Subscribe { acts, frame: rest, .. } = ask(&filters) else { panic!("{version}") };
+        let Step::Subscribe { acts, subscribe: rest } = ask(&filters) else { panic!("{version}") };
         let denied = acts.iter().filter(|act| act.verdict == Verdict::Deny(DenyReason::TooManySubscriptions));
         assert_eq!(denied.count(), 2, "{version}");
-        let Packet::Subscribe(rest) = rest.parse(version).unwrap() else { panic!("{version}") };
+        let Packet::Subscribe(rest) = rest.frame().parse(version).unwrap() else { panic!("{version}") };
         assert_eq!(rest.subscriptions.len(), 128, "{version}");
         let Step::Refused { answer: Some(answer), ending: None, .. } = ask(&filters[129..]) else {
             panic!("{version}")
