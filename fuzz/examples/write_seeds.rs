@@ -237,8 +237,9 @@ fn journal() {
             name: name("dev"),
             roles: vec!["admin".into()],
             owner: None,
+            reach: None,
         }),
-        Event::TokenCreated(TokenCreated { token, kind: IdentityKind::Operational, uses: 5, expires_at: at, roles: None }),
+        Event::TokenCreated(TokenCreated { token, kind: IdentityKind::Operational, uses: 5, expires_at: at, roles: None, reach: None }),
         Event::DeviceRegistered(DeviceRegistered { device }),
         Event::CertificateIntended(CertificateIntended {
             certificate,

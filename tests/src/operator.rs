@@ -142,6 +142,7 @@ fn order(environment: &str) -> TokenOrder {
         kind: None,
         hosts: Vec::new(),
         roles: Vec::new(),
+        organisation: false,
     }
 }
 

@@ -222,9 +222,15 @@ fn the_last_operator_who_can_let_others_in_stays() {
             );
         }
     }
-    let anna = Holder::enrolled(&lab, &admin.token(&operator_token("anna", &["admin"])));
+    // An administrator of one environment lets nobody in again everywhere.
+    Holder::enrolled(&lab, &admin.token(&operator_token("yuri", &["admin"])));
+    let refused = post(&mut admin, "/v1/operators/operator/revoke", "{}");
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "last-administrator"));
+    let order = TokenOrder { organisation: true, ..operator_token("anna", &["admin"]) };
+    let anna = Holder::enrolled(&lab, &admin.token(&order));
     let mut anna = api(&lab, &anna);
     assert_eq!(anna.get("/v1/status").unwrap().status, 200);
+    revoke(&mut anna, "/v1/operators/yuri/revoke");
     revoke(&mut admin, "/v1/operators/operator/revoke");
     assert_eq!(admin.get("/v1/status").unwrap().status, 403);
     let refused = post(&mut anna, "/v1/operators/anna/revoke", "{}");

@@ -49,6 +49,9 @@ pub struct Party {
     pub environment: KnownText,
     /// Its roles.
     pub roles: Vec<String>,
+    /// Where an operator's roles hold: `environment` or `organisation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
 }
 
 /// `GET /v1/explain/{id}`, in one environment.

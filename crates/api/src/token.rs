@@ -32,6 +32,9 @@ pub struct TokenOrder {
     /// Roles of an operator.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
+    /// Whether an operator's roles hold in the whole organisation, and not in the environment alone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub organisation: bool,
 }
 
 /// The answer, and the only time that the password is shown.
@@ -95,4 +98,7 @@ pub struct TokenInfo {
     /// Model that a device gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Of an operator's: where its roles hold, `environment` or `organisation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<String>,
 }

@@ -6,6 +6,7 @@
 use crate::change::Change;
 use crate::rows::*;
 use touchmark_identity::{CertificateId, DeviceId, RevocationReason};
+use touchmark_journal::Reach;
 use touchmark_journal::{
     CertificatesRevoked, CloneResponse, Entry, Event, IdentityKind, Private, RevokedCertificate, Scope,
     Standing,
@@ -72,6 +73,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             kind: e.kind,
             name: e.name.clone(),
             roles: e.roles.clone(),
+            reach: e.reach.unwrap_or(Reach::Organisation),
             owner: e.owner.clone(),
             registered_at: at,
             clone_alarms: 0,
@@ -98,6 +100,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 created_at: at,
                 void: false,
                 roles: e.roles.clone(),
+                reach: e.reach.unwrap_or(Reach::Organisation),
             })]
         }
         Event::DeviceRegistered(e) => {

@@ -6,6 +6,7 @@ use touchmark_identity::{
     ProfileVersionId, RevocationReason, SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, TrustDomain,
     Validity,
 };
+use touchmark_journal::Reach;
 use touchmark_journal::{
     AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Scope, Standing, TokenSubject,
 };
@@ -82,6 +83,8 @@ pub struct PartyRow {
     pub name: Name,
     /// Roles for the operator policy.
     pub roles: Vec<String>,
+    /// Where an operator's roles hold.
+    pub reach: Reach,
     /// Who answers for it.
     pub owner: Option<Name>,
     /// Since when it is known.
@@ -245,6 +248,8 @@ pub struct TokenRow {
     pub void: bool,
     /// Roles that an operator or service gets when it enrols; `None` when it keeps those that it has.
     pub roles: Option<Vec<String>>,
+    /// Where an operator's roles hold.
+    pub reach: Reach,
 }
 
 /// A certificate that a holder was given, as far as the pace of its next one asks.

@@ -278,6 +278,16 @@ pub struct ProfileActivated {
     pub renewal: Option<RenewalRules>,
 }
 
+word_enum!(
+    /// Where the roles of an operator hold.
+    Reach {
+        /// In its home environment.
+        Environment = 0 "environment",
+        /// In every environment, and for what is the organisation's.
+        Organisation = 1 "organisation",
+    }
+);
+
 /// See [`Event::PartyRegistered`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct PartyRegistered {
@@ -293,6 +303,9 @@ pub struct PartyRegistered {
     /// Who answers for it.
     #[cbor(n(3), with = "opt_text")]
     pub owner: Option<Name>,
+    /// Where an operator's roles hold; absent in the first ones, and then it is the organisation.
+    #[n(4)]
+    pub reach: Option<Reach>,
 }
 
 /// See [`Event::TokenCreated`].
@@ -313,6 +326,9 @@ pub struct TokenCreated {
     /// Roles that an operator or service gets when it enrols; absent when it keeps those that it has.
     #[n(4)]
     pub roles: Option<Vec<String>>,
+    /// Where these roles hold; absent in the first ones, and then it is the organisation.
+    #[n(5)]
+    pub reach: Option<Reach>,
 }
 
 /// See [`Event::TokenVoided`].

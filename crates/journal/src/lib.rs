@@ -19,7 +19,7 @@ pub use event::{
     AuthorityCreated, AuthorityKind, BurnCause, CertificateBurned, CertificateConfirmed, CertificateIntended,
     CertificateIssued, CertificateSuperseded, CertificatesRevoked, CrlPublished, DeviceRegistered,
     EnforcementReported, EnvironmentCreated, Event, IdentityKind, PartyRegistered, PolicyActivated,
-    ProfileActivated, Refused, RevokedCertificate, Standing, StandingChanged, Started, TokenCreated,
+    ProfileActivated, Reach, Refused, RevokedCertificate, Standing, StandingChanged, Started, TokenCreated,
     TokenVoided,
 };
 pub use gateway::GatewayDeclared;

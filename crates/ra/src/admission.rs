@@ -304,7 +304,8 @@ fn party(
     let (kind, holder) = (token.kind, Holder::Party { kind: token.kind, name: name.clone() });
     let actor = Actor::automation(name.clone());
     let mut preconditions = vec![unchanged(holder.clone())];
-    let roles = token.roles.as_ref().filter(|roles| facts.party.is_none_or(|party| party.roles != **roles));
+    let same = |party: &PartyRow, roles: &[String]| party.roles == roles && party.reach == token.reach;
+    let roles = token.roles.as_ref().filter(|roles| facts.party.is_none_or(|party| !same(party, roles)));
     let registered = roles.map(|roles| Draft {
         envelope: Envelope { scope: token.scope.clone(), actor: actor.clone(), cause: cause.into(), at: now },
         event: Event::PartyRegistered(PartyRegistered {
@@ -312,6 +313,7 @@ fn party(
             name: name.clone(),
             roles: roles.clone(),
             owner: Some(token.created_by.clone()),
+            reach: (kind == IdentityKind::Operator).then_some(token.reach),
         }),
         private: None,
     });

@@ -4,7 +4,7 @@ use crate::containment::{ContainmentFault, revocation_of};
 use crate::mandate::{Act, Mandate};
 use touchmark_identity::{DeviceId, EnvironmentName, Permission, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, Command, Precondition, lives};
-use touchmark_journal::{CertificateRevoked, Event};
+use touchmark_journal::{CertificateRevoked, Event, Reach};
 
 /// Kill one certificate and the successors that were given on its word and never proven, and deny their keys. Tokens
 /// are left alone: the holder may enrol again.
@@ -12,6 +12,8 @@ use touchmark_journal::{CertificateRevoked, Event};
 pub struct RevokeCertificate {
     /// Which, whoever holds it.
     pub certificate: CertificateRow,
+    /// What an operator must reach to act on its holder.
+    pub reach: Reach,
     /// Why.
     pub reason: RevocationReason,
 }
@@ -23,6 +25,10 @@ impl Act for RevokeCertificate {
 
     fn environment(&self) -> Option<&EnvironmentName> {
         self.certificate.scope.environment.as_ref()
+    }
+
+    fn reach(&self) -> Reach {
+        self.reach
     }
 
     fn cause(&self) -> &'static str {
@@ -42,7 +48,7 @@ pub fn revoke_certificate(
     mandate: Mandate<RevokeCertificate>,
     now: Timestamp,
 ) -> Result<Command, ContainmentFault> {
-    let RevokeCertificate { certificate: row, reason } = mandate.act();
+    let RevokeCertificate { certificate: row, reason, .. } = mandate.act();
     if row.spki.is_none() || !lives(row, now) {
         return Err(ContainmentFault::NothingLive);
     }

@@ -7,7 +7,9 @@
 use crate::mandate::{Act, Mandate};
 use touchmark_identity::{DeviceId, EnvironmentName, Permission, RevocationReason, Timestamp};
 use touchmark_inventory::{Command, DeviceRow, PartyRow, Precondition};
-use touchmark_journal::{Draft, Event, HolderRevoked, IdentityKind, PartyName, Standing, StandingChanged};
+use touchmark_journal::{
+    Draft, Event, HolderRevoked, IdentityKind, PartyName, Reach, Standing, StandingChanged,
+};
 
 /// Why a containment cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +109,14 @@ pub fn revocation_of(kind: IdentityKind) -> Permission {
     }
 }
 
+/// What an operator must reach to act on this one: an operator of the organisation is the organisation's.
+pub fn reach_of(party: &PartyRow) -> Reach {
+    match party.kind {
+        IdentityKind::Operator => party.reach,
+        IdentityKind::Service | IdentityKind::Operational => Reach::Environment,
+    }
+}
+
 impl Act for RevokeParty {
     fn permission(&self) -> Permission {
         revocation_of(self.party.kind)
@@ -114,6 +124,10 @@ impl Act for RevokeParty {
 
     fn environment(&self) -> Option<&EnvironmentName> {
         self.party.scope.environment.as_ref()
+    }
+
+    fn reach(&self) -> Reach {
+        reach_of(&self.party)
     }
 
     fn cause(&self) -> &'static str {

@@ -24,7 +24,9 @@ mod token;
 pub use admission::{Admitted, EnrolmentFacts, admit, name_asked};
 pub use certificate::{RevokeCertificate, revoke_certificate};
 pub use confirmation::{confirm, take_place};
-pub use containment::{Contain, ContainmentFault, RevokeParty, Verb, contain, revocation_of, revoke_party};
+pub use containment::{
+    Contain, ContainmentFault, RevokeParty, Verb, contain, reach_of, revocation_of, revoke_party,
+};
 pub use gateway::{Declaration, DeclarationEnded, DeclareGateway, declare_gateway, gateway_returned};
 pub use holder::{holder, holder_actor};
 pub use initial::{

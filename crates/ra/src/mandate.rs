@@ -1,7 +1,7 @@
 //! A mandate: the proof that the operator policy let this actor do this act to this target.
 
 use touchmark_identity::{Actor, DeviceId, EnvironmentName, Permission, Timestamp};
-use touchmark_journal::{Draft, Envelope, Event, Private, Salt, Scope};
+use touchmark_journal::{Draft, Envelope, Event, Private, Reach, Salt, Scope};
 
 /// Something that takes a permission, with what it is done to.
 pub trait Act {
@@ -15,6 +15,16 @@ pub trait Act {
 
     /// Where the permission must hold; `None` is the organisation.
     fn environment(&self) -> Option<&EnvironmentName>;
+
+    /// What the operator must reach: the environment, or the organisation.
+    fn reach(&self) -> Reach {
+        Reach::Environment
+    }
+
+    /// Roles that it gives to an operator: nobody gives what they may not do themselves.
+    fn gives(&self) -> &[String] {
+        &[]
+    }
 
     /// The cause in the journal, of what is done and of what is refused.
     fn cause(&self) -> &'static str;

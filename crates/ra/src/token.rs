@@ -1,12 +1,13 @@
 //! Tokens: an operator's permission for one device, or for a number of new ones, to enrol.
 
+use crate::containment::reach_of;
 use crate::mandate::{Act, Mandate};
 use core::net::IpAddr;
 use core::time::Duration;
 use touchmark_identity::{EnvironmentName, Name, Permission, Timestamp, TokenId};
 use touchmark_inventory::{Command, PartyRow, Precondition, TokenRow};
 use touchmark_journal::{
-    Event, IdentityKind, Private, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject, TokenVoided,
+    Event, IdentityKind, Private, Reach, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject, TokenVoided,
 };
 
 /// A token that lies around is a hole: a week bounds what a forgotten one can do.
@@ -37,6 +38,8 @@ pub struct TokenOrder {
     pub hosts: Vec<String>,
     /// Roles that an operator or service gets when it enrols; `None` when it keeps those that it has.
     pub roles: Option<Vec<String>>,
+    /// Where an operator's roles hold.
+    pub reach: Reach,
     /// The operator or service that has this name already: whoever holds the token can become it.
     pub known: Option<PartyRow>,
 }
@@ -92,6 +95,24 @@ impl Act for TokenOrder {
         self.scope.environment.as_ref()
     }
 
+    /// The names of operators and services are the organisation's: one of another environment is out of reach.
+    fn reach(&self) -> Reach {
+        let elsewhere = self.known.as_ref().is_some_and(|known| known.scope != self.scope);
+        match self.known.as_ref().map_or(Reach::Environment, reach_of) {
+            Reach::Environment if !elsewhere && self.kind != IdentityKind::Operator => Reach::Environment,
+            Reach::Environment if !elsewhere => self.reach,
+            Reach::Environment | Reach::Organisation => Reach::Organisation,
+        }
+    }
+
+    fn gives(&self) -> &[String] {
+        match (self.kind, &self.roles, &self.known) {
+            (IdentityKind::Operator, Some(roles), _) => roles,
+            (IdentityKind::Operator, None, Some(known)) => &known.roles,
+            _ => &[],
+        }
+    }
+
     fn cause(&self) -> &'static str {
         "api/tokens"
     }
@@ -108,6 +129,13 @@ impl Act for VoidToken {
 
     fn environment(&self) -> Option<&EnvironmentName> {
         self.0.scope.environment.as_ref()
+    }
+
+    fn reach(&self) -> Reach {
+        match self.0.kind {
+            IdentityKind::Operator => self.0.reach,
+            IdentityKind::Service | IdentityKind::Operational => Reach::Environment,
+        }
     }
 
     fn cause(&self) -> &'static str {
@@ -182,6 +210,7 @@ pub fn create_token(
         uses: order.uses,
         expires_at,
         roles: order.roles.clone().filter(|_| order.kind != IdentityKind::Operational),
+        reach: (order.kind == IdentityKind::Operator).then_some(order.reach),
     });
     let private = Private::Token(TokenPrivate {
         secret_sha256,

@@ -10,7 +10,7 @@ use touchmark_durable::WriteFault;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_inventory::{EnvironmentRow, StoreFault};
-use touchmark_journal::{IdentityKind, Scope, TokenSubject};
+use touchmark_journal::{IdentityKind, Reach, Scope, TokenSubject};
 use touchmark_ra::{Act, Mandate, TokenOrder};
 use touchmark_x509::csr::{CsrFault, UnprovenCsr};
 use touchmark_x509::request::certification_request;
@@ -79,6 +79,7 @@ pub(crate) async fn own_identity(
         model: None,
         hosts,
         roles: Some(roles),
+        reach: Reach::Organisation,
         known: tokens.party(kind, name)?,
     };
     let token = tokens.create(bootstrapped(order)).await?;

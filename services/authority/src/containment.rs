@@ -41,7 +41,7 @@ pub(crate) enum ContainFault {
     #[error(transparent)]
     Gateways(#[from] GatewaysFault),
     /// Nobody could let an operator in any more.
-    #[error("this is the last operator who can let others in")]
+    #[error("this is the last operator of the organisation who can let others in")]
     LastWayIn,
     /// A device without an environment cannot exist.
     #[error("the device has no environment")]

@@ -20,7 +20,7 @@ use touchmark_identity::{
 use touchmark_inventory::{AuthorityRow, Command, Conflict, Precondition, StoreFault};
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
-    PolicyActivated, ProfileActivated, RenewalRules, Scope,
+    PolicyActivated, ProfileActivated, Reach, RenewalRules, Scope,
 };
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{CompiledPolicy, PolicyBundle, PolicyFaults};
@@ -127,6 +127,10 @@ impl Act for EnvironmentPlan {
 
     fn environment(&self) -> Option<&EnvironmentName> {
         Some(&self.name)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Organisation
     }
 
     fn cause(&self) -> &'static str {

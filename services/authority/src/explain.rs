@@ -7,8 +7,10 @@ use crate::archive::{ArchiveFault, Archives};
 use crate::commit::Commits;
 use crate::hierarchy::Hierarchy;
 use crate::operators::Operators;
+use crate::reading::Sight;
 use crate::views;
 use bound::{CERTIFICATES_MAX, bound};
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use touchmark_api::{Candidate, Certificate, Explanation, History, NO_DATA, OnExpiry, Revoker, Sighting};
@@ -67,28 +69,39 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    /// Answers the four questions about whatever `asked` names, in one environment if it is given.
+    /// Answers the four questions about whatever `asked` names, as far as it is seen.
     ///
     /// # Errors
     /// [`ExplainFault`].
     pub(crate) fn explain(
         &self,
         asked: &str,
-        environment: Option<&EnvironmentName>,
+        sight: &Sight,
         archives: &Archives,
     ) -> Result<Explanation, ExplainFault> {
         if let Ok(id) = DecisionId::from_str(asked) {
-            return self.explain_decision(asked, &id, archives);
+            return self.explain_decision(asked, &id, sight, archives);
         }
         let mut found = self.resolve(asked)?;
-        found.retain(|one| environment.is_none_or(|name| one.subject.environment() == Some(name)));
+        found.retain(|one| sight.covers(one.subject.environment()));
         self.answer(asked, &one(found)?)
+    }
+
+    /// The environment of each gateway: that of its decisions.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn homes_of_gateways(&self) -> Result<HashMap<Name, EnvironmentName>, StoreFault> {
+        let parties = self.commits.store().parties()?.into_iter();
+        let services = parties.filter(|row| row.kind == IdentityKind::Service);
+        Ok(services.filter_map(|row| Some((row.name, row.scope.environment?))).collect())
     }
 
     fn explain_decision(
         &self,
         asked: &str,
         id: &DecisionId,
+        sight: &Sight,
         archives: &Archives,
     ) -> Result<Explanation, ExplainFault> {
         let mut found = None;
@@ -102,7 +115,10 @@ impl Explain {
             Some(fingerprint) => self.commits.store().certificate_by_fingerprint(&fingerprint)?,
             None => None,
         };
-        let mut explanation = match holder {
+        if !sight.covers(self.homes_of_gateways()?.get(&id.gateway)) {
+            return Err(ExplainFault::Unknown);
+        }
+        let mut explanation = match holder.filter(|row| sight.covers(row.scope.environment.as_ref())) {
             Some(row) => self.answer(asked, &self.holder_of(&row)?)?,
             None => nobody(asked),
         };
@@ -268,9 +284,11 @@ impl Explain {
                 let act = Contain { device: row.clone(), verb: Verb::Revoke(reason) };
                 self.operators.who_can(&act)?
             }
-            (None, Some(row)) => {
-                self.operators.who_can(&RevokeCertificate { certificate: row.clone(), reason })?
-            }
+            (None, Some(row)) => self.operators.who_can(&RevokeCertificate {
+                certificate: row.clone(),
+                reason,
+                reach: self.operators.reach_of_holder(row)?,
+            })?,
             (None, None) => return Ok(Vec::new()),
         };
         let revokers = able.into_iter().map(|(party, rule)| Revoker {

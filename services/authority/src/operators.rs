@@ -6,10 +6,10 @@ use crate::refusals::Refusals;
 use std::sync::Arc;
 use touchmark_identity::{Actor, EnvironmentName, Name, Permission, Timestamp};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
-use touchmark_journal::IdentityKind;
+use touchmark_journal::{IdentityKind, Reach};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest};
-use touchmark_ra::{Act, Mandate};
+use touchmark_ra::{Act, Mandate, holder, reach_of};
 
 /// The code of a refusal by the operator policy.
 const NOT_PERMITTED: &str = "not-permitted";
@@ -29,6 +29,19 @@ pub(crate) struct Caller {
     pub roles: Vec<String>,
     /// The environment whose authority vouches for it.
     pub environment: EnvironmentName,
+    /// Where its roles hold.
+    pub reach: Reach,
+}
+
+impl Caller {
+    /// Whether what is in this environment, or what is the organisation's, concerns it at all.
+    fn reaches(&self, environment: Option<&EnvironmentName>, needed: Reach) -> bool {
+        match (self.reach, needed) {
+            (Reach::Organisation, _) => true,
+            (Reach::Environment, Reach::Environment) => environment == Some(&self.environment),
+            (Reach::Environment, Reach::Organisation) => false,
+        }
+    }
 }
 
 /// Why a caller gets nothing.
@@ -49,6 +62,14 @@ pub(crate) enum CallerFault {
         caller: Name,
         /// The roles that it is permitted to.
         roles: Vec<String>,
+    },
+    /// The roles do not hold there.
+    #[error("{caller} is an operator of `{home}`, and this is not known to be of it")]
+    OutOfReach {
+        /// Who asked.
+        caller: Name,
+        /// Where its roles hold.
+        home: EnvironmentName,
     },
     /// The rows.
     #[error(transparent)]
@@ -105,6 +126,7 @@ impl Operators {
             name: identity.name.clone(),
             roles: party.roles,
             environment: environment.clone(),
+            reach: party.reach,
         })
     }
 
@@ -139,15 +161,29 @@ impl Operators {
 
     /// The rule that permits.
     fn rule(&self, caller: &Caller, act: &impl Act) -> Result<String, CallerFault> {
+        let is_operator = caller.kind == IdentityKind::Operator;
+        if is_operator && !caller.reaches(act.environment(), act.reach()) {
+            return Err(CallerFault::OutOfReach {
+                caller: caller.name.clone(),
+                home: caller.environment.clone(),
+            });
+        }
         let mut opened = None;
         for permission in [Some(act.permission()), act.also()].into_iter().flatten() {
             // Services act only through their own routes; the operator policy is for people.
-            let permit = match caller.kind {
-                IdentityKind::Operator => self.ask(caller, &caller.roles, permission, act.environment()),
-                IdentityKind::Service | IdentityKind::Operational => None,
-            };
+            let permit =
+                self.ask(caller, &caller.roles, permission, act.environment()).filter(|_| is_operator);
             let permit = permit.ok_or_else(|| self.denied(caller, permission, act.environment()))?;
             opened.get_or_insert(permit.rules().first().map(ToString::to_string).unwrap_or_default());
+        }
+        for role in act.gives() {
+            let more = Permission::ALL.iter().copied().find(|permission| {
+                let asks = |roles| self.ask(caller, roles, *permission, act.environment()).is_some();
+                asks(core::slice::from_ref(role)) && !asks(&caller.roles)
+            });
+            if let Some(permission) = more {
+                return Err(self.denied(caller, permission, act.environment()));
+            }
         }
         Ok(opened.unwrap_or_default())
     }
@@ -176,6 +212,16 @@ impl Operators {
         CallerFault::Denied { permission, caller: caller.name.clone(), roles }
     }
 
+    /// What an operator must reach to act on whoever holds this certificate.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn reach_of_holder(&self, row: &CertificateRow) -> Result<Reach, StoreFault> {
+        let Some(Holder::Party { kind, name }) = holder(row) else { return Ok(Reach::Environment) };
+        let party = self.commits.store().parties()?.into_iter().find(|p| p.kind == kind && p.name == name);
+        Ok(party.as_ref().map_or(Reach::Organisation, reach_of))
+    }
+
     /// Everyone who could do this now: exactly those with a live certificate whose own request would pass.
     ///
     /// # Errors
@@ -193,6 +239,7 @@ impl Operators {
                 name: party.name.clone(),
                 roles: party.roles.clone(),
                 environment: home,
+                reach: party.reach,
             };
             if let (true, Ok(rule)) = (has_live, self.rule(&caller, act)) {
                 able.push((party, rule));
@@ -203,15 +250,16 @@ impl Operators {
 }
 
 impl Operators {
-    /// Whether nobody could let an operator in any more without this one: it can, and no other that can has a live
-    /// certificate.
+    /// Whether nobody could let an operator of the organisation in any more without this one: it can, and no other that
+    /// can has a live certificate.
     ///
     /// # Errors
     /// [`StoreFault`].
     pub(crate) fn is_last_way_in(&self, party: &PartyRow) -> Result<bool, StoreFault> {
         let Some(environment) = &party.scope.environment else { return Ok(false) };
-        let (permission, environment) = (Permission::OperatorEnrol, environment.clone());
-        let able = self.who_can(&Lookup { permission, environment, cause: CAUSE })?;
+        let (permission, environment) = (Permission::OperatorEnrol, Some(environment.clone()));
+        let reach = Reach::Organisation;
+        let able = self.who_can(&Lookup { permission, environment, reach, cause: CAUSE })?;
         let is_it = |row: &PartyRow| row.kind == party.kind && row.name == party.name;
         Ok(able.iter().any(|(row, _)| is_it(row)) && able.iter().all(|(row, _)| is_it(row)))
     }

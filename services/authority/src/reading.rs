@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use touchmark_identity::{DeviceId, EnvironmentName, Permission};
 use touchmark_inventory::{CertificateRow, DeviceRow};
+use touchmark_journal::Reach;
 use touchmark_ra::Act;
 
 /// Rows that one permission opens.
@@ -87,12 +88,29 @@ impl<K: Kind, T> Act for Read<K, T> {
     }
 }
 
+/// What somebody may see of everything.
+pub(crate) struct Sight {
+    /// All of it, also what no environment is known of.
+    pub whole: bool,
+    /// What is in these.
+    pub environments: Vec<EnvironmentName>,
+}
+
+impl Sight {
+    /// Whether what is in this environment is seen.
+    pub(crate) fn covers(&self, environment: Option<&EnvironmentName>) -> bool {
+        self.whole || environment.is_some_and(|name| self.environments.contains(name))
+    }
+}
+
 /// To be told that something is not there: whoever might have done to it what was asked.
 pub(crate) struct Lookup {
     /// What that takes.
     pub permission: Permission,
-    /// Where it was looked for.
-    pub environment: EnvironmentName,
+    /// Where it was looked for; `None` is everywhere.
+    pub environment: Option<EnvironmentName>,
+    /// What the operator must reach.
+    pub reach: Reach,
     /// The cause of a refusal.
     pub cause: &'static str,
 }
@@ -103,7 +121,11 @@ impl Act for Lookup {
     }
 
     fn environment(&self) -> Option<&EnvironmentName> {
-        Some(&self.environment)
+        self.environment.as_ref()
+    }
+
+    fn reach(&self) -> Reach {
+        self.reach
     }
 
     fn cause(&self) -> &'static str {

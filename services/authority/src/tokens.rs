@@ -72,7 +72,8 @@ impl Tokens {
             (TokenSubject::Named(name), kind) => {
                 let (name, roles) = (name.clone(), order.roles.clone().unwrap_or_default());
                 let owner = Some(mandate.actor().name.clone());
-                let event = Event::PartyRegistered(PartyRegistered { kind, name, roles, owner });
+                let reach = (kind == IdentityKind::Operator).then_some(order.reach);
+                let event = Event::PartyRegistered(PartyRegistered { kind, name, roles, owner, reach });
                 Some(mandate.draft(&order.scope, now, event, None))
             }
         };

@@ -43,6 +43,7 @@ pub(crate) fn party(row: &PartyRow) -> Party {
         name: row.name.to_string(),
         environment: known(row.scope.environment.as_ref()),
         roles: row.roles.clone(),
+        reach: (row.kind == IdentityKind::Operator).then(|| row.reach.as_str().to_owned()),
     }
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn token(row: &TokenRow, now: Timestamp) -> TokenInfo {
         created_by: row.created_by.to_string(),
         created_at: row.created_at.to_string(),
         model: row.model.as_ref().map(ToString::to_string),
+        reach: (row.kind == IdentityKind::Operator).then(|| row.reach.as_str().to_owned()),
     }
 }
 

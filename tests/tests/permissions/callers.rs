@@ -1,4 +1,4 @@
-//! The callers: every role and kind, from both environments, and certificates that ended.
+//! The callers: every role and kind, of both environments and of the organisation, and certificates that ended.
 
 use crate::requests::{Ask, ENVIRONMENTS};
 use touchmark_api::TokenOrder;
@@ -85,6 +85,12 @@ pub(crate) fn enrol_all(lab: &Lab) -> Vec<Caller> {
             let (key, chain) = enrol(lab, &order);
             all.push(ours(format!("{kind}@{environment}"), Operator::with_key(lab, &key, &chain)));
         }
+    }
+    for role in ["admin", "fleet", "auditor"] {
+        let order =
+            TokenOrder { organisation: true, ..operator_token(&format!("{role}-everywhere"), &[role]) };
+        let (key, chain) = enrol(lab, &order);
+        all.push(ours(format!("{role}@organisation"), Operator::with_key(lab, &key, &chain)));
     }
     all
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod callers;
+mod reach;
 mod requests;
 
 use callers::{Caller, enrol_all, enrol_ended};
@@ -60,6 +61,13 @@ fn every_route_answers_every_caller_as_the_table_says() {
         lab.run_authority_ahead_by(ahead);
         lab.restart();
         ask(&lab, &mut requests, &rows, &mut [caller], &mut table);
+    }
+
+    for (row, answers) in rows.iter().zip(&table) {
+        for (answer, who) in answers.iter().filter(|(answer, _)| !answer.starts_with("403")) {
+            let foreign = who.iter().find(|who| row.is_foreign_to(who));
+            assert_eq!(foreign, None, "{row}: {answer}");
+        }
     }
 
     let mut found = String::new();

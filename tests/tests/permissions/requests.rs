@@ -33,6 +33,16 @@ impl fmt::Display for Row {
     }
 }
 
+impl Row {
+    /// Whether it speaks of the other environment than the one that the caller `KIND@ENVIRONMENT` is of.
+    pub(crate) fn is_foreign_to(&self, caller: &str) -> bool {
+        let home = caller.split_once('@').map(|(_, home)| home);
+        self.variant != "all"
+            && self.environment != ""
+            && home.is_some_and(|home| ENVIRONMENTS.contains(&home) && home != self.environment)
+    }
+}
+
 /// What the requests speak of.
 pub(crate) struct Requests {
     admin: Option<Operator>,

@@ -160,6 +160,7 @@ impl Product {
             kind: None,
             hosts: Vec::new(),
             roles: Vec::new(),
+            organisation: false,
         };
         let token: MadeToken = self.operator()?.post_json("/v1/tokens", &order)?;
         Ok(token.password)

@@ -245,6 +245,7 @@ impl Scribe {
             name: name(party),
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             owner: Some(name("ada")),
+            reach: None,
         };
         self.draft(Event::PartyRegistered(event), None)
     }
@@ -252,7 +253,14 @@ impl Scribe {
     /// A token that lives for a day.
     pub fn token_created(&mut self, token: TokenId, subject: TokenSubject, uses: u32) -> Draft {
         let expires_at = Timestamp::from_unix_ms(EPOCH_MS).plus(std::time::Duration::from_secs(86_400));
-        let event = TokenCreated { token, kind: IdentityKind::Operational, uses, expires_at, roles: None };
+        let event = TokenCreated {
+            token,
+            kind: IdentityKind::Operational,
+            uses,
+            expires_at,
+            roles: None,
+            reach: None,
+        };
         let private = TokenPrivate {
             secret_sha256: self.hash(),
             subject,

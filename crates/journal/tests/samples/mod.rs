@@ -100,7 +100,9 @@ fn definitions() -> Vec<(&'static str, Draft)> {
         name: name("ada"),
         roles: vec!["security-officer".into(), "reader".into()],
         owner: Some(name("grace")),
+        reach: None,
     };
+    let bound = PartyRegistered { reach: Some(Reach::Environment), ..party.clone() };
     let ownerless =
         PartyRegistered { kind: IdentityKind::Service, roles: vec![], owner: None, ..party.clone() };
     let policy = PolicyActivated {
@@ -112,6 +114,7 @@ fn definitions() -> Vec<(&'static str, Draft)> {
         ("environment-created", draft(Event::EnvironmentCreated(environment), None)),
         ("profile-activated", draft(Event::ProfileActivated(activated), None)),
         ("profile-activated-with-renewal-rules", draft(Event::ProfileActivated(renewing), None)),
+        ("party-registered-with-reach", draft(Event::PartyRegistered(bound), None)),
         ("party-registered", draft(Event::PartyRegistered(party), None)),
         ("party-registered-without-owner", draft(Event::PartyRegistered(ownerless), None)),
         ("policy-activated", draft(Event::PolicyActivated(policy), None)),
@@ -119,9 +122,11 @@ fn definitions() -> Vec<(&'static str, Draft)> {
 }
 
 fn enrolments() -> Vec<(&'static str, Draft)> {
-    let created = |kind, roles| {
-        Event::TokenCreated(TokenCreated { token: token(), kind, uses: 3, expires_at: at(3_600_000), roles })
+    let token_created = |kind, roles, reach| {
+        let expires_at = at(3_600_000);
+        Event::TokenCreated(TokenCreated { token: token(), kind, uses: 3, expires_at, roles, reach })
     };
+    let created = |kind, roles| token_created(kind, roles, None);
     let named = token_private(TokenSubject::Named(name("pump-01")), &[]);
     let prefix = token_private(TokenSubject::Prefix(name("pump")), &["pump.example.com", "192.0.2.1"]);
     let registered = Event::DeviceRegistered(DeviceRegistered { device: device() });
@@ -171,6 +176,13 @@ fn enrolments() -> Vec<(&'static str, Draft)> {
     vec![
         ("token-created-named", draft(created(IdentityKind::Operational, None), Some(named.clone()))),
         ("token-created-prefix", draft(created(IdentityKind::Service, None), Some(prefix))),
+        (
+            "token-created-reach",
+            draft(
+                token_created(IdentityKind::Operator, Some(vec!["fleet".into()]), Some(Reach::Environment)),
+                Some(named.clone()),
+            ),
+        ),
         (
             "token-created-roles",
             draft(created(IdentityKind::Operator, Some(vec!["admin".into(), "fleet".into()])), Some(named)),

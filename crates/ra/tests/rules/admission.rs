@@ -235,18 +235,27 @@ fn a_request_under_a_prefix_token_that_names_no_device_hears_what_was_found() {
 #[test]
 fn an_operator_gets_the_roles_of_its_token_when_it_enrols() {
     use touchmark_inventory::PartyRow;
+    use touchmark_journal::Reach;
     let roles = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
     let party = |has: &[&str]| PartyRow {
         scope: scope(),
         kind: IdentityKind::Operator,
         name: word("ada"),
         roles: roles(has),
+        reach: Reach::Organisation,
         owner: None,
         registered_at: now(),
         clone_alarms: 0,
         clone_alarm_at: None,
     };
+    let bound = PartyRow { reach: Reach::Environment, ..party(&["admin"]) };
     let rows = [
+        (
+            "those that it has, in the organisation",
+            Some(bound),
+            Some(roles(&["admin"])),
+            Some(roles(&["admin"])),
+        ),
         ("nobody knows it yet", None, Some(roles(&["admin"])), Some(roles(&["admin"]))),
         ("others than it has", Some(party(&["fleet"])), Some(roles(&["admin"])), Some(roles(&["admin"]))),
         ("those that it has", Some(party(&["admin"])), Some(roles(&["admin"])), None),

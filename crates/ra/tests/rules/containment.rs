@@ -4,7 +4,7 @@ use crate::rows::*;
 use std::time::Duration;
 use touchmark_identity::{RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateState, Command, DeviceRow, PartyRow, Precondition, filled, lives};
-use touchmark_journal::{Event, IdentityKind, PartyName, RevokedCertificate, Standing};
+use touchmark_journal::{Event, IdentityKind, PartyName, Reach, RevokedCertificate, Standing};
 use touchmark_ra::{
     Contain, ContainmentFault, RevokeCertificate, RevokeParty, Verb, contain, revoke_certificate,
     revoke_party,
@@ -18,6 +18,7 @@ fn party(kind: IdentityKind) -> PartyRow {
         kind,
         name: word("ada"),
         roles: vec!["admin".into()],
+        reach: Reach::Organisation,
         owner: None,
         registered_at: now(),
         clone_alarms: 0,
@@ -55,7 +56,7 @@ fn what_dies_is_named_by_whose_it_is() {
         assert_eq!(first == Some("standing-changed"), what == "ban", "{what}: the standing comes first");
     }
     let row = certificate(1, CertificateState::Confirmed, 1);
-    let act = RevokeCertificate { certificate: row.clone(), reason: REASON };
+    let act = RevokeCertificate { certificate: row.clone(), reason: REASON, reach: Reach::Environment };
     let one = revoke_certificate(mandate(act), now()).unwrap();
     assert_eq!(one.preconditions, [Precondition::CertificateAlive(row.certificate)]);
     let Event::CertificateRevoked(event) = &one.entries[0].event else { panic!("{:?}", one.entries) };
@@ -110,7 +111,10 @@ fn what_is_dead_and_opens_nothing_is_left_out() {
     for (what, state, at, alive) in rows {
         let row = certificate(1, state, 1);
         assert_eq!(lives(&row, at), alive, "{what}");
-        let one = revoke_certificate(mandate(RevokeCertificate { certificate: row, reason: REASON }), at);
+        let one = revoke_certificate(
+            mandate(RevokeCertificate { certificate: row, reason: REASON, reach: Reach::Environment }),
+            at,
+        );
         assert_eq!(one.map(drop).err(), (!alive).then_some(ContainmentFault::NothingLive), "{what}");
     }
 }

@@ -7,7 +7,7 @@ use touchmark_identity::{
     SerialNumber, SpiffeId, SpkiHash, Timestamp, TokenId, Validity,
 };
 use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, EnvironmentRow, IssueRow, TokenRow};
-use touchmark_journal::{IdentityKind, Scope, Standing, TokenSubject};
+use touchmark_journal::{IdentityKind, Reach, Scope, Standing, TokenSubject};
 use touchmark_ra::{Act, Mandate};
 
 pub(crate) const NOT_AFTER_S: u64 = 1_700_086_400;
@@ -68,6 +68,7 @@ pub(crate) fn token(kind: IdentityKind, subject: TokenSubject) -> TokenRow {
         created_at: now(),
         void: false,
         roles: None,
+        reach: Reach::Organisation,
     }
 }
 

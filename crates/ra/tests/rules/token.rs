@@ -2,7 +2,7 @@
 
 use crate::rows::*;
 use std::time::Duration;
-use touchmark_journal::{IdentityKind, TokenSubject};
+use touchmark_journal::{IdentityKind, Reach, TokenSubject};
 use touchmark_ra::{TokenFault, TokenOrder, create_token};
 
 fn order(kind: IdentityKind, hosts: &[&str]) -> TokenOrder {
@@ -15,6 +15,7 @@ fn order(kind: IdentityKind, hosts: &[&str]) -> TokenOrder {
         model: None,
         hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
         roles: None,
+        reach: Reach::Organisation,
         known: None,
     }
 }

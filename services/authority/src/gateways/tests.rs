@@ -7,7 +7,7 @@ use crate::reading::Read;
 use crate::tests::house::{DEVICE, House};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::Store as _;
-use touchmark_journal::Scope;
+use touchmark_journal::{Reach, Scope};
 use touchmark_ra::RevokeParty;
 use touchmark_testkit::name;
 
@@ -57,6 +57,7 @@ impl Place {
             name: name(DEVICE),
             roles: Vec::new(),
             environment: name("lab"),
+            reach: Reach::Environment,
         };
         match polls {
             Polls::Never => {}

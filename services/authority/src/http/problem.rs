@@ -122,6 +122,12 @@ impl From<CallerFault> for Refuse {
                 };
                 Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()).fix(fix)
             }
+            CallerFault::OutOfReach { ref home, .. } => {
+                let fix = format!(
+                    "name the environment: --env {home}; beyond it, ask an operator of the organisation"
+                );
+                Self::new(StatusCode::FORBIDDEN, "not-permitted", fault.to_string()).fix(fix)
+            }
             CallerFault::Store(fault) => fault.into(),
         }
     }
@@ -161,7 +167,7 @@ impl From<ContainFault> for Refuse {
                 fault.to_string(),
             )
             .fix(
-                "let another one in first: touchmark token create --kind operator --role admin --device NAME",
+                "let another one in first: touchmark token create --kind operator --role admin --organisation --device NAME",
             ),
             ContainFault::Store(fault) => fault.into(),
             ContainFault::Publish(fault) => fault.into(),

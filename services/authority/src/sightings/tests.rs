@@ -39,7 +39,13 @@ pub(crate) fn commit(store: &dyn Store, entries: Vec<Draft>) {
 }
 
 pub(crate) fn gateway() -> Caller {
-    Caller { kind: IdentityKind::Service, name: name(GATEWAY), roles: Vec::new(), environment: name("lab") }
+    Caller {
+        kind: IdentityKind::Service,
+        name: name(GATEWAY),
+        roles: Vec::new(),
+        environment: name("lab"),
+        reach: touchmark_journal::Reach::Environment,
+    }
 }
 
 /// A gateway, and a certificate of `handle` that is issued and not yet confirmed.

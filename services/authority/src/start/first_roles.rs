@@ -29,6 +29,7 @@ pub(super) async fn give(commits: &Commits, now: Timestamp) -> Result<usize, Sto
             name: row.name,
             roles: vec![ROLE_GATEWAY.to_owned()],
             owner: row.owner,
+            reach: None,
         }),
         private: None,
     };

@@ -26,11 +26,11 @@ const ADD_ENVIRONMENT: &str = insert!(environment, "?, ?, ?, ?, ?, ?");
 const ADD_PROFILE: &str = insert!(profile, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const PUT_PARTY: &str = insert!(
     party,
-    "?, ?, ?, ?, ?, ?, ?, ?, ?",
+    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?",
     "(kind, name) DO UPDATE SET organisation = excluded.organisation, environment = excluded.environment, \
-     roles = excluded.roles, owner = excluded.owner, registered_at_ms = excluded.registered_at_ms"
+     roles = excluded.roles, reach = excluded.reach, owner = excluded.owner, registered_at_ms = excluded.registered_at_ms"
 );
-const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+const ADD_TOKEN: &str = insert!(token, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
 const COUNT_TOKEN_USE: &str = "UPDATE token SET uses = min(uses + 1, 4294967295) WHERE token = ?";
 const REFUND_TOKEN_USE: &str = "UPDATE token SET uses = max(uses - 1, 0) WHERE token = ?";
 const VOID_TOKEN: &str = "UPDATE token SET void = 1 WHERE token = ?";

@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use touchmark_identity as identity;
 use touchmark_identity::{RevocationReason, SerialNumber, SpiffeId, Timestamp};
 use touchmark_inventory::{CertificateState, StoreFault};
-use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Standing};
+use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind, Reach, RenewalManner, Standing};
 
 /// A value of one column.
 pub(super) trait Column: Sized {
@@ -49,7 +49,7 @@ macro_rules! words {
         }
     })* };
 }
-words!(AuthorityKind, CloneResponse, IdentityKind, RenewalManner, Standing, CertificateState);
+words!(AuthorityKind, CloneResponse, IdentityKind, Reach, RenewalManner, Standing, CertificateState);
 
 macro_rules! octets {
     ($($name:ty),*) => { $(impl Column for $name {

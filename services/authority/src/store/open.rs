@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_folded_sightings.sql"),
     include_str!("migrations/0004_revocation_by_set.sql"),
     include_str!("migrations/0005_gateway_absences.sql"),
+    include_str!("migrations/0006_reach.sql"),
 ];
 
 /// Nobody else writes; this covers a recovery of the log while readers open.

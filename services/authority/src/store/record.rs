@@ -23,14 +23,15 @@ macro_rules! columns {
          revoke_superseded, activated_at_ms"
     };
     (party) => {
-        "organisation, environment, kind, name, roles, owner, registered_at_ms, clone_alarms, clone_alarm_at_ms"
+        "organisation, environment, kind, name, roles, reach, owner, registered_at_ms, clone_alarms, \
+         clone_alarm_at_ms"
     };
     (policy) => {
         "organisation, environment, version, files, topics, activated_at_ms"
     };
     (token) => {
         "token, organisation, environment, kind, subject_kind, subject, secret_sha256, model, hosts, uses_max, \
-         uses, expires_at_ms, created_by, created_at_ms, void, roles"
+         uses, expires_at_ms, created_by, created_at_ms, void, roles, reach"
     };
     (device) => {
         "device, organisation, environment, name, model, owner, standing, standing_until_ms, registered_at_ms, \
@@ -163,7 +164,7 @@ record!(RenewalRow {
 record!(MakerRow { maker, scope, name, certificate, registered_at, withdrawn_at });
 record!(HardwareRow { scope, maker, hardware_id, device, registered_at, void });
 record!(GatewayAbsenceRow { scope, gateway, since, until, declared_by });
-record!(PartyRow { scope, kind, name, roles, owner, registered_at, clone_alarms, clone_alarm_at });
+record!(PartyRow { scope, kind, name, roles, reach, owner, registered_at, clone_alarms, clone_alarm_at });
 record!(PolicyRow { scope, version, files, topics, activated_at });
 record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at, revoked_at });
 record!(IssueRow { generation, intended_at, token });
@@ -227,6 +228,7 @@ impl Record for TokenRow {
             created_at: columns.take()?,
             void: columns.take()?,
             roles: columns.take()?,
+            reach: columns.take()?,
         })
     }
 }
@@ -237,7 +239,7 @@ impl Bound for TokenRow {
         let mut parameters = bound!(row; token, scope, kind);
         parameters.extend(subject_columns(&row.subject));
         parameters.extend(bound!(row; secret_sha256, model, hosts, uses_max, uses, expires_at, created_by));
-        parameters.extend(bound!(row; created_at, void, roles));
+        parameters.extend(bound!(row; created_at, void, roles, reach));
         parameters
     }
 }

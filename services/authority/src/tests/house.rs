@@ -32,6 +32,7 @@ use std::time::Duration;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
 use touchmark_inventory::{CertificateRow, MemoryStore, Store};
+use touchmark_journal::Reach;
 use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorPolicy;
@@ -248,6 +249,7 @@ impl House {
             model: None,
             hosts: Vec::new(),
             roles: None,
+            reach: Reach::Organisation,
             known,
         };
         self.tokens.create(bootstrapped(order)).await.unwrap()

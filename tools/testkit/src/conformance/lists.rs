@@ -4,6 +4,7 @@ use super::{Case, Claim};
 use crate::scribe::name;
 use touchmark_identity::{DeviceId, Name};
 use touchmark_inventory::DeviceFilter;
+use touchmark_journal::Reach;
 use touchmark_journal::{Event, IdentityKind, Standing};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -163,11 +164,21 @@ fn short_lists(case: &mut Case<'_>) {
 }
 
 fn party_replaced(case: &mut Case<'_>) {
-    for roles in [&["reader"][..], &[]] {
-        let entry = case.scribe.party_registered(IdentityKind::Operator, "ada", roles);
+    let rows = [
+        (&["reader"][..], None, Reach::Organisation),
+        (&["reader"][..], Some(Reach::Environment), Reach::Environment),
+        (&[], Some(Reach::Organisation), Reach::Organisation),
+    ];
+    for (roles, written, reach) in rows {
+        let mut entry = case.scribe.party_registered(IdentityKind::Operator, "ada", roles);
+        let Event::PartyRegistered(registered) = &mut entry.event else { panic!("a party") };
+        registered.reach = written;
         case.accept([entry]);
-        let parties = case.store.parties().expect("rows can be read");
-        assert_eq!(parties.iter().map(|row| row.roles.clone()).collect::<Vec<_>>(), [roles]);
+        let [party] = &case.store.parties().expect("rows can be read")[..] else { panic!("one party") };
+        assert_eq!(
+            (&party.roles[..], party.reach),
+            (&roles.iter().map(|&role| role.to_owned()).collect::<Vec<_>>()[..], reach)
+        );
     }
 }
 

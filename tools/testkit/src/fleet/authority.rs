@@ -18,6 +18,7 @@ use touchmark_inventory::{
     CertificateRow, CertificateState, Command, DeviceRow, EnvironmentRow, Fault, Holder, IssueRow,
     MemoryStore, Store, StoreFault,
 };
+use touchmark_journal::Reach;
 use touchmark_journal::{
     AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
     ProfileActivated, RenewalRefused, RenewalRules, Scope, TokenSubject,
@@ -120,6 +121,7 @@ impl Authority {
             model: None,
             hosts: Vec::new(),
             roles: None,
+            reach: Reach::Environment,
             known: None,
         };
         let random = self.chance.octets();

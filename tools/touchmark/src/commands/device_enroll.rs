@@ -89,6 +89,7 @@ async fn obtain(
                 kind: None,
                 hosts: Vec::new(),
                 roles: Vec::new(),
+                organisation: false,
             };
             let issued = Management::for_operator(home, &ready)?.token(&token).await;
             TokenSecret::of(issued.map_err(|failure| failure.what(format!("a token for {}", order.name)))?)?

@@ -45,7 +45,11 @@ pub(crate) fn human(all: &Explanation) -> String {
         ),
         (None, Some(party)) => {
             let roles = if party.roles.is_empty() { "none".to_owned() } else { party.roles.join(", ") };
-            format!("{} {} in {}, roles: {roles}\n", party.kind, party.name, party.environment)
+            let hold = match party.reach.as_deref() {
+                Some("organisation") => " in the whole organisation",
+                _ => "",
+            };
+            format!("{} {} in {}, roles: {roles}{hold}\n", party.kind, party.name, party.environment)
         }
         (None, None) => format!("{}: nobody proved to be there\n", printable(&all.asked)),
     };

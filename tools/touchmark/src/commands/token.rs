@@ -71,17 +71,22 @@ pub(crate) struct Create {
     /// Role of an operator (repeatable)
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
+    /// An operator's roles hold in the whole organisation, and not in this environment alone
+    #[arg(long)]
+    organisation: bool,
     /// Write user name and password into this file (0600) instead of showing the password
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 impl Listed for TokenInfo {
-    const HEADERS: &'static [&'static str] = &["token", "kind", "for", "uses", "state", "expires", "made by"];
+    const HEADERS: &'static [&'static str] =
+        &["token", "kind", "reach", "for", "uses", "state", "expires", "made by"];
     fn row(&self) -> Vec<String> {
         let uses = format!("{} of {}", self.uses, self.uses_max);
         let Self { token, kind, subject, state, expires, created_by, .. } = self;
-        [token, kind, subject.as_str(), &uses, state, expires, created_by].map(str::to_owned).to_vec()
+        let reach = self.reach.as_deref().unwrap_or_default();
+        [token, kind, reach, subject.as_str(), &uses, state, expires, created_by].map(str::to_owned).to_vec()
     }
     fn name(&self) -> String {
         self.token.clone()
@@ -159,6 +164,7 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
             },
             hosts: order.hosts.clone(),
             roles: order.roles.clone(),
+            organisation: order.organisation,
         })
         .await?;
     match order.out {

@@ -194,6 +194,7 @@ impl Town {
             kind: None,
             hosts: Vec::new(),
             roles: Vec::new(),
+            organisation: false,
         };
         let token = self.management()?.token(&order).await?;
         Ok(format!("enroll {} {}", token.username, token.password))

@@ -191,6 +191,7 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
                 kind: Some("gateway".to_owned()),
                 hosts,
                 roles: Vec::new(),
+                organisation: false,
             };
             TokenSecret::of(operator(home, options)?.token(&order).await?)?
         }

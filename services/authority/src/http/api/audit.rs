@@ -4,7 +4,8 @@ use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Called, Query};
 use super::rows::environment_named;
-use crate::reading::{Audit, Devices};
+use crate::explain::ExplainFault;
+use crate::reading::{Audit, CAUSE, Devices};
 use crate::views;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use touchmark_api::{DecisionQuery, ExplainQuery, Explanation, LogHead, StatusReport};
 use touchmark_decisions::Decision;
-use touchmark_identity::{Name, Timestamp};
+use touchmark_identity::{Name, Permission, Timestamp};
 use touchmark_ra::Act as _;
 
 const DECISIONS_DEFAULT: usize = 10_000;
@@ -58,16 +59,20 @@ pub(super) async fn explain(
     Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Refuse> {
     let environment = environment_named(query.environment.as_deref())?;
-    match environment.clone() {
-        Some(name) => vec![called.read::<Devices>(&shell, name)?],
-        None => called.read_all(&shell)?,
-    };
+    let sight = called.sight::<Devices>(&shell, environment.clone())?;
     // A decision is looked up in the logs, which may be long: not on a network thread.
-    let explain = shell.explain.clone();
+    let use_cases = shell.clone();
     let found =
-        tokio::task::spawn_blocking(move || explain.explain(&id, environment.as_ref(), shell.archives()))
+        tokio::task::spawn_blocking(move || use_cases.explain.explain(&id, &sight, use_cases.archives()))
             .await;
-    Ok(Json(found.map_err(|_| Refuse::value("id", "it could not be looked up"))??))
+    match found.map_err(|_| Refuse::value("id", "it could not be looked up"))? {
+        Ok(explanation) => Ok(Json(explanation)),
+        Err(unknown @ ExplainFault::Unknown) => {
+            let what = (Permission::DeviceRead, CAUSE);
+            Err(called.absent(&shell, what, environment, unknown.into()))
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 pub(super) async fn decisions(
@@ -75,7 +80,7 @@ pub(super) async fn decisions(
     called: Called,
     Query(query): Query<DecisionQuery>,
 ) -> Result<impl IntoResponse, Refuse> {
-    called.read_all::<Audit>(&shell)?;
+    let sight = called.sight::<Audit>(&shell, None)?;
     let since = match &query.since {
         None => Timestamp::from_unix_ms(0),
         Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,
@@ -87,13 +92,15 @@ pub(super) async fn decisions(
     let read = tokio::task::spawn_blocking(move || {
         // Archives come one after the other: the oldest of all that were kept goes first, whichever gateway's it is.
         let mut newest: BinaryHeap<Reverse<Newest>> = BinaryHeap::new();
+        let homes = shell.explain.homes_of_gateways()?;
         shell.archives().visit(|decision| {
             let of_device = query
                 .device
                 .as_deref()
                 .is_none_or(|name| decision.device().is_some_and(|device| device.as_str() == name));
             let of_verdict = query.verdict.as_deref().is_none_or(|v| decision.verdict.as_str() == v);
-            if of_device && of_verdict && decision.at >= since {
+            let seen = sight.covers(homes.get(&decision.id.gateway));
+            if seen && of_device && of_verdict && decision.at >= since {
                 newest.push(Reverse(Newest(decision)));
                 if newest.len() > limit {
                     newest.pop();
@@ -106,7 +113,7 @@ pub(super) async fn decisions(
             lines.push_str(&line);
             lines.push('\n');
         }
-        Ok::<_, crate::archive::ArchiveFault>(lines)
+        Ok::<_, ExplainFault>(lines)
     });
     let lines = read.await.map_err(|_| Refuse::value("query", "the logs could not be read"))??;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines))

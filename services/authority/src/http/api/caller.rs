@@ -6,7 +6,7 @@ use crate::clones::{Use, was_superseded};
 use crate::confirmation::Proven;
 use crate::hierarchy::Trust;
 use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
-use crate::reading::{Environments, Kind, Read};
+use crate::reading::{Environments, Kind, Read, Sight};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
-use touchmark_journal::IdentityKind;
+use touchmark_journal::{IdentityKind, Reach};
 use touchmark_ra::{Act, Mandate};
 
 /// Rows of one answer; a longer list comes in several.
@@ -87,6 +87,21 @@ impl Called {
             self.permit(shell, Read::<K>::all_of(self.0.environment.clone()))?;
         }
         Ok(all)
+    }
+
+    /// What the caller may read of a kind: in one environment, or wherever it may.
+    pub(super) fn sight<K: Kind>(
+        &self,
+        shell: &Shell,
+        environment: Option<EnvironmentName>,
+    ) -> Result<Sight, Refuse> {
+        let whole = environment.is_none() && self.0.reach == Reach::Organisation;
+        let read = match environment {
+            Some(environment) => vec![self.read::<K>(shell, environment)?],
+            None => self.read_all(shell)?,
+        };
+        let environments = read.iter().filter_map(|read| read.act().environment().cloned()).collect();
+        Ok(Sight { whole, environments })
     }
 
     fn readable<K: Kind>(&self, shell: &Shell) -> Vec<Mandate<Read<K>>> {

@@ -84,8 +84,10 @@ pub(super) async fn revoke_certificate(
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
     let reason = reason_named(order.reason.as_deref())?;
     let what = (Permission::DeviceRevoke, "api/certificate/revoke");
-    let mandate =
-        called.certificate(&shell, &id, what, |certificate| RevokeCertificate { certificate, reason })?;
+    let mandate = called.certificate(&shell, &id, what, |certificate| {
+        let reach = shell.operators.reach_of_holder(&certificate)?;
+        Ok(RevokeCertificate { certificate, reason, reach })
+    })?;
     let outcome = shell.containments.revoke_one(mandate, order.dry_run, wait_of(order.wait_ms)).await?;
     Ok(Json(outcome))
 }
@@ -102,7 +104,7 @@ pub(super) async fn certificate(
     Path(id): Path<String>,
 ) -> Result<Json<Certificate>, Refuse> {
     let what = (Permission::CertificateRead, CAUSE);
-    let read = called.certificate(&shell, &id, what, Read::<Certificates, _>::certificate)?;
+    let read = called.certificate(&shell, &id, what, |row| Ok(Read::<Certificates, _>::certificate(row)))?;
     let row = read.into_act().of;
     Ok(Json(views::certificate_with_pem(&row, &shell.hierarchy, shell.clock.now())))
 }

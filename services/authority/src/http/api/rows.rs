@@ -13,7 +13,7 @@ use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, Perm
 use touchmark_inventory::{
     CertificateRow, DeviceFilter, DeviceRow, PartyRow, PolicyRow, RenewalRow, Store, StoreFault, TokenRow,
 };
-use touchmark_journal::{IdentityKind, Standing};
+use touchmark_journal::{IdentityKind, Reach, Standing};
 use touchmark_ra::{Act, Mandate};
 
 /// The store, closed but for what stands here.
@@ -85,16 +85,18 @@ pub(super) fn environment_named(text: Option<&str>) -> Result<Option<Environment
 }
 
 impl Called {
-    /// That there is no such thing, for whoever may do there what was asked: at home, if nothing else was named.
-    fn absent(
+    /// That there is no such thing, for whoever may do there what was asked. Where no environment was named it takes the
+    /// reach of the organisation: to an operator of one environment, what is not there and what is another's are alike.
+    pub(super) fn absent(
         &self,
         shell: &Shell,
         (permission, cause): (Permission, &'static str),
         environment: Option<EnvironmentName>,
         absent: Refuse,
     ) -> Refuse {
-        let environment = environment.unwrap_or_else(|| self.0.environment.clone());
-        match self.permit(shell, Lookup { permission, environment, cause }) {
+        let reach = if environment.is_some() { Reach::Environment } else { Reach::Organisation };
+        let environment = Some(environment.unwrap_or_else(|| self.0.environment.clone()));
+        match self.permit(shell, Lookup { permission, environment, reach, cause }) {
             Ok(_) => absent,
             Err(refuse) => refuse,
         }
@@ -167,7 +169,7 @@ impl Called {
         shell: &Shell,
         id: &str,
         what: (Permission, &'static str),
-        act: impl FnOnce(CertificateRow) -> A,
+        act: impl FnOnce(CertificateRow) -> Result<A, StoreFault>,
     ) -> Result<Mandate<A>, Refuse> {
         let row = match (id.parse::<CertificateId>(), id.parse::<Fingerprint>()) {
             (Ok(id), _) => shell.rows.0.certificate(id)?,
@@ -175,7 +177,7 @@ impl Called {
             (Err(_), Err(_)) => None,
         };
         match row {
-            Some(row) => self.permit(shell, act(row)),
+            Some(row) => self.permit(shell, act(row)?),
             None => Err(self.absent(
                 shell,
                 what,

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use std::time::Duration;
 use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
 use touchmark_identity::{EnvironmentName, Name, Permission, SpiffeId, TokenId};
-use touchmark_journal::{IdentityKind, Scope, TokenSubject};
+use touchmark_journal::{IdentityKind, Reach, Scope, TokenSubject};
 use touchmark_ra::VoidToken;
 
 /// Roles of one operator.
@@ -113,6 +113,17 @@ pub(super) async fn create(
         }
         _ => None,
     };
+    let reach = match (kind, order.organisation, &known) {
+        (IdentityKind::Operator, true, Some(_)) if order.roles.is_empty() => {
+            return Err(Refuse::value("organisation", "where roles hold is said with the roles"));
+        }
+        (IdentityKind::Operator, true, _) => Reach::Organisation,
+        // A new credential without roles changes nothing of them.
+        (IdentityKind::Operator, false, Some(known)) if order.roles.is_empty() => known.reach,
+        (IdentityKind::Operator, false, _) => Reach::Environment,
+        (_, true, _) => return Err(Refuse::value("organisation", "only an operator's roles hold somewhere")),
+        (_, false, _) => Reach::Environment,
+    };
     // What is wrong with them depends on who is known: told only to whoever may make such a token.
     let (roles, wrong) = match roles_of(&shell, kind, of_kind, order.roles, known.is_some()) {
         Ok(roles) => (roles, None),
@@ -129,6 +140,7 @@ pub(super) async fn create(
         model,
         hosts: order.hosts,
         roles,
+        reach,
         known,
     };
     let mandate = called.permit(&shell, order)?;
