@@ -238,6 +238,45 @@ fn the_last_operator_who_can_let_others_in_stays() {
     revoke(&mut anna, "/v1/operators/frank/revoke");
 }
 
+/// Nor does it lose what it is by a token with other roles: neither by one that is made now, nor by one from a time when
+/// there was another.
+#[test]
+fn the_last_operator_who_can_let_others_in_keeps_its_roles() {
+    let lab = Lab::start();
+    let mut admin = lab.operator();
+    let everywhere =
+        |name: &str, roles: &[&str]| TokenOrder { organisation: true, ..operator_token(name, roles) };
+    let make = |admin: &mut Operator, order: &TokenOrder| {
+        post(admin, "/v1/tokens", &serde_json::to_string(order).unwrap())
+    };
+    let lesser = [
+        ("another role", everywhere("operator", &["fleet"])),
+        ("one environment", operator_token("operator", &["admin"])),
+    ];
+    for (what, order) in &lesser {
+        let refused = make(&mut admin, order);
+        assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (409, "last-administrator"), "{what}");
+    }
+    for order in [operator_token("operator", &[]), everywhere("operator", &["admin", "fleet"])] {
+        assert_eq!(make(&mut admin, &order).status, 201, "nothing is lost");
+    }
+    let order = everywhere("anna", &["admin"]);
+    Holder::enrolled(&lab, &admin.token(&order));
+    let earlier = lesser.map(|(what, order)| (what, admin.token(&order)));
+    revoke(&mut admin, "/v1/operators/anna/revoke");
+    for (what, token) in &earlier {
+        assert!(Device::new(&lab).try_enrol(token).is_none(), "{what}, once anna is gone");
+    }
+    let explained = admin.explain("operator").unwrap().party.unwrap();
+    assert_eq!(
+        (explained.roles, explained.reach.as_deref()),
+        (vec!["admin".to_owned()], Some("organisation"))
+    );
+    Holder::enrolled(&lab, &admin.token(&order));
+    assert!(Device::new(&lab).try_enrol(&earlier[0].1).is_some(), "anna is back");
+    assert_eq!(admin.explain("operator").unwrap().party.unwrap().roles, ["fleet"]);
+}
+
 /// A service that is no gateway pulls no feed and is believed nothing; a role that no rule names is refused.
 #[test]
 fn only_a_gateway_is_a_gateway_and_only_known_roles_are_given() {

@@ -95,6 +95,9 @@ pub enum Refusal {
     /// A confirmation names another certificate than that of its connection.
     #[error("only the certificate of this connection can be confirmed here")]
     OtherCertificate,
+    /// The token's roles would leave nobody who can let an operator of the organisation in.
+    #[error("this is the last operator of the organisation who can let others in, and these roles cannot")]
+    LastWayIn,
     /// A maker's certificate opened nothing.
     #[error(transparent)]
     Initial(#[from] InitialRefusal),
@@ -123,6 +126,7 @@ impl Refusal {
             Self::TooSoon { .. } => "renewal-too-soon",
             Self::SameKey => "renewal-same-key",
             Self::OtherCertificate => "confirm-other",
+            Self::LastWayIn => "last-administrator",
             Self::Initial(refusal) => refusal.code(),
         }
     }
@@ -156,6 +160,9 @@ impl Refusal {
             }
             Self::Expired { .. } => "renew it first: POST to simplereenroll with it",
             Self::OtherCertificate => "connect with the certificate that is to be confirmed",
+            Self::LastWayIn => {
+                "let another one in first: touchmark token create --kind operator --role admin --organisation --device NAME"
+            }
             Self::Initial(refusal) => refusal.fix(),
         }
     }

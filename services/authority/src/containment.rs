@@ -75,8 +75,6 @@ pub(crate) struct Containments {
     pub clock: Clock,
     /// What of it may be believed.
     pub time: SteadyTime,
-    /// One at a time from the question whether somebody else could still let an operator in to the commit.
-    pub party_turn: tokio::sync::Mutex<()>,
 }
 
 impl Containments {
@@ -131,7 +129,7 @@ impl Containments {
         let party = mandate.act().party.clone();
         let environment = party.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
-        let turn = self.party_turn.lock().await;
+        let turn = self.operators.turn.lock().await;
         if self.operators.is_last_way_in(&party)? {
             return Err(ContainFault::LastWayIn);
         }
@@ -164,7 +162,7 @@ impl Containments {
         let row = &mandate.act().certificate.clone();
         let environment = row.scope.environment.clone().ok_or(ContainFault::NoEnvironment)?;
         let turn = match row.kind {
-            IdentityKind::Operator => Some(self.party_turn.lock().await),
+            IdentityKind::Operator => Some(self.operators.turn.lock().await),
             IdentityKind::Service | IdentityKind::Operational => None,
         };
         let rule = mandate.rule().to_owned();

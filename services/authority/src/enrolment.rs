@@ -9,6 +9,7 @@ use crate::commit::Commits;
 use crate::entropy::random;
 use crate::hierarchy::{Hierarchy, Trust};
 use crate::issuance::{Enrolled, EnrolmentFault, Issuance, given_before};
+use crate::operators::Operators;
 use crate::sha256;
 use std::sync::Arc;
 use touchmark_enrol::{EnrolmentRequest, PresentedCredential};
@@ -23,6 +24,7 @@ pub(crate) struct Enrolments {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
     issuance: Arc<Issuance>,
+    operators: Arc<Operators>,
     clock: Clock,
 }
 
@@ -32,9 +34,10 @@ impl Enrolments {
         commits: Commits,
         hierarchy: Arc<Hierarchy>,
         issuance: Arc<Issuance>,
+        operators: Arc<Operators>,
         clock: Clock,
     ) -> Self {
-        Self { commits, hierarchy, issuance, clock }
+        Self { commits, hierarchy, issuance, operators, clock }
     }
 
     /// Enrols by token. The same token with the same request gets the same certificate until it is
@@ -84,6 +87,10 @@ impl Enrolments {
         };
         let mut presented = token()?;
         let kind = presented.kind;
+        let _turn = match (kind, &presented.roles) {
+            (IdentityKind::Operator, Some(_)) => Some(self.operators.turn.lock().await),
+            _ => None,
+        };
         let device = match kind {
             IdentityKind::Operational => store.device_by_name(&trust.environment.name, username)?,
             IdentityKind::Service | IdentityKind::Operator => None,
@@ -114,6 +121,11 @@ impl Enrolments {
             IdentityKind::Operational => None,
             _ => store.parties()?.into_iter().find(|row| row.kind == kind && row.name == *username),
         };
+        if let (IdentityKind::Operator, Some(party), Some(roles)) = (kind, &party, &presented.roles)
+            && self.operators.would_close_last_way_in(party, roles, presented.reach)?
+        {
+            return Err(Refusal::LastWayIn.into());
+        }
         let more = |device: &DeviceRow| store.has_more_than_burned(device.device, presented.token);
         let form = trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
         let facts = EnrolmentFacts {

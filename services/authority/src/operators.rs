@@ -99,6 +99,8 @@ pub(crate) struct Operators {
     pub(crate) policy: OperatorPolicy,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) clock: Clock,
+    /// One at a time from the question whether somebody else could still let an operator in to the commit.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 impl Operators {
@@ -233,14 +235,7 @@ impl Operators {
             let holder = Holder::Party { kind: party.kind, name: party.name.clone() };
             let certificates = store.current_certificates(&holder)?;
             let has_live = certificates.iter().any(|row| accepted(row, self.clock.now()).is_ok());
-            let Some(home) = party.scope.environment.clone() else { continue };
-            let caller = Caller {
-                kind: party.kind,
-                name: party.name.clone(),
-                roles: party.roles.clone(),
-                environment: home,
-                reach: party.reach,
-            };
+            let Some(caller) = caller_of(&party) else { continue };
             if let (true, Ok(rule)) = (has_live, self.rule(&caller, act)) {
                 able.push((party, rule));
             }
@@ -256,11 +251,44 @@ impl Operators {
     /// # Errors
     /// [`StoreFault`].
     pub(crate) fn is_last_way_in(&self, party: &PartyRow) -> Result<bool, StoreFault> {
-        let Some(environment) = &party.scope.environment else { return Ok(false) };
-        let (permission, environment) = (Permission::OperatorEnrol, Some(environment.clone()));
-        let reach = Reach::Organisation;
-        let able = self.who_can(&Lookup { permission, environment, reach, cause: CAUSE })?;
+        let able = self.who_can(&let_in(party))?;
         let is_it = |row: &PartyRow| row.kind == party.kind && row.name == party.name;
         Ok(able.iter().any(|(row, _)| is_it(row)) && able.iter().all(|(row, _)| is_it(row)))
+    }
+
+    /// Whether these roles, in the place of those that it has, would take the last way in from an operator.
+    ///
+    /// # Errors
+    /// [`StoreFault`].
+    pub(crate) fn would_close_last_way_in(
+        &self,
+        party: &PartyRow,
+        roles: &[String],
+        reach: Reach,
+    ) -> Result<bool, StoreFault> {
+        let after = PartyRow { roles: roles.to_vec(), reach, ..party.clone() };
+        let keeps = caller_of(&after).is_some_and(|caller| self.rule(&caller, &let_in(&after)).is_ok());
+        Ok(!keeps && self.is_last_way_in(party)?)
+    }
+}
+
+/// An operator or service as one that calls.
+fn caller_of(party: &PartyRow) -> Option<Caller> {
+    Some(Caller {
+        kind: party.kind,
+        name: party.name.clone(),
+        roles: party.roles.clone(),
+        environment: party.scope.environment.clone()?,
+        reach: party.reach,
+    })
+}
+
+/// To let an operator of the organisation in.
+fn let_in(party: &PartyRow) -> Lookup {
+    Lookup {
+        permission: Permission::OperatorEnrol,
+        environment: party.scope.environment.clone(),
+        reach: Reach::Organisation,
+        cause: CAUSE,
     }
 }

@@ -265,6 +265,7 @@ fn refusal_as_est(refusal: Refusal) -> EstFault {
         | Refusal::Late { .. }
         | Refusal::SameKey
         | Refusal::OtherCertificate
+        | Refusal::LastWayIn
         | Refusal::Initial(_) => {
             EstFault::Forbidden { code: refusal.code(), says: format!("{refusal}; {}", refusal.fix()) }
         }

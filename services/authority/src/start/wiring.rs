@@ -71,6 +71,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         policy: OperatorPolicy::compile(OperatorPolicy::starter_text())?,
         refusals: refusals.clone(),
         clock: clock.clone(),
+        turn: tokio::sync::Mutex::default(),
     });
     let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let issuance = Arc::new(Issuance::new(
@@ -102,6 +103,7 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             commits.clone(),
             hierarchy.clone(),
             issuance.clone(),
+            operators.clone(),
             clock.clone(),
         )),
         initial: Arc::new(InitialEnrolments::new(
@@ -132,7 +134,6 @@ pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             operators: operators.clone(),
             clock: clock.clone(),
             time: time.clone(),
-            party_turn: tokio::sync::Mutex::default(),
         }),
         environments,
         policies: Arc::new(Policies {

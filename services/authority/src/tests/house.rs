@@ -147,7 +147,7 @@ impl House {
             makers,
             initial: InitialEnrolments::new(c.clone(), h.clone(), m, i, k.clone()),
             tokens: Tokens::new(c.clone(), k.clone()),
-            enrolments: Enrolments::new(c.clone(), h.clone(), issuance.clone(), k.clone()),
+            enrolments: Enrolments::new(c.clone(), h.clone(), issuance.clone(), operators(&c, &k), k.clone()),
             renewals: Renewals::new(c.clone(), h.clone(), issuance.clone(), confirmations.clone(), k.clone()),
             issuance,
             clones: Arc::new(CloneAlarms::new(c, h, k)),
@@ -212,7 +212,6 @@ impl House {
 
     /// What contains devices, and the CRLs that it signs; files below `home`.
     pub(crate) fn containments(&self, home: &Path) -> Containments {
-        let policy = OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap();
         let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
         let crls = Arc::new(crls);
         self.crls.lock().unwrap().push(Arc::clone(&crls));
@@ -221,15 +220,9 @@ impl House {
             hierarchy: self.hierarchy.clone(),
             gateways: self.gateways(home),
             crls,
-            operators: Arc::new(Operators {
-                commits: self.commits.clone(),
-                policy,
-                refusals: Arc::new(Refusals::new(self.commits.clone(), name("example"), self.clock.clone())),
-                clock: self.clock.clone(),
-            }),
+            operators: operators(&self.commits, &self.clock),
             clock: self.clock.clone(),
             time: self.time.clone(),
-            party_turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -332,4 +325,14 @@ pub(crate) fn sent(der: &[u8], token: &NewToken) -> EnrolmentRequest {
         password: Secret::new(token.password.expose().clone()),
     };
     EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None)
+}
+
+fn operators(commits: &Commits, clock: &Clock) -> Arc<Operators> {
+    Arc::new(Operators {
+        commits: commits.clone(),
+        policy: OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap(),
+        refusals: Arc::new(Refusals::new(commits.clone(), name("example"), clock.clone())),
+        clock: clock.clone(),
+        turn: tokio::sync::Mutex::default(),
+    })
 }

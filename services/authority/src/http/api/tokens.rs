@@ -3,6 +3,7 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query, page_rows};
+use crate::containment::ContainFault;
 use crate::operators::{ROLE_GATEWAY, ROLE_SERVICE};
 use crate::views;
 use axum::Json;
@@ -147,6 +148,12 @@ pub(super) async fn create(
     called.trust(&shell, &mandate)?;
     if let Some(wrong) = wrong {
         return Err(wrong);
+    }
+    let touchmark_ra::TokenOrder { known, roles, reach, .. } = mandate.act();
+    if let (IdentityKind::Operator, Some(known), Some(roles)) = (kind, known, roles)
+        && shell.operators.would_close_last_way_in(known, roles, *reach)?
+    {
+        return Err(ContainFault::LastWayIn.into());
     }
     let made = shell.tokens.create(mandate).await?;
     let token = Token {
