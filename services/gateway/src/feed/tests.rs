@@ -468,3 +468,83 @@ async fn an_authority_that_takes_no_reports_still_cuts_sessions() {
     authority.stop();
     running.switch.stop();
 }
+
+/// What is acknowledged has happened: it is on disk, and whoever had to leave has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_acknowledged_once_it_is_stored_and_its_sessions_have_left() {
+    use crate::session::{Judge, Session};
+    use core::time::Duration;
+    /// Far more than an acknowledgement takes, and less than a session that does not leave is waited for.
+    const HELD: Duration = Duration::from_millis(500);
+    const LEAVING_MAX: Duration = Duration::from_secs(2);
+    for disk_hangs in [true, false] {
+        let lab = Lab::new();
+        let running = lab.run(None);
+        let holder = lab.device("pump-01");
+        let identity = running.trust.identity_of(holder.certificate.der(), lab.now()).unwrap();
+        let entered =
+            running.sessions.enter(Arc::new(Session::new(touchmark_decisions::SessionId(1000), identity)));
+        entered.session().judge(&running.trust, Judge::Admit, lab.now()).unwrap();
+        let mut config = lab.config();
+        let credential = Credential::read(&config.credential).unwrap();
+        let mut file = FeedFile::new(&lab.data());
+        file.replace(&lab.snapshot()).unwrap();
+        let file = Arc::new(Mutex::new(file));
+        let delta = lab.publish(vec![lab.revoke(&holder)]);
+        let floor = lab.data().join("feed.floor");
+        let (sessions, stored) = (Arc::clone(&running.sessions), floor.clone());
+        // At each acknowledgement: is it on disk, and has the session left?
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let (url, authority) = authority(&lab, &running.trust, move |asked| {
+            let answer = if asked.contains("POST /v1/feed/acknowledgement") {
+                let stored = std::fs::read_to_string(&stored).is_ok_and(|floor| floor == "1 2\n");
+                telling.lock().unwrap().push((stored, sessions.all().is_empty(), Instant::now()));
+                Some(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec())
+            } else {
+                query(&asked, "after").filter(|after| *after == "1").map(|_| taken(&delta))
+            };
+            core::future::ready(answer)
+        });
+        config.authority_api = url;
+        let client = FeedClient {
+            trust: Arc::clone(&running.trust),
+            file: Arc::clone(&file),
+            reviewer: Arc::clone(&running.reviewer),
+            uplink: Arc::new(Uplink::new(&config, &credential, &running.trust).unwrap()),
+            clock: lab.clock(),
+        };
+        let (hang, hanging) = std::sync::mpsc::channel::<()>();
+        let (held, holding) = std::sync::mpsc::channel();
+        let disk = std::thread::spawn(move || {
+            let _disk = disk_hangs.then(|| file.lock().unwrap());
+            held.send(()).unwrap();
+            let _ = hanging.recv();
+        });
+        holding.recv().unwrap();
+        let (switch, stop) = StopSwitch::new();
+        let following = tokio::spawn(Arc::new(client).follow(false, stop));
+        let begun = Instant::now();
+        assert_eq!(entered.session().ended().await, DenyReason::Revoked);
+        let ordered = Instant::now();
+        if disk_hangs {
+            drop(entered);
+            tokio::time::sleep(HELD).await;
+        } else {
+            until(|| std::fs::read_to_string(&floor).ok().filter(|floor| floor == "1 2\n")).await;
+            tokio::time::sleep(HELD).await;
+            drop(entered);
+        }
+        drop(hang);
+        disk.join().unwrap();
+        // The first one is of what was in force at the start.
+        let (stored, left, at) = until(|| told.lock().unwrap().get(1).copied()).await;
+        assert!(stored, "disk hangs {disk_hangs}: not on disk");
+        let waited = at.saturating_duration_since(ordered) >= LEAVING_MAX;
+        assert!(left || waited, "disk hangs {disk_hangs}: the session was there after {:?}", at - begun);
+        switch.stop();
+        tokio::time::timeout(CAP, following).await.unwrap().unwrap();
+        authority.stop();
+        running.switch.stop();
+    }
+}

@@ -198,3 +198,90 @@ async fn a_session_ends_with_its_overlap_in_whatever_order_its_judgements_come()
         running.switch.stop();
     }
 }
+
+/// Each change takes its ground from the sessions that it concerns before anything else is looked at, and from no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_cuts_the_sessions_it_concerns_at_once_and_no_other() {
+    use super::Judge;
+    use touchmark_status::{Change, Standing, Supersession};
+    let elsewhere = Lab::new();
+    let standing = |standing| Change::SetStanding { handle: "pump-01".parse().unwrap(), standing };
+    let superseded = |lab: &Lab, holder: &crate::lab::Holder| Change::Supersede {
+        authority_version: version(1),
+        serial: *holder.certificate.serial(),
+        supersession: Supersession {
+            effective_at: lab.now(),
+            not_after: holder.certificate.validity().not_after(),
+        },
+    };
+    type Made<'a> = Box<dyn Fn(&Lab, &crate::lab::Holder) -> Change + 'a>;
+    let rows: Vec<(&str, Made<'_>, Option<DenyReason>, bool)> = vec![
+        ("revoked", Box::new(|lab, holder| lab.revoke(holder)), Some(DenyReason::Revoked), false),
+        ("superseded", Box::new(superseded), Some(DenyReason::Superseded), false),
+        (
+            "key denied",
+            Box::new(|_, holder| Change::DenyKey(holder.certificate.spki_hash())),
+            Some(DenyReason::KeyDenied),
+            false,
+        ),
+        ("banned", Box::new(|_, _| standing(Standing::Banned)), Some(DenyReason::Banned), false),
+        (
+            "quarantined",
+            Box::new(|_, _| standing(Standing::Quarantined)),
+            Some(DenyReason::Quarantined),
+            false,
+        ),
+        ("anchors", Box::new(|_, _| elsewhere.anchors(None)), Some(DenyReason::UnknownIssuer), true),
+        ("the same anchors", Box::new(|lab, _| lab.anchors(None)), None, false),
+    ];
+    for (name, change, expected, all) in rows {
+        let lab = Lab::new();
+        let running = lab.run(None);
+        let holders = [lab.device("pump-01"), lab.device("pump-02")];
+        let entered = [0, 1].map(|at| {
+            let identity = running.trust.identity_of(holders[at].certificate.der(), lab.now()).unwrap();
+            let entered =
+                running.sessions.enter(Arc::new(Session::new(SessionId(1000 + at as u64), identity)));
+            assert!(entered.session().judge(&running.trust, Judge::Admit, lab.now()).is_ok(), "{name}");
+            entered
+        });
+        let wire = lab.publish(vec![change(&lab, &holders[0])]);
+        let effects = running.trust.fold(&wire, None, lab.now()).unwrap();
+        running.reviewer.cut(&effects);
+        let ordered = [0, 1].map(|at: usize| entered[at].session().end_ordered());
+        assert_eq!(ordered, [expected, expected.filter(|_| all)], "{name}");
+        running.switch.stop();
+    }
+}
+
+#[tokio::test]
+async fn certificate_and_device_have_exactly_so_many_sessions() {
+    use super::index::{CERTIFICATE_SESSIONS_MAX, DEVICE_SESSIONS_MAX};
+    let lab = Lab::new();
+    let (trust, sessions) = (lab.trust(StalenessClass::Standard), Arc::<Sessions>::default());
+    let identity = |name| trust.identity_of(lab.device(name).certificate.der(), lab.now()).unwrap();
+    let mut next = 0;
+    let mut enter = |identity: &Arc<crate::trust::PathIdentity>| {
+        next += 1;
+        let entered = sessions.enter(Arc::new(Session::new(SessionId(next), Arc::clone(identity))));
+        sessions.look_again_at(SessionId(next), lab.now());
+        let room = sessions.has_room_for(entered.session());
+        (entered, room)
+    };
+    let certificates: Vec<_> = (0..5).map(|_| identity("pump-01")).collect();
+    let mut held = Vec::new();
+    for certificate in &certificates[..DEVICE_SESSIONS_MAX / CERTIFICATE_SESSIONS_MAX] {
+        for n in 0..CERTIFICATE_SESSIONS_MAX {
+            let (entered, room) = enter(certificate);
+            assert_eq!(room, Ok(()), "{n} of this certificate, {} of the device", held.len());
+            held.push(entered);
+        }
+        let (_left, room) = enter(certificate);
+        assert_eq!(room, Err(DenyReason::TooManySessions), "one more of the certificate");
+    }
+    assert_eq!(held.len(), DEVICE_SESSIONS_MAX);
+    assert_eq!(enter(&certificates[4]).1, Err(DenyReason::TooManySessions), "one more of the device");
+    assert_eq!(enter(&identity("pump-02")).1, Ok(()), "another device");
+    held.pop();
+    assert_eq!(enter(&certificates[4]).1, Ok(()), "one has left");
+}

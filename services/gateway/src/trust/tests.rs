@@ -105,6 +105,32 @@ fn a_first_snapshot_below_the_floor_begins_nothing() {
     assert_eq!(trust.position(), position(1, 1));
 }
 
+/// An authority that was set back, or somebody who plays its old feed: small messages are folded into the set in use,
+/// large ones are verified beside it.
+#[test]
+fn nothing_of_an_earlier_epoch_is_taken_over() {
+    let lab = Lab::new();
+    let standing =
+        |n| Change::SetStanding { handle: format!("d{n}").parse().unwrap(), standing: Standing::Banned };
+    let small = [lab.publish(vec![standing(0)]), lab.snapshot(), lab.heartbeat()];
+    let large = [lab.publish((0..3_000).map(standing).collect()), lab.snapshot()];
+    let next = touchmark_status::FeedWriter::new(
+        "lab".parse().unwrap(),
+        "lab.touchmark.internal".parse().unwrap(),
+        2,
+    );
+    *lab.writer.lock().unwrap() = next;
+    lab.publish(vec![lab.anchors(None), policy(&PolicyBundle::starter())]);
+    let trust = lab.trust(StalenessClass::Standard);
+    let position = trust.position();
+    for (n, wire) in small.iter().chain(&large).enumerate() {
+        let refused = trust.fold(wire, None, lab.now());
+        assert!(matches!(refused, Err(touchmark_status::FeedFault::Older { .. })), "{n}: {refused:?}");
+        assert_eq!(trust.position(), position, "{n}");
+    }
+    trust.fold(&lab.publish(vec![standing(1)]), None, lab.now()).unwrap();
+}
+
 #[test]
 fn other_anchors_empty_the_cache_and_end_the_old_authoritys_paths() {
     let lab = Lab::new();
