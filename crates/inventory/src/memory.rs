@@ -25,6 +25,8 @@ pub enum Fault {
     Lost,
     /// It is stored, and the caller hears of a storage fault.
     StoredButReportedLost,
+    /// It is not stored: another command came before it, after which its first precondition does not hold.
+    Overtaken,
 }
 
 #[derive(Default)]
@@ -74,6 +76,11 @@ impl MemoryStore {
         if fault == Fault::Lost {
             return Err(StoreFault::Storage("fault point: lost".into()));
         }
+        if fault == Fault::Overtaken
+            && let Some(failed) = command.preconditions.first()
+        {
+            return Err(Conflict { failed: failed.clone() }.into());
+        }
         if let Some(failed) = command.preconditions.into_iter().find(|p| !inner.tables.holds(p)) {
             return Err(Conflict { failed }.into());
         }
@@ -108,7 +115,7 @@ impl MemoryStore {
             Fault::StoredButReportedLost => {
                 Err(StoreFault::Storage("fault point: stored but reported lost".into()))
             }
-            Fault::None | Fault::Lost => Ok(Receipt { first_seq, entries }),
+            Fault::None | Fault::Lost | Fault::Overtaken => Ok(Receipt { first_seq, entries }),
         }
     }
 }

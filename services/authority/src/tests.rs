@@ -1,5 +1,9 @@
 //! What tests of several modules share, and those of what crosses them.
 
+mod dry_runs;
+mod environments_apart;
+mod explained;
 mod held;
 pub(crate) mod house;
 mod moved_clock;
+mod overtaken;

@@ -6,8 +6,8 @@ use crate::feed::Feeds;
 use crate::sha256;
 use crate::store::SqliteStore;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use touchmark_identity::{EnvironmentName, SpkiHash, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, Dying, MemoryStore, Store};
 use touchmark_journal::{Draft, Event, Salt, Standing};
@@ -16,10 +16,14 @@ use touchmark_testkit::replay;
 use touchmark_x509::crl::Crl;
 use touchmark_x509::{PublicKey, SignatureAlgorithm, Signer, SigningFault};
 
+/// What is committed when a certificate is about to be signed, once.
+pub(super) type Between = Arc<Mutex<Option<Command>>>;
+
 /// An authority's key that signs a certificate only when its intent stands in the journal.
 pub(super) struct AfterTheIntent {
     pub(super) signer: Arc<dyn Signer>,
     pub(super) store: Arc<MemoryStore>,
+    pub(super) between: Between,
 }
 
 impl Signer for AfterTheIntent {
@@ -37,6 +41,9 @@ impl Signer for AfterTheIntent {
         let entries = self.store.journal_from(0, usize::MAX).unwrap();
         if is_certificate(message) && !entries.iter().any(|stored| is_it(&stored.entry.event)) {
             return Err(SigningFault::Keeper);
+        }
+        if let Some(command) = self.between.lock().unwrap().take_if(|_| is_certificate(message)) {
+            self.store.submit(command, Box::new(|outcome| assert!(outcome.is_ok())));
         }
         self.signer.sign(message)
     }

@@ -1,6 +1,6 @@
 //! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
 
-use super::held::AfterTheIntent;
+use super::held::{AfterTheIntent, Between};
 use crate::archive::Archives;
 use crate::bootstrap::bootstrapped;
 use crate::clones::CloneAlarms;
@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{Fingerprint, Incarnation, Secret, Timestamp};
-use touchmark_inventory::{CertificateRow, MemoryStore, Store};
+use touchmark_inventory::{CertificateRow, Command, MemoryStore, Store};
 use touchmark_journal::Reach;
 use touchmark_journal::{IdentityKind, RenewalManner, Scope, TokenSubject};
 use touchmark_listen::Clock;
@@ -51,6 +51,7 @@ pub(crate) struct House {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) commits: Commits,
     pub(crate) clock: Clock,
+    pub(crate) environments: Arc<Environments>,
     pub(crate) hierarchy: Arc<Hierarchy>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) tokens: Tokens,
@@ -65,6 +66,8 @@ pub(crate) struct House {
     pub(crate) time: SteadyTime,
     /// What a gateway got that asked at the beginning, and its position.
     pub(super) first_feed: Option<(Position, Vec<u8>)>,
+    /// What comes between the record of the next intent and its signature.
+    between: Between,
     /// All that sign CRLs here.
     pub(super) crls: Mutex<Vec<Arc<Crls>>>,
     /// A process would have ended.
@@ -107,7 +110,7 @@ impl House {
         let time = SteadyTime::begin_with(clock.clone(), passed, None);
         let incarnation = Incarnation::try_from(1).unwrap();
         let crl_url_base = "http://127.0.0.1:1/crl".to_owned();
-        let environments = Environments {
+        let environments = Arc::new(Environments {
             commits: commits.clone(),
             vault: vault.clone(),
             crl_url_base: crl_url_base.clone(),
@@ -116,7 +119,7 @@ impl House {
             clock: clock.clone(),
             anchors: home.path().join("anchors"),
             creating: tokio::sync::Mutex::default(),
-        };
+        });
         let plan = EnvironmentPlan {
             name: name("lab"),
             trust_domain: name("lab.touchmark.internal"),
@@ -126,7 +129,11 @@ impl House {
         };
         environments.create(bootstrapped(plan)).await.unwrap();
         let hierarchy = Hierarchy::load(&*store, &vault, incarnation, crl_url_base).unwrap();
-        hierarchy.sign_by(|signer| Arc::new(AfterTheIntent { signer, store: Arc::clone(&store) }));
+        let between = Between::default();
+        hierarchy.sign_by(|signer| {
+            let (store, between) = (Arc::clone(&store), Arc::clone(&between));
+            Arc::new(AfterTheIntent { signer, store, between })
+        });
         let hierarchy = Arc::new(hierarchy);
         let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
         let feeds = Arc::new(Feeds::load(signer, 1, &hierarchy, &*store, clock.now(), clock.now()).unwrap());
@@ -154,6 +161,8 @@ impl House {
             confirmations,
             commits,
             clock,
+            environments,
+            between,
             hierarchy,
             feeds,
             time,
@@ -188,6 +197,61 @@ impl House {
         self.would_have_ended.store(true, Ordering::SeqCst);
     }
 
+    /// What these CRLs say is looked at when the test ends.
+    pub(crate) fn held_against_its_rows(&self, crls: &Arc<Crls>) {
+        self.crls.lock().unwrap().push(Arc::clone(crls));
+    }
+
+    /// Commits this when the next intent is recorded and its certificate not yet signed.
+    pub(crate) fn between_intent_and_signature(&self, command: Command) {
+        *self.between.lock().unwrap() = Some(command);
+    }
+
+    /// A second environment, ready to issue.
+    pub(crate) async fn another_environment(&self, called: &str, successors: SuccessorPlan) {
+        let plan = EnvironmentPlan {
+            name: name(called),
+            trust_domain: format!("{called}.touchmark.internal").parse().unwrap(),
+            device_lifetime: LIFETIME,
+            default: false,
+            successors,
+        };
+        self.environments.create(bootstrapped(plan)).await.unwrap();
+        self.environments.open(&name(called), &self.hierarchy, &self.feeds).unwrap();
+    }
+
+    /// A first certificate of somebody, with these roles.
+    pub(crate) async fn joins(&self, kind: IdentityKind, who: &str, roles: &[&str]) -> Certificate {
+        let order = TokenOrder {
+            scope: Scope { organisation: name("example"), environment: Some(name("lab")) },
+            kind,
+            subject: TokenSubject::Named(name(who)),
+            uses: 1,
+            lifetime: Duration::from_secs(60),
+            model: None,
+            hosts: Vec::new(),
+            roles: Some(roles.iter().map(|&role| role.to_owned()).collect()).filter(|_| !roles.is_empty()),
+            reach: Reach::Organisation,
+            known: self.tokens.party(kind, &name(who)).unwrap(),
+        };
+        let token = self.tokens.create(bootstrapped(order)).await.unwrap();
+        self.joins_on(&token, who).await
+    }
+
+    pub(crate) async fn joins_on(&self, token: &NewToken, who: &str) -> Certificate {
+        let der = request();
+        let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
+        let password = Secret::new(token.password.expose().clone());
+        let credential = PresentedCredential::Token { username: name(who), password };
+        let request = EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None);
+        self.enrolments.enrol(&request, "test").await.unwrap().certificate
+    }
+
+    /// Who calls, and what the starter policy permits.
+    pub(crate) fn operators(&self) -> Arc<Operators> {
+        operators(&self.commits, &self.clock)
+    }
+
     /// What an operator does to the device, with all its effects.
     pub(crate) async fn contain(&self, verb: Verb) {
         let device = self.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
@@ -214,13 +278,13 @@ impl House {
     pub(crate) fn containments(&self, home: &Path) -> Containments {
         let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
         let crls = Arc::new(crls);
-        self.crls.lock().unwrap().push(Arc::clone(&crls));
+        self.held_against_its_rows(&crls);
         Containments {
             commits: self.commits.clone(),
             hierarchy: self.hierarchy.clone(),
             gateways: self.gateways(home),
             crls,
-            operators: operators(&self.commits, &self.clock),
+            operators: self.operators(),
             clock: self.clock.clone(),
             time: self.time.clone(),
         }

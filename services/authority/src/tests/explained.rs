@@ -1,0 +1,184 @@
+//! What explain answers, against a ledger that the test keeps.
+
+use crate::archive::Archives;
+use crate::explain::Explain;
+use crate::reading::Sight;
+use crate::tests::house::{DEVICE, House, LIFETIME, request};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use touchmark_api::Explanation;
+use touchmark_identity::{Actor, Fingerprint, RevocationReason};
+use touchmark_inventory::{SightingRow, Store as _};
+use touchmark_journal::{IdentityKind, Reach, Scope};
+use touchmark_ra::{Contain, Mandate, RevokeCertificate, Verb};
+use touchmark_testkit::name;
+use touchmark_x509::Certificate;
+
+const OPERATOR: IdentityKind = IdentityKind::Operator;
+
+fn explain(house: &House, asked: &str) -> Explanation {
+    let home = tempfile::tempdir().unwrap();
+    let explain = Explain {
+        commits: house.commits.clone(),
+        hierarchy: house.hierarchy.clone(),
+        operators: house.operators(),
+        clock: house.clock.clone(),
+    };
+    explain
+        .explain(
+            asked,
+            &Sight { whole: true, environments: Vec::new() },
+            &Archives::new(home.path().to_owned()),
+        )
+        .unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+fn by_person(who: &str) -> Actor {
+    Actor::person(name(who))
+}
+
+/// Certificate, action, resource.
+type Place = (String, String, String);
+
+fn is_seen(
+    house: &House,
+    ledger: &mut BTreeMap<Place, (u64, u64)>,
+    at: u64,
+    of: &Certificate,
+    acts: &[(&str, &str, u64, u64)],
+) {
+    let rows: Vec<SightingRow> = acts
+        .iter()
+        .map(|&(action, resource, allowed, denied)| {
+            let place = (of.fingerprint().to_string(), action.to_owned(), resource.to_owned());
+            let sum = ledger.entry(place).or_default();
+            *sum = (sum.0 + allowed, sum.1 + denied);
+            SightingRow {
+                scope: Scope { organisation: name("example"), environment: Some(name("lab")) },
+                fingerprint: of.fingerprint(),
+                relying_party: name("gateway-01"),
+                action: action.to_owned(),
+                resource: resource.to_owned(),
+                first: house.clock.now(),
+                last: house.clock.now().plus(Duration::from_secs(at)),
+                allowed,
+                denied,
+                folded: false,
+            }
+        })
+        .collect();
+    house.store.add_sightings(&name("gateway-01"), (1, at), &rows).unwrap();
+}
+
+#[tokio::test]
+async fn where_a_device_was_and_what_it_loses_is_what_was_seen() {
+    let house = House::new().await;
+    let mut ledger = BTreeMap::new();
+    let old = house.first(IdentityKind::Operational).await;
+    house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+    is_seen(&house, &mut ledger, 1, &old, &[("publish", "plant/1/x", 3, 1), ("connect", "mqtt", 2, 0)]);
+    is_seen(&house, &mut ledger, 2, &old, &[("publish", "plant/1/x", 4, 0)]);
+    house.pass(LIFETIME / 2);
+    let new = house.renew(&old, &request()).await.unwrap();
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    is_seen(
+        &house,
+        &mut ledger,
+        3,
+        &new,
+        &[("publish", "plant/1/y", 5, 0), ("subscribe", "plant/2/#", 0, 7)],
+    );
+    // Somebody else's are not its own.
+    let other = house.joins(IdentityKind::Operational, "pump-02", &[]).await;
+    is_seen(&house, &mut BTreeMap::new(), 4, &other, &[("publish", "plant/1/x", 9, 9)]);
+
+    for asked in [DEVICE.to_owned(), old.fingerprint().to_string(), new.fingerprint().to_string()] {
+        let found = explain(&house, &asked);
+        let seen = found.where_used.unwrap();
+        let last: Vec<&String> = seen.iter().map(|one| &one.last).collect();
+        assert!(last.is_sorted_by(|one, next| one >= next), "{asked}: newest first: {last:?}");
+        let told: BTreeMap<Place, (u64, u64)> = seen
+            .iter()
+            .map(|one| {
+                let place = (one.certificate.clone(), one.action.clone(), one.resource.clone());
+                (place, (one.allowed, one.denied))
+            })
+            .collect();
+        assert_eq!((told.len(), &told), (seen.len(), &ledger), "{asked}");
+        let expiry = found.on_expiry.unwrap();
+        assert_eq!(expiry.not_after, new.validity().not_after().to_string(), "{asked}: of the newest");
+        assert_eq!(expiry.actions_lost, ["publish plant/1/y"], "{asked}: what was refused is not lost");
+        assert_eq!(
+            expiry.in_s,
+            i64::try_from(new.validity().not_after().unix_s() - house.clock.now().unix_s()).unwrap()
+        );
+        let states: Vec<_> =
+            found.certificates.iter().map(|one| (one.generation, one.state.as_str())).collect();
+        assert_eq!(states, [(2, "confirmed"), (1, "superseded")], "{asked}");
+    }
+    assert_eq!(explain(&house, "pump-02").where_used.unwrap().len(), 1);
+}
+
+/// Each revocation is the deed of who did it, and the history is the device's own journal, newest first.
+#[tokio::test]
+async fn who_revoked_is_who_did_it() {
+    let house = House::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = house.containments(home.path());
+    let mut ledger: BTreeMap<Fingerprint, String> = BTreeMap::new();
+    for who in ["adam", "bea", "cay"] {
+        let certificate = house.first(IdentityKind::Operational).await;
+        ledger.insert(certificate.fingerprint(), format!("person:{who}"));
+        house.pass(Duration::from_secs(60));
+        let row = house.row(&certificate.fingerprint());
+        let act = RevokeCertificate {
+            certificate: row,
+            reach: Reach::Organisation,
+            reason: RevocationReason::Superseded,
+        };
+        let mandate = Mandate::assert_permitted(by_person(who), "test", act);
+        containments.revoke_one(mandate, false, Duration::ZERO).await.unwrap();
+        // Something else at another time, by another one.
+        house.pass(Duration::from_secs(60));
+        let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+        for verb in [Verb::Quarantine(None), Verb::Release] {
+            let device = house.store.device(device.device).unwrap().unwrap();
+            let mandate = Mandate::assert_permitted(by_person("zoe"), "test", Contain { device, verb });
+            containments.contain(mandate, false, Duration::ZERO).await.unwrap();
+        }
+        house.pass(Duration::from_secs(60));
+    }
+    let found = explain(&house, DEVICE);
+    let told: BTreeMap<String, String> = found
+        .certificates
+        .iter()
+        .map(|one| (one.fingerprint.to_string(), one.revoked_by.clone().unwrap_or_default()))
+        .collect();
+    let expected: BTreeMap<String, String> =
+        ledger.into_iter().map(|(fingerprint, who)| (fingerprint.to_string(), who)).collect();
+    assert_eq!(told, expected);
+    let device = found.device.unwrap().id.parse().unwrap();
+    let journal: Vec<u64> =
+        house.store.journal_of_device(device, 100).unwrap().iter().map(|stored| stored.entry.seq).collect();
+    let told: Vec<u64> = found.history.iter().map(|one| one.seq).collect();
+    assert_eq!(told, journal);
+    assert!(told.is_sorted_by(|one, next| one > next), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_can_revoke_depends_on_what_it_is() {
+    let house = House::new().await;
+    house.joins(OPERATOR, "adam", &["admin"]).await;
+    house.joins(OPERATOR, "fay", &["fleet"]).await;
+    house.joins(OPERATOR, "ann", &["auditor"]).await;
+    house.joins(IdentityKind::Service, "svc-01", &["service"]).await;
+    house.first(IdentityKind::Operational).await;
+    for (asked, able) in [(DEVICE, vec!["adam", "fay"]), ("svc-01", vec!["adam"]), ("fay", vec!["adam"])] {
+        let found = explain(&house, asked);
+        let mut told: Vec<String> = found.who_can_revoke.unwrap().into_iter().map(|one| one.name).collect();
+        told.sort_unstable();
+        assert_eq!(told, able, "{asked}");
+    }
+    house.contain(Verb::Revoke(RevocationReason::KeyCompromise)).await;
+    assert_eq!(explain(&house, DEVICE).on_expiry, None, "nothing is left to expire");
+}

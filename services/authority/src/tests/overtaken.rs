@@ -1,0 +1,94 @@
+//! What comes between the reading of rows and a commit, and between an intent and its certificate.
+
+use crate::bootstrap::bootstrapped;
+use crate::clones::Use;
+use crate::environments::SuccessorPlan;
+use crate::tests::house::{DEVICE, House, request};
+use touchmark_identity::RevocationReason;
+use touchmark_inventory::{CertificateState, Command, Fault, Store as _};
+use touchmark_journal::{CloneResponse, IdentityKind, Reach, Standing};
+use touchmark_ra::{Contain, RevokeCertificate, Verb, contain, revoke_certificate};
+use touchmark_testkit::name;
+
+fn contains(house: &House, verb: Verb) -> Command {
+    let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+    contain(bootstrapped(Contain { device, verb }), house.clock.now()).unwrap()
+}
+
+/// Neither a device that was held off or killed meanwhile, nor the holder of a certificate that was, gets another one.
+#[tokio::test]
+async fn what_is_taken_back_between_intent_and_signature_gets_no_certificate() {
+    type Meanwhile = fn(&House) -> Command;
+    const COMPROMISED: RevocationReason = RevocationReason::KeyCompromise;
+    let rows: [(&str, Meanwhile); 4] = [
+        ("quarantined", |house| contains(house, Verb::Quarantine(None))),
+        ("banned", |house| contains(house, Verb::Ban(COMPROMISED))),
+        ("revoked", |house| contains(house, Verb::Revoke(COMPROMISED))),
+        ("the old certificate revoked", |house| {
+            let old = house.rows(IdentityKind::Operational).into_iter().find(|row| row.generation == 1);
+            let act = RevokeCertificate {
+                certificate: old.unwrap(),
+                reach: Reach::Organisation,
+                reason: COMPROMISED,
+            };
+            revoke_certificate(bootstrapped(act), house.clock.now()).unwrap()
+        }),
+    ];
+    for (what, meanwhile) in rows {
+        let house = House::new().await;
+        let old = house.first(IdentityKind::Operational).await;
+        house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+        house.between_intent_and_signature(meanwhile(&house));
+        let refused = house.renew(&old, &request()).await;
+        assert!(refused.is_err(), "{what}");
+        let rows = house.rows(IdentityKind::Operational);
+        for row in rows.iter().filter(|row| row.generation > 1) {
+            let dead = matches!(row.state, CertificateState::Burned | CertificateState::Revoked);
+            assert!(dead && row.der.is_none(), "{what}: {row:?}");
+        }
+    }
+}
+
+/// One attempt finds that something moved; the next, with what is there now, goes on.
+#[tokio::test]
+async fn who_is_overtaken_once_is_served_all_the_same() {
+    let held_off = SuccessorPlan { on_clone: CloneResponse::Quarantine, ..SuccessorPlan::default() };
+    let house = House::with(held_off).await;
+    house.store.plan_faults([Fault::None, Fault::Overtaken]);
+    let old = house.first(IdentityKind::Operational).await;
+    house.store.plan_faults([Fault::Overtaken]);
+    house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+    house.store.plan_faults([Fault::Overtaken]);
+    let new = house.renew(&old, &request()).await.unwrap();
+    assert_eq!(house.rows(IdentityKind::Operational).len(), 2);
+    house.store.plan_faults([Fault::Overtaken, Fault::Overtaken]);
+    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.store.plan_faults([Fault::Overtaken]);
+    house.clones.look_at(&old.fingerprint(), Use::Renewal, &name("gateway-01"), "test").await.unwrap();
+    let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+    assert_eq!(device.standing, Standing::Quarantined);
+    assert_eq!(house.store.renewals_of(device.device).unwrap().unwrap().clone_alarms, 1);
+}
+
+/// The CRL that could not be recorded is made by the next turn of the upkeep, long before it is due by its age.
+#[tokio::test]
+async fn a_crl_that_failed_after_a_revocation_is_made_by_the_next_turn() {
+    let house = House::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = house.containments(home.path());
+    containments.crls.refresh_all().await.unwrap();
+    house.first(IdentityKind::Operational).await;
+    let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+    let verb = Verb::Revoke(RevocationReason::KeyCompromise);
+    house.store.plan_faults([Fault::None, Fault::Lost]);
+    let mandate = bootstrapped(Contain { device, verb });
+    containments.contain(mandate, false, std::time::Duration::ZERO).await.unwrap();
+    let [row] = &house.rows(IdentityKind::Operational)[..] else { panic!("one certificate") };
+    let named = || {
+        let published = containments.crls.get(row.authority_version, row.crl_shard).unwrap();
+        touchmark_x509::crl::Crl::from_der(&published.der).unwrap().find(&row.serial).is_some()
+    };
+    assert!(!named(), "the test is void: the CRL did not fail");
+    containments.crls.refresh_all().await.unwrap();
+    assert!(named());
+}
