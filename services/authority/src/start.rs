@@ -51,7 +51,7 @@ use touchmark_supervise::{Lost, Supervisor};
 use touchmark_tilelog::BadSeed;
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
-use wiring::{Founded, wire};
+pub(crate) use wiring::{Founded, wire};
 
 /// Why the authority does not run. An operator must act.
 #[derive(Debug, thiserror::Error)]

@@ -7,3 +7,4 @@ mod held;
 pub(crate) mod house;
 mod moved_clock;
 mod overtaken;
+mod upkeep_turns;

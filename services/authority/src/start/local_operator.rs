@@ -36,7 +36,7 @@ enum Held {
 }
 
 impl LocalOperator {
-    pub(super) fn of(shell: &Shell, environment: &EnvironmentRow, config: &AuthorityConfig) -> Self {
+    pub(crate) fn of(shell: &Shell, environment: &EnvironmentRow, config: &AuthorityConfig) -> Self {
         Self {
             directory: config.operator(),
             tokens: shell.tokens.clone(),

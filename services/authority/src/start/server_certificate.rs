@@ -56,7 +56,7 @@ impl ServerCertificate {
     ///
     /// # Errors
     /// [`StartFault`] when the road is closed.
-    pub(super) async fn obtain(
+    pub(crate) async fn obtain(
         shell: &Shell,
         environment: &EnvironmentRow,
         config: &AuthorityConfig,

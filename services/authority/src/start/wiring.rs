@@ -34,22 +34,22 @@ use touchmark_listen::Clock;
 use touchmark_policy_cedar::OperatorPolicy;
 
 /// What stands before the use cases: rows, hierarchy, feeds, log, the root.
-pub(super) struct Founded {
-    pub(super) commits: Commits,
-    pub(super) environments: Arc<Environments>,
-    pub(super) hierarchy: Arc<Hierarchy>,
-    pub(super) feeds: Arc<Feeds>,
-    pub(super) roots: Vec<RootCrl>,
-    pub(super) log: Arc<JournalLog>,
-    pub(super) reserve: Arc<DiskReserve>,
-    pub(super) time: SteadyTime,
-    pub(super) log_origin: String,
-    pub(super) organisation: OrganisationName,
+pub(crate) struct Founded {
+    pub(crate) commits: Commits,
+    pub(crate) environments: Arc<Environments>,
+    pub(crate) hierarchy: Arc<Hierarchy>,
+    pub(crate) feeds: Arc<Feeds>,
+    pub(crate) roots: Vec<RootCrl>,
+    pub(crate) log: Arc<JournalLog>,
+    pub(crate) reserve: Arc<DiskReserve>,
+    pub(crate) time: SteadyTime,
+    pub(crate) log_origin: String,
+    pub(crate) organisation: OrganisationName,
 }
 
 /// # Errors
 /// [`StartFault::OperatorPolicy`], [`StartFault::Makers`].
-pub(super) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
+pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
     let Founded {
         commits,
         environments,
