@@ -8,3 +8,4 @@ pub(crate) mod house;
 mod moved_clock;
 mod overtaken;
 mod upkeep_turns;
+mod ways_in;
