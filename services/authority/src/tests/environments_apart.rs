@@ -3,7 +3,7 @@
 use crate::bootstrap::bootstrapped;
 use crate::environments::SuccessorPlan;
 use crate::policies::{ActivatePolicy, Policies};
-use crate::tests::house::{House, LIFETIME};
+use crate::tests::house::{DEVICE, House, LIFETIME};
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
 use touchmark_inventory::Store as _;
@@ -113,4 +113,29 @@ async fn a_policy_is_told_to_gateways_and_one_that_is_too_large_is_not_recorded(
     let refused = activate(bundle).await.map(drop).unwrap_err();
     assert!(refused.to_string().contains("octets"), "{refused}");
     assert_eq!((house.store.journal_len().unwrap(), told()), (length, activated.version));
+}
+
+/// A gateway that lags more than what is kept gets a snapshot, and one that lags less exactly what it misses.
+#[tokio::test]
+async fn who_lags_gets_what_it_misses_or_all() {
+    let house = House::new().await;
+    let (lab, verifier) = (name("lab"), house.feeds.signer().verifier());
+    house.joins(IdentityKind::Operational, DEVICE, &[]).await;
+    let now = house.clock.now();
+    let feed = house.feeds.of(&lab).unwrap();
+    let (begun, first) = (feed.position(), house.feeds.since(&lab, None, now).unwrap());
+    // As many deltas as are kept, and one that is not.
+    for _ in 0..513 {
+        house.contain(touchmark_ra::Verb::Quarantine(None)).await;
+        house.contain(touchmark_ra::Verb::Release).await;
+    }
+    let head = feed.position();
+    assert!(head.seq > begun.seq + 1024, "{head:?}");
+    let alone = |octets: &[u8]| open_feed_file(octets, &verifier, &lab, None, now).map(|set| set.position());
+    let late = house.feeds.since(&lab, Some(begun), now).unwrap();
+    assert_eq!(alone(&late).unwrap(), head, "a snapshot: it stands alone");
+    assert!(alone(&[first, late].concat()).is_ok());
+    let just = touchmark_status::Position { seq: head.seq - 1024, ..head };
+    let deltas = house.feeds.since(&lab, Some(just), now).unwrap();
+    assert!(alone(&deltas).is_err(), "deltas do not stand alone");
 }

@@ -237,3 +237,52 @@ async fn a_token_that_was_taken_back_is_void_and_roles_come_with_the_enrolment()
     house.joins_on(&token, "fay").await;
     assert_eq!(party(&house, OPERATOR, "fay").roles, ["admin"]);
 }
+
+/// R108: what the policy refuses is recorded with the cause of the act, and to become somebody known takes the right to
+/// make operators as well.
+#[tokio::test]
+async fn what_the_policy_refuses_is_recorded_under_its_cause() {
+    let house = House::new().await;
+    let operators = house.operators();
+    let fleet = house.joins(OPERATOR, "fay", &["fleet"]).await;
+    house.joins(IdentityKind::Service, "svc-01", &["service"]).await;
+    let device = house.joins(IdentityKind::Operational, DEVICE, &[]).await;
+    let fleet = caller(&house, &operators, &fleet).unwrap();
+    let target = house.store.device(house.row(&device.fingerprint()).device.unwrap()).unwrap().unwrap();
+    let ban = Contain { device: target.clone(), verb: Verb::Ban(REASON) };
+    assert!(operators.permit(&fleet, ban).is_err());
+    assert!(operators.permit(&fleet, Contain { device: target, verb: Verb::Revoke(REASON) }).is_ok());
+    let policy = crate::policies::ActivatePolicy(name("lab"));
+    assert!(operators.permit(&fleet, policy).is_err());
+    // Whoever may enrol devices does not become a service that is known.
+    let order = TokenOrder {
+        scope: Scope { organisation: name("example"), environment: Some(name("lab")) },
+        kind: IdentityKind::Operational,
+        subject: TokenSubject::Named(name("svc-01")),
+        uses: 1,
+        lifetime: Duration::from_secs(60),
+        model: None,
+        hosts: Vec::new(),
+        roles: None,
+        reach: Reach::Environment,
+        known: None,
+    };
+    assert!(operators.permit(&fleet, order.clone()).is_ok(), "a device of that name");
+    let known = Some(party(&house, IdentityKind::Service, "svc-01"));
+    assert!(operators.permit(&fleet, TokenOrder { known, ..order }).is_err());
+    operators.refusals.finish().await.unwrap();
+    let entries = house.store.journal_from(0, usize::MAX).unwrap();
+    let mut recorded: Vec<(String, String, u64)> = entries
+        .into_iter()
+        .filter_map(|stored| match stored.entry.event {
+            touchmark_journal::Event::Refused(refused) => {
+                Some((stored.entry.envelope.cause, refused.code, refused.count))
+            }
+            _ => None,
+        })
+        .collect();
+    recorded.sort_unstable();
+    let expected = ["api/device/ban", "api/policy", "api/tokens"];
+    let expected = expected.map(|cause| (cause.to_owned(), "not-permitted".to_owned(), 1));
+    assert_eq!(recorded, expected);
+}
