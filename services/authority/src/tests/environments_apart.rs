@@ -139,3 +139,35 @@ async fn who_lags_gets_what_it_misses_or_all() {
     let deltas = house.feeds.since(&lab, Some(just), now).unwrap();
     assert!(alone(&deltas).is_err(), "deltas do not stand alone");
 }
+
+/// A key that is not the certificate's is never used.
+#[tokio::test]
+async fn a_key_that_is_not_the_certificates_stops_the_loading() {
+    let house = House::new().await;
+    let version = house.hierarchy.default_trust().unwrap().issuing.version().to_string();
+    let vault = &house.environments.vault;
+    std::fs::remove_file(house.keys().join(format!("{version}.key"))).unwrap();
+    vault.create(&version, touchmark_x509::KeyAlgorithm::P256).unwrap();
+    let fault = house.hierarchy.reload(&*house.store, vault).unwrap_err();
+    assert!(fault.to_string().contains("does not belong to its certificate"), "{fault}");
+}
+
+/// A gateway's first key is its key for ever, and it cannot have in force what never was.
+#[tokio::test]
+async fn a_gateway_keeps_its_key_and_reports_nothing_from_the_future() {
+    let home = tempfile::tempdir().unwrap();
+    let archives = crate::archive::Archives::new(home.path().to_owned());
+    let vkey = |seed| {
+        let signer = touchmark_tilelog::NoteSigner::from_seed("gateway-01", &[seed; 32]).unwrap();
+        signer.verifier_key().to_string()
+    };
+    for (seed, taken) in [(1, true), (1, true), (2, false)] {
+        assert_eq!(archives.register(&name("gateway-01"), &vkey(seed)).is_ok(), taken, "{seed}");
+    }
+    let house = House::new().await;
+    let feed = house.feeds.of(&name("lab")).unwrap();
+    let head = feed.position();
+    let next = touchmark_status::Position { seq: head.seq + 1, ..head };
+    let says = |position| feed.acknowledge(&name("gateway-01"), position, house.clock.now(), 0);
+    assert_eq!((says(next), says(head), says(head)), (None, Some(true), Some(false)));
+}

@@ -182,3 +182,21 @@ async fn who_can_revoke_depends_on_what_it_is() {
     house.contain(Verb::Revoke(RevocationReason::KeyCompromise)).await;
     assert_eq!(explain(&house, DEVICE).on_expiry, None, "nothing is left to expire");
 }
+
+/// A name that means several things is not guessed at.
+#[tokio::test]
+async fn a_device_and_an_operator_of_one_name_are_told_apart() {
+    let house = House::new().await;
+    house.first(IdentityKind::Operational).await;
+    house.joins(OPERATOR, DEVICE, &["admin"]).await;
+    let home = tempfile::tempdir().unwrap();
+    let explain = Explain {
+        commits: house.commits.clone(),
+        hierarchy: house.hierarchy.clone(),
+        operators: house.operators(),
+        clock: house.clock.clone(),
+    };
+    let sight = Sight { whole: true, environments: Vec::new() };
+    let answer = explain.explain(DEVICE, &sight, &Archives::new(home.path().to_owned()));
+    assert!(matches!(answer, Err(crate::explain::ExplainFault::Ambiguous(all)) if all.len() == 2));
+}

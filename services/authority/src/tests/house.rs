@@ -175,6 +175,11 @@ impl House {
         }
     }
 
+    /// Where the authorities' keys are.
+    pub(crate) fn keys(&self) -> std::path::PathBuf {
+        self._home.path().join("keys")
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&self, span: Duration) {
         self.clock_goes(span);

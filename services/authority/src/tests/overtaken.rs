@@ -6,7 +6,7 @@ use crate::environments::SuccessorPlan;
 use crate::tests::house::{DEVICE, House, request};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Command, Fault, Store as _};
-use touchmark_journal::{CloneResponse, IdentityKind, Reach, Standing};
+use touchmark_journal::{CloneResponse, IdentityKind, Reach, Standing, TokenSubject};
 use touchmark_ra::{Contain, RevokeCertificate, Verb, contain, revoke_certificate};
 use touchmark_testkit::name;
 
@@ -91,4 +91,33 @@ async fn a_crl_that_failed_after_a_revocation_is_made_by_the_next_turn() {
     assert!(!named(), "the test is void: the CRL did not fail");
     containments.crls.refresh_all().await.unwrap();
     assert!(named());
+}
+
+/// What a crash left is burned at the start, once.
+#[tokio::test]
+async fn recovery_leaves_no_open_intent() {
+    let house = House::new().await;
+    let token = house.token(IdentityKind::Operational, TokenSubject::Named(name(DEVICE))).await;
+    house.store.plan_faults([Fault::None, Fault::Lost]);
+    assert!(house.enrol(&crate::tests::house::key(), &token).await.is_err());
+    assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (1, 1));
+    for closed in [1, 0] {
+        let recovered = crate::recovery::close_open_intents(&house.commits, &house.clock).await;
+        assert_eq!(recovered, Ok(closed));
+        assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (0, 0));
+    }
+}
+
+/// An answer says that a change is on its way when the feed does not say it yet.
+#[tokio::test]
+async fn a_containment_that_the_feed_could_not_follow_says_so() {
+    let house = House::new().await;
+    house.first(IdentityKind::Operational).await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = house.containments(home.path());
+    let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+    let act = Contain { device, verb: Verb::Quarantine(None) };
+    house.store.refuse_journal_reads(1);
+    let fault = containments.contain(bootstrapped(act), false, std::time::Duration::ZERO).await.unwrap_err();
+    assert!(matches!(fault, crate::containment::ContainFault::Publish(_)), "{fault}");
 }

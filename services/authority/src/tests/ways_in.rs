@@ -200,6 +200,11 @@ async fn whom_a_revoked_operator_let_in_is_counted() {
         house.joins_on(&token, who).await;
         named.insert(who.to_owned());
     }
+    // Itself, again.
+    let known = Some(party(&house, OPERATOR, "thea"));
+    let again = TokenOrder { known, ..order(OPERATOR, TokenSubject::Named(name("thea")), 1, &["admin"]) };
+    let again = house.tokens.create(operators.permit(&thief, again).unwrap()).await.unwrap();
+    house.joins_on(&again, "thea").await;
     // Not its own, and one that nobody used.
     house.joins(OPERATOR, "bea", &["admin"]).await;
     house.joins(IdentityKind::Operational, "pump-09", &[]).await;
