@@ -210,9 +210,15 @@ async fn whom_a_revoked_operator_let_in_is_counted() {
     house.joins(IdentityKind::Operational, "pump-09", &[]).await;
     let open = order(OPERATOR, TokenSubject::Named(name("nobody")), 1, &["admin"]);
     let open = house.tokens.create(operators.permit(&thief, open).unwrap()).await.unwrap();
-    let let_in = revoke(&house, OPERATOR, "thea").await.unwrap().let_in.unwrap();
-    let said: BTreeSet<String> = let_in.parties.iter().map(|one| one.name.clone()).collect();
-    assert_eq!((said, let_in.parties_total, let_in.device_enrolments), (named, 2, 3));
+    // In a dry run it is alive still, and none of those that it let in.
+    let home = tempfile::tempdir().unwrap();
+    let act = bootstrapped(RevokeParty { party: party(&house, OPERATOR, "thea"), reason: REASON });
+    let dry = house.containments(home.path()).revoke_party(act, true, Duration::ZERO).await.unwrap();
+    for outcome in [dry, revoke(&house, OPERATOR, "thea").await.unwrap()] {
+        let let_in = outcome.let_in.unwrap();
+        let said: BTreeSet<String> = let_in.parties.iter().map(|one| one.name.clone()).collect();
+        assert_eq!((&said, let_in.parties_total, let_in.device_enrolments), (&named, 2, 3));
+    }
     assert!(house.store.token(open.token).unwrap().unwrap().void, "its open tokens are void");
 }
 
