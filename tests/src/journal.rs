@@ -1,8 +1,9 @@
 //! The journal from outside: leaves out of the public tiles, nothing but what anybody can read.
 
 use crate::lab::Lab;
-use crate::patience::until;
+use crate::patience::within;
 use std::path::Path;
+use std::time::Duration;
 use touchmark_journal::{Entry, Event};
 use touchmark_tilelog::TileReader;
 
@@ -22,33 +23,34 @@ pub fn leaves(log: &Path) -> Vec<Vec<u8>> {
     leaves
 }
 
-/// Waits until the signed log counts a refusal of this cause and code.
+/// Equal refusals are recorded in steps that grow to a minute.
+const RECORDED_WITHIN: Duration = Duration::from_secs(150);
+
+/// Waits until the signed log counts a refusal of this cause and code: one more than earlier calls of the same lab took.
 pub fn refusal_is_recorded(lab: &Lab, cause: &str, code: &str) {
-    is_recorded(
-        lab,
-        cause,
-        code,
-        |event| matches!(event, Event::Refused(refused) if refused.code == code && refused.count > 0),
-    );
+    is_recorded(lab, cause, code, |event| match event {
+        Event::Refused(refused) if refused.code == code => refused.count,
+        _ => 0,
+    });
 }
 
-/// Waits until the signed log counts a renewal of this code that a device was refused, in its own history.
+/// Waits until the signed log counts a renewal of this code that a device was refused, in its own history: one more than
+/// earlier calls of the same lab took.
 pub fn renewal_refusal_is_recorded(lab: &Lab, code: &str) {
-    is_recorded(
-        lab,
-        "est/simplereenroll",
-        code,
-        |event| matches!(event, Event::RenewalRefused(refused) if refused.code == code && refused.count > 0),
-    );
+    is_recorded(lab, "est/simplereenroll", code, |event| match event {
+        Event::RenewalRefused(refused) if refused.code == code => refused.count,
+        _ => 0,
+    });
 }
 
-fn is_recorded(lab: &Lab, cause: &str, code: &str, is_it: impl Fn(&Event) -> bool) {
-    until(&format!("the journal to count `{code}` at {cause}"), || {
+fn is_recorded(lab: &Lab, cause: &str, code: &str, count: impl Fn(&Event) -> u64) {
+    let wanted = lab.taken(cause, code);
+    within(RECORDED_WITHIN, &format!("the journal to count {wanted} of `{code}` at {cause}"), || {
         let leaves = leaves(&lab.data().join("log"));
-        let found = (0..).zip(&leaves).any(|(seq, leaf)| {
+        let of_cause = (0..).zip(&leaves).filter_map(|(seq, leaf)| {
             let entry = Entry::read(seq, leaf, None).unwrap();
-            is_it(&entry.event) && entry.envelope.cause == cause
+            (entry.envelope.cause == cause).then(|| count(&entry.event))
         });
-        found.then_some(())
+        (of_cause.sum::<u64>() >= wanted).then_some(())
     });
 }

@@ -2,10 +2,11 @@
 
 use crate::operator::Operator;
 use crate::service::Service;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use touchmark_api::Ready;
 use touchmark_x509::Certificate;
 
@@ -21,6 +22,8 @@ pub struct Lab {
     before: Vec<String>,
     gateway_before: Vec<String>,
     gateway_words: Vec<String>,
+    /// Refusals that a test has waited for, by cause and code.
+    taken: Mutex<BTreeMap<(String, String), u64>>,
     directory: tempfile::TempDir,
 }
 
@@ -45,11 +48,20 @@ impl Lab {
             before: before.iter().map(|&word| word.to_owned()).collect(),
             gateway_before: Vec::new(),
             gateway_words: Vec::new(),
+            taken: Mutex::default(),
             directory,
         };
         lab.restart();
         lab.split_anchors();
         lab
+    }
+
+    /// Takes one more refusal of this cause and code; gives how many there must be.
+    pub(crate) fn taken(&self, cause: &str, code: &str) -> u64 {
+        let mut taken = self.taken.lock().unwrap();
+        let count = taken.entry((cause.to_owned(), code.to_owned())).or_default();
+        *count += 1;
+        *count
     }
 
     /// Starts the authority again on the same directory.

@@ -11,13 +11,21 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// After [`PATIENCE`], naming what was waited for.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look)
+}
+
+/// The same, for what may take longer.
+///
+/// # Panics
+/// After `patience`, naming what was waited for.
+pub(crate) fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited {} s for: {what}", PATIENCE.as_secs());
+        assert!(begun.elapsed() < patience, "waited {} s for: {what}", patience.as_secs());
         std::thread::sleep(BETWEEN_LOOKS);
     }
 }

@@ -42,14 +42,14 @@ fn actions_are_decided_apart_and_a_change_reaches_open_sessions() {
     assert_eq!(publish(), Some(0));
     assert_eq!(update(&plain, "x200"), 403, "no model, no updates");
     assert_eq!(update(&device, "x300"), 403, "another model's");
-    assert_ne!(update(&device, "x200"), 403, "its own, where there may be no file");
+    assert_eq!(update(&device, "x200"), 404, "its own, where there is no file");
     operator.decided("pump-01", "request-update", "x200/firmware.bin", "allow");
 
     activate(&mut operator, "@id(\"quiet\")\nforbid (principal, action == Action::\"publish\", resource);\n");
     until("the open session to be forbidden to publish", || (publish() == Some(0x87)).then_some(()));
     let denied = operator.decided("pump-01", "publish", "plant/pump-01/x", "deny");
     assert_eq!((denied.reason.as_str(), denied.rule.as_str()), ("forbidden-by-rule", "quiet"));
-    assert_ne!(update(&device, "x200"), 403, "updates without publishing");
+    assert_eq!(update(&device, "x200"), 404, "updates without publishing");
 
     activate(&mut operator, "");
     until("the open session to be permitted again", || (publish() == Some(0)).then_some(()));
