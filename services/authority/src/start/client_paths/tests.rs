@@ -78,7 +78,9 @@ fn at(house: &House, days: u64, leaf: &[u8]) -> (&'static str, &'static str) {
 async fn what_has_ended_finishes_a_handshake_with_est_and_with_nothing_else() {
     let house = House::new().await;
     let trust = house.hierarchy.default_trust().unwrap();
-    let ours = leaf(&*trust.signer, trust.issuing.certificate(), house.clock.now(), 10);
+    // The house's signer asks for an intent first.
+    let key = house.environments.vault.open(&trust.issuing.version().to_string()).unwrap();
+    let ours = leaf(&key, trust.issuing.certificate(), house.clock.now(), 10);
     let (stranger, strangers) = authority(house.clock.now(), 100);
     type Row<'a> = (&'a str, u64, &'a [u8], (&'a str, &'a str));
     let rows: [Row<'_>; 5] = [
