@@ -125,6 +125,46 @@ async fn an_update_is_streamed_and_recorded_first() {
         (decision.verdict, decision.resource.unwrap().as_str().to_owned()),
         (Verdict::Allow, "x200/fw.bin".into())
     );
+    http.request(Method::POST, "/publish/plant/pump-01/t", &[], "21.5").await.unwrap();
+    http.request(Method::POST, "/publish/x", &[], "21.5").await.unwrap();
+    let policy = Some(touchmark_policy_cedar::PolicyBundle::starter().version());
+    for verdict in [Verdict::Allow, Verdict::Deny(DenyReason::NoRule)] {
+        let published = lab.logged(|d| d.action == Action::Publish && d.verdict == verdict).await;
+        assert_eq!((decision.policy, published.policy), (policy, policy), "{verdict:?}");
+    }
+}
+
+/// Where a request begins is in doubt without exactly one Host field, so nothing of it is looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_names_its_host_once() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |_| {}).await;
+    let device = lab.device("pump-01");
+    let rows = [
+        ("one", "Host: x\r\n", 204),
+        ("none", "", 400),
+        ("two", "Host: x\r\nHost: y\r\n", 400),
+        ("the same twice", "Host: x\r\nHost: x\r\n", 400),
+    ];
+    for (name, host, status) in rows {
+        let head = "POST /publish/plant/pump-01/t HTTP/1.1\r\nContent-Length: 1\r\nConnection: close\r\n";
+        let answer = raw(&lab, &device, &gateway, &format!("{head}{host}\r\nx")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+        assert_eq!(answer.contains("host-invalid"), status == 400, "{name}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_by_http_wait_for_their_turn() {
+    let lab = Lab::new();
+    let gateway = gateway(&lab, |config| config.publish_rate = 1).await;
+    let mut http = client(&lab, &lab.device("pump-01"), &gateway);
+    let begin = std::time::Instant::now();
+    for _ in 0..2 {
+        let answer = http.request(Method::POST, "/publish/plant/pump-01/t", &[], "21.5").await.unwrap();
+        assert_eq!(answer.status.as_u16(), 204);
+    }
+    assert!(begin.elapsed().as_millis() >= 500, "the second one a second later: {:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

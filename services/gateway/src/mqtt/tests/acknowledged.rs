@@ -53,3 +53,34 @@ async fn a_will_of_a_session_waits_for_the_disk_as_well() {
     crate::lab::until(|| running.sink.last("plant/pump-01/will").map(drop)).await;
     assert!(lab.is_on_disk("plant/pump-01/will"));
 }
+
+/// Whatever a message waits for, a filter is granted once its record is on disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_granted_once_its_record_is_on_disk() {
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let mut client = Client::welcome(&lab, &lab.device("pump-01"), &running, &connect(V5, "pump-01")).await;
+    for n in 0..10 {
+        let filter = format!("cmd/pump-01/filter-{n}");
+        client.subscribe(&[&filter]).await;
+        assert!(lab.is_on_disk(&filter), "{filter} is granted and not on disk");
+    }
+    running.switch.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_cannot_be_recorded_goes_nowhere() {
+    for ack in [Ack::Queued, Ack::Durable] {
+        let lab = Lab::new();
+        let running = lab.run_with(None, StalenessClass::Standard, ack);
+        let mut client =
+            Client::welcome(&lab, &lab.device("pump-01"), &running, &connect(V5, "pump-01")).await;
+        running.log.close().await;
+        let publish = message("plant/pump-01/t", QoS::AtLeastOnce, 1, "x");
+        let answer = client.ask(publish.into()).await.expect("an answer");
+        assert_eq!(answer.packet_type(), PacketType::Puback);
+        assert!(answer.octets().get(4).is_some_and(|reason| *reason >= 0x80), "{ack:?}: {answer:?}");
+        assert!(running.sink.last("plant/pump-01/t").is_none(), "{ack:?}");
+        running.switch.stop();
+    }
+}

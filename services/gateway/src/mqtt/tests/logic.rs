@@ -567,3 +567,25 @@ fn a_goodbye_prolongs_no_session_beyond_the_longest_time() {
         }
     }
 }
+
+#[test]
+fn a_record_names_the_policy_that_decided() {
+    let table = table();
+    let mut side = client(&connect(V5, "pump-01"), true, usize::MAX, &Arc::default());
+    let subscriptions = ["cmd/pump-01/#", "x"]
+        .map(|filter| Subscription::new(TopicFilter::new(filter).unwrap(), QoS::AtMostOnce))
+        .to_vec();
+    let packets: [Packet<'_>; 3] = [
+        message("plant/pump-01/t", QoS::AtLeastOnce, 1, "x").into(),
+        message("x", QoS::AtLeastOnce, 2, "x").into(),
+        Subscribe { packet_id: id(3), properties: Default::default(), subscriptions }.into(),
+    ];
+    for packet in packets {
+        let acts = match side.take(frame(V5, packet), &table, now()) {
+            Step::Publish { act, .. } => vec![act],
+            Step::Subscribe { acts, .. } | Step::Refused { acts, .. } => acts,
+            other => panic!("{other:?}"),
+        };
+        assert!(!acts.is_empty() && acts.iter().all(|act| act.policy == Some(table.version())), "{acts:?}");
+    }
+}
