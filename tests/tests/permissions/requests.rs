@@ -38,7 +38,7 @@ impl Row {
     pub(crate) fn is_foreign_to(&self, caller: &str) -> bool {
         let home = caller.split_once('@').map(|(_, home)| home);
         self.variant != "all"
-            && self.environment != ""
+            && !self.environment.is_empty()
             && home.is_some_and(|home| ENVIRONMENTS.contains(&home) && home != self.environment)
     }
 }
