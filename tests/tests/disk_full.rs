@@ -105,6 +105,8 @@ fn on_a_full_disk_containment_start_and_log_go_on_and_enrolment_comes_back() {
         for line in [
             "device enroll pump-5 --token-file TOKEN".replace("TOKEN", &spare),
             "device rotate pump-2".to_owned(),
+            "token create --device pump-7".to_owned(),
+            "env create yard".to_owned(),
         ] {
             let begun = Instant::now();
             let output = touchmark(&data, &line.split(' ').collect::<Vec<_>>());

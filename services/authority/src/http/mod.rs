@@ -55,6 +55,16 @@ impl Shell {
     }
 }
 
+impl Shell {
+    /// Space for what may wait: containment, start and log need what is left of it.
+    ///
+    /// # Errors
+    /// `disk-full`.
+    fn has_space(&self) -> Result<(), problem::Refuse> {
+        if self.reserve.is_short() { Err(problem::disk_full()) } else { Ok(()) }
+    }
+}
+
 impl Deref for Shell {
     type Target = UseCases;
 

@@ -102,7 +102,22 @@ fn chain(own: &OwnIdentity) -> Vec<Vec<u8>> {
     vec![own.enrolled.certificate.der().to_vec(), issuing.der().to_vec()]
 }
 
-/// In the last third of its life, or past it.
+/// In the last third of its life, or past it; also before it, where it was made by a clock that was ahead.
 pub(super) fn is_due(validity: Validity, now: Timestamp) -> bool {
-    validity.not_after().since(now) < validity.lifetime() / 3
+    now < validity.not_before() || validity.not_after().since(now) < validity.lifetime() / 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_due_late_in_its_life_after_it_and_before_it() {
+        const DAY_S: u64 = 86_400;
+        let validity = Validity::new(100 * DAY_S, 130 * DAY_S).unwrap();
+        let rows = [(0, true), (99, true), (100, false), (119, false), (121, true), (130, true), (999, true)];
+        for (day, expected) in rows {
+            assert_eq!(is_due(validity, Timestamp::from_unix_s(day * DAY_S)), expected, "day {day}");
+        }
+    }
 }

@@ -101,6 +101,7 @@ pub(super) async fn create(
     };
     // Before anything is told about what there is.
     let mandate = called.permit(&shell, plan)?;
+    shell.has_space()?;
     let plan = mandate.act();
     // A taken name has the taken trust domain by default: then the name is what to tell of.
     let other = |trust: &Trust| {

@@ -1,6 +1,6 @@
 //! What gateways ask and report: feed down, acknowledgements and decision logs up.
 
-use super::super::problem::{CALLER_NOT_LIVE, Refuse, disk_full};
+use super::super::problem::{CALLER_NOT_LIVE, Refuse};
 use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
 use super::rows::environment_named;
@@ -147,10 +147,8 @@ pub(super) async fn upload(
     Body(upload): Body<FramesUpload>,
 ) -> Result<Json<FramesAccepted>, Refuse> {
     let gateway = called.gateway()?;
-    // Gateways keep their logs; what contains harm needs the space more.
-    if shell.reserve.is_short() {
-        return Err(disk_full());
-    }
+    // Gateways keep their logs.
+    shell.has_space()?;
     let mut frames = Vec::with_capacity(upload.frames.len());
     let mut octets = 0;
     for text in &upload.frames {

@@ -41,6 +41,7 @@ pub(super) async fn register(
         name: named(&order.name, "name")?,
     };
     let mandate = called.permit(&shell, act)?;
+    shell.has_space()?;
     let trust = called.trust(&shell, &mandate)?;
     let certificate = one_certificate(&order.certificate)?;
     let (maker, fresh) = shell.makers.register(mandate, &trust, &certificate).await?;
@@ -75,6 +76,7 @@ pub(super) async fn register_device(
         model: order.model.as_deref().map(|model| named(model, "model")).transpose()?,
     };
     let mandate = called.permit(&shell, act)?;
+    shell.has_space()?;
     let trust = called.trust(&shell, &mandate)?;
     let row = shell.makers.register_hardware(mandate, &trust).await?;
     Ok((StatusCode::CREATED, Json(views::device(&row))))

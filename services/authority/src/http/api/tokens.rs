@@ -145,6 +145,7 @@ pub(super) async fn create(
         known,
     };
     let mandate = called.permit(&shell, order)?;
+    shell.has_space()?;
     called.trust(&shell, &mandate)?;
     if let Some(wrong) = wrong {
         return Err(wrong);
