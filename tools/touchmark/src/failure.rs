@@ -5,6 +5,7 @@
 
 use core::fmt;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
@@ -182,13 +183,15 @@ impl Failure {
     /// One object on one line, for programs.
     pub(crate) fn to_json(&self) -> String {
         let lines = &self.0;
+        let [title, why, what, fix] =
+            [&lines.title, &lines.why, &lines.what, &lines.fix].map(|text| bounded(text));
         let problem = Problem {
-            title: &lines.title,
-            detail: known(&lines.why),
+            title: &title,
+            detail: known(&why),
             status: lines.status,
             code: &lines.code,
-            what: known(&lines.what),
-            fix: known(&lines.fix),
+            what: known(&what),
+            fix: known(&fix),
             exit: lines.exit.code(),
             candidates: &lines.candidates,
         };
@@ -204,6 +207,16 @@ impl Failure {
     }
 }
 
+/// Characters of one part of an error: all of it fits into a line of the log, whatever was typed.
+const PART_CHARS_MAX: usize = 600;
+
+fn bounded(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(PART_CHARS_MAX) {
+        Some((end, _)) => format!("{}... ({} octets)", &text[..end], text.len()).into(),
+        None => text.into(),
+    }
+}
+
 fn known(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
@@ -211,8 +224,9 @@ fn known(text: &str) -> Option<&str> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = &self.0;
-        let or = |text: &str, otherwise: &str| printable(if text.is_empty() { otherwise } else { text });
-        writeln!(f, "error[{}] {}", printable(&lines.code), printable(&lines.title))?;
+        let or =
+            |text: &str, otherwise: &str| printable(&bounded(if text.is_empty() { otherwise } else { text }));
+        writeln!(f, "error[{}] {}", printable(&lines.code), printable(&bounded(&lines.title)))?;
         writeln!(f, "  what: {}", or(&lines.what, "this command"))?;
         writeln!(f, "  why:  {}", or(&lines.why, "nothing more is known"))?;
         writeln!(
@@ -336,6 +350,20 @@ mod tests {
         assert_eq!(full.lines().count(), 5, "text from a peer adds no line");
         assert!(full.starts_with("error[device-unknown] no such device\n"));
         assert!(!full.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_was_typed_makes_no_error_longer_than_a_line() {
+        for long in ["a", "ä", "\u{202e}"].map(|text| text.repeat(20_000)) {
+            let failure =
+                Failure::new(Exit::NotFound, "device-unknown", &long).what(&long).why(&long).fix(&long);
+            let json = failure.to_json();
+            assert!(json.len() <= 8 * 1024, "{}", json.len());
+            let problem: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let title = problem["title"].as_str().unwrap();
+            assert!(title.ends_with(&format!("... ({} octets)", long.len())), "{title}");
+            assert_eq!(failure.to_string().lines().count(), 5);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use touchmark_api::{Pids, Ready, TokenOrder};
-use touchmark_durable::{Mode, write_atomic};
+use touchmark_durable::{Mode, write_changed};
 use touchmark_gateway::{Ack, CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_listen::Clock;
@@ -58,7 +58,7 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     let est = where_est_is(home, &options, &directory)?;
     if !feed_key.exists() {
         let text = feed_key_text(home, &options).await?;
-        write_atomic(&feed_key, text.trim().as_bytes(), Mode::Public0644)?;
+        write_changed(&feed_key, text.trim().as_bytes(), Mode::Public0644)?;
     }
     let mut config = GatewayConfig::new(
         options.name.clone(),
@@ -116,7 +116,7 @@ fn where_est_is(
     let told = options.est.clone().or_else(|| home.ready().ok().and_then(|ready| ready.est));
     match told {
         Some(url) => {
-            write_atomic(&file, url.as_bytes(), Mode::Public0644)?;
+            write_changed(&file, url.as_bytes(), Mode::Public0644)?;
             Ok(Some(url))
         }
         None if file.exists() => home::read(&file).map(Some),
