@@ -14,6 +14,8 @@ use touchmark_projections::{concerns_feed, feed_changes};
 
 /// Entries that one delta may speak of.
 const BATCH: usize = 512;
+/// Commits kept that touch no feed and are ahead of one that was not heard of: those of one group, and room.
+const AHEAD_MAX: usize = 4096;
 
 /// The one reader of the journal that the feeds have.
 pub(crate) struct Follower {
@@ -21,8 +23,33 @@ pub(crate) struct Follower {
     hierarchy: Arc<Hierarchy>,
     store: Arc<dyn Store>,
     clock: Clock,
+    place: Mutex<Place>,
+}
+
+/// How far the feeds have followed.
+struct Place {
     /// The sequence number of the next entry.
-    next: Mutex<u64>,
+    next: u64,
+    /// Commits further on that touch no feed: first entry and end. Their callers wake in any order.
+    ahead: BTreeMap<u64, u64>,
+    /// The last reading failed: whoever commits next tries again.
+    failed: bool,
+}
+
+impl Place {
+    /// Goes on over what touches no feed.
+    fn pass(&mut self, receipt: Receipt) {
+        if self.ahead.len() < AHEAD_MAX {
+            self.ahead.insert(receipt.first_seq, end_of(receipt));
+        }
+        while let Some(end) = self.ahead.remove(&self.next) {
+            self.next = end;
+        }
+    }
+}
+
+fn end_of(receipt: Receipt) -> u64 {
+    receipt.first_seq + receipt.entries
 }
 
 impl Follower {
@@ -34,7 +61,8 @@ impl Follower {
         clock: Clock,
         next: u64,
     ) -> Self {
-        Self { feeds, hierarchy, store, clock, next: Mutex::new(next) }
+        let place = Mutex::new(Place { next, ahead: BTreeMap::new(), failed: false });
+        Self { feeds, hierarchy, store, clock, place }
     }
 
     /// Follows a commit that is durable; `concerned` if any of its events touches a feed.
@@ -42,15 +70,15 @@ impl Follower {
     /// # Errors
     /// [`PublishFault`]; it is tried again.
     pub(crate) fn committed(&self, receipt: Receipt, concerned: bool) -> Result<(), PublishFault> {
-        let mut next = lock(&self.next);
-        let end = receipt.first_seq + receipt.entries;
-        if *next == receipt.first_seq && !concerned {
-            *next = end;
-        }
-        if *next >= end {
+        let mut place = lock(&self.place);
+        if !concerned && !place.failed {
+            place.pass(receipt);
             return Ok(());
         }
-        self.read_on(&mut next)
+        if place.next >= end_of(receipt) {
+            return Ok(());
+        }
+        self.read_on(&mut place)
     }
 
     /// Follows whatever was committed since.
@@ -58,24 +86,25 @@ impl Follower {
     /// # Errors
     /// [`PublishFault`] of the first entry that failed; the next call begins there.
     pub(crate) fn catch_up(&self) -> Result<(), PublishFault> {
-        self.read_on(&mut lock(&self.next))
+        self.read_on(&mut lock(&self.place))
     }
 
     /// Whether the feeds say what a commit recorded.
     pub(crate) fn has_followed(&self, receipt: Receipt) -> bool {
-        *lock(&self.next) >= receipt.first_seq + receipt.entries
+        lock(&self.place).next >= end_of(receipt)
     }
 
     /// Does something while nothing is followed.
     pub(crate) fn while_still<T>(&self, act: impl FnOnce() -> T) -> T {
-        let _next = lock(&self.next);
+        let _place = lock(&self.place);
         act()
     }
 
-    fn read_on(&self, next: &mut u64) -> Result<(), PublishFault> {
+    fn read_on(&self, place: &mut Place) -> Result<(), PublishFault> {
+        place.failed = true;
         loop {
-            let entries = self.store.journal_from(*next, BATCH)?;
-            let Some(last) = entries.last().map(|stored| stored.entry.seq) else { return Ok(()) };
+            let entries = self.store.journal_from(place.next, BATCH)?;
+            let Some(last) = entries.last().map(|stored| stored.entry.seq) else { break };
             let mut changes = BTreeMap::<_, Vec<_>>::new();
             for stored in entries.iter().filter(|stored| concerns_feed(&stored.entry.event)) {
                 let (scope, event): (_, &Event) = (&stored.entry.envelope.scope, &stored.entry.event);
@@ -91,7 +120,36 @@ impl Follower {
             for (environment, changes) in changes {
                 self.feeds.publish(&environment, self.clock.now(), changes)?;
             }
-            *next = last + 1;
+            place.next = last + 1;
+            place.ahead = place.ahead.split_off(&place.next);
         }
+        place.failed = false;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_that_touch_no_feed_are_passed_in_whatever_order_they_are_heard_of() {
+        let receipt = |first_seq, entries| Receipt { first_seq, entries };
+        let mut place = Place { next: 10, ahead: BTreeMap::new(), failed: false };
+        for (heard, expected) in [
+            (receipt(12, 2), 10),
+            (receipt(17, 1), 10),
+            (receipt(10, 2), 14),
+            (receipt(14, 2), 16),
+            (receipt(16, 1), 18),
+            (receipt(19, 1), 18),
+        ] {
+            place.pass(heard);
+            assert_eq!(place.next, expected, "{heard:?}");
+        }
+        for n in 0..2 * AHEAD_MAX as u64 {
+            place.pass(receipt(100 + 2 * n, 1));
+        }
+        assert!(place.ahead.len() <= AHEAD_MAX);
     }
 }
