@@ -163,7 +163,7 @@ impl DecisionLog {
         );
         writer.open_epoch(status)?;
         let (orders, inbox) = mpsc::channel();
-        tasks.thread(writer::NAME, move || writer.run(&inbox)).map_err(|_| LogFault::System("thread"))?;
+        tasks.thread(writer::NAME, move || writer.run(inbox)).map_err(|_| LogFault::System("thread"))?;
         let next_session = AtomicU64::new(1);
         Ok(Self {
             orders,

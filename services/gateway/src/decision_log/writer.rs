@@ -128,18 +128,18 @@ impl Writer {
     }
 
     /// Runs until it is told to close, or until the gateway is gone.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, orders: Receiver<Order>) {
         loop {
             may_panic_here(NAME);
             match orders.recv_timeout(self.wait()) {
                 Ok(Order::Write { record, since, done }) => {
                     self.take(record, since, done);
-                    if let Some(closing) = self.gather(orders) {
-                        return self.close(closing);
+                    if let Some(closing) = self.gather(&orders) {
+                        return self.close(orders, closing);
                     }
                 }
                 Ok(Order::Note(record)) => self.note(record),
-                Ok(Order::Close(closing)) => return self.close(closing),
+                Ok(Order::Close(closing)) => return self.close(orders, closing),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
@@ -375,7 +375,7 @@ impl Writer {
         self.publish_or_say();
     }
 
-    fn close(mut self, closing: tokio::sync::oneshot::Sender<()>) {
+    fn close(mut self, orders: Receiver<Order>, closing: tokio::sync::oneshot::Sender<()>) {
         let refused = self.shared.strangers.take_all();
         self.pending.extend(
             refused.into_iter().map(|refused| Pending { record: Record::Refused(refused), done: Vec::new() }),
@@ -387,8 +387,8 @@ impl Writer {
         if let Err(error) = ended {
             tracing::error!(%error, "the decision log's epoch does not end in order");
         }
-        // The lock of the log is free before anyone hears that it is closed.
-        drop(self);
+        // Nothing more is taken, and the lock of the log is free, before anyone hears that it is closed.
+        drop((orders, self));
         let _ = closing.send(());
     }
 }
