@@ -19,9 +19,8 @@ pub const DEPTH_MAX: usize = 6;
 /// Most certificates that a peer may show beside its own.
 pub const PRESENTED_MAX: usize = 8;
 
-/// Our leaves that begin from this second on are signed with the smaller s (2026-11-30T18:00:00Z): one that has the
-/// greater is a copy under another fingerprint. What was signed before is read with either.
-const LOW_S_SINCE_S: u64 = 1_796_061_600;
+/// How much earlier than it was signed a leaf of ours may begin; a tenth of its life where that is less.
+const BACKDATED_S: u64 = 30;
 
 /// What the leaf is about to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -224,6 +223,25 @@ impl VerifiedPath {
     /// The anchor at which the path ends.
     pub fn anchor(&self) -> &Certificate {
         &self.anchor
+    }
+
+    /// That the leaf, one of ours, has its signature in the form that we write: with the smaller s, for what was signed
+    /// from `since` on. The other form is a copy under another fingerprint. Earlier versions wrote either.
+    ///
+    /// # Errors
+    /// [`PathFault::SignatureForm`].
+    pub fn in_our_form(self, since: Timestamp) -> Result<Self, PathFault> {
+        let validity = self.leaf.validity();
+        // One that begins with its issuer may have been backdated less: it counts as signed when it begins.
+        let backdated = match validity.not_before() == self.issuer.validity().not_before() {
+            true => 0,
+            false => BACKDATED_S.min(validity.lifetime().as_secs() / 10),
+        };
+        let signed_s = validity.not_before().unix_s().saturating_add(backdated);
+        if signed_s >= since.unix_s() && !self.issuer.public_key().is_low_s(self.leaf.signature()) {
+            return Err(PathFault::SignatureForm { subject: Named::of(&self.leaf) });
+        }
+        Ok(self)
     }
 }
 

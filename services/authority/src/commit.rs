@@ -60,7 +60,10 @@ impl Commits {
         let receipt = told.await.map_err(|_| StoreFault::Storage("the store stopped".into()))??;
         if let Some(Err(fault)) = self.followers.feeds.get().map(|feeds| feeds.committed(receipt, concerned))
         {
-            tracing::error!(%fault, "recorded, but the feeds do not say so yet; it is tried again");
+            // The upkeep says it each second, whatever else is committed meanwhile.
+            if concerned {
+                tracing::error!(%fault, "recorded, but the feeds do not say so yet; it is tried again");
+            }
         }
         Ok(receipt)
     }

@@ -40,7 +40,7 @@ use crate::steady_time::{SteadyTime, may_start};
 use opening::Opened;
 use std::sync::Arc;
 use touchmark_api::{LogAddress, Pids, Ready};
-use touchmark_durable::{Mode, WriteFault, write_changed};
+use touchmark_durable::{Mode, WriteFault, first_second, write_changed};
 use touchmark_identity::{Incarnation, OrganisationName, Timestamp};
 use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
@@ -195,6 +195,9 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     ports.keep(&config)?;
     let vkey = log.vkey();
     write_changed(&log_vkey(&config.data), vkey.as_bytes(), Mode::Public0644)?;
+    // Earlier versions signed with either form of s, up to the first start of one that does not.
+    let low_s_since = first_second(&config.data.join("low-s-since"), clock.now().unix_s())?;
+    let low_s_since = Timestamp::from_unix_s(low_s_since);
     let commits = Commits::new(store.clone());
     let environments = Arc::new(Environments {
         commits: commits.clone(),
@@ -267,7 +270,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
     let feeds = shell.feeds.clone();
-    listeners::serve(shell, ports, server, operator, connections_max, clock, &tasks)?;
+    listeners::serve(shell, ports, server, operator, (connections_max, low_s_since), clock, &tasks)?;
     Ok(Authority { ready, feeds, tasks, _lock: lock })
 }
 

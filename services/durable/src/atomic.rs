@@ -107,9 +107,36 @@ pub fn write_changed(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteF
     }
 }
 
+/// The Unix second in a file that is written once: `now_s`, where there is none or it cannot be read.
+///
+/// # Errors
+/// [`WriteFault`], as [`write_atomic`].
+pub fn first_second(path: &Path, now_s: u64) -> Result<u64, WriteFault> {
+    let held = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    match held {
+        Some(second) => Ok(second),
+        None => write_atomic(path, format!("{now_s}\n").as_bytes(), Mode::Public0644).map(|()| now_s),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_second_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("since");
+        assert_eq!(first_second(&file, 7).unwrap(), 7);
+        assert_eq!(first_second(&file, 8).unwrap(), 7);
+        fs::write(&file, "not a number").unwrap();
+        assert_eq!(
+            first_second(&file, 9).unwrap(),
+            9,
+            "what cannot be read demands nothing of what is older"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "9\n");
+    }
 
     fn names(directory: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(directory)

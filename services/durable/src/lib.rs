@@ -13,7 +13,9 @@ mod mode;
 pub mod sync;
 
 pub use append::AppendFile;
-pub use atomic::{remove_durable, rename_durable, write_atomic, write_atomic_all, write_changed};
+pub use atomic::{
+    first_second, remove_durable, rename_durable, write_atomic, write_atomic_all, write_changed,
+};
 pub use directory::create_dir_durable;
 pub use fault::WriteFault;
 pub use mode::Mode;

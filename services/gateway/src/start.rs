@@ -23,7 +23,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use touchmark_durable::{Mode, create_dir_durable, write_changed};
+use touchmark_durable::{Mode, create_dir_durable, first_second, write_changed};
+use touchmark_identity::Timestamp;
 use touchmark_listen::{
     Bound, Clock, Limits, PortPolicy, ServerIdentity, ServerTls, StopSwitch, WhenFull, bind, serve_plain,
     serve_tls,
@@ -88,6 +89,8 @@ struct KeptPorts {
 }
 
 const PORTS_FILE: &str = "ports.json";
+/// When a gateway that demands the smaller s was first started on this directory.
+const LOW_S_FILE: &str = "low-s-since";
 const UPDATES_DIRECTORY: &str = "updates";
 
 /// Starts a gateway. It serves when this returns; without a feed it refuses everyone, with the reason.
@@ -101,6 +104,11 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
 
     let verifier = feed_key(&config.feed_key)?;
     let trust = Arc::new(Trust::new(config.environment.clone(), verifier, config.staleness));
+    // The authority is upgraded first, so what is signed from the first start of such a gateway on is in our form.
+    trust.low_s_from(Timestamp::from_unix_s(first_second(
+        &config.data.join(LOW_S_FILE),
+        clock.now().unix_s(),
+    )?));
     let uplink = Arc::new(Uplink::new(&config, &credential, &trust)?);
     let mut file = FeedFile::new(&config.data);
     load_feed(&mut file, &trust);

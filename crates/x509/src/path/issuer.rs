@@ -4,7 +4,7 @@
 //! by its signature, in this order: the cheap checks come before the arithmetic. What cannot lead to an anchor by names
 //! and key identifiers is not looked at.
 
-use super::{Budget, DEPTH_MAX, LOW_S_SINCE_S, Named, PathFault, Purpose, in_time, understood};
+use super::{Budget, DEPTH_MAX, Named, PathFault, Purpose, in_time, understood};
 use crate::certificate::{Certificate, KEY_CERT_SIGN};
 use crate::extensions::ANY_EXTENDED_KEY_USAGE;
 use touchmark_identity::Timestamp;
@@ -104,13 +104,7 @@ impl<'a> Search<'a> {
         if issuer.path_len().is_some_and(|most| u32::try_from(counted).unwrap_or(u32::MAX) > most) {
             return Err(PathFault::PathLength { subject: Named::of(issuer) });
         }
-        // The leaf: an authority's own certificate is known by its key, whatever its signature looks like.
-        let ours = between.is_empty() && !below.is_ca() && self.purpose != Purpose::Initial;
         let key = issuer.public_key();
-        if ours && below.validity().not_before().unix_s() >= LOW_S_SINCE_S && !key.is_low_s(below.signature())
-        {
-            return Err(PathFault::SignatureForm { subject: Named::of(below) });
-        }
         self.budget.pay(key.algorithm())?;
         key.verify(below.signature_algorithm(), below.tbs_der(), below.signature())
             .map_err(|_| PathFault::BadSignature { subject: Named::of(below) })

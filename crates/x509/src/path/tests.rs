@@ -56,21 +56,27 @@ fn the_other_form_of_our_signature_opens_nothing_unless_it_is_older_than_the_rul
         let algorithm = leaf.signature_algorithm().algorithm_identifier_der();
         Certificate::from_der(&crate::der::signed(leaf.tbs_der(), algorithm, &signature)).unwrap()
     };
-    let leaf = root.device("pump-01", same);
-    let before = root.device("pump-01", |f| f.change(|f| f.not_before = time(LOW_S_SINCE_S - 1)));
-    let since = root.device("pump-01", |f| f.change(|f| f.not_before = time(LOW_S_SINCE_S)));
-    for (name, leaf, purpose, expected) in [
-        ("a device", &leaf, Purpose::Client, "path-signature-form"),
-        ("a renewal", &leaf, Purpose::Renewal, "path-signature-form"),
-        ("a maker's, which may be written by anybody", &leaf, Purpose::Initial, "ok"),
-        ("the first second", &since, Purpose::Client, "path-signature-form"),
-        ("the second before", &before, Purpose::Client, "ok"),
+    let first = root.certificate.validity().not_before().unix_s();
+    let beginning = |second| root.device("pump-01", |f| f.change(|f| f.not_before = time(second)));
+    let (with_issuer, leaf) = (beginning(first), beginning(first + 1));
+    let signed_s = first + 1 + BACKDATED_S.min(leaf.validity().lifetime().as_secs() / 10);
+    for (name, leaf, since_s, expected) in [
+        ("begins with its issuer", &with_issuer, first, "path-signature-form"),
+        ("begins with its issuer, before", &with_issuer, first + 1, "ok"),
+        ("signed later", &leaf, 0, "path-signature-form"),
+        ("signed in the first second", &leaf, signed_s, "path-signature-form"),
+        ("signed in the second before", &leaf, signed_s + 1, "ok"),
     ] {
         let twin = twin_of(leaf);
         assert_ne!(twin.fingerprint(), leaf.fingerprint(), "{name}");
-        let judge = |leaf| code(validate(leaf, &[], std::slice::from_ref(&root.certificate), now(), purpose));
-        assert_eq!(judge(leaf), "ok", "{name}");
-        assert_eq!(judge(&twin), expected, "{name}");
+        for purpose in [Purpose::Client, Purpose::Renewal] {
+            let judge = |leaf| {
+                let path = validate(leaf, &[], std::slice::from_ref(&root.certificate), now(), purpose);
+                code(path.and_then(|path| path.in_our_form(Timestamp::from_unix_s(since_s))))
+            };
+            assert_eq!(judge(leaf), "ok", "{name}");
+            assert_eq!(judge(&twin), expected, "{name}");
+        }
     }
 }
 

@@ -14,7 +14,11 @@ const MALFORMED: PathRefusal = PathRefusal { code: "path-malformed" };
 const UNKNOWN_ISSUER: PathRefusal = PathRefusal { code: "path-unknown-issuer" };
 
 /// The API port: a certificate of any of our environments, valid now.
-pub(super) struct ApiPaths(pub(super) Arc<Hierarchy>);
+pub(super) struct ApiPaths {
+    pub(super) hierarchy: Arc<Hierarchy>,
+    /// What we sign has the smaller s from here on.
+    pub(super) low_s_since: Timestamp,
+}
 
 /// The EST port: a certificate of any of our environments, over or not, since what comes late may still renew
 /// within its profile's grace. Nothing on that port may take the handshake's word for a certificate's time:
@@ -23,12 +27,14 @@ pub(super) struct ApiPaths(pub(super) Arc<Hierarchy>);
 pub(super) struct EnrolmentPaths {
     pub(super) hierarchy: Arc<Hierarchy>,
     pub(super) makers: Arc<Makers>,
+    pub(super) low_s_since: Timestamp,
 }
 
 impl PathCheck for ApiPaths {
     fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
         let shown = Shown::read(leaf, intermediates)?;
-        shown.leads_to_any(&self.0.all(), now, Purpose::Client, &mut Budget::default())
+        let mut budget = Budget::default();
+        shown.leads_to_any(&self.hierarchy.all(), now, Purpose::Client, self.low_s_since, &mut budget)
     }
 }
 
@@ -38,7 +44,7 @@ impl PathCheck for EnrolmentPaths {
         let trusts = self.hierarchy.all();
         // One for both searches: whoever is at the other end has proven nothing yet.
         let mut budget = Budget::default();
-        let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal, &mut budget);
+        let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal, self.low_s_since, &mut budget);
         if ours.is_ok() {
             return ours;
         }
@@ -74,13 +80,14 @@ impl Shown {
         trusts: &[Arc<Trust>],
         now: Timestamp,
         purpose: Purpose,
+        low_s_since: Timestamp,
         budget: &mut Budget,
     ) -> Result<(), PathRefusal> {
         let anchors: Vec<_> = trusts.iter().flat_map(|trust| trust.above()).collect();
-        match validate_within(budget, &self.leaf, &self.presented, &anchors, now, purpose) {
-            Ok(_) => Ok(()),
-            Err(fault) => Err(PathRefusal { code: fault.code() }),
-        }
+        validate_within(budget, &self.leaf, &self.presented, &anchors, now, purpose)
+            .and_then(|path| path.in_our_form(low_s_since))
+            .map(drop)
+            .map_err(|fault| PathRefusal { code: fault.code() })
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use touchmark_enrol::est::EstFault;
 use touchmark_enrol::renewal::CONFIRM_PATH;
+use touchmark_identity::Timestamp;
 use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, WhenFull, serve_plain, serve_tls};
 use touchmark_supervise::Supervisor;
 
@@ -56,14 +57,15 @@ pub(super) fn serve(
     ports: Ports,
     server: ServerCertificate,
     operator: LocalOperator,
-    connections_max: usize,
+    (connections_max, low_s_since): (usize, Timestamp),
     clock: Clock,
     tasks: &Supervisor,
 ) -> Result<(), StartFault> {
+    let hierarchy = shell.hierarchy.clone();
     let est_paths =
-        Arc::new(EnrolmentPaths { hierarchy: shell.hierarchy.clone(), makers: shell.makers.clone() });
+        Arc::new(EnrolmentPaths { hierarchy: hierarchy.clone(), makers: shell.makers.clone(), low_s_since });
     let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), est_paths, clock.clone())?;
-    let api_paths = Arc::new(ApiPaths(shell.hierarchy.clone()));
+    let api_paths = Arc::new(ApiPaths { hierarchy, low_s_since });
     let api_tls = ServerTls::new(PortPolicy::Api, server.identity(), api_paths, clock)?;
     // A port each, so that none takes another's connections or slots: what contains harm (the API) goes on while EST is
     // flooded. Handshakes are bounded per port, and the sum of them by the processors (ADR 0017).

@@ -41,6 +41,8 @@ pub(crate) struct Trust {
     ground: ArcSwapOption<Ground>,
     paths: PathCache,
     time: FeedTime,
+    /// What the authority signs has the smaller s from here on; nothing is known before it is set.
+    low_s_since: OnceLock<Timestamp>,
     /// The machine's own clock, once there is one.
     machine: OnceLock<Clock>,
     /// Time was taken back since it was last asked.
@@ -63,6 +65,7 @@ impl Trust {
             ground: ArcSwapOption::empty(),
             paths: PathCache::default(),
             time: FeedTime::default(),
+            low_s_since: OnceLock::new(),
             machine: OnceLock::new(),
             took_time_back: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
@@ -79,6 +82,15 @@ impl Trust {
 
     pub(crate) fn verifier(&self) -> &FeedVerifier {
         &self.verifier
+    }
+
+    /// Sets from when on what the authority signs has the smaller s; once.
+    pub(crate) fn low_s_from(&self, since: Timestamp) {
+        let _ = self.low_s_since.set(since);
+    }
+
+    fn low_s_since(&self) -> Timestamp {
+        self.low_s_since.get().copied().unwrap_or(Timestamp::MAX)
     }
 
     /// The machine's clock, held at what the feed says about the time. Everything is judged by this one.

@@ -189,8 +189,9 @@ impl Trust {
         }
         let leaf = Certificate::from_der(leaf).map_err(|_| DenyReason::BadPath)?;
         let issuers = ground.issuers_of(&leaf);
-        let path =
-            validate(&leaf, &issuers, &ground.roots, now, Purpose::Client).map_err(|fault| reason(&fault))?;
+        let path = validate(&leaf, &issuers, &ground.roots, now, Purpose::Client)
+            .and_then(|path| path.in_our_form(self.low_s_since()))
+            .map_err(|fault| reason(&fault))?;
         let identity = Arc::new(PathIdentity::from_path(&path, &ground)?);
         self.paths.put(ground.generation, &identity);
         Ok(identity)
