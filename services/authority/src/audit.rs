@@ -1,11 +1,18 @@
 //! Audit from outside: the journal's log, its entries, the rows, and every gateway's decision log, recomputed
 //! from the files alone. Works beside a running authority; shares no state with it.
 
+pub(crate) mod archive;
+pub(crate) mod explain;
+pub(crate) mod journal_log;
+pub(crate) mod log_rebuild;
+pub(crate) mod refusals;
+pub(crate) mod sightings;
+
 mod decisions;
 #[cfg(test)]
 mod tests;
 
-use crate::archive::ArchiveFault;
+use crate::audit::archive::ArchiveFault;
 use crate::config::{database, decisions as archives, log, log_vkey};
 use crate::store::SqliteStore;
 use serde::Serialize;

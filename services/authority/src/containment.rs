@@ -1,14 +1,16 @@
 //! Containment with live effect: durable event, then feed, then CRL, then what the gateways report.
 
-use crate::commit::Commits;
-use crate::crls::Crls;
+pub(crate) mod gateways;
+
+use crate::containment::gateways::{Gateways, GatewaysFault};
 use crate::feed::PublishFault;
-use crate::gateways::{Gateways, GatewaysFault};
-use crate::hierarchy::Hierarchy;
+use crate::feed::crls::Crls;
 use crate::issuance::certificates_of;
-use crate::let_in::let_in;
+use crate::issuance::hierarchy::Hierarchy;
 use crate::operators::Operators;
+use crate::operators::let_in::let_in;
 use crate::steady_time::SteadyTime;
+use crate::store::commit::Commits;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

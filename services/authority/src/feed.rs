@@ -3,11 +3,13 @@
 //! The feed is projected from rows at start (a new epoch each time) and follows the journal afterwards (`follow.rs`). A
 //! change is pushed by waking the pollers; whoever missed it asks by sequence number. What gateways acknowledge is kept.
 
+pub(crate) mod crls;
+
 mod follow;
 
 pub(crate) use follow::Follower;
 
-use crate::hierarchy::{Hierarchy, Trust};
+use crate::issuance::hierarchy::{Hierarchy, Trust};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

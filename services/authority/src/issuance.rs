@@ -1,12 +1,24 @@
 //! From an admitted order to a logged certificate, whatever protocol it came by, with what a crash leaves at each
 //! step: plan, record, sign, record, hand out.
 
-use crate::commit::Commits;
+pub(crate) mod clones;
+pub(crate) mod confirmation;
+pub(crate) mod enrolment;
+pub(crate) mod hierarchy;
+pub(crate) mod keyed_lock;
+pub(crate) mod makers;
+pub(crate) mod pacing;
+pub(crate) mod presented;
+pub(crate) mod recovery;
+pub(crate) mod renewal;
+pub(crate) mod renewal_hints;
+
 use crate::entropy::random;
-use crate::hierarchy::{Hierarchy, Trust};
-use crate::keyed_lock::{KeyedLocks, Turn};
-use crate::pacing::Pacing;
+use crate::issuance::hierarchy::{Hierarchy, Trust};
+use crate::issuance::keyed_lock::{KeyedLocks, Turn};
+use crate::issuance::pacing::Pacing;
 use crate::sha256;
+use crate::store::commit::Commits;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};

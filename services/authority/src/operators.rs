@@ -1,8 +1,14 @@
 //! Operators: who they are (a certificate of ours), what the operator policy lets them do, and who could.
 
-use crate::commit::Commits;
-use crate::reading::{CAUSE, Lookup};
-use crate::refusals::Refusals;
+pub(crate) mod environments;
+pub(crate) mod let_in;
+pub(crate) mod policies;
+pub(crate) mod reading;
+pub(crate) mod tokens;
+
+use crate::audit::refusals::Refusals;
+use crate::operators::reading::{CAUSE, Lookup};
+use crate::store::commit::Commits;
 use std::sync::Arc;
 use touchmark_identity::{Actor, EnvironmentName, Name, Permission, Timestamp};
 use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};

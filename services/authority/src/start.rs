@@ -3,6 +3,9 @@
 //! Order: the directory is locked; all that may refuse is opened; what must outlive this run is written down (ports,
 //! the log's public key); then rows are recorded; then the doors open.
 
+pub(crate) mod bootstrap;
+pub(crate) mod upkeep;
+
 mod client_paths;
 mod data_lock;
 mod descriptors;
@@ -18,25 +21,25 @@ pub(crate) use local_operator::LocalOperator;
 pub(crate) use server_certificate::ServerCertificate;
 use server_certificate::is_due;
 
-use crate::bootstrap::BootstrapFault;
-use crate::bootstrap::bootstrapped;
-use crate::commit::Commits;
+use crate::audit::journal_log::JournalLogFault;
+use crate::audit::sightings::UploadFault;
 use crate::config::{AuthorityConfig, log_vkey};
-use crate::crls::{CrlPublishFault, RootCrl, kept_from};
-use crate::disk_reserve::is_disk_full;
-use crate::environments::{
+use crate::feed::crls::{CrlPublishFault, RootCrl, kept_from};
+use crate::feed::{Feeds, Follower, PublishFault};
+use crate::http::ports::PortsFault;
+use crate::issuance::hierarchy::{Hierarchy, HierarchyFault};
+use crate::issuance::makers::MakersFault;
+use crate::issuance::recovery;
+use crate::keys::VaultFault;
+use crate::operators::environments::{
     EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
     write_anchors,
 };
-use crate::feed::{Feeds, Follower, PublishFault};
-use crate::hierarchy::{Hierarchy, HierarchyFault};
-use crate::journal_log::JournalLogFault;
-use crate::keys::VaultFault;
-use crate::makers::MakersFault;
-use crate::ports::PortsFault;
-use crate::recovery;
-use crate::sightings::UploadFault;
+use crate::start::bootstrap::BootstrapFault;
+use crate::start::bootstrap::bootstrapped;
 use crate::steady_time::{SteadyTime, may_start};
+use crate::store::commit::Commits;
+use crate::store::disk_reserve::is_disk_full;
 use opening::Opened;
 use std::sync::Arc;
 use touchmark_api::{LogAddress, Pids, Ready};

@@ -4,7 +4,7 @@
 //! we read lies between two looks at its position.
 
 use super::{AuditFault, GatewayAudit};
-use crate::archive::{
+use crate::audit::archive::{
     ArchiveFault, CHECKPOINT_FILE, FRAMES_FILE, Position, VKEY_FILE, What, at_home, decode, for_each_frame,
     gateways_below, text, what,
 };

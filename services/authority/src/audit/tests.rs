@@ -1,8 +1,8 @@
 //! A data directory as the authority leaves it, and every way in which somebody changes it afterwards.
 
 use super::*;
-use crate::archive::tests::{FINGERPRINT, day, name, signed};
-use crate::sightings::tests::{GATEWAY, commit, gateway, intake, people};
+use crate::audit::archive::tests::{FINGERPRINT, day, name, signed};
+use crate::audit::sightings::tests::{GATEWAY, commit, gateway, intake, people};
 use rusqlite::Connection;
 use std::sync::Arc;
 use touchmark_durable::Mode;

@@ -1,7 +1,7 @@
 //! What is superseded dies after its overlap where the environment says so, and nothing else does.
 
 use super::*;
-use crate::environments::SuccessorPlan;
+use crate::operators::environments::SuccessorPlan;
 use crate::tests::house::{House, LIFETIME, request};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Store as _};
@@ -69,7 +69,7 @@ async fn the_end_of_an_overlap_denies_no_key() {
 
 #[tokio::test]
 async fn a_superseded_certificate_that_was_revoked_for_it_still_raises_the_alarm() {
-    use crate::clones::Use;
+    use crate::issuance::clones::Use;
     let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
     let home = tempfile::tempdir().unwrap();
     let containments = house.containments(home.path());
@@ -97,7 +97,7 @@ async fn a_device_that_was_revoked_while_its_certificate_was_over_does_not_come_
         house.pass(LIFETIME + Duration::from_secs(60));
         let device = house.store.device(house.row(&old.fingerprint()).device.unwrap()).unwrap().unwrap();
         let verb = Verb::Revoke(RevocationReason::KeyCompromise);
-        let mandate = crate::bootstrap::bootstrapped(Contain { device, verb });
+        let mandate = crate::start::bootstrap::bootstrapped(Contain { device, verb });
         containments.contain(mandate, false, Duration::ZERO).await.unwrap();
         let refused = house.renew(&old, &request()).await.map(drop).unwrap_err();
         assert!(

@@ -4,7 +4,7 @@
 //! by the upkeep each second. Nothing that is recorded is left out.
 
 use super::{Feeds, PublishFault, lock, own_anchors};
-use crate::hierarchy::Hierarchy;
+use crate::issuance::hierarchy::Hierarchy;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use touchmark_inventory::{Receipt, Store};

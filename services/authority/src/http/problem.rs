@@ -1,16 +1,16 @@
 //! Faults of the use cases as problem documents (RFC 9457): one exhaustive match per fault, codes are stable.
 
-use crate::archive::ArchiveFault;
+use crate::audit::archive::ArchiveFault;
+use crate::audit::explain::ExplainFault;
+use crate::audit::sightings::UploadFault;
 use crate::containment::ContainFault;
-use crate::disk_reserve::is_disk_full;
-use crate::environments::EnvironmentFault;
-use crate::explain::ExplainFault;
+use crate::containment::gateways::GatewaysFault;
 use crate::feed::PublishFault;
-use crate::gateways::GatewaysFault;
 use crate::operators::CallerFault;
-use crate::policies::PolicyActivationFault;
-use crate::sightings::UploadFault;
-use crate::tokens::NewTokenFault;
+use crate::operators::environments::EnvironmentFault;
+use crate::operators::policies::PolicyActivationFault;
+use crate::operators::tokens::NewTokenFault;
+use crate::store::disk_reserve::is_disk_full;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

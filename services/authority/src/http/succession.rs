@@ -3,10 +3,10 @@
 
 use super::est::{Refused, by_certificate, certificate_missing, est_fault, read, refused};
 use super::{Peer, Shell};
-use crate::clones::{Use, was_superseded};
-use crate::confirmation::Proven;
 use crate::issuance::EnrolmentFault;
-use crate::presented::{PresentedRows, Siblings};
+use crate::issuance::clones::{Use, was_superseded};
+use crate::issuance::confirmation::Proven;
+use crate::issuance::presented::{PresentedRows, Siblings};
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};

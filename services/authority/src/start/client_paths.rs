@@ -2,8 +2,8 @@
 //!
 //! In: a chain as sent, and the moment. Out: yes, or a refusal that becomes a TLS alert and a counter.
 
-use crate::hierarchy::{Hierarchy, Trust};
-use crate::makers::Makers;
+use crate::issuance::hierarchy::{Hierarchy, Trust};
+use crate::issuance::makers::Makers;
 use std::sync::Arc;
 use touchmark_identity::Timestamp;
 use touchmark_listen::{PathCheck, PathRefusal};

@@ -1,9 +1,9 @@
 //! Roles for services of a data directory from before services had any: each of them could be a gateway, and is one
 //! from then on, so that those that run keep working. What each is stands in the journal.
 
-use crate::commit::Commits;
-use crate::environments::bootstrap_actor;
 use crate::operators::ROLE_GATEWAY;
+use crate::operators::environments::bootstrap_actor;
+use crate::store::commit::Commits;
 use touchmark_identity::{SpiffeId, Timestamp};
 use touchmark_inventory::{Command, PartyRow, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, IdentityKind, PartyRegistered};

@@ -3,11 +3,11 @@
 //! Whoever reads the directory's private files has the authority's keys too, so nothing is gained by letting this
 //! certificate end; when it ended, nobody could make the next. A revocation holds: a revoked operator is not made again.
 
-use crate::bootstrap::{BootstrapFault, own_identity};
 use crate::config::AuthorityConfig;
-use crate::enrolment::Enrolments;
 use crate::http::Shell;
-use crate::tokens::Tokens;
+use crate::issuance::enrolment::Enrolments;
+use crate::operators::tokens::Tokens;
+use crate::start::bootstrap::{BootstrapFault, own_identity};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;

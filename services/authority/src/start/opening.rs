@@ -4,14 +4,14 @@
 //! authority whose journal is empty.
 
 use super::StartFault;
+use crate::audit::journal_log::JournalLog;
 use crate::config::AuthorityConfig;
-use crate::disk_reserve::DiskReserve;
 use crate::entropy::random;
-use crate::hierarchy::authority_key;
-use crate::journal_log::JournalLog;
+use crate::http::ports::Ports;
+use crate::issuance::hierarchy::authority_key;
 use crate::keys::{KeyVault, VaultFault};
-use crate::ports::Ports;
 use crate::store::SqliteStore;
+use crate::store::disk_reserve::DiskReserve;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};

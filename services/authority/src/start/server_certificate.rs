@@ -2,12 +2,12 @@
 //! repairs itself and one that never restarts never expires.
 
 use super::StartFault;
-use crate::bootstrap::{OwnIdentity, own_identity};
 use crate::config::AuthorityConfig;
-use crate::confirmation::{Confirmations, Proven};
-use crate::enrolment::Enrolments;
 use crate::http::Shell;
-use crate::tokens::Tokens;
+use crate::issuance::confirmation::{Confirmations, Proven};
+use crate::issuance::enrolment::Enrolments;
+use crate::operators::tokens::Tokens;
+use crate::start::bootstrap::{OwnIdentity, own_identity};
 use std::sync::Arc;
 use touchmark_identity::{SpiffeId, Timestamp, Validity};
 use touchmark_inventory::{CertificateState, EnvironmentRow, Store};

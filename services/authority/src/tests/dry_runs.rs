@@ -1,8 +1,8 @@
 //! A dry run says what would happen, and leaves no trace: not in the journal, the rows, the feed or the CRL.
 
-use crate::bootstrap::bootstrapped;
 use crate::containment::{ContainFault, Containments};
-use crate::crls::Published;
+use crate::feed::crls::Published;
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use std::time::Duration;
 use touchmark_api::ContainmentOutcome;

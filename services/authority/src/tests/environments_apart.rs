@@ -1,8 +1,8 @@
 //! Environments: what their profiles say when nothing is asked for, and that makers of one vouch for nothing in another.
 
-use crate::bootstrap::bootstrapped;
-use crate::environments::SuccessorPlan;
-use crate::policies::{ActivatePolicy, Policies};
+use crate::operators::environments::SuccessorPlan;
+use crate::operators::policies::{ActivatePolicy, Policies};
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME};
 use std::time::Duration;
 use touchmark_identity::EnvironmentName;
@@ -156,7 +156,7 @@ async fn a_key_that_is_not_the_certificates_stops_the_loading() {
 #[tokio::test]
 async fn a_gateway_keeps_its_key_and_reports_nothing_from_the_future() {
     let home = tempfile::tempdir().unwrap();
-    let archives = crate::archive::Archives::new(home.path().to_owned());
+    let archives = crate::audit::archive::Archives::new(home.path().to_owned());
     let vkey = |seed| {
         let signer = touchmark_tilelog::NoteSigner::from_seed("gateway-01", &[seed; 32]).unwrap();
         signer.verifier_key().to_string()

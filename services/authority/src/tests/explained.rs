@@ -1,8 +1,8 @@
 //! What explain answers, against a ledger that the test keeps.
 
-use crate::archive::Archives;
-use crate::explain::Explain;
-use crate::reading::Sight;
+use crate::audit::archive::Archives;
+use crate::audit::explain::Explain;
+use crate::operators::reading::Sight;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -198,5 +198,5 @@ async fn a_device_and_an_operator_of_one_name_are_told_apart() {
     };
     let sight = Sight { whole: true, environments: Vec::new() };
     let answer = explain.explain(DEVICE, &sight, &Archives::new(home.path().to_owned()));
-    assert!(matches!(answer, Err(crate::explain::ExplainFault::Ambiguous(all)) if all.len() == 2));
+    assert!(matches!(answer, Err(crate::audit::explain::ExplainFault::Ambiguous(all)) if all.len() == 2));
 }

@@ -1,8 +1,8 @@
 //! What holds of a house at the end of every test: SQL, feeds and CRLs say what the rows say, each computed by itself.
 
 use super::house::House;
-use crate::crls::{Crls, kept_from};
 use crate::feed::Feeds;
+use crate::feed::crls::{Crls, kept_from};
 use crate::sha256;
 use crate::store::SqliteStore;
 use std::collections::BTreeSet;

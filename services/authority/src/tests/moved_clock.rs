@@ -1,9 +1,9 @@
 //! A clock that jumps ahead for a moment, and comes back: nothing that ends by time ends for good.
 
-use crate::bootstrap::bootstrapped;
 use crate::containment::Containments;
-use crate::crls::{Published, kept_from};
-use crate::environments::SuccessorPlan;
+use crate::feed::crls::{Published, kept_from};
+use crate::operators::environments::SuccessorPlan;
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::time::Duration;
 use touchmark_ca::{CRL_LIFETIME, ENDED_KEPT};

@@ -1,8 +1,8 @@
 //! What comes between the reading of rows and a commit, and between an intent and its certificate.
 
-use crate::bootstrap::bootstrapped;
-use crate::clones::Use;
-use crate::environments::SuccessorPlan;
+use crate::issuance::clones::Use;
+use crate::operators::environments::SuccessorPlan;
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Command, Fault, Store as _};
@@ -102,7 +102,7 @@ async fn recovery_leaves_no_open_intent() {
     assert!(house.enrol(&crate::tests::house::key(), &token).await.is_err());
     assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (1, 1));
     for closed in [1, 0] {
-        let recovered = crate::recovery::close_open_intents(&house.commits, &house.clock).await;
+        let recovered = crate::issuance::recovery::close_open_intents(&house.commits, &house.clock).await;
         assert_eq!(recovered, Ok(closed));
         assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (0, 0));
     }

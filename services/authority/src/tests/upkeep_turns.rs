@@ -1,14 +1,14 @@
 //! What happens by itself while the authority runs: each turn of the upkeep is seen at what it leaves.
 
-use crate::bootstrap::bootstrapped;
+use crate::audit::journal_log::JournalLog;
 use crate::config::AuthorityConfig;
-use crate::disk_reserve::DiskReserve;
-use crate::environments::SuccessorPlan;
 use crate::http::Shell;
-use crate::journal_log::JournalLog;
+use crate::operators::environments::SuccessorPlan;
+use crate::start::bootstrap::bootstrapped;
+use crate::start::upkeep::tick;
 use crate::start::{Founded, LocalOperator, ServerCertificate, wire};
+use crate::store::disk_reserve::DiskReserve;
 use crate::tests::house::{DEVICE, House, LIFETIME, key, request};
-use crate::upkeep::tick;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_ca::{CRL_LIFETIME, ENDED_KEPT};

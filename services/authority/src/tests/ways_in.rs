@@ -1,8 +1,8 @@
 //! Who is let in, who could do what, and that somebody always can let an operator in.
 
-use crate::bootstrap::bootstrapped;
 use crate::containment::ContainFault;
 use crate::operators::{Caller, Operators};
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -263,7 +263,7 @@ async fn what_the_policy_refuses_is_recorded_under_its_cause() {
     let ban = Contain { device: target.clone(), verb: Verb::Ban(REASON) };
     assert!(operators.permit(&fleet, ban).is_err());
     assert!(operators.permit(&fleet, Contain { device: target, verb: Verb::Revoke(REASON) }).is_ok());
-    let policy = crate::policies::ActivatePolicy(name("lab"));
+    let policy = crate::operators::policies::ActivatePolicy(name("lab"));
     assert!(operators.permit(&fleet, policy).is_err());
     // Whoever may enrol devices does not become a service that is known.
     let order = TokenOrder {

@@ -98,7 +98,7 @@ mod tests {
     fn doors() -> Doors {
         Doors::in_texts(&[
             ("crates/ca/src/recorded.rs".into(), CORE.into()),
-            ("services/authority/src/commit.rs".into(), SHELL.into()),
+            ("services/authority/src/store/commit.rs".into(), SHELL.into()),
         ])
     }
 
@@ -108,16 +108,21 @@ mod tests {
 
     #[test]
     fn uses_are_found_and_declarations_imports_comments_and_tests_are_not() {
-        assert_eq!(doors().sites, Sites::from([site("services/authority/src/commit.rs", 1)]));
+        assert_eq!(doors().sites, Sites::from([site("services/authority/src/store/commit.rs", 1)]));
     }
 
     #[test]
     fn a_new_use_and_a_stale_entry_are_faults() {
-        assert!(doors().against(&Sites::from([site("services/authority/src/commit.rs", 1)])).is_empty());
+        assert!(
+            doors().against(&Sites::from([site("services/authority/src/store/commit.rs", 1)])).is_empty()
+        );
         assert_eq!(doors().against(&Sites::new()).len(), 1);
-        assert_eq!(doors().against(&Sites::from([site("services/authority/src/commit.rs", 2)])).len(), 1);
+        assert_eq!(
+            doors().against(&Sites::from([site("services/authority/src/store/commit.rs", 2)])).len(),
+            1
+        );
         let stale = Sites::from([
-            site("services/authority/src/commit.rs", 1),
+            site("services/authority/src/store/commit.rs", 1),
             site("services/authority/src/gone.rs", 1),
         ]);
         assert_eq!(doors().against(&stale).len(), 1);

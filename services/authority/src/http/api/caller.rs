@@ -2,11 +2,11 @@
 
 use super::super::problem::{Refuse, environment_unknown};
 use super::super::{Peer, Shell};
-use crate::clones::{Use, was_superseded};
-use crate::confirmation::Proven;
-use crate::hierarchy::Trust;
+use crate::issuance::clones::{Use, was_superseded};
+use crate::issuance::confirmation::Proven;
+use crate::issuance::hierarchy::Trust;
+use crate::operators::reading::{Environments, Kind, Read, Sight};
 use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
-use crate::reading::{Environments, Kind, Read, Sight};
 use axum::extract::FromRequestParts;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;

@@ -3,11 +3,11 @@
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, wait_of};
-use crate::environments::{EnvironmentPlan, SuccessorPlan};
-use crate::gateways::Enforced;
-use crate::hierarchy::Trust;
-use crate::policies::{ActivatePolicy, Activated, Policies};
-use crate::reading::Environments;
+use crate::containment::gateways::Enforced;
+use crate::issuance::hierarchy::Trust;
+use crate::operators::environments::{EnvironmentPlan, SuccessorPlan};
+use crate::operators::policies::{ActivatePolicy, Activated, Policies};
+use crate::operators::reading::Environments;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

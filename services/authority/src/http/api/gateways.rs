@@ -4,7 +4,7 @@ use super::super::problem::{CALLER_NOT_LIVE, Refuse};
 use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
 use super::rows::environment_named;
-use crate::archive::UPLOAD_OCTETS_MAX;
+use crate::audit::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};

@@ -3,8 +3,8 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Body, Called, Query};
-use crate::makers::MakersFault;
-use crate::views;
+use crate::http::views;
+use crate::issuance::makers::MakersFault;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

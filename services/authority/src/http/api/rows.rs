@@ -4,8 +4,8 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::Called;
-use crate::reading::{Certificates, Devices, Lookup, Policies, Read};
-use crate::views;
+use crate::http::views;
+use crate::operators::reading::{Certificates, Devices, Lookup, Policies, Read};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use touchmark_api::Candidate;

@@ -1,7 +1,7 @@
 //! Chains at both ports: ours, before and after their end, and makers'.
 
 use super::*;
-use crate::bootstrap::bootstrapped;
+use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::House;
 use std::time::Duration;
 use touchmark_identity::{SerialNumber, SpiffeId, Validity};
