@@ -17,12 +17,12 @@ const REVOKE_MAX: Duration = Duration::from_secs(9);
 /// With three gateways in a long poll. Waiting for the polls to end takes 6 s and more.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-struct Plant {
+struct Installation {
     lab: Lab,
     others: Vec<Service>,
 }
 
-impl Plant {
+impl Installation {
     fn start() -> Self {
         let mut lab = Lab::start();
         lab.start_gateway(&[]);
@@ -87,7 +87,7 @@ fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
 /// R45: what is not in force everywhere is said, by name and by exit code, and becomes so without another word.
 #[test]
 fn a_gateway_that_stands_still_is_named_and_catches_up() {
-    let mut plant = Plant::start();
+    let mut plant = Installation::start();
     plant.all_online("three gateways to be online");
     for name in ["pump-01", "pump-02"] {
         plant.enrol(name);
@@ -192,7 +192,7 @@ fn a_gateway_that_stands_still_is_named_and_catches_up() {
 /// R45: a policy takes rights as well: where it is not in force is said by name and exit code.
 #[test]
 fn a_policy_that_is_not_in_force_everywhere_is_loud() {
-    let plant = Plant::start();
+    let plant = Installation::start();
     plant.all_online("three gateways to be online");
     let dir = plant.lab.path("policy");
     let dir = dir.to_str().unwrap();
@@ -217,7 +217,7 @@ fn a_policy_that_is_not_in_force_everywhere_is_loud() {
 /// A revoked gateway is named, by what it says itself, until it has said that it serves nobody or is declared offline.
 #[test]
 fn a_revoked_gateway_says_that_it_stopped_or_is_named() {
-    let mut plant = Plant::start();
+    let mut plant = Installation::start();
     plant.all_online("three gateways to be online");
     plant.enrol("pump-01");
     let (code, outcome) = plant.json(&["gateway", "revoke", "gateway-02"]);
@@ -257,7 +257,7 @@ fn a_revoked_gateway_says_that_it_stopped_or_is_named() {
 /// What was decided last comes first, whichever gateway decided; `--limit` keeps the newest of all.
 #[test]
 fn the_newest_decisions_of_all_gateways_come_first() {
-    let plant = Plant::start();
+    let plant = Installation::start();
     plant.all_online("three gateways to be online");
     let (key, chain) = plant.enrol("pump-01");
     // Each gateway in turn; the first one last, since its log is read first.

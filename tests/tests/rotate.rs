@@ -28,12 +28,12 @@ fn measure() -> (u64, Duration) {
 }
 
 /// An authority, a gateway for an environment of its own, a broker behind it.
-struct Plant {
+struct Installation {
     lab: Lab,
     broker: Broker,
 }
 
-impl Plant {
+impl Installation {
     /// `None` where the broker's programs are missing.
     fn start(mut order: Value) -> Option<Self> {
         let mut lab = Lab::start();
@@ -124,7 +124,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(plant: &Plant, how_long: Duration, more: &str) -> Self {
+    fn start(plant: &Installation, how_long: Duration, more: &str) -> Self {
         let line = format!(
             "device connect {DEVICE} --publish {TOPIC}={{n}} --every 10ms --for {}s --json{more}",
             how_long.as_secs()
@@ -156,7 +156,7 @@ impl Drop for Running {
 }
 
 /// How often each number arrived at the far end.
-fn arrived(plant: &Plant) -> BTreeMap<u64, u64> {
+fn arrived(plant: &Installation) -> BTreeMap<u64, u64> {
     let mut numbers = BTreeMap::new();
     for (topic, payload) in plant.broker.seen_until_now() {
         if topic == TOPIC {
@@ -171,7 +171,7 @@ fn arrived(plant: &Plant) -> BTreeMap<u64, u64> {
 #[test]
 fn a_device_that_publishes_through_its_renewals_loses_nothing() {
     let (life_s, how_long) = measure();
-    let Some(plant) = Plant::start(json!({ "device_lifetime_s": life_s })) else { return };
+    let Some(plant) = Installation::start(json!({ "device_lifetime_s": life_s })) else { return };
     let begun = Instant::now();
     let running = Running::start(&plant, how_long, " --renew auto");
     let by_hand = [("", 800), ("", 2_000), (" --revoke-old", 3_500)];
@@ -236,7 +236,7 @@ fn a_device_that_publishes_through_its_renewals_loses_nothing() {
 #[test]
 fn a_device_that_slept_past_its_end_comes_back_and_publishes() {
     let order = json!({ "device_lifetime_s": 30, "late_renewal_grace_s": 600 });
-    let Some(plant) = Plant::start(order) else { return };
+    let Some(plant) = Installation::start(order) else { return };
     let ends = plant.in_force().validity().not_after();
     until("the certificate to end", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -255,7 +255,7 @@ fn a_device_that_slept_past_its_end_comes_back_and_publishes() {
 /// A gateway that is killed under traffic costs time and repetitions, and no message.
 #[test]
 fn what_a_dead_gateway_did_not_acknowledge_is_sent_again() {
-    let Some(mut plant) = Plant::start(json!({})) else { return };
+    let Some(mut plant) = Installation::start(json!({})) else { return };
     let running = Running::start(&plant, Duration::from_secs(8), "");
     for number in [100, 400] {
         until(&format!("number {number} at the far end"), || {
@@ -293,7 +293,7 @@ enum Cut {
 #[test]
 fn a_rotation_that_is_killed_goes_on_where_it_was() {
     // A device that rotates so often waits for a 64th of a life each time.
-    let Some(plant) = Plant::start(json!({ "device_lifetime_s": 128 })) else { return };
+    let Some(plant) = Installation::start(json!({ "device_lifetime_s": 128 })) else { return };
     let whole = Instant::now();
     plant.rotate("");
     let whole = whole.elapsed();
@@ -339,7 +339,7 @@ fn a_rotation_that_is_killed_goes_on_where_it_was() {
 }
 
 /// The new certificate is in force, nothing waits anywhere, nothing is left over.
-fn ended_well(plant: &Plant, told: &Value, what: &str) {
+fn ended_well(plant: &Installation, told: &Value, what: &str) {
     let states = plant.states();
     assert_eq!(states[told["new"]["fingerprint"].as_str().unwrap()], "confirmed", "{what}");
     assert!(states.values().all(|state| state != "issued"), "{what}: {states:?}");
@@ -352,7 +352,7 @@ fn ended_well(plant: &Plant, told: &Value, what: &str) {
 /// Each refusal has its code, its exit code, and leaves the device with what it had.
 #[test]
 fn a_refused_rotation_says_why_and_takes_nothing_away() {
-    let Some(plant) = Plant::start(json!({})) else { return };
+    let Some(plant) = Installation::start(json!({})) else { return };
     let mut operator = plant.lab.operator();
     let contain = Containment { environment: Some(ENVIRONMENT.into()), ..Containment::default() };
     let refused = |code: &str, exit: i32| {
@@ -384,7 +384,9 @@ fn a_refused_rotation_says_why_and_takes_nothing_away() {
 #[test]
 fn a_copy_of_a_replaced_credential_is_refused_and_told_of() {
     let order = json!({ "device_lifetime_s": 3_000, "overlap_s": 2 });
-    let (Some(plant), Some(publisher)) = (Plant::start(order), program("mosquitto_pub")) else { return };
+    let (Some(plant), Some(publisher)) = (Installation::start(order), program("mosquitto_pub")) else {
+        return;
+    };
     let copy = plant.lab.copy_data("copied");
     plant.rotate("");
     let alarms = || match plant.lab.operator().explain(DEVICE).unwrap().renewals {

@@ -12,7 +12,7 @@ pub struct Recorded<T>(T);
 
 impl Recorded<IssuancePlan> {
     /// Declares that the plan's intent is in a durable commit. Called only with a store's receipt at hand.
-    pub fn assert_recorded(plan: IssuancePlan) -> Self {
+    pub fn recorded_unchecked(plan: IssuancePlan) -> Self {
         Self(plan)
     }
 }
@@ -116,7 +116,7 @@ pub struct LoggedCertificate {
 
 impl LoggedCertificate {
     /// Declares that the issued event is durable as leaf `leaf`. Called only with a store's receipt at hand.
-    pub fn assert_logged(issued: IssuedCertificate, leaf: u64) -> Self {
+    pub fn logged_unchecked(issued: IssuedCertificate, leaf: u64) -> Self {
         Self { id: issued.id, certificate: issued.certificate, leaf }
     }
 

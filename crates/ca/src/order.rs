@@ -42,7 +42,7 @@ pub struct IssuanceOrder(OrderParts);
 
 impl IssuanceOrder {
     /// Declares that admission decided these parts. Only the RA calls it, after its rules said yes.
-    pub fn assert_admitted(parts: OrderParts) -> Self {
+    pub fn admitted_unchecked(parts: OrderParts) -> Self {
         Self(parts)
     }
 

@@ -1,8 +1,8 @@
 //! When to renew: from the certificate alone, or in the window that the server asks for.
 //!
-//! In: a validity, a device's draw (its lot), a server's hint. Out: moments, and the hint's two spellings:
+//! In: a validity, a device's draw (its seed), a server's hint. Out: moments, and the hint's two spellings:
 //! the header [`RENEWAL_HEADER`] on EST answers and the JSON body of `GET` [`RENEWAL_PATH`].
-//! No clock and no chance: the lot is drawn once per device, so the same device always has the same place.
+//! No clock and no chance: the seed is drawn once per device, so the same device always has the same place.
 //! The idea of a window planned by the server is that of ACME Renewal Information (RFC 9773).
 
 use core::fmt;
@@ -23,35 +23,35 @@ const FIELDS_MAX: usize = 8;
 
 /// The moment to renew without any hint: two thirds into `validity`, brought forward by up to a tenth of it.
 ///
-/// `lot` is the device's draw: a fleet enrolled in one hour does not come back in one hour. Rounding is
+/// `seed` is the device's draw: a fleet enrolled in one hour does not come back in one hour. Rounding is
 /// towards renewing early. Cannot fail: for an expired certificate the moment is simply past.
-pub fn renew_at(validity: Validity, lot: u16) -> Timestamp {
+pub fn renew_at(validity: Validity, seed: u16) -> Timestamp {
     let life_ms = u64::try_from(validity.lifetime().as_millis()).unwrap_or(u64::MAX);
     let two_thirds_ms = life_ms / 3 * 2 + life_ms % 3 * 2 / 3;
-    let forward_ms = share(life_ms / 10, lot).saturating_add(1);
+    let forward_ms = share(life_ms / 10, seed).saturating_add(1);
     validity.not_before().plus(Duration::from_millis(two_thirds_ms.saturating_sub(forward_ms)))
 }
 
 /// The device's moment inside a window, both ends included.
-pub fn pick(window: RenewalWindow, lot: u16) -> Timestamp {
+pub fn pick(window: RenewalWindow, seed: u16) -> Timestamp {
     let width_ms = u64::try_from(window.end().since(window.start()).as_millis()).unwrap_or(u64::MAX);
-    window.start().plus(Duration::from_millis(share(width_ms, lot)))
+    window.start().plus(Duration::from_millis(share(width_ms, seed)))
 }
 
 /// The moment to renew, given the server's last word. A window inside the certificate's life is kept to; one that
 /// reaches beyond it can only bring the renewal forward.
-pub fn due_at(validity: Validity, window: Option<RenewalWindow>, lot: u16) -> Timestamp {
-    let own = renew_at(validity, lot);
+pub fn due_at(validity: Validity, window: Option<RenewalWindow>, seed: u16) -> Timestamp {
+    let own = renew_at(validity, seed);
     match window {
         None => own,
-        Some(window) if window.end() <= validity.not_after() => pick(window, lot),
-        Some(window) => pick(window, lot).min(own),
+        Some(window) if window.end() <= validity.not_after() => pick(window, seed),
+        Some(window) => pick(window, seed).min(own),
     }
 }
 
-/// `whole` times `lot` of 65535, rounded down: the same for every width, so no device leaves its place.
-fn share(whole: u64, lot: u16) -> u64 {
-    let part = u128::from(whole) * u128::from(lot) / u128::from(u16::MAX);
+/// `whole` times `seed` of 65535, rounded down: the same for every width, so no device leaves its place.
+fn share(whole: u64, seed: u16) -> u64 {
+    let part = u128::from(whole) * u128::from(seed) / u128::from(u16::MAX);
     u64::try_from(part).unwrap_or(whole)
 }
 

@@ -60,7 +60,7 @@ impl RenewalPlanner {
     fn slot(&self, span: Span, draw: Draw) -> u64 {
         let first = span.start_s / self.slot_s;
         let slots = span.end_s / self.slot_s - first + 1;
-        let [one, other] = halves(draw).map(|lot| first + lot % slots);
+        let [one, other] = halves(draw).map(|seed| first + seed % slots);
         let load = |slot| self.planned.get(&slot).copied().unwrap_or_default();
         if load(other) < load(one) { other } else { one }
     }

@@ -58,7 +58,7 @@ impl Permit {
     }
 
     /// Uses it up; what is left is what the record says: the rule that opened, and its policy.
-    pub fn into_grounds(self) -> (RuleId, PolicyVersion) {
+    pub fn into_basis(self) -> (RuleId, PolicyVersion) {
         (self.rule, self.policy)
     }
 }

@@ -112,7 +112,7 @@ pub fn admit(
         Precondition::KeyUsable { spki: public_key.spki_hash(), holder: subject.holder },
     ];
     preconditions.extend(subject.preconditions);
-    let order = IssuanceOrder::assert_admitted(OrderParts {
+    let order = IssuanceOrder::admitted_unchecked(OrderParts {
         scope: token.scope.clone(),
         identity,
         kind: token.kind,

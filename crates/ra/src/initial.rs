@@ -146,7 +146,7 @@ pub fn admit_initial(
         .map_err(|wait| Refusal::TooSoon { wait })?;
     let preconditions = preconditions(facts, hardware, device.device, &public_key);
     let still = vec![Precondition::DeviceStanding { device: device.device, standing: Standing::Active }];
-    let order = IssuanceOrder::assert_admitted(OrderParts {
+    let order = IssuanceOrder::admitted_unchecked(OrderParts {
         scope: scope.clone(),
         identity,
         kind: IdentityKind::Operational,

@@ -13,8 +13,8 @@ mod gateway;
 mod holder;
 mod initial;
 mod issue_rate;
+mod issue_schedule;
 mod mandate;
-mod pace;
 mod recovery;
 mod refusal;
 mod renewal;
@@ -35,8 +35,8 @@ pub use initial::{
     withdraw_maker,
 };
 pub use issue_rate::{ISSUES_AT_ONCE, ISSUES_PART, may_issue};
+pub use issue_schedule::{IssueSchedule, PlaceKey, Urgency};
 pub use mandate::{Act, Mandate};
-pub use pace::{Pace, PlaceKey, Urgency};
 pub use recovery::burn;
 pub use refusal::Refusal;
 pub use renewal::{Presented, RenewalTerms, admit_renewal};

@@ -46,7 +46,7 @@ pub struct Mandate<A> {
 
 impl<A: Act> Mandate<A> {
     /// Declares that `rule` of the operator policy permitted `act` to `actor`. Called only with that permit at hand.
-    pub fn assert_permitted(actor: Actor, rule: impl Into<String>, act: A) -> Self {
+    pub fn permitted_unchecked(actor: Actor, rule: impl Into<String>, act: A) -> Self {
         Self { actor, rule: rule.into(), act }
     }
 

@@ -164,7 +164,7 @@ pub fn admit_renewal(
     preconditions.push(Precondition::KeyUsable { spki: public_key.spki_hash(), holder: holder.clone() });
     // A certificate that came between reading and committing would have the same generation.
     preconditions.push(Precondition::NewestGeneration { holder, generation: newest });
-    let order = IssuanceOrder::assert_admitted(OrderParts {
+    let order = IssuanceOrder::admitted_unchecked(OrderParts {
         scope: row.scope.clone(),
         identity: identity.clone(),
         kind: row.kind,

@@ -3,19 +3,19 @@
 //! In: a configuration. Out: nothing; it runs until it is stopped, and may be stopped at any moment, since every
 //! file is replaced whole. One environment's trouble never waits for another's.
 
-mod keeper;
-mod lot;
+mod environment_task;
+mod seed;
 mod token;
 
 use crate::config::{Config, EnvironmentConfig};
 use crate::lifecycle::Wish;
 use crate::log;
-use crate::socket::{BadSocket, Board, Post, SOCKET_THREAD, Shown, Socket};
+use crate::socket::{BadSocket, Board, Post, Published, SOCKET_THREAD, Socket};
 use crate::store::StoreFault;
 use crate::transport::EXCHANGE_TIME;
 use crate::watched::{may_panic_here, watched};
 use core::time::Duration;
-pub use keeper::Keeper;
+pub use environment_task::EnvironmentTask;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -107,7 +107,7 @@ pub fn run(config: Config) -> BadStart {
     // A terminal that goes away, or a wish to read files again, ends nothing: files that may change are looked at as it is.
     // The flag is for nobody; where it cannot be set, the signal does what it always did.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
-    // A thread that dies would leave its environment without a keeper: better none, and a restart.
+    // A thread that dies would leave its environment without a task: better none, and a restart.
     std::panic::set_hook(Box::new(|panic| {
         log::end_process(format_args!("touchmark-agent is at fault and ends: {panic}"));
     }));
@@ -121,7 +121,7 @@ fn start(config: Config) -> Result<core::convert::Infallible, BadStart> {
     let Config { state, socket, environments } = config;
     create_dir_durable(&state, Mode::Private0600)?;
     let _lock = lock(&state)?;
-    let lot = lot::of_this_device(&state)?;
+    let seed = seed::of_this_device(&state)?;
     let socket = socket.as_deref().map(Socket::bind).transpose()?;
     let mut posts = Vec::new();
     let mut work = Vec::new();
@@ -133,17 +133,17 @@ fn start(config: Config) -> Result<core::convert::Infallible, BadStart> {
             users: environment.users.clone(),
             signs: environment.signs.clone(),
             wishes,
-            shown: Mutex::new(Shown::default()),
+            published: Mutex::new(Published::default()),
         });
         work.push((environment, wished));
     }
     let board = Arc::new(Board::new(posts, rustix::process::geteuid().as_raw()));
     for (place, (environment, wished)) in work.into_iter().enumerate() {
         let (board, state) = (Arc::clone(&board), state.clone());
-        let name = format!("keeper-{}", environment.name);
+        let name = format!("environment-{}", environment.name);
         let started = watched(&name, move |name| {
             if let Some(post) = board.posts().get(place) {
-                keep(environment, &state, lot, post, &wished, name);
+                keep(environment, &state, seed, post, &wished, name);
             }
         });
         started.map_err(no_thread)?;
@@ -182,15 +182,15 @@ fn lock(state: &Path) -> Result<File, BadStart> {
 fn keep(
     config: EnvironmentConfig,
     state: &Path,
-    lot: [u8; 16],
+    seed: [u8; 16],
     post: &Post,
     wished: &Receiver<Wish>,
     thread: &str,
 ) {
     let config = Arc::new(config);
-    let mut keeper = loop {
-        match Keeper::open(Arc::clone(&config), state, lot, EXCHANGE_TIME) {
-            Ok(keeper) => break keeper,
+    let mut environment_task = loop {
+        match EnvironmentTask::open(Arc::clone(&config), state, seed, EXCHANGE_TIME) {
+            Ok(environment_task) => break environment_task,
             Err(fault) => {
                 may_panic_here(thread);
                 broken(&config.name, post, &fault);
@@ -200,23 +200,23 @@ fn keep(
     };
     loop {
         may_panic_here(thread);
-        let Some(until) = keeper.turn(post) else { continue };
-        let glance = if keeper.awaits_token() { GLANCE_FOR_TOKEN } else { GLANCE };
+        let Some(until) = environment_task.turn(post) else { continue };
+        let glance = if environment_task.awaits_token() { GLANCE_FOR_TOKEN } else { GLANCE };
         let wait = until.since(clock()).clamp(WAIT_MIN, glance);
         match wished.recv_timeout(wait) {
-            Ok(wish) => keeper.wish(wish),
+            Ok(wish) => environment_task.wish(wish),
             // The board holds the other end, and this thread the board.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => keeper.glance(),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => environment_task.glance(),
         }
     }
 }
 
 fn broken(environment: &EnvironmentName, post: &Post, fault: &StoreFault) {
     let says = fault.to_string();
-    let mut shown = post.shown();
-    if shown.broken.as_ref() != Some(&says) {
+    let mut published = post.published();
+    if published.broken.as_ref() != Some(&says) {
         log::line(format_args!("{environment}: {says}"));
-        shown.broken = Some(says);
+        published.broken = Some(says);
     }
 }
 

@@ -6,12 +6,12 @@
 
 mod anchors;
 mod answers;
+mod backoff;
 mod chain;
 mod clock;
 mod effect;
 mod input;
 mod next;
-mod patience;
 mod record;
 mod report;
 mod rules;
@@ -27,9 +27,9 @@ pub use rules::{BACKOFF_MAX, BACKOFF_MIN, Rules, Start, Wish};
 pub use standing::Standing;
 
 use anchors::Anchors;
+use backoff::{DAY, DeviceSeed};
 use clock::Watch;
 use core::time::Duration;
-use patience::{DAY, Lot};
 use std::collections::VecDeque;
 use touchmark_enrol::renewal::renew_at;
 use touchmark_identity::{Fingerprint, SpkiHash, Timestamp};
@@ -102,7 +102,7 @@ enum Pending {
 #[derive(Debug)]
 pub struct Lifecycle {
     rules: Rules,
-    lot: Lot,
+    seed: DeviceSeed,
     watch: Watch,
     anchors: Anchors,
     current: Option<Chain>,
@@ -142,10 +142,10 @@ struct ThisLife {
 }
 
 impl Lifecycle {
-    /// Takes up what the store found. `lot` is drawn once per device; `clock` is what the device's clock shows.
-    pub fn resume(rules: Rules, stored: Stored, lot: [u8; 16], clock: Timestamp) -> Self {
+    /// Takes up what the store found. `seed` is drawn once per device; `clock` is what the device's clock shows.
+    pub fn resume(rules: Rules, stored: Stored, seed: [u8; 16], clock: Timestamp) -> Self {
         let Stored { current, successor, anchors: kept, state } = stored;
-        let lot = Lot::new(lot);
+        let seed = DeviceSeed::new(seed);
         let mut disk = Saved {
             state: state.is_some(),
             floor: state.as_ref().map_or(rules.built_at, |record| record.floor),
@@ -176,7 +176,7 @@ impl Lifecycle {
         (disk.anchors, disk.not_before) = (anchors.to_vec() == kept, now);
         let mut lifecycle = Self {
             rules,
-            lot,
+            seed,
             watch,
             anchors,
             current,

@@ -13,7 +13,7 @@ mod server;
 mod users;
 pub(crate) mod words;
 
-pub use board::{Board, Post, Shown};
+pub use board::{Board, Post, Published};
 pub use foreign::Foreign;
 pub use protocol::{Ask, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX};
 pub(crate) use server::THREAD as SOCKET_THREAD;

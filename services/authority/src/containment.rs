@@ -342,7 +342,7 @@ impl Containments {
                     let actor = Actor::automation("quarantine-timer".parse().expect("the word is a name"));
                     // The operator who set the end permitted this act when the quarantine was made.
                     let act = Contain { device, verb: Verb::EndQuarantine };
-                    let mandate = Mandate::assert_permitted(actor, "quarantine-ttl", act);
+                    let mandate = Mandate::permitted_unchecked(actor, "quarantine-ttl", act);
                     match self.contain(mandate, false, Duration::ZERO).await {
                         // Another end was set for it meanwhile.
                         Err(ContainFault::Rules(_)) => {}

@@ -16,7 +16,7 @@ mod succession;
 
 pub use api::addresses;
 pub(crate) use api::{Rows, router as api_router};
-pub(crate) use connection::{Peer, Shown, serve_http, serve_http_plain};
+pub(crate) use connection::{Peer, PresentedChain, serve_http, serve_http_plain};
 pub(crate) use est::{refused, router as est_router};
 pub(crate) use public::router as public_router;
 

@@ -7,16 +7,16 @@ pub(crate) mod enrolment;
 pub(crate) mod hierarchy;
 pub(crate) mod keyed_lock;
 pub(crate) mod makers;
-pub(crate) mod pacing;
 pub(crate) mod presented;
 pub(crate) mod recovery;
 pub(crate) mod renewal;
 pub(crate) mod renewal_hints;
+pub(crate) mod schedule;
 
 use crate::entropy::random;
 use crate::issuance::hierarchy::{Hierarchy, Trust};
 use crate::issuance::keyed_lock::{KeyedLocks, Turn};
-use crate::issuance::pacing::Pacing;
+use crate::issuance::schedule::Schedule;
 use crate::sha256;
 use crate::store::commit::Commits;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub enum EnrolmentFault {
     NoProfile,
     /// Too many at once; this identity has a place of its own after so long.
     #[error("more certificates are asked for than can be made now; come back in {} s", retry_after.as_secs())]
-    Paced {
+    TooMany {
         /// When to come back.
         retry_after: Duration,
     },
@@ -91,7 +91,7 @@ pub(crate) type IdentityKey = (EnvironmentName, IdentityKind, Name);
 pub(crate) struct Issuance {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    pacing: Pacing,
+    schedule: Schedule,
     clock: Clock,
     /// One certificate at a time per identity, on whosever word.
     in_flight: KeyedLocks<IdentityKey>,
@@ -99,8 +99,8 @@ pub(crate) struct Issuance {
 
 impl Issuance {
     /// Wires it.
-    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, pacing: Pacing, clock: Clock) -> Self {
-        Self { commits, hierarchy, pacing, clock, in_flight: KeyedLocks::default() }
+    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, schedule: Schedule, clock: Clock) -> Self {
+        Self { commits, hierarchy, schedule, clock, in_flight: KeyedLocks::default() }
     }
 
     /// Waits until nobody else works on this identity.
@@ -150,9 +150,9 @@ impl Issuance {
             Some(_) => (Urgency::Renewal, Refusal::Revoked),
             None => (Urgency::First, Refusal::TokenVoid),
         };
-        self.pacing
+        self.schedule
             .ask(&admitted.order.parts().identity, urgency)
-            .map_err(|retry_after| EnrolmentFault::Paced { retry_after })?;
+            .map_err(|retry_after| EnrolmentFault::TooMany { retry_after })?;
         let Admitted { order, mut preconditions, still, mut entries, envelope } = admitted;
         let holder = match order.parts().device {
             Some(device) => Holder::Device(device),
@@ -173,7 +173,7 @@ impl Issuance {
         // A crash before this commit leaves nothing; after it, an open intent that recovery burns.
         self.commits.commit(Command { preconditions, entries }).await?;
         let certificate = planned.certificate();
-        let recorded = Recorded::assert_recorded(planned);
+        let recorded = Recorded::recorded_unchecked(planned);
         match issue(recorded, &*trust.signer) {
             // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
             Ok(issued) => {
@@ -212,7 +212,7 @@ impl Issuance {
             take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
             match self.commits.commit(command).await {
                 Ok(receipt) => {
-                    return Ok(LoggedCertificate::assert_logged(issued, receipt.first_seq));
+                    return Ok(LoggedCertificate::logged_unchecked(issued, receipt.first_seq));
                 }
                 // Revoked meanwhile, the device or what it was asked with held off or replaced: whoever asks
                 // again hears which.

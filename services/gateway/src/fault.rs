@@ -1,4 +1,4 @@
-//! Why a gateway does not start. Once it runs, faults become denials with a reason, never an open door.
+//! Why a gateway does not start. Once it runs, faults become denials with a reason, never an admission.
 
 use crate::credential::BadCredential;
 use crate::decision_log::LogFault;

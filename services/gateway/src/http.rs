@@ -5,18 +5,18 @@
 //! Each request is decided anew: a kept-alive connection keeps no right alive.
 
 pub(crate) mod answer;
-mod far;
 mod held;
-mod paced;
 pub(crate) mod path;
 mod request;
+mod slow_peer;
+mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use far::{HttpService, PublishRoad, UpdateRoad};
+pub(crate) use target::{HttpService, PublishTarget, UpdateTarget};
 
+use crate::admission::{Admission, Arrival, Opened, Wish};
 use crate::arrivals::Standing;
-use crate::door::{Arrival, Door, Opened, Wish};
 use crate::rates::Metered;
 use crate::session::Session;
 use ::http::header::HOST;
@@ -29,7 +29,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use paced::{Pace, Paced};
+use slow_peer::{PeerRate, SlowPeerStream};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use touchmark_decisions::CloseCause;
@@ -46,9 +46,9 @@ const HEADERS_MAX: usize = 64;
 
 /// The port.
 pub(crate) struct HttpPort {
-    pub(crate) door: Arc<Door>,
-    pub(crate) publish: PublishRoad,
-    pub(crate) updates: UpdateRoad,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) publish: PublishTarget,
+    pub(crate) updates: UpdateTarget,
 }
 
 /// One connection: its session opens with the first request, whose path is in the record.
@@ -58,7 +58,7 @@ pub(crate) struct Connection {
     /// What its messages are measured by.
     metered: Metered,
     /// How fast its peer has to take what it is sent.
-    pace: Pace,
+    rate: PeerRate,
     opened: Mutex<Option<Opened>>,
     /// Whoever waits for an ordered end gets the session once it is open.
     session: tokio::sync::watch::Sender<Option<Arc<Session>>>,
@@ -75,18 +75,18 @@ pub(crate) fn bad_host<B>(request: &::http::Request<B>) -> Option<Answer> {
 impl HttpPort {
     /// Serves one connection to its end.
     pub(crate) async fn serve(self: Arc<Self>, accepted: Accepted, mut stop: Stop) {
-        let Some(arrival) = self.door.arrival(&accepted) else { return };
+        let Some(arrival) = self.admission.arrival(&accepted) else { return };
         let patience = match arrival.standing() {
             Standing::Good => HEAD_WAIT,
             Standing::KnownBad => HEAD_WAIT_KNOWN_BAD,
         };
-        let (pace, metered) = (Pace::default(), self.door.metered(arrival.identity()));
+        let (rate, metered) = (PeerRate::default(), self.admission.metered(arrival.identity()));
         let (session, mut watched) = tokio::sync::watch::channel(None);
         let connection = Arc::new(Connection {
             port: self,
             arrival,
             metered,
-            pace: pace.clone(),
+            rate: rate.clone(),
             opened: Mutex::new(None),
             session,
         });
@@ -106,7 +106,7 @@ impl HttpPort {
             .max_buf_size(HEAD_OCTETS_MAX)
             .max_headers(HEADERS_MAX)
             .title_case_headers(true)
-            .serve_connection(TokioIo::new(Paced::new(accepted.stream, pace)), service);
+            .serve_connection(TokioIo::new(SlowPeerStream::new(accepted.stream, rate)), service);
         let cut = async {
             match watched.wait_for(Option::is_some).await.map(|session| session.clone()) {
                 Ok(Some(session)) => session.ended().await,
@@ -132,9 +132,9 @@ impl Connection {
         if let Some(opened) = opened.as_ref() {
             return Ok(Arc::clone(opened.session()));
         }
-        let door = &self.port.door;
+        let admission = &self.port.admission;
         let wish = Wish { resource: path, fault: None, will_topic: None, client_id: None };
-        match door.open(&self.arrival, &wish).await {
+        match admission.open(&self.arrival, &wish).await {
             Ok((begun, permit)) => {
                 // Used up by the session that it opens.
                 drop(permit);

@@ -1,11 +1,11 @@
 //! A small environment for this crate's tests: an authority's keys, certificates, the signed feed, a real gateway
 //! around them, and clients. Everything that it hands to the gateway has the authority's real formats.
 
+use crate::admission::Admission;
 use crate::arrivals::Arrivals;
 use crate::config::{Ack, CredentialFiles, GatewayConfig};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity};
-use crate::door::Door;
 use crate::mqtt::{BrokerAddress, BrokerSessions, Cleaner, FarEnd, MqttPort};
 use crate::rates::{PUBLISH_RATE, Rates};
 use crate::session::{Reviewer, Sessions};
@@ -317,7 +317,7 @@ impl Lab {
             clock: clock.clone(),
             broker: kept.clone(),
         });
-        let door = Arc::new(Door {
+        let admission = Arc::new(Admission {
             trust: Arc::clone(&trust),
             sessions: Arc::clone(&sessions),
             log: Arc::clone(&log),
@@ -330,7 +330,7 @@ impl Lab {
         let sink = Arc::new(Sink::open(&self.data()).unwrap());
         let (switch, stop) = StopSwitch::new();
         let mut tasks = Vec::new();
-        let far = match (broker, &kept) {
+        let target = match (broker, &kept) {
             (Some(broker), Some(kept)) => {
                 let cleaner = Cleaner {
                     kept: Arc::clone(kept),
@@ -352,20 +352,20 @@ impl Lab {
         let bound = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
         let address = bound.address();
         tasks.push(tokio::spawn(Arc::clone(&reviewer).watch_time(stop.clone())));
-        let kept_door = Arc::clone(&door);
-        let port = Arc::new(MqttPort { door: Arc::clone(&door), far });
+        let kept_door = Arc::clone(&admission);
+        let port = Arc::new(MqttPort { admission: Arc::clone(&admission), target });
         let serving = serve_tls(
             bound,
             tls,
             Limits::default(),
             stop,
             move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)),
-            move |_, fault| door.count_fault(fault),
+            move |_, fault| admission.count_fault(fault),
         );
         tasks.push(tokio::spawn(async move {
             serving.await;
         }));
-        Running { address, trust, sessions, reviewer, log, sink, door: kept_door, kept, switch, tasks }
+        Running { address, trust, sessions, reviewer, log, sink, admission: kept_door, kept, switch, tasks }
     }
 
     /// One more port of a gateway, served as the test says.
@@ -469,7 +469,7 @@ pub(crate) struct Running {
     pub(crate) reviewer: Arc<Reviewer>,
     pub(crate) log: Arc<DecisionLog>,
     pub(crate) sink: Arc<Sink>,
-    pub(crate) door: Arc<Door>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) kept: Option<Arc<BrokerSessions>>,
     pub(crate) switch: StopSwitch,
     tasks: Vec<tokio::task::JoinHandle<()>>,

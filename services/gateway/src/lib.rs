@@ -5,12 +5,12 @@
 //! A decision is local, from the last verified feed. No store, no CA and no enrolment may be linked here.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
+mod admission;
 mod allowance;
 mod arrivals;
 mod config;
 mod credential;
 mod decision_log;
-mod door;
 mod fault;
 mod feed;
 mod http;

@@ -31,9 +31,9 @@ pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};
 pub(crate) use will::may_leave;
 
+use crate::admission::{Admission, Arrival, Opened, Wish};
 use crate::arrivals::Standing;
 use crate::decision_log::denied_resource;
-use crate::door::{Arrival, Door, Opened, Wish};
 use crate::sink::{Sink, SinkSession};
 use crate::trust::Holder;
 use crate::uplink::Uplink;
@@ -73,8 +73,8 @@ pub(crate) enum FarEnd {
 
 /// The port.
 pub(crate) struct MqttPort {
-    pub(crate) door: Arc<Door>,
-    pub(crate) far: FarEnd,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) target: FarEnd,
 }
 
 impl MqttPort {
@@ -86,26 +86,26 @@ impl MqttPort {
         let entering = Box::pin(Arc::clone(&self).enter(accepted, stop));
         async move {
             let Some(mut live) = entering.await else { return };
-            let Live { talk, client, far, inbound, stop, .. } = &mut live;
-            let ending = talk.run(client, inbound, far, stop).await;
+            let Live { talk, client, target, inbound, stop, .. } = &mut live;
+            let ending = talk.run(client, inbound, target, stop).await;
             Box::pin(self.end(live, ending)).await;
         }
     }
 
     /// Ends a session.
     async fn end(&self, live: Live, ending: Ending) {
-        let Live { mut opened, talk, client, mut far, inbound, version, will, stop: _ } = live;
+        let Live { mut opened, talk, client, mut target, inbound, version, will, stop: _ } = live;
         self.leave(&opened, &ending, client.expiry_s());
         let mut outbound = talk.into_outbound();
         say_last(&mut outbound, &ending.disconnect(version).unwrap_or_default()).await;
         if let Some(will) = &will {
-            self.say_will(will, &ending, opened.session(), &mut far).await;
+            self.say_will(will, &ending, opened.session(), &mut target).await;
         }
-        if let Some(act) = far.take_folded() {
+        if let Some(act) = target.take_folded() {
             // Withheld either way.
-            let _ = self.door.log.queued(Record::Act(act)).await;
+            let _ = self.admission.log.queued(Record::Act(act)).await;
         }
-        far.end(client.farewell()).await;
+        target.end(client.farewell()).await;
         opened.ends_by(ending.cause());
         drop(opened);
         linger(inbound).await;
@@ -113,19 +113,19 @@ impl MqttPort {
 
     /// The broker goes on with a session or ends it, before its device can come back.
     fn leave(&self, opened: &Opened, ending: &Ending, expiry_s: Option<u32>) {
-        let FarEnd::Broker { kept, .. } = &self.far else { return };
+        let FarEnd::Broker { kept, .. } = &self.target else { return };
         // Otherwise a newer connection goes on with it.
         let Some(client_id) = opened.client_id() else { return };
         if ending.ends_at_broker() {
             kept.want_end_of(&client_id, &Holder::of(opened.session().identity()));
             opened.give_up_client_id();
         }
-        kept.left(&client_id, expiry_s, self.door.clock.now());
+        kept.left(&client_id, expiry_s, self.admission.clock.now());
     }
 
     /// From an accepted connection to a session that was welcomed; anyone else has been answered.
     async fn enter(self: Arc<Self>, accepted: Accepted, mut stop: Stop) -> Option<Live> {
-        let arrival = self.door.arrival(&accepted)?;
+        let arrival = self.admission.arrival(&accepted)?;
         let patience = match arrival.standing() {
             Standing::Good => CONNECT_WAIT,
             Standing::KnownBad => CONNECT_WAIT_KNOWN_BAD,
@@ -202,10 +202,10 @@ impl MqttPort {
             }),
             client_id: Some(&greeting.client_id),
         };
-        match self.door.open(arrival, &wish).await {
+        match self.admission.open(arrival, &wish).await {
             Ok((opened, permit)) => Ok(Admitted { opened, permit, greeting }),
             Err(denial) => {
-                if let FarEnd::Broker { kept, .. } = &self.far
+                if let FarEnd::Broker { kept, .. } = &self.target
                     && greeting.acceptable
                 {
                     let holder = Holder::of(arrival.identity());
@@ -218,17 +218,17 @@ impl MqttPort {
 
     /// Why one more session cannot be left at the broker.
     fn no_room(&self, connect: &Connect<'_>, client_id: &str) -> Option<DenyReason> {
-        let FarEnd::Broker { kept, .. } = &self.far else { return None };
+        let FarEnd::Broker { kept, .. } = &self.target else { return None };
         outlives(connect)?;
-        kept.room(client_id, self.door.clock.now()).err()
+        kept.room(client_id, self.admission.clock.now()).err()
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
         let resource = denied_resource(resource);
         let wish =
             Wish { resource: resource.as_str(), fault: Some(reason), will_topic: None, client_id: None };
-        // With a fault the door never opens; what it says stands in the log.
-        drop(self.door.open(arrival, &wish).await);
+        // With a fault the gateway never admits; what it says stands in the log.
+        drop(self.admission.open(arrival, &wish).await);
     }
 
     /// Connects the far end and answers CONNECT.
@@ -250,11 +250,11 @@ impl MqttPort {
             () = stop.stopped() => Err(Ending::Shutdown),
             reached = self.reach(permit, &connect, &greeting, &opened) => reached,
         };
-        let (far, welcome, exchange) = match reached {
-            Ok((far, welcome, exchange)) if welcome.accepted => (far, welcome, exchange),
+        let (target, welcome, exchange) = match reached {
+            Ok((target, welcome, exchange)) if welcome.accepted => (target, welcome, exchange),
             refused => {
-                if let (FarEnd::Broker { kept, .. }, Some(client_id)) = (&self.far, opened.client_id()) {
-                    kept.left(&client_id, None, self.door.clock.now());
+                if let (FarEnd::Broker { kept, .. }, Some(client_id)) = (&self.target, opened.client_id()) {
+                    kept.left(&client_id, None, self.admission.clock.now());
                 }
                 let (answer, cause) = match refused {
                     // In the broker's own words.
@@ -280,7 +280,7 @@ impl MqttPort {
         let explains = connect.properties.request_problem_information.unwrap_or(true);
         let packet_octets_max =
             connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
-        let behind = match &far {
+        let behind = match &target {
             FarSide::Broker(_) => Behind::Broker,
             FarSide::Sink(_) => Behind::Sink,
         };
@@ -288,10 +288,10 @@ impl MqttPort {
             ClientSide::new(version, session.id(), order, explains, packet_octets_max, exchange, behind);
         let keep_alive_s = u64::from(welcome.keep_alive_s);
         let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
-        let talk = Talk::new(session, Arc::clone(&self.door), outbound, keep_alive);
+        let talk = Talk::new(session, Arc::clone(&self.admission), outbound, keep_alive);
         talk.say(&welcome.octets).await;
         let will = KeptWill::of(&connect).map(Box::new);
-        Some(Live { opened, talk, client, far, inbound, stop, version, will })
+        Some(Live { opened, talk, client, target, inbound, stop, version, will })
     }
 
     /// Reaches the far end for a permitted session.
@@ -302,12 +302,12 @@ impl MqttPort {
         greeting: &Greeting,
         opened: &Opened,
     ) -> Result<(FarSide, Welcome, Arc<Exchange>), Ending> {
-        match &self.far {
+        match &self.target {
             FarEnd::Sink(sink) => {
                 let session = SinkSession::begin(
                     permit,
                     Arc::clone(sink),
-                    self.door.clock.clone(),
+                    self.admission.clock.clone(),
                     connect,
                     opened.session().identity(),
                 );
@@ -317,7 +317,7 @@ impl MqttPort {
                 Ok((FarSide::Sink(session), welcome, Arc::default()))
             }
             FarEnd::Broker { address, uplink, kept } => {
-                let (client_id, now) = (&*greeting.client_id, self.door.clock.now());
+                let (client_id, now) = (&*greeting.client_id, self.admission.clock.now());
                 let mut turn = kept.turn(client_id).await;
                 let holder = Holder::of(opened.session().identity());
                 let known = kept.begin(client_id, holder.clone(), connect.version, outlives(connect), now);
@@ -363,8 +363,8 @@ impl MqttPort {
                 }
                 let exchange = Arc::new(exchange);
                 let (id, keep_alive_s) = (opened.session().id(), welcome.keep_alive_s);
-                let far = FarSide::broker(link, connect.version, id, Arc::clone(&exchange), keep_alive_s);
-                Ok((far, welcome, exchange))
+                let target = FarSide::broker(link, connect.version, id, Arc::clone(&exchange), keep_alive_s);
+                Ok((target, welcome, exchange))
             }
         }
     }
@@ -382,7 +382,7 @@ struct Live {
     opened: Opened,
     talk: Talk,
     client: ClientSide,
-    far: FarSide,
+    target: FarSide,
     inbound: Inbound,
     stop: Stop,
     version: ProtocolVersion,

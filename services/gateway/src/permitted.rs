@@ -42,7 +42,7 @@ pub(crate) struct UpdateFile<'a> {
 }
 
 /// What permitted: for the record.
-pub(crate) type Grounds = (RuleId, PolicyVersion);
+pub(crate) type PermitBasis = (RuleId, PolicyVersion);
 
 /// A permitted topic, by the place in memory where it was read. It becomes a [`Permitted`] with the frame that lies
 /// there and with no other: so the frame is parsed once, and moves on once nothing borrows from it.
@@ -66,7 +66,7 @@ impl PermittedTopic {
         if let Some(answers) = message.properties.response_topic {
             may_hear(table, answers.as_str())?;
         }
-        let (rule, _) = permit.into_grounds();
+        let (rule, _) = permit.into_basis();
         Ok((Self::at(Action::Publish, topic.as_str()), rule))
     }
 
@@ -155,7 +155,7 @@ impl Permitted<Frame> {
         let Ok(Packet::Publish(message)) = frame.parse(version) else { return Err(refused()) };
         let topic = message.topic.ok_or_else(refused)?;
         let answers = message.properties.response_topic.map(|topic| topic.as_str());
-        let (rule, _) = may_leave(table, topic.as_str(), answers)?.into_grounds();
+        let (rule, _) = may_leave(table, topic.as_str(), answers)?.into_basis();
         Ok((Self(frame), rule))
     }
 
@@ -170,9 +170,9 @@ impl<'a> Permitted<HttpMessage<'a>> {
     pub(crate) fn message(
         message: HttpMessage<'a>,
         table: &DecisionTable,
-    ) -> Result<(Self, Grounds), Denial> {
-        let grounds = may_publish_by_http(message.topic, table)?;
-        Ok((Self(message), grounds))
+    ) -> Result<(Self, PermitBasis), Denial> {
+        let basis = may_publish_by_http(message.topic, table)?;
+        Ok((Self(message), basis))
     }
 
     /// The same message as a PUBLISH.
@@ -189,9 +189,9 @@ impl<'a> Permitted<HttpMessage<'a>> {
 
 impl<'a> Permitted<UpdateFile<'a>> {
     /// May this file be fetched?
-    pub(crate) fn update(file: UpdateFile<'a>, table: &DecisionTable) -> Result<(Self, Grounds), Denial> {
+    pub(crate) fn update(file: UpdateFile<'a>, table: &DecisionTable) -> Result<(Self, PermitBasis), Denial> {
         let permit = table.request_update(file.model, file.file).permitted()?;
-        Ok((Self(file), permit.into_grounds()))
+        Ok((Self(file), permit.into_basis()))
     }
 }
 
@@ -208,16 +208,16 @@ impl ForClient {
     }
 }
 
-fn may_publish(topic: &str, table: &DecisionTable) -> Result<Grounds, Denial> {
+fn may_publish(topic: &str, table: &DecisionTable) -> Result<PermitBasis, Denial> {
     let decision = match Topic::new(topic) {
         Ok(topic) => table.publish(&topic),
         Err(_) => Decision::Deny(Denial::because(DenyReason::TopicInvalid)),
     };
-    Ok(decision.permitted()?.into_grounds())
+    Ok(decision.permitted()?.into_basis())
 }
 
 /// May a message be published on this topic of a path? Asked before its body is read as well.
-pub(crate) fn may_publish_by_http(topic: &str, table: &DecisionTable) -> Result<Grounds, Denial> {
+pub(crate) fn may_publish_by_http(topic: &str, table: &DecisionTable) -> Result<PermitBasis, Denial> {
     match has_empty_level(topic) {
         true => Err(Denial::because(DenyReason::TopicInvalid)),
         false => may_publish(topic, table),

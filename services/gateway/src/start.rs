@@ -3,14 +3,14 @@
 mod descriptors;
 
 use self::descriptors::connections_max;
+use crate::admission::Admission;
 use crate::arrivals::Arrivals;
 use crate::config::{GatewayConfig, PreferredPorts};
 use crate::credential::Credential;
 use crate::decision_log::{DecisionLog, LogIdentity, ship};
-use crate::door::Door;
 use crate::fault::GatewayFault;
 use crate::feed::{FeedClient, FeedFile};
-use crate::http::{HttpPort, HttpService, PublishRoad, UpdateRoad};
+use crate::http::{HttpPort, HttpService, PublishTarget, UpdateTarget};
 use crate::mqtt::{BrokerAddress, BrokerSessions, Cleaner, FarEnd, MqttPort};
 use crate::rates::Rates;
 use crate::session::{Reviewer, Sessions};
@@ -126,7 +126,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     let stop = tasks.listener();
     let log = Arc::new(DecisionLog::start(&identity, trust.feed_position(), &clock, &tasks)?);
     let sessions = Arc::new(Sessions::default());
-    let door = Arc::new(Door {
+    let admission = Arc::new(Admission {
         trust: Arc::clone(&trust),
         sessions: Arc::clone(&sessions),
         log: Arc::clone(&log),
@@ -134,8 +134,8 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         rates: Arc::new(Rates::new(config.publish_rate)),
         clock: clock.clone(),
     });
-    let far = FarEnds::open(&config, upstreams, &uplink, &clock)?;
-    let ports = Ports::bind(&config, far.sink.is_some())?;
+    let target = FarEnds::open(&config, upstreams, &uplink, &clock)?;
+    let ports = Ports::bind(&config, target.sink.is_some())?;
     let ready = ports.ready();
 
     let reviewer = Arc::new(Reviewer {
@@ -143,9 +143,9 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
         sessions: Arc::clone(&sessions),
         log: Arc::clone(&log),
         clock: clock.clone(),
-        broker: far.kept.clone(),
+        broker: target.kept.clone(),
     });
-    if let (Some(address), Some(kept)) = (&far.broker, &far.kept) {
+    if let (Some(address), Some(kept)) = (&target.broker, &target.kept) {
         let cleaner = Arc::new(Cleaner {
             kept: Arc::clone(kept),
             sessions,
@@ -188,7 +188,7 @@ pub async fn start(config: GatewayConfig, clock: Clock) -> Result<Gateway, Gatew
     });
 
     let first_feed = first_feed(Arc::clone(&trust));
-    let listeners = Listeners { door, trust, server, clock, far };
+    let listeners = Listeners { admission, trust, server, clock, target };
     let listening = listeners.serve(&config, ports, &tasks)?;
     tasks.vital("end-in-order", stop, async move {
         for port in listening {
@@ -354,11 +354,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 struct Listeners {
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     trust: Arc<Trust>,
     server: ServerIdentity,
     clock: Clock,
-    far: FarEnds,
+    target: FarEnds,
 }
 
 impl Listeners {
@@ -369,10 +369,10 @@ impl Listeners {
         tasks: &Supervisor,
     ) -> Result<Vec<Ended>, GatewayFault> {
         let stop = tasks.listener();
-        let Self { door, trust, server, clock, far } = self;
+        let Self { admission, trust, server, clock, target } = self;
         let tls = ServerTls::new(PortPolicy::Device, &server, Arc::new(DevicePaths(trust)), clock.clone())?;
         let Ports { mqtt, http, sink } = ports;
-        let FarEnds { broker, kept, service, sink: store, uplink } = far;
+        let FarEnds { broker, kept, service, sink: store, uplink } = target;
 
         let with_upstream = broker.is_some() || service.is_some();
         let mqtt_far = match (&broker, kept, &store) {
@@ -383,21 +383,21 @@ impl Listeners {
             _ => return Err(no_far_end()),
         };
         let publish = match (&service, broker, &store) {
-            (Some(service), ..) => PublishRoad::Service(Arc::clone(service)),
-            (None, Some(address), _) => PublishRoad::Broker { address, uplink },
-            (None, None, Some(sink)) => PublishRoad::Sink { sink: Arc::clone(sink), clock },
+            (Some(service), ..) => PublishTarget::Service(Arc::clone(service)),
+            (None, Some(address), _) => PublishTarget::Broker { address, uplink },
+            (None, None, Some(sink)) => PublishTarget::Sink { sink: Arc::clone(sink), clock },
             (None, None, None) => return Err(no_far_end()),
         };
         let updates = match service {
-            Some(service) => UpdateRoad::Service(service),
-            None => UpdateRoad::Directory(config.data.join(UPDATES_DIRECTORY)),
+            Some(service) => UpdateTarget::Service(service),
+            None => UpdateTarget::Directory(config.data.join(UPDATES_DIRECTORY)),
         };
 
         let limits = Limits::of(connections_max(with_upstream), WhenFull::Wait);
         let mut listening = Vec::new();
-        let mqtt_port = Arc::new(MqttPort { door: Arc::clone(&door), far: mqtt_far });
-        let http_port = Arc::new(HttpPort { door: Arc::clone(&door), publish, updates });
-        let faults = Arc::clone(&door);
+        let mqtt_port = Arc::new(MqttPort { admission: Arc::clone(&admission), target: mqtt_far });
+        let http_port = Arc::new(HttpPort { admission: Arc::clone(&admission), publish, updates });
+        let faults = Arc::clone(&admission);
         let serving = serve_tls(
             mqtt,
             tls.clone(),
@@ -416,7 +416,7 @@ impl Listeners {
             limits,
             stop.clone(),
             move |accepted, stop| Arc::clone(&http_port).serve(accepted, stop),
-            move |_, fault| door.count_fault(fault),
+            move |_, fault| admission.count_fault(fault),
         );
         listening.push(tasks.vital("http-port", stop.clone(), async move {
             serving.await;

@@ -3,15 +3,15 @@
 //! In: verified feed messages. Out: judgements of paths (in the handshake) and of peers (at each act that opens
 //! something). Without a feed there is nothing to trust with, and everyone is refused. No lock is held over an await.
 
+mod basis;
 mod cache;
-mod ground;
 mod path_check;
 mod peer;
 #[cfg(test)]
 mod tests;
 mod time;
 
-pub(crate) use ground::Ground;
+pub(crate) use basis::TrustBasis;
 pub(crate) use path_check::{DevicePaths, PathIdentity};
 pub(crate) use peer::{Holder, TrustedPeer};
 
@@ -38,7 +38,7 @@ pub(crate) struct Trust {
     /// Changes with each message; asked in constant time.
     status: RwLock<Option<StatusSet>>,
     /// Changes with anchors and policy only.
-    ground: ArcSwapOption<Ground>,
+    basis: ArcSwapOption<TrustBasis>,
     paths: PathCache,
     time: FeedTime,
     /// What the authority signs has the smaller s from here on; nothing is known before it is set.
@@ -62,7 +62,7 @@ impl Trust {
             verifier,
             staleness,
             status: RwLock::new(None),
-            ground: ArcSwapOption::empty(),
+            basis: ArcSwapOption::empty(),
             paths: PathCache::default(),
             time: FeedTime::default(),
             low_s_since: OnceLock::new(),
@@ -113,7 +113,7 @@ impl Trust {
 
     /// The policy in force.
     pub(crate) fn policy_version(&self) -> Option<PolicyVersion> {
-        self.ground.load().as_ref().and_then(|ground| ground.policy.as_ref().map(|policy| policy.version()))
+        self.basis.load().as_ref().and_then(|basis| basis.policy.as_ref().map(|policy| policy.version()))
     }
 
     /// What the age of the feed demands; `None` without a feed.
@@ -139,10 +139,10 @@ impl Trust {
 
     /// Starts from a set that was verified: the stored feed.
     pub(crate) fn begin(&self, set: StatusSet) {
-        let ground = Ground::of(&set, None);
+        let basis = TrustBasis::of(&set, None);
         self.time.hear(set.issued_at(), Instant::now());
         *self.write() = Some(set);
-        self.ground.store(Some(Arc::new(ground)));
+        self.basis.store(Some(Arc::new(basis)));
     }
 
     /// Folds one message in. After a fault everything is as it was.
@@ -217,7 +217,7 @@ impl Trust {
             matches!(effect, Effect::Replaced | Effect::AnchorsChanged | Effect::PoliciesChanged)
         };
         if effects.iter().any(grounds) {
-            self.renew_ground();
+            self.renew_basis();
         }
         Ok(effects)
     }
@@ -230,12 +230,12 @@ impl Trust {
     }
 
     /// Reads anchors and policy anew. Only the feed's task calls this, so none overtakes another.
-    fn renew_ground(&self) {
-        let old = self.ground.load_full();
+    fn renew_basis(&self) {
+        let old = self.basis.load_full();
         // Copied out, so that compiling a policy holds no lock.
-        let copied = self.read().as_ref().map(ground::Sources::of);
+        let copied = self.read().as_ref().map(basis::Sources::of);
         if let Some(sources) = copied {
-            self.ground.store(Some(Arc::new(Ground::from_sources(sources, old.as_deref()))));
+            self.basis.store(Some(Arc::new(TrustBasis::from_sources(sources, old.as_deref()))));
         }
     }
 

@@ -123,11 +123,11 @@ impl Backoff {
 
     /// Waits; `false` when the gateway stops meanwhile.
     pub(crate) async fn pause(&mut self, stop: &mut Stop) -> bool {
-        let mut lot = [0];
-        // Without a lot all that is lost is the jitter.
-        let _ = aws_lc_rs::rand::fill(&mut lot);
-        let [lot] = lot;
-        let pause = self.0.mul_f64(0.5 + f64::from(lot) / 512.0);
+        let mut seed = [0];
+        // Without a seed all that is lost is the jitter.
+        let _ = aws_lc_rs::rand::fill(&mut seed);
+        let [seed] = seed;
+        let pause = self.0.mul_f64(0.5 + f64::from(seed) / 512.0);
         self.0 = (self.0 * 2).min(PAUSE_MAX);
         tokio::select! {
             () = stop.stopped() => false,

@@ -1,6 +1,6 @@
 //! Services and the agent with a log that nobody takes: they serve, renew, revoke and end as ever.
 
-use crate::town::{Enrolled, everything_works};
+use crate::installation::{Enrolled, everything_works};
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Write as _, pipe};
 use std::os::fd::AsRawFd as _;

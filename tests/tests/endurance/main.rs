@@ -2,6 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod command_line;
+mod installation;
 mod log;
 mod tasks;
-mod town;

@@ -1,6 +1,6 @@
 //! Every task that the supervisors start panics once, in a real process: it is started again, or the process ends with its code.
 
-use crate::town::everything_works;
+use crate::installation::everything_works;
 use std::path::PathBuf;
 use std::process::Command;
 use touchmark_dial::Request;

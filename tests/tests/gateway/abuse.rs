@@ -1,6 +1,6 @@
 //! MQTT under abuse: packets that are no packets, topics that want elsewhere, silence. Each row of docs/abuse.md.
 
-use crate::town::{Enrolled, Town};
+use crate::installation::{Enrolled, Installation};
 use std::time::{Duration, Instant};
 use touchmark_mqtt::{Packet, ProtocolVersion, QoS};
 use touchmark_tests::{Meter, Mqtt, same_as_promised, until};
@@ -109,14 +109,15 @@ fn rows() -> Vec<(&'static str, Vec<u8>)> {
 /// is served.
 #[test]
 fn broken_packets_and_foreign_topics_get_their_answer_and_reach_nobody() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let innocent = town.enrol("good-01");
-    let mut beside = Mqtt::welcome(&town.lab, innocent.identity(), "good-01");
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let innocent = installation.enrol("good-01");
+    let mut beside = Mqtt::welcome(&installation.lab, innocent.identity(), "good-01");
     let mut tested = Vec::new();
     for (name, octets) in rows() {
-        let meter = Meter::begin(town.lab.gateway());
-        let mut answers: Vec<String> = (0..REPEATS).map(|_| abused(&town, &device, &octets)).collect();
+        let meter = Meter::begin(installation.lab.gateway());
+        let mut answers: Vec<String> =
+            (0..REPEATS).map(|_| abused(&installation, &device, &octets)).collect();
         let cost = meter.end(REPEATS);
         answers.dedup();
         println!("{name:<40} {answers:?} {cost:?}");
@@ -128,12 +129,12 @@ fn broken_packets_and_foreign_topics_get_their_answer_and_reach_nobody() {
         assert!(begun.elapsed() < Duration::from_secs(1), "{name}: {:?}", begun.elapsed());
         tested.push((name, answers.remove(0)));
     }
-    let seen = town.broker.seen_until_now();
+    let seen = installation.broker.seen_until_now();
     assert_eq!(seen.len(), tested.len(), "{seen:?}");
     assert!(seen.iter().all(|(topic, _)| topic == "plant/good-01/x"), "{seen:?}");
     // Where a session goes on after its answer, each denial is a decision, in the order of the rows.
     let answered = tested.iter().filter(|(_, answer)| !answer.starts_with("DISCONNECT")).count();
-    let mut operator = town.lab.operator();
+    let mut operator = installation.lab.operator();
     let denied = until("every denial among the decisions", || {
         let denied = operator.all_decisions("?device=pump-01&verdict=deny");
         (denied.len() == answered * REPEATS as usize).then_some(denied)
@@ -152,8 +153,8 @@ fn broken_packets_and_foreign_topics_get_their_answer_and_reach_nobody() {
     same_as_promised("MQTT", tested);
 }
 
-fn abused(town: &Town, device: &Enrolled, octets: &[u8]) -> String {
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+fn abused(installation: &Installation, device: &Enrolled, octets: &[u8]) -> String {
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     // The gateway may well close before it has read everything.
     let _ = session.send_octets(octets);
     answer(&mut session)
@@ -162,9 +163,9 @@ fn abused(town: &Town, device: &Enrolled, octets: &[u8]) -> String {
 /// What comes octet by octet is the same packet.
 #[test]
 fn packets_in_fragments_of_one_octet_are_whole_packets() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let mut session = Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
     let connect = packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x07pump-01");
     for octet in connect.chunks(1) {
         session.send_octets(octet).unwrap();
@@ -176,15 +177,15 @@ fn packets_in_fragments_of_one_octet_are_whole_packets() {
         }
         assert_eq!(answer(&mut session), expected);
     }
-    town.broker.sees("plant/pump-01/x", "in pieces");
-    assert_eq!(town.broker.seen_until_now().len(), 1);
+    installation.broker.sees("plant/pump-01/x", "in pieces");
+    assert_eq!(installation.broker.seen_until_now().len(), 1);
 }
 
 /// First packets that are no CONNECT, or one of another protocol, and silence instead of one.
 #[test]
 fn a_connection_that_does_not_begin_with_connect_ends() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
     let rows: [(&str, Vec<u8>); 6] = [
         ("PUBLISH first", publish(0b0010, b"plant/pump-01/x", 1, b"forged")),
         ("HTTP first", b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n".to_vec()),
@@ -196,10 +197,10 @@ fn a_connection_that_does_not_begin_with_connect_ends() {
     let begun = Instant::now();
     std::thread::scope(|scope| {
         for (name, octets) in &rows {
-            let (town, device) = (&town, &device);
+            let (installation, device) = (&installation, &device);
             scope.spawn(move || {
                 let mut session =
-                    Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
+                    Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
                 let _ = session.send_octets(octets);
                 let (ended, last) = session.end();
                 println!("{name}: {last:?} after {:?}", ended - begun);
@@ -209,8 +210,8 @@ fn a_connection_that_does_not_begin_with_connect_ends() {
             });
         }
     });
-    assert!(town.broker.seen_until_now().is_empty());
-    let mut operator = town.lab.operator();
+    assert!(installation.broker.seen_until_now().is_empty());
+    let mut operator = installation.lab.operator();
     until("the wrong version among the decisions", || {
         let decisions = operator.decisions("pump-01");
         decisions.iter().any(|decision| decision.reason == "protocol-unsupported").then_some(())

@@ -1,6 +1,6 @@
 //! Connect, publish, subscribe: each is decided by itself, is seen or not seen at the far end, and is recorded.
 
-use crate::town::{Town, run};
+use crate::installation::{Installation, run};
 use touchmark_mqtt::{ProtocolVersion, QoS};
 use touchmark_tests::{Mqtt, program, until};
 
@@ -8,16 +8,18 @@ use touchmark_tests::{Mqtt, program, until};
 /// and each decision stands in the log with its rule or reason.
 #[test]
 fn mosquitto_clients_do_what_they_may_and_nothing_else() {
-    let (Some(town), Some(publisher)) = (Town::start(), program("mosquitto_pub")) else { return };
-    let mut operator = town.lab.operator();
+    let (Some(installation), Some(publisher)) = (Installation::start(), program("mosquitto_pub")) else {
+        return;
+    };
+    let mut operator = installation.lab.operator();
     for (name, version) in [("pump-v5", "5"), ("pump-v311", "311")] {
-        let device = town.enrol(name);
-        let words = town.as_mosquitto(&device, version);
+        let device = installation.enrol(name);
+        let words = installation.as_mosquitto(&device, version);
         let own = format!("plant/{name}/temp");
         let foreign = "plant/pump-99/temp";
         let (exit, says) = run(&publisher, &words, &["-q", "1", "-t", &own, "-m", "21"]);
         assert_eq!(exit, Some(0), "{says}");
-        town.broker.sees(&own, "21");
+        installation.broker.sees(&own, "21");
         // Its exit code says nothing about a denial: the far end and the log do.
         run(&publisher, &words, &["-q", "1", "-t", foreign, "-m", "forged"]);
         let connected = operator.decided(name, "connect", name, "allow");
@@ -37,16 +39,16 @@ fn mosquitto_clients_do_what_they_may_and_nothing_else() {
         assert_eq!(decision, denied);
         assert_eq!((decision.gateway.as_str(), decision.policy.as_str().len()), ("gateway-01", 64));
         assert!(decision.at.ends_with('Z'), "{decision:?}");
-        assert!(!town.broker.seen_until_now().iter().any(|(topic, _)| topic == foreign));
+        assert!(!installation.broker.seen_until_now().iter().any(|(topic, _)| topic == foreign));
     }
 }
 
 /// R36: a denied message is answered where the protocol has an answer, and ends the session where it has none.
 #[test]
 fn a_denied_publish_is_told_or_ends_the_session() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let mut v5 = Mqtt::welcome(&town.lab, device.identity(), "pump-01/a");
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let mut v5 = Mqtt::welcome(&installation.lab, device.identity(), "pump-01/a");
     assert_eq!(v5.publish("plant/pump-02/x", "forged", QoS::AtLeastOnce), Ok(Some(0x87)));
     assert_eq!(v5.publish("plant/pump-01/x", "true", QoS::AtLeastOnce), Ok(Some(0x00)));
     assert!(v5.publish("$SYS/x", "forged", QoS::AtLeastOnce).is_ok_and(|code| code == Some(0x87)));
@@ -54,16 +56,16 @@ fn a_denied_publish_is_told_or_ends_the_session() {
     let (_, last) = v5.end();
     assert_eq!(last.unwrap().body()[0], 0x87, "DISCONNECT, not authorised");
 
-    let mut v311 = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V311).unwrap();
+    let mut v311 = Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V311).unwrap();
     assert_eq!(v311.hello("pump-01/b").unwrap().code, 0);
     assert_eq!(v311.publish("plant/pump-01/y", "true", QoS::AtLeastOnce).unwrap(), Some(0));
     assert!(
         v311.publish("plant/pump-02/y", "forged", QoS::AtLeastOnce).is_err(),
         "3.1.1 has no answer for it"
     );
-    town.broker.sees("plant/pump-01/x", "true");
-    town.broker.sees("plant/pump-01/y", "true");
-    let seen = town.broker.seen_until_now();
+    installation.broker.sees("plant/pump-01/x", "true");
+    installation.broker.sees("plant/pump-01/y", "true");
+    let seen = installation.broker.seen_until_now();
     assert!(seen.iter().all(|(_, payload)| payload != "forged"), "{seen:?}");
 }
 
@@ -71,10 +73,12 @@ fn a_denied_publish_is_told_or_ends_the_session() {
 /// reaches it.
 #[test]
 fn a_subscription_covers_no_more_than_its_own() {
-    let (Some(town), Some(subscriber)) = (Town::start(), program("mosquitto_sub")) else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let (Some(installation), Some(subscriber)) = (Installation::start(), program("mosquitto_sub")) else {
+        return;
+    };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     let rows = [
         ("cmd/pump-01/#", 0x01),
         ("cmd/pump-01/+", 0x01),
@@ -93,8 +97,8 @@ fn a_subscription_covers_no_more_than_its_own() {
     }
     // One packet, several filters: each for itself.
     assert_eq!(session.subscribe(&["cmd/pump-02/#", "cmd/pump-01/x"]), Ok(vec![0x87, 0x01]));
-    town.broker.publish("cmd/pump-02/set", "for another");
-    town.broker.publish("cmd/pump-01/set", "for me");
+    installation.broker.publish("cmd/pump-02/set", "for another");
+    installation.broker.publish("cmd/pump-01/set", "for me");
     let frame = session.packet().unwrap().unwrap();
     let text = String::from_utf8_lossy(frame.body()).into_owned();
     assert!(text.contains("cmd/pump-01/set") && text.ends_with("for me"), "{text}");
@@ -102,8 +106,8 @@ fn a_subscription_covers_no_more_than_its_own() {
     // mosquitto_sub with a wildcard: told no, in both versions.
     for version in ["5", "311"] {
         let name = format!("sub-{version}");
-        let device = town.enrol(&name);
-        let words = town.as_mosquitto(&device, version);
+        let device = installation.enrol(&name);
+        let words = installation.as_mosquitto(&device, version);
         let (_, says) = run(&subscriber, &words, &["-t", "#", "-C", "1", "-W", "5"]);
         assert!(
             says.to_lowercase().contains("denied") || says.contains("Not authorized"),
@@ -117,11 +121,11 @@ fn a_subscription_covers_no_more_than_its_own() {
 /// R49: where a certificate is used is known from what gateways saw, and so is nothing where nobody saw it.
 #[test]
 fn where_a_certificate_is_used_is_answered_from_decisions() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    town.enrol("pump-02");
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    installation.enrol("pump-02");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     session.publish("plant/pump-01/temp", "21", QoS::AtLeastOnce).unwrap();
     let used = until("the sighting", || {
         let explained = operator.explain("pump-01").unwrap();

@@ -1,8 +1,8 @@
 //! What a device has at the broker behind the gateway ends with its right to it: sessions, shares of the work, messages
 //! that wait for their release. Seen by mosquitto's own clients.
 
+use crate::installation::{Installation, run};
 use crate::policy::activate;
-use crate::town::{Town, run};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use touchmark_mqtt::{Connect, ProtocolVersion, QoS, Text};
@@ -19,8 +19,10 @@ fn kept(under: &Path) -> Option<PathBuf> {
     })
 }
 
-fn is_kept(town: &Town, client_id: &str) -> bool {
-    let list = kept(&town.lab.data()).and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+fn is_kept(installation: &Installation, client_id: &str) -> bool {
+    let list = kept(&installation.lab.data())
+        .and_then(|file| std::fs::read_to_string(file).ok())
+        .unwrap_or_default();
     list.lines().any(|line| line.split(' ').next() == Some(client_id))
 }
 
@@ -28,12 +30,15 @@ fn is_kept(town: &Town, client_id: &str) -> bool {
 /// gateway was away in between.
 #[test]
 fn a_revoked_device_takes_no_job_of_another_worker() {
-    let (Some(mut town), Some(subscriber)) = (Town::start(), program("mosquitto_sub")) else { return };
+    let (Some(mut installation), Some(subscriber)) = (Installation::start(), program("mosquitto_sub")) else {
+        return;
+    };
     let share = format!("$share/w/{JOBS}");
     for (round, restarted) in [(1, false), (2, true)] {
-        let device = town.enrol("pump-01");
+        let device = installation.enrol("pump-01");
         let mut session = until("the new one to be welcome", || {
-            let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
+            let mut session =
+                Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
             let mut hello = Connect::new(ProtocolVersion::V5, Text::new("pump-01").unwrap());
             hello.clean_start = false;
             hello.properties.session_expiry_interval = Some(3600);
@@ -41,16 +46,16 @@ fn a_revoked_device_takes_no_job_of_another_worker() {
         });
         assert_eq!(session.subscribe(&[&share]), Ok(vec![0x01]));
         drop(session);
-        until("the gateway to have it in its list", || is_kept(&town, "pump-01").then_some(()));
+        until("the gateway to have it in its list", || is_kept(&installation, "pump-01").then_some(()));
         if restarted {
-            town.lab.kill_gateway();
-            town.lab.restart_gateway();
+            installation.lab.kill_gateway();
+            installation.lab.restart_gateway();
         }
-        town.lab.operator().revoke("pump-01");
-        until("its session at the broker to be ended", || (!is_kept(&town, "pump-01")).then_some(()));
+        installation.lab.operator().revoke("pump-01");
+        until("its session at the broker to be ended", || (!is_kept(&installation, "pump-01")).then_some(()));
 
         let (host, port) = {
-            let address = town.broker.address();
+            let address = installation.broker.address();
             let (host, port) = address.rsplit_once(':').unwrap();
             (host.to_owned(), port.to_owned())
         };
@@ -65,7 +70,7 @@ fn a_revoked_device_takes_no_job_of_another_worker() {
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
         assert_eq!(lines.next().unwrap().unwrap(), "ready");
         let jobs: Vec<String> = (0..20).map(|n| format!("job {round} {n}")).collect();
-        jobs.iter().for_each(|job| town.broker.publish(JOBS, job));
+        jobs.iter().for_each(|job| installation.broker.publish(JOBS, job));
         let done: Vec<String> = lines.map_while(Result::ok).collect();
         child.wait().unwrap();
         assert_eq!(done, jobs, "restarted: {restarted}");
@@ -76,35 +81,36 @@ fn a_revoked_device_takes_no_job_of_another_worker() {
 /// queue; also when the gateway was away as the policy changed.
 #[test]
 fn a_removed_right_to_connect_ends_the_queue_of_a_device_that_is_away() {
-    let Some(mut town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    let back = |town: &Town| {
-        let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V311).unwrap();
+    let Some(mut installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    let back = |installation: &Installation| {
+        let mut session =
+            Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V311).unwrap();
         let mut hello = Connect::new(ProtocolVersion::V311, Text::new("pump-01").unwrap());
         hello.clean_start = false;
         let greeted = session.greet(&hello).unwrap();
         (greeted.code == 0).then_some((session, greeted.session_present))
     };
     for restarted in [false, true] {
-        let (mut session, _) = until("it to be welcome", || back(&town));
+        let (mut session, _) = until("it to be welcome", || back(&installation));
         assert_eq!(session.subscribe(&[JOBS]), Ok(vec![0x01]));
         drop(session);
-        until("the gateway to have it in its list", || is_kept(&town, "pump-01").then_some(()));
-        town.broker.publish(JOBS, "for the queue");
+        until("the gateway to have it in its list", || is_kept(&installation, "pump-01").then_some(()));
+        installation.broker.publish(JOBS, "for the queue");
         if restarted {
-            town.lab.kill_gateway();
+            installation.lab.kill_gateway();
         }
         activate(
             &mut operator,
             "@id(\"shut\")\nforbid (principal, action == Action::\"connect\", resource);\n",
         );
         if restarted {
-            town.lab.restart_gateway();
+            installation.lab.restart_gateway();
         }
-        until("its session at the broker to be ended", || (!is_kept(&town, "pump-01")).then_some(()));
+        until("its session at the broker to be ended", || (!is_kept(&installation, "pump-01")).then_some(()));
         activate(&mut operator, "");
-        let (mut session, present) = until("it to be welcome again", || back(&town));
+        let (mut session, present) = until("it to be welcome again", || back(&installation));
         assert!(!present, "restarted: {restarted}");
         assert!(session.is_alive(), "the next packet is the answer to its ping");
     }
@@ -113,15 +119,15 @@ fn a_removed_right_to_connect_ends_the_queue_of_a_device_that_is_away() {
 /// R36: a QoS 2 message whose right goes between its two halves is not released, and is recorded.
 #[test]
 fn a_message_is_not_released_after_its_right_is_gone() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
-    let mut beside = Mqtt::welcome(&town.lab, device.identity(), "pump-01/b");
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
+    let mut beside = Mqtt::welcome(&installation.lab, device.identity(), "pump-01/b");
     let topic = "plant/pump-01/x";
     assert_eq!(session.publish(topic, "released", QoS::ExactlyOnce), Ok(Some(0)));
     session.send_octets(b"\x62\x02\x00\x01").unwrap();
-    town.broker.sees(topic, "released");
+    installation.broker.sees(topic, "released");
     assert_eq!(session.packet().unwrap().unwrap().octets()[0], 0x70);
 
     assert_eq!(session.publish(topic, "held", QoS::ExactlyOnce), Ok(Some(0)));
@@ -141,6 +147,6 @@ fn a_message_is_not_released_after_its_right_is_gone() {
     until("the right to be back", || {
         (beside.publish("plant/pump-01/y", "back", QoS::AtLeastOnce) == Ok(Some(0))).then_some(())
     });
-    town.broker.sees("plant/pump-01/y", "back");
-    assert!(town.broker.seen_until_now().iter().all(|(_, payload)| payload != "held"));
+    installation.broker.sees("plant/pump-01/y", "back");
+    assert!(installation.broker.seen_until_now().iter().all(|(_, payload)| payload != "held"));
 }

@@ -1,6 +1,6 @@
 //! What one permitted device can make the gateway and the authority grow by, and what a kill takes from the log.
 
-use crate::town::{Enrolled, Town};
+use crate::installation::{Enrolled, Installation};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -57,29 +57,31 @@ fn publish_on(lab: &Lab, device: &Enrolled, all: &AtomicUsize) -> Vec<Instant> {
 /// R46: acknowledged publishes that a kill takes are those of a moment, the last ones, and the log says so.
 #[test]
 fn a_kill_under_load_takes_the_acts_of_a_moment_and_shows() {
-    let Some(mut town) = Town::start() else { return };
-    let devices = ["load-01", "load-02", "load-03"].map(|name| town.enrol(name));
+    let Some(mut installation) = Installation::start() else { return };
+    let devices = ["load-01", "load-02", "load-03"].map(|name| installation.enrol(name));
     let all = AtomicUsize::new(0);
     let acknowledged: Vec<Vec<Instant>> = std::thread::scope(|scope| {
-        let publishing: Vec<_> =
-            devices.iter().map(|device| scope.spawn(|| publish_on(&town.lab, device, &all))).collect();
+        let publishing: Vec<_> = devices
+            .iter()
+            .map(|device| scope.spawn(|| publish_on(&installation.lab, device, &all)))
+            .collect();
         until("publishes under way", || {
             (all.load(Ordering::Relaxed) >= ACKNOWLEDGED * devices.len()).then_some(())
         });
-        town.lab.gateway().killer().kill();
+        installation.lab.gateway().killer().kill();
         publishing.into_iter().map(|publishing| publishing.join().unwrap()).collect()
     });
-    town.lab.kill_gateway();
-    town.lab.restart_gateway();
+    installation.lab.kill_gateway();
+    installation.lab.restart_gateway();
     let shown = until("the audit to show the gap", || {
-        let outcome = verify(&town.lab.data(), None).unwrap();
+        let outcome = verify(&installation.lab.data(), None).unwrap();
         let gateway = outcome.gateways.into_iter().find(|gateway| gateway.gateway == "gateway-01")?;
         (gateway.gaps == 1 && gateway.covered == gateway.frames).then_some(gateway)
     });
     let gap = shown.last_gap.unwrap();
     println!("{gap}");
     assert!(gap.starts_with("from dec_gateway-01.1.") && gap.contains("50 ms"), "{gap}");
-    let mut operator = town.lab.operator();
+    let mut operator = installation.lab.operator();
     for (device, acknowledged) in devices.iter().zip(acknowledged) {
         let kept = usize::try_from(counted(&mut operator, &device.name)).unwrap();
         let lost = acknowledged.get(kept..).unwrap_or_default();
@@ -98,13 +100,13 @@ fn a_kill_under_load_takes_the_acts_of_a_moment_and_shows() {
 /// R46, R107: topics of its own choice are all counted, and take little of anybody's disk.
 #[test]
 fn a_permitted_device_with_ever_new_topics_fills_no_disk() {
-    let Some(town) = Town::start() else { return };
-    let (device, other) = (town.enrol("pump-01"), town.enrol("pump-02"));
-    let doomed = ["pump-10", "pump-11", "pump-12", "pump-13"].map(|name| town.enrol(name).name);
-    let mut operator = town.lab.operator();
-    let (data, topics) = (town.lab.data(), topics());
+    let Some(installation) = Installation::start() else { return };
+    let (device, other) = (installation.enrol("pump-01"), installation.enrol("pump-02"));
+    let doomed = ["pump-10", "pump-11", "pump-12", "pump-13"].map(|name| installation.enrol(name).name);
+    let mut operator = installation.lab.operator();
+    let (data, topics) = (installation.lab.data(), topics());
     let before = size(&data);
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     for chunk in 0..topics / 1_000 {
         let mut octets = bytes::BytesMut::new();
         for n in 0..1_000 {
@@ -119,7 +121,7 @@ fn a_permitted_device_with_ever_new_topics_fills_no_disk() {
     }
     assert_eq!(session.publish("plant/pump-01/last", "x", QoS::AtLeastOnce), Ok(Some(0)));
     // Meanwhile and afterwards another device is served, and recorded one by one.
-    let mut quiet = Mqtt::welcome(&town.lab, other.identity(), "pump-02");
+    let mut quiet = Mqtt::welcome(&installation.lab, other.identity(), "pump-02");
     assert_eq!(quiet.publish("plant/pump-02/t", "x", QoS::AtLeastOnce), Ok(Some(0)));
     operator.decided("pump-02", "publish", "plant/pump-02/t", "allow");
     until("all of them at the authority", || {

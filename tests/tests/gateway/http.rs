@@ -1,6 +1,6 @@
 //! The same device over HTTP: publish and request-update, decided by the same policy and recorded in the same log.
 
-use crate::town::{Enrolled, Town};
+use crate::installation::{Enrolled, Installation};
 use touchmark_dial::{
     BaseUrl, BlockingHttp, ClientIdentity, ClientTls, DialFault, HttpClient, Request, Response,
 };
@@ -25,13 +25,13 @@ fn publish(http: &mut BlockingHttp, topic: &str) -> Result<Response, DialFault> 
 /// apart; a revocation ends both.
 #[test]
 fn http_is_decided_like_mqtt() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    let mut http = client(&town.lab, Some(&device));
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    let mut http = client(&installation.lab, Some(&device));
     let sent = publish(&mut http, "plant/pump-01/temp").unwrap();
     assert!(sent.status.is_success(), "{sent:?}");
-    town.broker.sees("plant/pump-01/temp", "over http");
+    installation.broker.sees("plant/pump-01/temp", "over http");
     operator.decided("pump-01", "publish", "plant/pump-01/temp", "allow");
     let denied = publish(&mut http, "plant/pump-02/temp").unwrap();
     assert_eq!(denied.status, 403, "{denied:?}");
@@ -46,16 +46,19 @@ fn http_is_decided_like_mqtt() {
     let update = http.send(Request::get("/updates/x200/firmware.bin")).unwrap();
     assert_eq!(update.status, 403, "{update:?}");
 
-    assert!(publish(&mut client(&town.lab, None), "plant/pump-01/temp").is_err(), "no certificate, no HTTP");
+    assert!(
+        publish(&mut client(&installation.lab, None), "plant/pump-01/temp").is_err(),
+        "no certificate, no HTTP"
+    );
     operator.revoke("pump-01");
     until("the revocation to end it", || match publish(&mut http, "plant/pump-01/late") {
         Ok(answer) if answer.status == 403 => Some(()),
         Ok(_) => None,
         Err(_) => Some(()),
     });
-    let mut again = client(&town.lab, Some(&device));
+    let mut again = client(&installation.lab, Some(&device));
     assert_eq!(publish(&mut again, "plant/pump-01/later").unwrap().status, 403);
-    let seen = town.broker.seen_until_now();
+    let seen = installation.broker.seen_until_now();
     assert!(
         seen.iter().all(|(topic, _)| topic == "plant/pump-01/temp" || topic.ends_with("/late")),
         "{seen:?}"

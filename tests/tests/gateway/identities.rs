@@ -1,6 +1,6 @@
 //! Who is let in: the holder of a live device certificate of this environment, under its own name, and nobody else.
 
-use crate::town::{Town, enrol, served};
+use crate::installation::{Installation, enrol, served};
 use std::time::SystemTime;
 use touchmark_api::Decision;
 use touchmark_mqtt::{ProtocolVersion, QoS};
@@ -29,8 +29,8 @@ fn counted(lab: &Lab, reason: &str) -> Decision {
 /// reason is counted.
 #[test]
 fn strangers_get_an_alert_and_are_counted() {
-    let Some(town) = Town::start() else { return };
-    let lab = &town.lab;
+    let Some(installation) = Installation::start() else { return };
+    let lab = &installation.lab;
     let mut operator = lab.operator();
     operator.environment("plant", None);
     let elsewhere = enrol(lab, "plant", "pump-01");
@@ -58,74 +58,74 @@ fn strangers_get_an_alert_and_are_counted() {
         assert_eq!((decision.device.get(), decision.proof.get()), (None, Some("none")), "{decision:?}");
     }
     assert!(operator.decisions("pump-01").is_empty(), "nothing is blamed on a device that was not there");
-    assert!(town.broker.seen_until_now().is_empty());
+    assert!(installation.broker.seen_until_now().is_empty());
 }
 
 /// The other form of an ECDSA signature makes a second certificate of the first, under another fingerprint: with the true
 /// key it opens no port, and the first one serves on.
 #[test]
 fn the_other_form_of_a_certificate_opens_nothing() {
-    let Some(town) = Town::start() else { return };
+    let Some(installation) = Installation::start() else { return };
     // One that begins with its issuer, in the first second of all, counts as older than the rule.
-    let issuing = std::fs::read_to_string(town.lab.issuing()).unwrap();
+    let issuing = std::fs::read_to_string(installation.lab.issuing()).unwrap();
     let issuing = Certificate::from_pem_many(&issuing).unwrap()[0].validity().not_before();
     let device = until("a certificate that begins after its issuer", || {
-        let device = town.enrol("pump-01");
+        let device = installation.enrol("pump-01");
         (device.chain[0].validity().not_before() > issuing).then_some(device)
     });
     let other = [twin(&device.chain[0])];
     assert_ne!(other[0].fingerprint(), device.chain[0].fingerprint());
     assert_eq!(other[0].tbs_der(), device.chain[0].tbs_der());
-    let says = alert(&town.lab, Some((&device.key, &other)));
+    let says = alert(&installation.lab, Some((&device.key, &other)));
     assert!(says.contains("alert") || says.contains("tls"), "MQTT: {says}");
-    counted(&town.lab, "bad-path");
-    Operator::with_key(&town.lab, &device.key, &other).get("/v1/status").expect_err("no API");
-    refusal_is_recorded(&town.lab, "api/handshake", "path-signature-form");
-    let mut renewal = touchmark_tests::Holder::new(&town.lab, device.key, other.to_vec());
+    counted(&installation.lab, "bad-path");
+    Operator::with_key(&installation.lab, &device.key, &other).get("/v1/status").expect_err("no API");
+    refusal_is_recorded(&installation.lab, "api/handshake", "path-signature-form");
+    let mut renewal = touchmark_tests::Holder::new(&installation.lab, device.key, other.to_vec());
     renewal.ask(None, &Key::new().request("")).expect_err("no EST");
-    refusal_is_recorded(&town.lab, "est/handshake", "path-signature-form");
-    assert!(town.lab.operator().decisions("pump-01").is_empty(), "nothing was done in its name");
+    refusal_is_recorded(&installation.lab, "est/handshake", "path-signature-form");
+    assert!(installation.lab.operator().decisions("pump-01").is_empty(), "nothing was done in its name");
 }
 
 /// R2, R29: a certificate without its key opens no port, and the attempt is counted.
 #[test]
 fn a_stolen_certificate_opens_nothing() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let operator = std::fs::read_to_string(town.lab.data().join("operator/operator.pem")).unwrap();
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let operator = std::fs::read_to_string(installation.lab.data().join("operator/operator.pem")).unwrap();
     let operator = Certificate::from_pem_many(&operator).unwrap();
     let port = |url: &str| url.rsplit('/').next().unwrap().to_owned();
     let get = b"GET /v1/status HTTP/1.1\r\nHost: lab\r\n\r\n".as_slice();
     let connect = b"\x10\x14\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x07pump-01".as_slice();
     let rows = [
-        ("MQTT", town.lab.mqtt().to_owned(), &device.chain, connect),
-        ("HTTP", port(town.lab.http()), &device.chain, get),
-        ("management API", port(town.lab.api()), &operator, get),
-        ("EST", port(town.lab.est()), &operator, get),
+        ("MQTT", installation.lab.mqtt().to_owned(), &device.chain, connect),
+        ("HTTP", port(installation.lab.http()), &device.chain, get),
+        ("management API", port(installation.lab.api()), &operator, get),
+        ("EST", port(installation.lab.est()), &operator, get),
     ];
     for (name, address, stolen, octets) in rows {
         for _ in 0..10 {
-            let heard = thief(&town.lab, &address, stolen, octets);
+            let heard = thief(&installation.lab, &address, stolen, octets);
             assert!(heard.as_ref().is_err_and(|how| how.contains("alert")), "{name}: {heard:?}");
         }
     }
-    counted(&town.lab, "bad-possession");
-    refusal_is_recorded(&town.lab, "api/handshake", "bad-possession");
-    refusal_is_recorded(&town.lab, "est/handshake", "bad-possession");
-    assert!(town.lab.operator().decisions("pump-01").is_empty(), "nothing is blamed on the device");
+    counted(&installation.lab, "bad-possession");
+    refusal_is_recorded(&installation.lab, "api/handshake", "bad-possession");
+    refusal_is_recorded(&installation.lab, "est/handshake", "bad-possession");
+    assert!(installation.lab.operator().decisions("pump-01").is_empty(), "nothing is blamed on the device");
 }
 
 /// R35: a client id is the device's own name or a part of it.
 #[test]
 fn a_device_connects_under_its_own_name_only() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let mut operator = town.lab.operator();
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let mut operator = installation.lab.operator();
     let refused =
         ["pump-02", "pump-011", "pump-01/", "pump-01/a/b", "pump-01/#", "pump-01/+", "#", "+", "../pump-02"];
     for client_id in refused {
         for (version, code) in [(ProtocolVersion::V5, 0x87), (ProtocolVersion::V311, 0x05)] {
-            let mut session = Mqtt::dial(&town.lab, Some(device.identity()), version).unwrap();
+            let mut session = Mqtt::dial(&installation.lab, Some(device.identity()), version).unwrap();
             let greeted = session.hello(client_id).unwrap();
             assert_eq!(greeted.code, code, "{client_id}: {greeted:?}");
             if version == ProtocolVersion::V5 {
@@ -136,11 +136,12 @@ fn a_device_connects_under_its_own_name_only() {
         assert_eq!(denied.reason, "client-id-mismatch");
     }
     for (client_id, assigned) in [("pump-01", ""), ("pump-01/part", ""), ("", "pump-01")] {
-        let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
+        let mut session =
+            Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
         let greeted = session.hello(client_id).unwrap();
         assert_eq!((greeted.code, greeted.assigned.as_str()), (0, assigned), "{client_id}");
         assert_eq!(session.publish("plant/pump-01/x", client_id, QoS::AtLeastOnce), Ok(Some(0)));
-        town.broker.sees("plant/pump-01/x", client_id);
+        installation.broker.sees("plant/pump-01/x", client_id);
     }
 }
 

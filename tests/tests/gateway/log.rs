@@ -1,6 +1,6 @@
 //! The decision log as the authority holds it: complete, and whole.
 
-use crate::town::Town;
+use crate::installation::Installation;
 use std::process::Command;
 use touchmark_authority::audit::verify;
 use touchmark_mqtt::QoS;
@@ -11,23 +11,23 @@ const FLIPS: usize = 100;
 /// R46: every flipped bit and every cut in a gateway's decision log is found by the audit.
 #[test]
 fn a_changed_decision_log_is_found() {
-    let Some(mut town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let Some(mut installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     for n in 0..20 {
         let topic = format!("plant/pump-0{}/x", 1 + n % 2);
         session.publish(&topic, "x", QoS::AtLeastOnce).unwrap();
     }
     drop(session);
-    town.lab.stop_gateway();
+    installation.lab.stop_gateway();
     let covered = || {
-        let outcome = verify(&town.lab.data(), None).unwrap();
+        let outcome = verify(&installation.lab.data(), None).unwrap();
         let gateway = outcome.gateways.into_iter().next()?;
         (gateway.covered == gateway.frames && gateway.decisions >= 21).then_some(gateway)
     };
     println!("{:?}", until("the last head of the decision log", covered));
-    town.lab.stop_authority();
-    let directory = town.lab.data().join("decisions/gateway-01");
+    installation.lab.stop_authority();
+    let directory = installation.lab.data().join("decisions/gateway-01");
     let mut dice = Dice::new();
     for flip in 0..FLIPS {
         let file = directory.join(if flip % 4 == 0 { "checkpoint" } else { "frames" });
@@ -36,7 +36,7 @@ fn a_changed_decision_log_is_found() {
         let (place, bit) = (dice.below(whole.len()), dice.below(8));
         flipped[place] ^= 1 << bit;
         std::fs::write(&file, flipped).unwrap();
-        let found = verify(&town.lab.data(), None);
+        let found = verify(&installation.lab.data(), None);
         assert!(found.is_err(), "bit {bit} of octet {place} in {}: {found:?}", file.display());
         std::fs::write(&file, whole).unwrap();
     }
@@ -44,29 +44,29 @@ fn a_changed_decision_log_is_found() {
         let whole = std::fs::read(&file).unwrap();
         for keep in [whole.len() - 1, whole.len() / 2, 0] {
             std::fs::write(&file, &whole[..keep]).unwrap();
-            assert!(verify(&town.lab.data(), None).is_err(), "{} cut to {keep}", file.display());
+            assert!(verify(&installation.lab.data(), None).is_err(), "{} cut to {keep}", file.display());
         }
         std::fs::write(&file, &whole).unwrap();
     }
     let vkey = directory.join("vkey");
     let whole = std::fs::read(&vkey).unwrap();
     std::fs::remove_file(&vkey).unwrap();
-    assert!(verify(&town.lab.data(), None).is_err(), "its key removed");
+    assert!(verify(&installation.lab.data(), None).is_err(), "its key removed");
     std::fs::write(&vkey, whole).unwrap();
-    verify(&town.lab.data(), None).unwrap();
+    verify(&installation.lab.data(), None).unwrap();
 }
 
 /// A topic that a terminal would show turned round is recorded as it was, and printed so that it shows what it is.
 #[test]
 fn a_topic_that_turns_the_text_round_is_printed_escaped() {
-    let Some(town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let Some(installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     let topics = ["plant/pump-01/exe.\u{202e}fdp", "plant/pump-02/\u{2066}x\u{200b}"];
     for topic in topics {
         session.publish(topic, "x", QoS::AtLeastOnce).unwrap();
     }
-    let mut operator = town.lab.operator();
+    let mut operator = installation.lab.operator();
     operator.decided("pump-01", "publish", topics[0], "allow");
     let denied = operator.decided("pump-01", "publish", topics[1], "deny");
     for (words, shows) in [
@@ -81,7 +81,7 @@ fn a_topic_that_turns_the_text_round_is_printed_escaped() {
         (vec!["explain", "--\u{202e}b"], r"\u{202e}"),
     ] {
         let mut command = Command::new(Lab::program());
-        let output = command.args(&words).arg("--data").arg(town.lab.data()).output().unwrap();
+        let output = command.args(&words).arg("--data").arg(installation.lab.data()).output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(said.contains(shows), "{words:?}: {said:?}");
         assert!(!said.contains(['\u{202e}', '\u{2066}', '\u{200b}']), "{words:?}: {said:?}");

@@ -1,6 +1,6 @@
 //! The gateway without its authority: what it knew still holds, and what it cannot trust opens nothing.
 
-use crate::town::{Enrolled, Town};
+use crate::installation::{Enrolled, Installation};
 use std::path::PathBuf;
 use touchmark_mqtt::{ProtocolVersion, QoS};
 use touchmark_tests::{Greeted, Lab, Mqtt, until};
@@ -23,37 +23,37 @@ fn feed_file(lab: &Lab) -> PathBuf {
     file
 }
 
-/// A town in which one device is revoked and the gateway knows it, and its feed lies on disk.
-fn town_with_a_revoked_device() -> Option<(Town, Enrolled, Enrolled)> {
-    let town = Town::start()?;
-    let (good, bad) = (town.enrol("good-01"), town.enrol("bad-01"));
-    town.lab.operator().revoke("bad-01");
-    until("the gateway to know", || (knock(&town.lab, &bad).code == 0x87).then_some(()));
-    assert_eq!(knock(&town.lab, &good).code, 0);
-    Some((town, good, bad))
+/// An installation in which one device is revoked and the gateway knows it, and its feed lies on disk.
+fn installation_with_a_revoked_device() -> Option<(Installation, Enrolled, Enrolled)> {
+    let installation = Installation::start()?;
+    let (good, bad) = (installation.enrol("good-01"), installation.enrol("bad-01"));
+    installation.lab.operator().revoke("bad-01");
+    until("the gateway to know", || (knock(&installation.lab, &bad).code == 0x87).then_some(()));
+    assert_eq!(knock(&installation.lab, &good).code, 0);
+    Some((installation, good, bad))
 }
 
 /// R45: with the authority dead the gateway starts again and decides as before.
 #[test]
 fn a_gateway_that_restarts_without_its_authority_decides_as_before() {
-    let Some((mut town, good, bad)) = town_with_a_revoked_device() else { return };
-    town.lab.kill_authority();
+    let Some((mut installation, good, bad)) = installation_with_a_revoked_device() else { return };
+    installation.lab.kill_authority();
     for how in ["kill -9", "an orderly end"] {
         match how {
-            "kill -9" => town.lab.kill_gateway(),
-            _ => town.lab.stop_gateway(),
+            "kill -9" => installation.lab.kill_gateway(),
+            _ => installation.lab.stop_gateway(),
         }
-        town.lab.restart_gateway();
-        let greeted = knock(&town.lab, &bad);
+        installation.lab.restart_gateway();
+        let greeted = knock(&installation.lab, &bad);
         assert_eq!(greeted.code, 0x87, "{how}: {greeted:?}");
         assert!(greeted.says.starts_with("revoked"), "{how}: {greeted:?}");
-        let mut session = Mqtt::welcome(&town.lab, good.identity(), "good-01");
+        let mut session = Mqtt::welcome(&installation.lab, good.identity(), "good-01");
         assert_eq!(session.publish("plant/good-01/x", how, QoS::AtLeastOnce), Ok(Some(0)), "{how}");
-        town.broker.sees("plant/good-01/x", how);
+        installation.broker.sees("plant/good-01/x", how);
     }
     // Back again, the authority gets what was decided meanwhile.
-    town.lab.restart();
-    let mut operator = town.lab.operator();
+    installation.lab.restart();
+    let mut operator = installation.lab.operator();
     until("the decisions of the outage", || {
         let decisions = operator.decisions("bad-01");
         (decisions.iter().filter(|decision| decision.reason == "revoked").count() >= 3).then_some(())
@@ -64,14 +64,14 @@ fn a_gateway_that_restarts_without_its_authority_decides_as_before() {
 /// in on it, not even those who may.
 #[test]
 fn a_feed_file_that_cannot_be_trusted_opens_nothing() {
-    let Some((mut town, good, bad)) = town_with_a_revoked_device() else { return };
-    let file = feed_file(&town.lab);
+    let Some((mut installation, good, bad)) = installation_with_a_revoked_device() else { return };
+    let file = feed_file(&installation.lab);
     let older = std::fs::read(&file).unwrap();
-    town.lab.operator().revoke("good-01");
-    until("the gateway to know", || (knock(&town.lab, &good).code == 0x87).then_some(()));
-    let last = town.enrol("last-01");
-    town.lab.kill_authority();
-    town.lab.stop_gateway();
+    installation.lab.operator().revoke("good-01");
+    until("the gateway to know", || (knock(&installation.lab, &good).code == 0x87).then_some(()));
+    let last = installation.enrol("last-01");
+    installation.lab.kill_authority();
+    installation.lab.stop_gateway();
     let whole = std::fs::read(&file).unwrap();
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
@@ -88,20 +88,20 @@ fn a_feed_file_that_cannot_be_trusted_opens_nothing() {
     ];
     for (name, octets) in rows {
         std::fs::write(&file, octets).unwrap();
-        town.lab.restart_gateway();
+        installation.lab.restart_gateway();
         for device in [&good, &bad, &last] {
-            assert!(!gets_in(&town.lab, device), "{name}: {}", device.name);
+            assert!(!gets_in(&installation.lab, device), "{name}: {}", device.name);
         }
-        town.lab.kill_gateway();
+        installation.lab.kill_gateway();
     }
     std::fs::remove_file(&file).unwrap();
-    town.lab.restart_gateway();
-    assert!(!gets_in(&town.lab, &last), "gone");
-    town.lab.kill_gateway();
+    installation.lab.restart_gateway();
+    assert!(!gets_in(&installation.lab, &last), "gone");
+    installation.lab.kill_gateway();
     std::fs::write(&file, whole).unwrap();
-    town.lab.restart_gateway();
-    assert_eq!(knock(&town.lab, &last).code, 0, "the feed itself is good");
-    assert_eq!(knock(&town.lab, &good).code, 0x87);
+    installation.lab.restart_gateway();
+    assert_eq!(knock(&installation.lab, &last).code, 0, "the feed itself is good");
+    assert_eq!(knock(&installation.lab, &good).code, 0x87);
 }
 
 /// The feed of an authority that has nothing to do with this one.
@@ -116,22 +116,22 @@ fn foreign_feed() -> Vec<u8> {
 /// it, and the log verifies.
 #[test]
 fn a_killed_gateway_loses_no_decision_that_it_acted_on() {
-    let Some(mut town) = Town::start() else { return };
-    let device = town.enrol("pump-01");
+    let Some(mut installation) = Installation::start() else { return };
+    let device = installation.enrol("pump-01");
     for round in 0..5 {
         let (denied, allowed) = (format!("cmd/pump-02/{round}"), format!("cmd/pump-01/{round}"));
-        let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+        let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
         assert_eq!(session.subscribe(&[&denied]), Ok(vec![0x87]));
         assert_eq!(session.subscribe(&[&allowed]), Ok(vec![1]));
-        town.lab.kill_gateway();
-        town.lab.restart_gateway();
-        let mut operator = town.lab.operator();
+        installation.lab.kill_gateway();
+        installation.lab.restart_gateway();
+        let mut operator = installation.lab.operator();
         operator.decided("pump-01", "subscribe", &allowed, "allow");
         operator.decided("pump-01", "subscribe", &denied, "deny");
     }
-    let connects = town.lab.operator().decisions("pump-01");
+    let connects = installation.lab.operator().decisions("pump-01");
     let connects = connects.iter().filter(|decision| decision.action == "connect").count();
     assert_eq!(connects, 5);
-    let outcome = touchmark_authority::audit::verify(&town.lab.data(), None).unwrap();
+    let outcome = touchmark_authority::audit::verify(&installation.lab.data(), None).unwrap();
     assert!(outcome.gateways[0].decisions >= 15, "{outcome:?}");
 }

@@ -1,7 +1,7 @@
 //! Policy at work: each action by itself, and a change that reaches sessions that are open.
 
 use crate::http::client;
-use crate::town::{Enrolled, Town};
+use crate::installation::{Enrolled, Installation};
 use touchmark_api::{Policy, PolicyDocument};
 use touchmark_dial::{Method, Request};
 use touchmark_mqtt::QoS;
@@ -25,18 +25,18 @@ pub(crate) fn activate(operator: &mut Operator, more: &str) {
 /// that is open, in both directions, and each decision names the rule.
 #[test]
 fn actions_are_decided_apart_and_a_change_reaches_open_sessions() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
     let mut order = device_token("lab", "pump-01");
     order.model = Some("x200".into());
-    let (key, chain) = Device::new(&town.lab).enrol(None, &operator.token(&order));
+    let (key, chain) = Device::new(&installation.lab).enrol(None, &operator.token(&order));
     let device = Enrolled { name: "pump-01".into(), key, chain };
-    let plain = town.enrol("plain-01");
+    let plain = installation.enrol("plain-01");
     let update = |device: &Enrolled, model: &str| {
         let request = Request::get(format!("/updates/{model}/firmware.bin"));
-        client(&town.lab, Some(device)).send(request).unwrap().status.as_u16()
+        client(&installation.lab, Some(device)).send(request).unwrap().status.as_u16()
     };
-    let mut session = Mqtt::welcome(&town.lab, device.identity(), "pump-01");
+    let mut session = Mqtt::welcome(&installation.lab, device.identity(), "pump-01");
     let mut publish = || session.publish("plant/pump-01/x", "x", QoS::AtLeastOnce).unwrap();
 
     assert_eq!(publish(), Some(0));

@@ -1,6 +1,6 @@
 //! Revocation: how fast a live session ends, whom it leaves alone, and what the revoked one is told afterwards.
 
-use crate::town::{Enrolled, Town, run};
+use crate::installation::{Enrolled, Installation, run};
 use std::time::{Duration, Instant};
 use touchmark_mqtt::{ProtocolVersion, QoS};
 use touchmark_tests::{Mqtt, program, until};
@@ -23,18 +23,20 @@ fn reconnecting() -> Duration {
 /// two hundred innocent connections on the same listener keep theirs.
 #[test]
 fn a_revoked_device_is_off_within_two_seconds_and_others_stay() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let devices: Vec<Enrolled> = (0..INNOCENTS).map(|n| town.enrol(&format!("good-{n}"))).collect();
-    let mut innocents: Vec<Mqtt> =
-        devices.iter().map(|device| Mqtt::welcome(&town.lab, device.identity(), &device.name)).collect();
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let devices: Vec<Enrolled> = (0..INNOCENTS).map(|n| installation.enrol(&format!("good-{n}"))).collect();
+    let mut innocents: Vec<Mqtt> = devices
+        .iter()
+        .map(|device| Mqtt::welcome(&installation.lab, device.identity(), &device.name))
+        .collect();
     let mut times = Vec::new();
     for n in 0..RUNS {
-        let device = town.enrol(&format!("victim-{n}"));
-        let mut session = Mqtt::welcome(&town.lab, device.identity(), &device.name);
+        let device = installation.enrol(&format!("victim-{n}"));
+        let mut session = Mqtt::welcome(&installation.lab, device.identity(), &device.name);
         let topic = format!("plant/{}/temp", device.name);
         assert_eq!(session.publish(&topic, "21", QoS::AtLeastOnce), Ok(Some(0)));
-        town.broker.sees(&topic, "21");
+        installation.broker.sees(&topic, "21");
         let begun = Instant::now();
         let (outcome, (ended, last)) = std::thread::scope(|scope| {
             let ended = scope.spawn(|| session.end());
@@ -60,11 +62,11 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(25);
 /// R45, R46: whoever was revoked is told so in its own protocol, and every attempt is denied and recorded.
 #[test]
 fn a_revoked_device_that_comes_back_is_told_and_recorded_each_time() {
-    let Some(town) = Town::start() else { return };
-    let mut operator = town.lab.operator();
-    let device = town.enrol("pump-01");
-    let innocent = town.enrol("pump-02");
-    drop(Mqtt::welcome(&town.lab, device.identity(), "pump-01"));
+    let Some(installation) = Installation::start() else { return };
+    let mut operator = installation.lab.operator();
+    let device = installation.enrol("pump-01");
+    let innocent = installation.enrol("pump-02");
+    drop(Mqtt::welcome(&installation.lab, device.identity(), "pump-01"));
     operator.decided("pump-01", "connect", "pump-01", "allow");
     operator.revoke("pump-01");
 
@@ -75,7 +77,7 @@ fn a_revoked_device_that_comes_back_is_told_and_recorded_each_time() {
         // Below the limit for one device, above which attempts are only counted.
         let due = BETWEEN_ATTEMPTS * u32::try_from(attempts).unwrap();
         std::thread::sleep(due.saturating_sub(begun.elapsed()));
-        let mut session = Mqtt::dial(&town.lab, Some(device.identity()), version).unwrap();
+        let mut session = Mqtt::dial(&installation.lab, Some(device.identity()), version).unwrap();
         let greeted = session.hello("pump-01").unwrap();
         attempts += 1;
         match version {
@@ -94,43 +96,46 @@ fn a_revoked_device_that_comes_back_is_told_and_recorded_each_time() {
     });
     assert_eq!(denied.len(), attempts);
     assert!(denied.iter().all(|decision| decision.reason == "revoked" && decision.action == "connect"));
-    let mut session = Mqtt::welcome(&town.lab, innocent.identity(), "pump-02");
+    let mut session = Mqtt::welcome(&installation.lab, innocent.identity(), "pump-02");
     assert_eq!(session.publish("plant/pump-02/x", "1", QoS::AtLeastOnce), Ok(Some(0)));
-    town.broker.sees("plant/pump-02/x", "1");
+    installation.broker.sees("plant/pump-02/x", "1");
 }
 
 /// R45: mosquitto's clients hear it, too.
 #[test]
 fn mosquitto_clients_are_told_that_they_were_revoked() {
-    let (Some(town), Some(publisher)) = (Town::start(), program("mosquitto_pub")) else { return };
-    let device = town.enrol("pump-01");
-    town.lab.operator().revoke("pump-01");
+    let (Some(installation), Some(publisher)) = (Installation::start(), program("mosquitto_pub")) else {
+        return;
+    };
+    let device = installation.enrol("pump-01");
+    installation.lab.operator().revoke("pump-01");
     until("the gateway to know", || {
-        let mut session = Mqtt::dial(&town.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
+        let mut session =
+            Mqtt::dial(&installation.lab, Some(device.identity()), ProtocolVersion::V5).unwrap();
         (session.hello("pump-01").unwrap().code == 0x87).then_some(())
     });
     for version in ["5", "311"] {
-        let words = town.as_mosquitto(&device, version);
+        let words = installation.as_mosquitto(&device, version);
         let (exit, says) = run(&publisher, &words, &["-q", "1", "-t", "plant/pump-01/x", "-m", "forged"]);
         assert_ne!(exit, Some(0), "{version}: {says}");
         assert!(says.to_lowercase().contains("not authori"), "{version}: {says}");
     }
-    assert!(town.broker.seen_until_now().is_empty());
+    assert!(installation.broker.seen_until_now().is_empty());
 }
 
 /// After a revocation a new token and a new key bring the device back; the old key stays out.
 #[test]
 fn a_revoked_device_comes_back_with_a_new_key() {
-    let Some(town) = Town::start() else { return };
-    let old = town.enrol("pump-01");
-    town.lab.operator().revoke("pump-01");
-    let new = town.enrol("pump-01");
+    let Some(installation) = Installation::start() else { return };
+    let old = installation.enrol("pump-01");
+    installation.lab.operator().revoke("pump-01");
+    let new = installation.enrol("pump-01");
     let mut session = until("the new one to be welcome", || {
-        let mut session = Mqtt::dial(&town.lab, Some(new.identity()), ProtocolVersion::V5).unwrap();
+        let mut session = Mqtt::dial(&installation.lab, Some(new.identity()), ProtocolVersion::V5).unwrap();
         (session.hello("pump-01").unwrap().code == 0).then_some(session)
     });
     assert_eq!(session.publish("plant/pump-01/x", "back", QoS::AtLeastOnce), Ok(Some(0)));
-    town.broker.sees("plant/pump-01/x", "back");
-    let mut session = Mqtt::dial(&town.lab, Some(old.identity()), ProtocolVersion::V5).unwrap();
+    installation.broker.sees("plant/pump-01/x", "back");
+    let mut session = Mqtt::dial(&installation.lab, Some(old.identity()), ProtocolVersion::V5).unwrap();
     assert_eq!(session.hello("pump-01").unwrap().code, 0x87);
 }

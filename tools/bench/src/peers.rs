@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 
 /// What peers are configured with.
 #[derive(Clone, Debug)]
-pub(crate) struct Ground {
+pub(crate) struct PeerFiles {
     /// For configurations and logs.
     pub(crate) folder: PathBuf,
     /// Server certificate with chain, PEM.
@@ -35,7 +35,7 @@ pub(crate) struct Ground {
     pub(crate) venv: PathBuf,
 }
 
-impl Ground {
+impl PeerFiles {
     fn write(&self, name: &str, text: &str) -> Outcome<PathBuf> {
         let path = self.folder.join(name);
         std::fs::write(&path, text)?;

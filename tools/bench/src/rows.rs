@@ -17,7 +17,7 @@ mod witnesses;
 use crate::calibration::Calibrator;
 use crate::fault::{Outcome, While as _};
 use crate::generate::{EnrolJob, Generator, Job, Tally, Target, Way};
-use crate::peers::Ground;
+use crate::peers::PeerFiles;
 use crate::process::Process;
 use crate::product::{Gateway, Product};
 use crate::profile::{Profiler, Recording};
@@ -96,7 +96,7 @@ pub(crate) struct Bench {
     pub(crate) product: Product,
     /// With the built-in sink; it runs all the time.
     pub(crate) gateway: Gateway,
-    pub(crate) ground: Ground,
+    pub(crate) files: PeerFiles,
     /// Identities that were enrolled to be used.
     pub(crate) stock: PathBuf,
     pub(crate) calibrator: Calibrator,
@@ -125,7 +125,7 @@ impl Bench {
         let product = Product::start(program)?;
         let gateway = product.gateway("gateway-01", &[])?;
         let files = product.gateway_files("gateway-01");
-        let ground = Ground {
+        let files = PeerFiles {
             folder: product.folder().to_owned(),
             chain: files.join("chain.pem"),
             key: files.join("key.pem"),
@@ -138,7 +138,7 @@ impl Bench {
             extent,
             product,
             gateway,
-            ground,
+            files,
             stock,
             calibrator,
             table,

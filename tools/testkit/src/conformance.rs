@@ -13,8 +13,8 @@ mod revocations;
 mod sightings;
 mod tokens;
 
+use crate::journal_builder::{Intent, JournalBuilder, command};
 use crate::replay::assert_rows_equal_replay;
-use crate::scribe::{Intent, Scribe, command};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use touchmark_identity::{AuthorityVersionId, DeviceId, Fingerprint};
 use touchmark_inventory::{Conflict, Precondition, Receipt, Store, StoreFault};
@@ -60,15 +60,15 @@ pub fn run(make: impl Fn() -> Box<dyn Store>) {
 /// A store and a writer of entries for it.
 pub(crate) struct Case<'a> {
     store: &'a dyn Store,
-    scribe: Scribe,
+    builder: JournalBuilder,
     authority: AuthorityVersionId,
 }
 
 impl<'a> Case<'a> {
     fn new(store: &'a dyn Store) -> Self {
-        let mut scribe = Scribe::new();
-        let authority = scribe.authority_version();
-        Self { store, scribe, authority }
+        let mut builder = JournalBuilder::new();
+        let authority = builder.authority_version();
+        Self { store, builder, authority }
     }
 
     fn submit(
@@ -87,7 +87,7 @@ impl<'a> Case<'a> {
     /// Asks for one precondition. A refusal must name it and must write nothing.
     fn holds(&mut self, precondition: Precondition) -> bool {
         let before = self.store.journal_len().expect("the journal can be read");
-        let entry = self.scribe.refused("asked", 1, None);
+        let entry = self.builder.refused("asked", 1, None);
         let outcome = self.submit([precondition.clone()], [entry]);
         let after = self.store.journal_len().expect("the journal can be read");
         match outcome {
@@ -106,33 +106,33 @@ impl<'a> Case<'a> {
     }
 
     fn device(&mut self, handle: &str) -> DeviceId {
-        let device = self.scribe.device_id();
-        let entry = self.scribe.device_registered(device, handle);
+        let device = self.builder.device_id();
+        let entry = self.builder.device_registered(device, handle);
         self.accept([entry]);
         device
     }
 
     /// An intent that is in the store.
     fn intended(&mut self, device: Option<DeviceId>) -> Intent {
-        let intent = self.scribe.intent(device, self.authority);
+        let intent = self.builder.intent(device, self.authority);
         self.record(&intent);
         intent
     }
 
     fn record(&mut self, intent: &Intent) {
-        let entry = self.scribe.intended(intent);
+        let entry = self.builder.intended(intent);
         self.accept([entry]);
     }
 
     fn issue(&mut self, intent: &Intent) -> Fingerprint {
-        let fingerprint = Fingerprint(self.scribe.hash());
-        let entry = self.scribe.issued(intent.certificate, fingerprint);
+        let fingerprint = Fingerprint(self.builder.hash());
+        let entry = self.builder.issued(intent.certificate, fingerprint);
         self.accept([entry]);
         fingerprint
     }
 
     fn revoke(&mut self, device: Option<DeviceId>, intents: &[&Intent]) {
-        let entry = self.scribe.revoked(device, intents);
+        let entry = self.builder.revoked(device, intents);
         self.accept([entry]);
     }
 }

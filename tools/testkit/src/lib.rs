@@ -7,8 +7,8 @@
 
 pub mod conformance;
 pub mod fleet;
+mod journal_builder;
 pub mod replay;
-mod scribe;
 pub mod walk;
 
-pub use scribe::{Intent, NOT_AFTER_S, Scribe, command, name};
+pub use journal_builder::{Intent, JournalBuilder, NOT_AFTER_S, command, name};

@@ -8,7 +8,7 @@ use touchmark_agent::lifecycle::Needs;
 use touchmark_journal::CloneResponse;
 use touchmark_testkit::fleet::{Chances, Driver, Fleet, Happening, Invariant, Outcome, Scenario, Skew};
 
-/// What the storm is sized by: at this pace a fleet of any size is through in 500 s, so 600 s is a fifth more.
+/// What the storm is sized by: at this rate a fleet of any size is through in 500 s, so 600 s is a fifth more.
 const STORM_S: u64 = 500;
 
 fn hours(hours: u64) -> Duration {
@@ -48,12 +48,12 @@ fn a_fleet_in_peace_stays_fresh_and_nobody_is_asked_for_anything() {
 }
 
 /// The power of the whole fleet fails for a day, in which every device becomes due; then all start within half a
-/// minute. The authority's pace is such that it needs `storm_s` for all of them.
+/// minute. The authority's rate is such that it needs `storm_s` for all of them.
 fn storm(devices: u64, storm_s: u64) -> Scenario {
-    let pace = u32::try_from(devices / storm_s).unwrap().max(1);
+    let issue_schedule = u32::try_from(devices / storm_s).unwrap().max(1);
     let scenario = Scenario {
-        pace,
-        capacity: 500.max(pace * 2),
+        issue_schedule,
+        capacity: 500.max(issue_schedule * 2),
         enrol_within: hours(1),
         length: hours(66),
         ..Scenario::new(usize::try_from(devices).unwrap(), hours(72))
@@ -283,7 +283,7 @@ fn everything_at_once_from_several_seeds_breaks_no_invariant() {
             seed: setting("TOUCHMARK_SEED", 1) * 100 + seed,
             length: hours(72),
             on_clone: CloneResponse::Quarantine,
-            pace: 1,
+            issue_schedule: 1,
             chances: Chances {
                 request_lost: 30,
                 answer_lost: 50,

@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// The logs: verify, read
     #[command(subcommand)]
     Audit(commands::audit::Audit),
-    /// Runs a small town of devices and measures every promise
+    /// Runs a small installation of devices and measures every promise
     Demo(demo::Demo),
     /// Prints a completion script for a shell
     Completion(commands::completion::Completion),

@@ -1,4 +1,4 @@
-//! `touchmark demo`: a small town of real processes, and every promise measured on it.
+//! `touchmark demo`: a small installation of real processes, and every promise measured on it.
 //!
 //! Each step has a claim, and a sabotage under which the claim must fail: a demonstration that cannot fail
 //! shows nothing. Exit 6 when a claim did not hold.
@@ -6,6 +6,7 @@
 mod arrivals;
 mod containment;
 mod device_process;
+mod installation;
 mod ledger;
 mod outages;
 mod policy;
@@ -14,7 +15,6 @@ mod questions;
 mod rotation;
 mod step;
 mod thief;
-mod town;
 mod trespass;
 
 use crate::commands::server::Signals;
@@ -22,10 +22,10 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use clap::Args;
 use core::time::Duration;
+use installation::Installation;
 use ledger::{Ledger, Proof};
 use std::time::Instant;
 use step::{Sabotage, Step};
-use town::Town;
 
 /// The revoked, the quarantined, the good and the trespasser; more show that others are not disturbed.
 const DEVICES_MIN: u16 = 5;
@@ -42,7 +42,7 @@ pub(crate) struct Demo {
     /// Make one step fail for a real reason (`list` shows how); implies --assert
     #[arg(long, value_name = "STEP", value_parser = step::sabotage)]
     sabotage: Option<Sabotage>,
-    /// Keep the town's folder
+    /// Keep the installation's folder
     #[arg(long)]
     keep: bool,
     /// Number of devices
@@ -63,17 +63,17 @@ pub(crate) async fn run(order: Demo, output: &Output) -> Result<Exit, Failure> {
     };
     let strict = order.assert || sabotaged.is_some();
     let names: Vec<String> = (1..=order.devices).map(|number| format!("pump-{number:02}")).collect();
-    let mut town = Town::new(order.keep)?;
+    let mut installation = Installation::new(order.keep)?;
     let mut ledger = Ledger::new(output);
     let started = Instant::now();
-    tell_beginning(&town, sabotaged, &names, output);
+    tell_beginning(&installation, sabotaged, &names, output);
     let mut signals = Signals::new()?;
     let interrupted = tokio::select! {
-        () = all(&mut town, &mut ledger, &names, strict, sabotaged) => false,
+        () = all(&mut installation, &mut ledger, &names, strict, sabotaged) => false,
         () = signals.asked() => true,
     };
-    let folder = town.folder().display().to_string();
-    town.close().await;
+    let folder = installation.folder().display().to_string();
+    installation.close().await;
     if interrupted {
         return Err(Failure::internal("interrupted").why("somebody asked it to end"));
     }
@@ -94,18 +94,22 @@ pub(crate) async fn run(order: Demo, output: &Output) -> Result<Exit, Failure> {
     Ok(if passed { Exit::Ok } else { Exit::CheckFailed })
 }
 
-fn tell_beginning(town: &Town, sabotaged: Option<Step>, names: &[String], output: &Output) {
+fn tell_beginning(installation: &Installation, sabotaged: Option<Step>, names: &[String], output: &Output) {
     if output.is_machine() {
         return;
     }
-    output.note(&format!("a town of {} devices in {}", names.len(), town.folder().display()));
+    output.note(&format!(
+        "an installation of {} devices in {}",
+        names.len(),
+        installation.folder().display()
+    ));
     if let Some(step) = sabotaged {
         output.note(&format!("sabotaged: {}: {}", step.name(), step.sabotage()));
     }
 }
 
 async fn all(
-    town: &mut Town,
+    installation: &mut Installation,
     ledger: &mut Ledger<'_>,
     names: &[String],
     strict: bool,
@@ -118,7 +122,7 @@ async fn all(
             continue;
         }
         ledger.begin(step);
-        let work = one(town, step, names, strict, sabotaged == Some(step));
+        let work = one(installation, step, names, strict, sabotaged == Some(step));
         let outcome = match tokio::time::timeout(STEP_MAX, work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(arrivals::failed(&format!("it did not end within {} s", STEP_MAX.as_secs()))),
@@ -128,40 +132,40 @@ async fn all(
             Ok(None) => ledger.skipped(step, "OpenSSL is not installed here"),
             Err(failure) => {
                 ledger.failed(step, &failure);
-                // Without a town or its devices nothing that follows means anything.
+                // Without an installation or its devices nothing that follows means anything.
                 dead = matches!(step, Step::Start | Step::Enrol);
             }
         }
         if step == Step::Enrol && sabotaged == Some(Step::Offline) {
             // A fault here shows as the failure of that step.
-            let _ = outages::keep_snapshot(town);
+            let _ = outages::keep_snapshot(installation);
         }
     }
 }
 
 async fn one(
-    town: &mut Town,
+    installation: &mut Installation,
     step: Step,
     names: &[String],
     strict: bool,
     sabotaged: bool,
 ) -> Result<Option<Proof>, Failure> {
     let proof = match step {
-        Step::Start => arrivals::start(town, sabotaged).await,
-        Step::Enrol => arrivals::enrol(town, names, sabotaged).await,
-        Step::Publish => arrivals::publish(town, names, sabotaged).await,
-        Step::Rotate => rotation::rotate(town, strict, sabotaged).await,
-        Step::Stranger => trespass::stranger(town, sabotaged).await,
-        Step::Thief => trespass::steal(town, sabotaged).await,
-        Step::ForeignTopic => trespass::foreign_topic(town, sabotaged).await,
-        Step::Questions => questions::ask(town, sabotaged).await,
-        Step::Revoke => containment::revoke(town, strict, sabotaged).await,
-        Step::Reconnect => containment::reconnect(town, sabotaged).await,
-        Step::Quarantine => containment::quarantine(town, sabotaged).await,
-        Step::Offline => outages::offline(town, sabotaged).await,
-        Step::Kill => outages::kill(town, sabotaged).await,
-        Step::Audit => proofs::audit(town, sabotaged).await,
-        Step::Openssl => return proofs::openssl(town, sabotaged).await,
+        Step::Start => arrivals::start(installation, sabotaged).await,
+        Step::Enrol => arrivals::enrol(installation, names, sabotaged).await,
+        Step::Publish => arrivals::publish(installation, names, sabotaged).await,
+        Step::Rotate => rotation::rotate(installation, strict, sabotaged).await,
+        Step::Stranger => trespass::stranger(installation, sabotaged).await,
+        Step::Thief => trespass::steal(installation, sabotaged).await,
+        Step::ForeignTopic => trespass::foreign_topic(installation, sabotaged).await,
+        Step::Questions => questions::ask(installation, sabotaged).await,
+        Step::Revoke => containment::revoke(installation, strict, sabotaged).await,
+        Step::Reconnect => containment::reconnect(installation, sabotaged).await,
+        Step::Quarantine => containment::quarantine(installation, sabotaged).await,
+        Step::Offline => outages::offline(installation, sabotaged).await,
+        Step::Kill => outages::kill(installation, sabotaged).await,
+        Step::Audit => proofs::audit(installation, sabotaged).await,
+        Step::Openssl => return proofs::openssl(installation, sabotaged).await,
     };
     proof.map(Some)
 }

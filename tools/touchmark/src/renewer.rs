@@ -88,7 +88,7 @@ fn renew(
             }
         };
         let now = Clock::system().now();
-        if now < due_at(current.validity(), window, lot(&current)).max(not_before) {
+        if now < due_at(current.validity(), window, seed(&current)).max(not_before) {
             continue;
         }
         match runtime.block_on(rotation.run(directory, &mut |_| {})) {
@@ -118,7 +118,7 @@ fn pause(current: &Certificate, failures: u32, now: Timestamp) -> Duration {
 }
 
 /// The certificate's place among all that renew: as random as its fingerprint, and the same at every look.
-fn lot(certificate: &Certificate) -> u16 {
+fn seed(certificate: &Certificate) -> u16 {
     let fingerprint = certificate.fingerprint();
     let [first, second, ..] = fingerprint.as_bytes();
     u16::from_be_bytes([*first, *second])

@@ -1,11 +1,11 @@
 //! Arrows: the crate graph, the walls and the guarded constructors, held against ARCHITECTURE.md.
 //!
-//! In: `cargo metadata`, the sources, and the fenced blocks `arrows`, `walls` and `doors` of that page.
+//! In: `cargo metadata`, the sources, and the fenced blocks `arrows`, `walls` and `unchecked` of that page.
 //! Out: every difference, in both directions: what is there but not listed, and what is listed but gone.
 
-mod doors;
 mod graph;
 mod listed;
+mod unchecked;
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use crate::cargo;
 use crate::report::{StepResult, verdict};
 use crate::sources::Workspace;
 
-use doors::Doors;
 use graph::Graph;
 use listed::Listed;
+use unchecked::Unchecked;
 
 const PAGE: &str = "ARCHITECTURE.md";
 
@@ -24,18 +24,18 @@ pub(crate) fn run(workspace: &Workspace) -> StepResult {
     let mut metadata = cargo::command(workspace.root());
     metadata.args(["metadata", "--format-version", "1", "--locked"]);
     let graph = Graph::from_metadata(&cargo::read(metadata)?)?;
-    let doors = Doors::in_sources(workspace)?;
+    let unchecked = Unchecked::in_sources(workspace)?;
 
     let mut faults = graph.arrows_against(&listed.arrows);
     faults.extend(graph.upward());
     faults.extend(graph.through_walls(&listed.walls));
-    faults.extend(doors.against(&listed.doors));
+    faults.extend(unchecked.against(&listed.unchecked));
     let says = format!(
         "{} crates, {} arrows, {} walls, {} guarded call sites",
         graph.members().count(),
         graph.arrow_count(),
         listed.walls.len(),
-        listed.doors.len()
+        listed.unchecked.len()
     );
     verdict(says, faults)
 }

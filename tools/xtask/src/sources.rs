@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn words_are_found_whole() {
-        assert_eq!(word_positions("assert_recorded(assert_recorded_at)", "assert_recorded").count(), 1);
+        assert_eq!(word_positions("recorded_unchecked(assert_recorded_at)", "recorded_unchecked").count(), 1);
         assert_eq!(word_positions("R1 R11 R1.", "R1").count(), 2);
     }
 

@@ -40,7 +40,7 @@ fn a_serial_belongs_to_the_shard_of_its_last_octet_and_the_certificate_says_wher
         assert_eq!(authority.crl_shard(&serial), shard, "{name}");
         assert_eq!(authority.crl_url(shard), url(shard), "{name}");
 
-        let order = IssuanceOrder::assert_admitted(device_order());
+        let order = IssuanceOrder::admitted_unchecked(device_order());
         let profile = profile(Operational);
         let plan = plan(order, &profile, &authority, incarnation(3), at(NOW_S), random).unwrap();
         let (Event::CertificateIntended(intended), _) = plan.intent(|_| [0; 32]) else { panic!("{name}") };
@@ -94,7 +94,7 @@ fn only_a_prepared_profile_version_is_planned() {
         [("first", &first, Some(1)), ("second", &second, Some(2)), ("third, not prepared", &third, None)]
     {
         assert_eq!(authority.form(profile.version).is_some(), days.is_some(), "{name}");
-        let order = IssuanceOrder::assert_admitted(service_order());
+        let order = IssuanceOrder::admitted_unchecked(service_order());
         match (plan(order, profile, &authority, incarnation(3), at(NOW_S), RANDOM), days) {
             (Ok(plan), Some(days)) => {
                 let life = certificate_of(plan, &issuing_key()).validity();
@@ -125,7 +125,7 @@ fn a_profile_that_cannot_be_issued_is_not_prepared() {
 
 #[test]
 fn an_order_is_read_as_it_was_admitted() {
-    let order = IssuanceOrder::assert_admitted(device_order());
+    let order = IssuanceOrder::admitted_unchecked(device_order());
     let (parts, expected) = (order.parts(), device_order());
     assert_eq!((&parts.identity, parts.generation), (&expected.identity, 7));
     assert_eq!(parts.public_key, device_key());

@@ -168,13 +168,13 @@ pub(crate) fn operator_order() -> OrderParts {
 /// The plan of an order by the profile of its kind.
 pub(crate) fn planned(parts: OrderParts, authority: &IssuingAuthority) -> Result<IssuancePlan, PlanFault> {
     let profile = profile(parts.kind);
-    plan(IssuanceOrder::assert_admitted(parts), &profile, authority, incarnation(3), at(NOW_S), RANDOM)
+    plan(IssuanceOrder::admitted_unchecked(parts), &profile, authority, incarnation(3), at(NOW_S), RANDOM)
 }
 
 /// What becomes of a plan.
 pub(crate) fn certificate_of(plan: IssuancePlan, key: &dyn Signer) -> Certificate {
-    let issued = issue(Recorded::assert_recorded(plan), key).unwrap();
-    LoggedCertificate::assert_logged(issued, 0).certificate().clone()
+    let issued = issue(Recorded::recorded_unchecked(plan), key).unwrap();
+    LoggedCertificate::logged_unchecked(issued, 0).certificate().clone()
 }
 
 /// What is wrong with a [`TestSigner`].

@@ -20,12 +20,12 @@ fn what_was_recorded_is_signed_once_and_told_as_it_is() {
         let plan = planned(order, &authority).unwrap();
         let recorded = plan.tbs().to_vec();
         let signer = TestSigner::new(issuing_key(), Fault::None);
-        let issued = issue(Recorded::assert_recorded(plan), &signer).unwrap();
+        let issued = issue(Recorded::recorded_unchecked(plan), &signer).unwrap();
         assert_eq!(signer.signed(), [recorded.as_slice()], "{name}");
         assert_eq!((issued.id(), issued.device(), issued.scope()), (id, for_device, &scope()), "{name}");
 
         let told = issued.event();
-        let logged = LoggedCertificate::assert_logged(issued, 77);
+        let logged = LoggedCertificate::logged_unchecked(issued, 77);
         assert_eq!((logged.id(), logged.leaf()), (id, 77), "{name}");
         let certificate = logged.certificate();
         assert_eq!(certificate.tbs_der(), recorded, "{name}");
@@ -69,7 +69,7 @@ fn what_the_issuing_certificate_would_not_verify_is_not_issued() {
     for (name, key, at_hand, fault, expected) in rows {
         let authority = prepared(issuing_of(&root(), &root_key(), key), key, 1);
         let signer = TestSigner::new(at_hand, fault);
-        let plan = Recorded::assert_recorded(planned(device_order(), &authority).unwrap());
+        let plan = Recorded::recorded_unchecked(planned(device_order(), &authority).unwrap());
         let found = issue(plan, &signer).err();
         assert_eq!(
             found.map(|fault| format!("{fault:?}")),

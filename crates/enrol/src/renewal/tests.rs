@@ -13,7 +13,7 @@ fn window(start_s: u64, end_s: u64) -> RenewalWindow {
 fn a_certificate_is_renewed_at_two_thirds_or_up_to_a_tenth_before() {
     const DAY: u64 = 86_400;
     let rows: &[(&str, u64, u16, u64)] = &[
-        // lifetime, lot, milliseconds into the life
+        // lifetime, seed, milliseconds into the life
         ("two minutes, last", 120, 0, 79_999),
         ("two minutes, first", 120, u16::MAX, 67_999),
         ("two minutes, middle", 120, 0x8000, 73_999),
@@ -21,9 +21,9 @@ fn a_certificate_is_renewed_at_two_thirds_or_up_to_a_tenth_before() {
         ("30 days, first", 30 * DAY, u16::MAX, 17 * DAY * 1000 - 1),
         ("two seconds", 2, u16::MAX, 1_132),
     ];
-    for (name, life, lot, expected) in rows {
+    for (name, life, seed, expected) in rows {
         let validity = Validity::new(1000, 1000 + life - 1).unwrap();
-        let moment = renew_at(validity, *lot).since(validity.not_before());
+        let moment = renew_at(validity, *seed).since(validity.not_before());
         assert_eq!(moment, Duration::from_millis(*expected), "{name}");
     }
 }
@@ -48,8 +48,8 @@ fn a_window_inside_the_life_is_kept_to_and_one_beyond_it_only_brings_forward() {
         ),
         ("at once", Some(window(0, 0)), 0, at(0)),
     ];
-    for (name, window, lot, expected) in rows {
-        assert_eq!(due_at(validity, *window, *lot), *expected, "{name}");
+    for (name, window, seed, expected) in rows {
+        assert_eq!(due_at(validity, *window, *seed), *expected, "{name}");
     }
 }
 
@@ -121,10 +121,10 @@ fn a_body_is_read_as_it_is_written() {
 proptest! {
     #[test]
     fn the_moment_lies_between_half_and_two_thirds_of_any_life(
-        from in 0u64..200_000_000_000, life in 60u64..3_200_000_000, lot: u16,
+        from in 0u64..200_000_000_000, life in 60u64..3_200_000_000, seed: u16,
     ) {
         let validity = Validity::new(from, from + life - 1).unwrap();
-        let moment = renew_at(validity, lot).since(validity.not_before());
+        let moment = renew_at(validity, seed).since(validity.not_before());
         prop_assert!(moment * 3 <= validity.lifetime() * 2);
         prop_assert!(moment * 2 >= validity.lifetime());
     }

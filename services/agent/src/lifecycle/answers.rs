@@ -3,7 +3,7 @@
 //! In: the effect that was under way, and its outcome. Out: the next stage, or a pause and what is remembered of
 //! the failure. An outcome of another effect than the one under way changes nothing.
 
-use super::patience::{DAY, Pause};
+use super::backoff::{DAY, Pause};
 use super::record::{Failure, Renewed, RenewedBy, says};
 use super::standing::{Meaning, is_final, meaning};
 use super::{
@@ -95,7 +95,7 @@ impl Lifecycle {
         match write {
             Write::KeepState(_) | Write::KeepAnchors(_) => {
                 let now = self.watch.now();
-                self.disk.not_before = now.plus(self.pace().pause(Pause::Backoff, 1, self.lot, now));
+                self.disk.not_before = now.plus(self.pause_bounds().pause(Pause::Backoff, 1, self.seed, now));
                 self.note(fault.code(), fault.says());
             }
             Write::MakeSuccessor | Write::KeepSuccessor(_) | Write::Swap { .. } | Write::DropSuccessor => {
@@ -232,7 +232,7 @@ impl Lifecycle {
             }
             Call::Enrol { .. } | Call::Renew | Call::Confirm => {}
         }
-        let shown = if code.is_empty() { format!("http-{status}") } else { says(code) };
+        let published = if code.is_empty() { format!("http-{status}") } else { says(code) };
         let pause = match meaning(call, status, code) {
             Meaning::Later => {
                 // "At once" is no plan.
@@ -249,7 +249,7 @@ impl Lifecycle {
                 if by_token { self.until_there_is_proof() } else { Pause::Longest }
             }
             Meaning::Lost => {
-                self.stand(Standing::Lost { code: shown.clone() });
+                self.stand(Standing::Lost { code: published.clone() });
                 if self.asks_for_a_first_certificate() { Pause::Backoff } else { self.until_there_is_proof() }
             }
             Meaning::Quarantined => {
@@ -261,7 +261,7 @@ impl Lifecycle {
                 Pause::Day
             }
         };
-        self.fail(pause, &shown, words);
+        self.fail(pause, &published, words);
     }
 
     fn unreachable(&mut self, call: Call, why: Trouble, words: &str) {
@@ -321,7 +321,7 @@ impl Lifecycle {
     fn fail(&mut self, pause: Pause, code: &str, words: &str) {
         let now = self.watch.now();
         self.memory.failures = self.memory.failures.saturating_add(1);
-        let pause = self.pace().pause(pause, self.memory.failures, self.lot, now);
+        let pause = self.pause_bounds().pause(pause, self.memory.failures, self.seed, now);
         self.memory.retry_at = Some(now.plus(pause.min(DAY * 2)));
         self.note(code, words);
     }

@@ -3,7 +3,7 @@
 //! Order: the successor's next step, what must be remembered, the operator's commands, the server's wishes, rest.
 //! A step that failed waits for its pause; nothing else does.
 
-use super::patience::{DAY, Pace};
+use super::backoff::{DAY, PauseBounds};
 use super::{Call, Effect, FirstProof, HookEvent, Lifecycle, Stage, Standing, Start, Write};
 use core::time::Duration;
 use touchmark_enrol::renewal::due_at;
@@ -16,7 +16,7 @@ const WAIT_MIN: Duration = Duration::from_millis(100);
 /// How often a server is asked for its window, if it does not say how often (as in RFC 9773 §4.3.2).
 const HINT_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
 const HINT_EVERY_MIN: Duration = Duration::from_secs(60);
-/// After a start the first question comes within this, by lot: a site that gets its power back has many devices.
+/// After a start the first question comes within this, by seed: a site that gets its power back has many devices.
 const FIRST_HINT_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// A new pair stays for at least this, or a tenth of its life.
 const REST_MAX: Duration = Duration::from_secs(60 * 60);
@@ -115,7 +115,7 @@ impl Lifecycle {
         let leaf = self.current.as_ref()?.leaf();
         let validity = leaf.validity();
         let window = self.memory.hint.filter(|(of, _)| *of == leaf.fingerprint()).map(|(_, window)| window);
-        let due = due_at(validity, window, self.lot.place());
+        let due = due_at(validity, window, self.seed.place());
         Some(self.rests_until().map_or(due, |rested| due.max(rested)))
     }
 
@@ -151,7 +151,7 @@ impl Lifecycle {
 
     pub(super) fn first_hint_after(&self) -> Duration {
         let within = self.validity().map_or(FIRST_HINT_WITHIN, |validity| validity.lifetime() / 20);
-        within.min(FIRST_HINT_WITHIN) * u32::from(self.lot.place()) / u32::from(u16::MAX)
+        within.min(FIRST_HINT_WITHIN) * u32::from(self.seed.place()) / u32::from(u16::MAX)
     }
 
     fn warn_of_expiry(&mut self, now: Timestamp) {
@@ -163,8 +163,8 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn pace(&self) -> Pace {
-        Pace::of(&self.rules, self.validity(), self.memory.failures, self.watch.now())
+    pub(super) fn pause_bounds(&self) -> PauseBounds {
+        PauseBounds::of(&self.rules, self.validity(), self.memory.failures, self.watch.now())
     }
 
     fn validity(&self) -> Option<Validity> {

@@ -27,13 +27,13 @@ pub(super) fn answer(ask: Ask, uid: u32, board: &Board) -> Vec<u8> {
 }
 
 fn certificate(post: &Post) -> Result<CertificateAnswer, Refused> {
-    let shown = post.shown();
-    let pair = shown.pair.as_ref().ok_or_else(|| no_certificate(post))?;
+    let published = post.published();
+    let pair = published.pair.as_ref().ok_or_else(|| no_certificate(post))?;
     Ok(CertificateAnswer {
         environment: post.environment.to_string(),
         identity: post.identity.to_string(),
         chain: pair.chain.to_pem(),
-        anchors: shown.anchors.iter().map(Certificate::to_pem).collect(),
+        anchors: published.anchors.iter().map(Certificate::to_pem).collect(),
         not_after: pair.chain.leaf().validity().not_after().to_string(),
         algorithm: algorithm_name(pair.key.algorithm()),
     })
@@ -57,7 +57,7 @@ fn sign(post: &Post, algorithm: &str, message: &str) -> Result<SignatureAnswer, 
         ));
     }
     // The lock is not held while signing.
-    let pair = post.shown().pair.clone();
+    let pair = post.published().pair.clone();
     let pair = pair.ok_or_else(|| no_certificate(post))?;
     let name = algorithm_name(pair.key.algorithm());
     if algorithm != name {
@@ -113,18 +113,18 @@ fn statuses(board: &Board) -> Result<StatusAnswer, Refused> {
 }
 
 fn status(post: &Post) -> Result<EnvironmentStatus, Refused> {
-    let shown = post.shown();
+    let published = post.published();
     let blank = EnvironmentStatus {
         environment: post.environment.to_string(),
         identity: post.identity.to_string(),
-        hook: shown.hook.clone(),
+        hook: published.hook.clone(),
         ..EnvironmentStatus::default()
     };
-    if let Some(broken) = &shown.broken {
+    if let Some(broken) = &published.broken {
         let summary = words::broken(&post.identity, &post.environment, broken);
         return Ok(EnvironmentStatus { needs: words::needs(Needs::DeviceKeeper), summary, ..blank });
     }
-    let report = shown.report.as_ref().ok_or_else(starting)?;
+    let report = published.report.as_ref().ok_or_else(starting)?;
     Ok(EnvironmentStatus {
         fresh: is_fresh(report),
         certificate: report.certificate.as_ref().map(|certificate| CertificateStatus {
@@ -165,8 +165,8 @@ fn why(board: &Board, environment: Option<&str>) -> Result<WhyAnswer, Refused> {
         None => board.posts(),
     };
     let environments = posts.iter().map(|post| {
-        let shown = post.shown();
-        let mut lines = match (&shown.broken, &shown.report) {
+        let published = post.published();
+        let mut lines = match (&published.broken, &published.report) {
             (Some(broken), _) => vec![
                 words::broken(&post.identity, &post.environment, broken),
                 words::advice(Needs::DeviceKeeper, &post.identity, &post.environment),
@@ -174,7 +174,7 @@ fn why(board: &Board, environment: Option<&str>) -> Result<WhyAnswer, Refused> {
             (None, Some(report)) => words::why(report),
             (None, None) => return Err(starting()),
         };
-        if let Some(hook) = &shown.hook {
+        if let Some(hook) = &published.hook {
             lines.push(format!("The last hook did not do its work: {hook}."));
         }
         Ok(EnvironmentWhy { environment: post.environment.to_string(), lines })

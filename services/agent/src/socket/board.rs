@@ -31,12 +31,12 @@ pub struct Post {
     /// Wakes its thread.
     pub wishes: SyncSender<Wish>,
     /// What its thread shows.
-    pub shown: Mutex<Shown>,
+    pub published: Mutex<Published>,
 }
 
 /// What a thread shows.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct Published {
     /// How it stands; `None` until the thread has begun.
     pub report: Option<Report>,
     /// Why its files cannot be believed; then there is nothing else.
@@ -51,8 +51,8 @@ pub struct Shown {
 
 impl Post {
     /// What its thread shows. A thread that panicked ends the process, so a poisoned lock is never seen whole.
-    pub fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

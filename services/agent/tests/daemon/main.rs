@@ -21,9 +21,9 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use touchmark_agent::config::Config;
-use touchmark_agent::daemon::Keeper;
+use touchmark_agent::daemon::EnvironmentTask;
 use touchmark_agent::lifecycle::Wish;
-use touchmark_agent::socket::{Post, Shown, Users};
+use touchmark_agent::socket::{Post, Published, Users};
 use touchmark_x509::key::SignatureAlgorithm;
 use touchmark_x509::{Certificate, Signer as _};
 
@@ -238,25 +238,29 @@ fn no_answer_of_a_malicious_authority_reaches_the_key_store() {
             users: Users::default(),
             signs: Vec::new(),
             wishes,
-            shown: Mutex::new(Shown::default()),
+            published: Mutex::new(Published::default()),
         };
         let state = agent.state("");
-        let mut keeper = Keeper::open(Arc::new(config), &state, [7; 16], Duration::from_secs(30)).unwrap();
-        while keeper.turn(&post).is_none() {}
+        let mut environment_task =
+            EnvironmentTask::open(Arc::new(config), &state, [7; 16], Duration::from_secs(30)).unwrap();
+        while environment_task.turn(&post).is_none() {}
         let before = credential(&state.join("lab"));
         assert_eq!(before.len(), 3, "{name}: enrolled");
 
         est.issue_with(*issue);
-        keeper.wish(Wish::RenewNow);
-        while keeper.turn(&post).is_none() {}
-        let report = keeper.report();
+        environment_task.wish(Wish::RenewNow);
+        while environment_task.turn(&post).is_none() {}
+        let report = environment_task.report();
         let failure = report.failure.unwrap_or_else(|| panic!("{name}: nothing failed"));
         assert_eq!(failure.code, *code, "{name}: {}", failure.says);
         assert_eq!(credential(&state.join("lab")), before, "{name}");
         assert_eq!(est.confirmed().len(), 1, "{name}: only the first was ever used");
 
         est.issue_with(|pki, key| good(pki, key, &Leaf::device("pump-01")));
-        assert!(keeper.report().next_at > keeper.report().now, "{name}: it does not hammer");
+        assert!(
+            environment_task.report().next_at > environment_task.report().now,
+            "{name}: it does not hammer"
+        );
     }
 }
 

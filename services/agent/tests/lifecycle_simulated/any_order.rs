@@ -136,12 +136,12 @@ proptest! {
     ///
     /// P19, P20, P23. The device itself checks after each effect that a start at this moment finds a working pair.
     #[test]
-    fn no_weather_leaves_a_device_without_a_working_pair(lot: [u8; 16], weather in proptest::collection::vec(weather(), 1..24)) {
+    fn no_weather_leaves_a_device_without_a_working_pair(seed: [u8; 16], weather in proptest::collection::vec(weather(), 1..24)) {
         let mut world = World::new(30 * DAY);
         // The authority's mercy is not what is tested here.
         world.authority.grace = 4000 * DAY;
         let mut device = Device::enrolled(&mut world, "pump-01");
-        device.lot = lot;
+        device.seed = seed;
         for weather in &weather {
             meet(weather, &mut device, &mut world);
         }

@@ -94,7 +94,7 @@ pub(crate) struct Authority {
     /// Certificates beside the root that `cacerts` tells.
     pub(crate) extra: Vec<Certificate>,
     /// Shown with the server's own certificate, beside `issuing`.
-    pub(crate) shown: Vec<Certificate>,
+    pub(crate) published: Vec<Certificate>,
     number: u64,
 }
 
@@ -114,7 +114,7 @@ impl Authority {
             tokens: BTreeMap::new(),
             knows_maker: false,
             extra: Vec::new(),
-            shown: Vec::new(),
+            published: Vec::new(),
             number: 100,
         };
         authority.renew_server(now);

@@ -23,7 +23,7 @@ pub(crate) enum Clock {
 
 pub(crate) struct Device {
     pub(crate) rules: Rules,
-    pub(crate) lot: [u8; 16],
+    pub(crate) seed: [u8; 16],
     pub(crate) clock: Clock,
     pub(crate) token: Option<String>,
     pub(crate) store: CredentialStore<MemoryDirectory>,
@@ -55,11 +55,11 @@ impl Device {
         };
         let mut store = CredentialStore::new(MemoryDirectory::default(), rules.identity.clone());
         let stored = store.load().unwrap();
-        let lot = [7; 16];
-        let lifecycle = Lifecycle::resume(rules.clone(), stored, lot, world.now);
+        let seed = [7; 16];
+        let lifecycle = Lifecycle::resume(rules.clone(), stored, seed, world.now);
         Self {
             rules,
-            lot,
+            seed,
             clock: Clock::Skewed(0),
             token: None,
             store,
@@ -106,12 +106,12 @@ impl Device {
         self.store.directory_mut().power_on();
         let clock = self.shows(world.now);
         self.lifecycle = match self.store.load() {
-            Ok(stored) => Lifecycle::resume(self.rules.clone(), stored, self.lot, clock),
+            Ok(stored) => Lifecycle::resume(self.rules.clone(), stored, self.seed, clock),
             // The mishap struck the recovery itself; it stands ready for the next start.
             Err(_) => {
                 self.store.directory_mut().power_on();
                 let stored = self.store.load().expect("a second start, without a mishap, recovers");
-                Lifecycle::resume(self.rules.clone(), stored, self.lot, clock)
+                Lifecycle::resume(self.rules.clone(), stored, self.seed, clock)
             }
         };
         self.input = Input::Ready;

@@ -206,10 +206,11 @@ fn environments_are_independent() {
 #[test]
 fn retry_after_is_kept_to_and_a_fleet_does_not_come_back_at_once() {
     let mut back = Vec::new();
-    for lot in 0..20u8 {
+    for seed in 0..20u8 {
         let mut world = World::new(30 * DAY);
         let mut device = Device::enrolled(&mut world, "pump-01");
-        device.lot = [0, 0, lot, lot, lot, lot, lot, lot, lot, lot, lot, lot, lot, lot, lot, lot];
+        device.seed =
+            [0, 0, seed, seed, seed, seed, seed, seed, seed, seed, seed, seed, seed, seed, seed, seed];
         device.restart(&world);
         let before = device.certificate();
         world.refusals.push_back((Call::Renew, 503, "est-unavailable", Some(2 * HOUR)));

@@ -205,7 +205,7 @@ fn a_root_that_changes_while_a_renewal_is_refused_is_still_followed() {
     // The server still shows a certificate under the old root; what it issues is under the new one.
     let issuing = ca("lab issuing 2", 77, long(&world), Some(&new));
     let before_it = core::mem::replace(&mut world.authority.issuing, issuing);
-    world.authority.shown = vec![before_it.certificate];
+    world.authority.published = vec![before_it.certificate];
     device.run_until(&mut world, 5 * HOUR, |device, _| device.is_past(&before));
 }
 

@@ -118,7 +118,7 @@ impl World {
     fn judge_server(&self, caller: &Caller<'_>) -> Result<(), Trouble> {
         let server = &self.authority.server.certificate;
         let path = |moment| {
-            let mut shown = self.authority.shown.clone();
+            let mut shown = self.authority.published.clone();
             shown.push(self.authority.issuing.certificate.clone());
             path::validate(server, &shown, &caller.anchors, moment, Purpose::Server)
         };

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use touchmark_agent::lifecycle::{Chain, Wish};
 use touchmark_agent::socket::{
-    BadSocket, Board, Foreign, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX, Post, Shown, Socket, Users,
+    BadSocket, Board, Foreign, LINE_OCTETS_MAX, MESSAGE_OCTETS_MAX, Post, Published, Socket, Users,
 };
 use touchmark_agent::store::Pair;
 use touchmark_x509::Certificate;
@@ -44,7 +44,7 @@ impl Served {
         let (key, chain) = pki::Pki::new().holder(&pki::Leaf::device("pump-01"));
         let chain_pem = chain.iter().map(Certificate::to_pem).collect();
         let pair = Pair { key, chain: Chain::from_stored(chain).unwrap() };
-        let shown = Shown { pair: Some(Arc::new(pair)), ..Shown::default() };
+        let published = Published { pair: Some(Arc::new(pair)), ..Published::default() };
         let (wishes, wished) = sync_channel(1);
         let post = Post {
             environment: "lab".parse().unwrap(),
@@ -52,7 +52,7 @@ impl Served {
             users: Users::allowing(users),
             signs,
             wishes,
-            shown: Mutex::new(shown),
+            published: Mutex::new(published),
         };
         let socket = Socket::bind(&folder.path().join("s")).unwrap();
         let board = Arc::new(Board::new(vec![post], OWN));

@@ -167,7 +167,7 @@ impl JournalLog {
 mod tests {
     use super::*;
     use touchmark_inventory::{Command, MemoryStore};
-    use touchmark_testkit::Scribe;
+    use touchmark_testkit::JournalBuilder;
 
     #[test]
     fn a_log_that_cannot_write_goes_on_where_it_stood_once_it_can() {
@@ -175,10 +175,10 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
         let log = JournalLog::open(home.path(), signer, store.clone()).unwrap();
-        let mut scribe = Scribe::new();
+        let mut builder = JournalBuilder::new();
         let mut write = || {
-            let entries = vec![scribe.environment_created()];
-            scribe.move_to("another");
+            let entries = vec![builder.environment_created()];
+            builder.move_to("another");
             let command = Command { preconditions: Vec::new(), entries };
             store.submit(command, Box::new(|done| assert!(done.is_ok())));
         };

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::sync::Arc;
 use touchmark_durable::Mode;
 use touchmark_journal::{Draft, TokenSubject};
-use touchmark_testkit::Scribe;
+use touchmark_testkit::JournalBuilder;
 use touchmark_tilelog::{NoteSigner, TileLog};
 
 struct Lab {
@@ -16,31 +16,31 @@ struct Lab {
 
 /// Entries from which each derived table has a row.
 fn rows_of_every_table() -> Vec<Draft> {
-    let mut scribe = Scribe::new();
-    let mut entries = people(&mut scribe, "pump-01", FINGERPRINT, true);
-    let version = scribe.authority_version();
+    let mut builder = JournalBuilder::new();
+    let mut entries = people(&mut builder, "pump-01", FINGERPRINT, true);
+    let version = builder.authority_version();
     entries.extend([
-        scribe.started(1, 1),
-        scribe.root_created(),
-        scribe.authority_created(version),
-        scribe.environment_created(),
-        scribe.profile_activated(),
-        scribe.policy_activated(),
-        scribe.crl_published(version, 0, 1),
-        scribe.enforcement_reported(GATEWAY, 1, 1),
-        scribe.refused("token-unknown", 2, None),
-        scribe.gateway_declared(GATEWAY, true, None),
+        builder.started(1, 1),
+        builder.root_created(),
+        builder.authority_created(version),
+        builder.environment_created(),
+        builder.profile_activated(),
+        builder.policy_activated(),
+        builder.crl_published(version, 0, 1),
+        builder.enforcement_reported(GATEWAY, 1, 1),
+        builder.refused("token-unknown", 2, None),
+        builder.gateway_declared(GATEWAY, true, None),
     ]);
-    let (token, device, maker) = (scribe.token_id(), scribe.device_id(), scribe.maker_id());
-    entries.push(scribe.token_created(token, TokenSubject::Named(name("pump-02")), 1));
-    entries.push(scribe.device_registered(device, "pump-02"));
-    entries.push(scribe.renewal_refused(device, "not-yet", 1));
-    entries.push(scribe.maker_registered(maker, "acme"));
-    entries.push(scribe.hardware_registered(device, maker, "unit-1"));
+    let (token, device, maker) = (builder.token_id(), builder.device_id(), builder.maker_id());
+    entries.push(builder.token_created(token, TokenSubject::Named(name("pump-02")), 1));
+    entries.push(builder.device_registered(device, "pump-02"));
+    entries.push(builder.renewal_refused(device, "not-yet", 1));
+    entries.push(builder.maker_registered(maker, "acme"));
+    entries.push(builder.hardware_registered(device, maker, "unit-1"));
     for holder in [Some(device), None] {
-        let intent = scribe.intent(holder, version);
-        entries.push(scribe.intended(&intent));
-        entries.push(scribe.revoked(holder, &[&intent]));
+        let intent = builder.intent(holder, version);
+        entries.push(builder.intended(&intent));
+        entries.push(builder.revoked(holder, &[&intent]));
     }
     entries
 }

@@ -29,7 +29,7 @@ pub(crate) struct Peer(pub(crate) Option<Fingerprint>);
 
 /// The whole chain as it was shown: what a maker's device leads to its anchor.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown(pub(crate) Arc<PeerChain>);
+pub(crate) struct PresentedChain(pub(crate) Arc<PeerChain>);
 
 impl Peer {
     fn of(chain: Option<&PeerChain>) -> Self {
@@ -41,7 +41,7 @@ impl Peer {
 /// Serves requests until the peer goes, or the listener stops.
 pub(crate) async fn serve_http(accepted: Accepted, stop: Stop, router: Router) {
     let peer = Peer::of(accepted.peer.as_ref());
-    let shown = accepted.peer.map(|chain| Shown(Arc::new(chain)));
+    let shown = accepted.peer.map(|chain| PresentedChain(Arc::new(chain)));
     let routes = TowerToHyperService::new(router);
     let finished = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());

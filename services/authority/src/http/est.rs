@@ -1,7 +1,7 @@
 //! EST (RFC 7030 with RFC 8951) over HTTP: bytes in, one use case, bytes out.
 
 use super::succession::{self, put_hint};
-use super::{Peer, Shell, Shown};
+use super::{Peer, PresentedChain, Shell};
 use crate::issuance::{Enrolled, EnrolmentFault};
 use axum::Router;
 use axum::body::Body;
@@ -137,7 +137,7 @@ async fn run(
             let request = EnrolmentRequest::new(intent, csr, path.label, credential, agent);
             let enrolled = match (intent, peer) {
                 (Intent::Enrol, Some(_)) if is_by_certificate(&request) => {
-                    let chain = head.extensions.get::<Shown>().ok_or(EstFault::Unauthorised)?;
+                    let chain = head.extensions.get::<PresentedChain>().ok_or(EstFault::Unauthorised)?;
                     shell.initial.enrol(&request, &chain.0, "est/simpleenroll/initial").await
                 }
                 (Intent::Enrol, _) => shell.enrolments.enrol(&request, "est/simpleenroll").await,
@@ -218,7 +218,7 @@ pub(super) fn est_fault(fault: EnrolmentFault) -> Refused {
         EnrolmentFault::Refused(refusal) => Refused { code: refusal.code(), fault: refusal_as_est(refusal) },
         EnrolmentFault::UnknownEnvironment => EstFault::UnknownPath.into(),
         EnrolmentFault::NoCredential => EstFault::Unauthorised.into(),
-        EnrolmentFault::Paced { retry_after } => {
+        EnrolmentFault::TooMany { retry_after } => {
             Refused { code: "paced", fault: EstFault::Unavailable { retry_after } }
         }
         EnrolmentFault::Store(StoreFault::Conflict(_)) => {

@@ -32,7 +32,7 @@ pub(super) struct EnrolmentPaths {
 
 impl PathCheck for ApiPaths {
     fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
-        let shown = Shown::read(leaf, intermediates)?;
+        let shown = ClientChain::read(leaf, intermediates)?;
         let mut budget = Budget::default();
         shown.leads_to_any(&self.hierarchy.all(), now, Purpose::Client, self.low_s_since, &mut budget)
     }
@@ -40,7 +40,7 @@ impl PathCheck for ApiPaths {
 
 impl PathCheck for EnrolmentPaths {
     fn check(&self, leaf: &[u8], intermediates: &[&[u8]], now: Timestamp) -> Result<(), PathRefusal> {
-        let shown = Shown::read(leaf, intermediates)?;
+        let shown = ClientChain::read(leaf, intermediates)?;
         let trusts = self.hierarchy.all();
         // One for both searches: whoever is at the other end has proven nothing yet.
         let mut budget = Budget::default();
@@ -56,12 +56,12 @@ impl PathCheck for EnrolmentPaths {
     }
 }
 
-struct Shown {
+struct ClientChain {
     leaf: Certificate,
     presented: Vec<Certificate>,
 }
 
-impl Shown {
+impl ClientChain {
     fn read(leaf: &[u8], intermediates: &[&[u8]]) -> Result<Self, PathRefusal> {
         let leaf = Certificate::from_der(leaf).map_err(|_| MALFORMED)?;
         let presented = intermediates.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>();

@@ -18,11 +18,11 @@ use touchmark_x509::Certificate;
 /// What EST and API show, and how it is made.
 pub(crate) struct ServerCertificate {
     identity: ServerIdentity,
-    road: Road,
+    issuance: OwnIssuance,
 }
 
 /// The same for every certificate: token, request, admission, plan, record, sign, record.
-struct Road {
+struct OwnIssuance {
     tokens: Arc<Tokens>,
     enrolments: Arc<Enrolments>,
     confirmations: Arc<Confirmations>,
@@ -32,8 +32,8 @@ struct Road {
     clock: Clock,
 }
 
-impl Road {
-    async fn go(&self) -> Result<OwnIdentity, StartFault> {
+impl OwnIssuance {
+    async fn issue(&self) -> Result<OwnIdentity, StartFault> {
         let name = SpiffeId::AUTHORITY.parse().expect("the word is a name");
         let own = own_identity(
             &self.tokens,
@@ -55,13 +55,13 @@ impl ServerCertificate {
     /// A fresh one.
     ///
     /// # Errors
-    /// [`StartFault`] when the road is closed.
+    /// [`StartFault`] when the way to a certificate is closed.
     pub(crate) async fn obtain(
         shell: &Shell,
         environment: &EnvironmentRow,
         config: &AuthorityConfig,
     ) -> Result<Self, StartFault> {
-        let road = Road {
+        let issuance = OwnIssuance {
             tokens: shell.tokens.clone(),
             enrolments: shell.enrolments.clone(),
             confirmations: shell.confirmations.clone(),
@@ -70,8 +70,8 @@ impl ServerCertificate {
             hosts: config.names(),
             clock: shell.clock.clone(),
         };
-        let own = road.go().await?;
-        Ok(Self { identity: ServerIdentity::new(chain(&own), own.key.to_pkcs8())?, road })
+        let own = issuance.issue().await?;
+        Ok(Self { identity: ServerIdentity::new(chain(&own), own.key.to_pkcs8())?, issuance })
     }
 
     /// For the ports; a renewal is seen by all.
@@ -86,12 +86,12 @@ impl ServerCertificate {
     /// [`StartFault`]; the old one is shown further.
     pub(crate) async fn renew_if_due(&self) -> Result<bool, StartFault> {
         let shown = Certificate::from_der(&self.identity.leaf_der())?;
-        let row = self.road.store.certificate_by_fingerprint(&shown.fingerprint())?;
+        let row = self.issuance.store.certificate_by_fingerprint(&shown.fingerprint())?;
         let revoked = row.is_some_and(|row| row.state == CertificateState::Revoked);
-        if !revoked && !is_due(shown.validity(), self.road.clock.now()) {
+        if !revoked && !is_due(shown.validity(), self.issuance.clock.now()) {
             return Ok(false);
         }
-        let own = self.road.go().await?;
+        let own = self.issuance.issue().await?;
         self.identity.swap(chain(&own), own.key.to_pkcs8())?;
         Ok(true)
     }

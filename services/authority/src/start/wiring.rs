@@ -18,8 +18,8 @@ use crate::issuance::confirmation::Confirmations;
 use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
 use crate::issuance::hierarchy::Hierarchy;
 use crate::issuance::makers::Makers;
-use crate::issuance::pacing::Pacing;
 use crate::issuance::renewal::Renewals;
+use crate::issuance::schedule::Schedule;
 use crate::operators::Operators;
 use crate::operators::environments::Environments;
 use crate::operators::policies::Policies;
@@ -77,7 +77,7 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     let issuance = Arc::new(Issuance::new(
         commits.clone(),
         hierarchy.clone(),
-        Pacing::new(config.enrolments_per_second, clock.clone()),
+        Schedule::new(config.enrolments_per_second, clock.clone()),
         clock.clone(),
     ));
     let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);

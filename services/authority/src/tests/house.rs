@@ -13,8 +13,8 @@ use crate::issuance::confirmation::Confirmations;
 use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
 use crate::issuance::hierarchy::Hierarchy;
 use crate::issuance::makers::Makers;
-use crate::issuance::pacing::Pacing;
 use crate::issuance::renewal::Renewals;
+use crate::issuance::schedule::Schedule;
 use crate::issuance::{EnrolmentFault, Issuance};
 use crate::keys::KeyVault;
 use crate::operators::Operators;
@@ -145,7 +145,7 @@ impl House {
         commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), clock.clone(), next));
         let (c, h, k) = (commits.clone(), hierarchy.clone(), clock.clone());
         let issuance =
-            Arc::new(Issuance::new(c.clone(), h.clone(), Pacing::new(per_second, k.clone()), k.clone()));
+            Arc::new(Issuance::new(c.clone(), h.clone(), Schedule::new(per_second, k.clone()), k.clone()));
         let confirmations = Arc::new(Confirmations::new(c.clone(), h.clone(), k.clone()));
         let makers = Arc::new(Makers::load(c.clone(), h.clone(), k.clone()).unwrap());
         let (m, i) = (makers.clone(), issuance.clone());

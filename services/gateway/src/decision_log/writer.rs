@@ -279,7 +279,7 @@ impl Writer {
             return Err(LogFault::System("space for signed heads"));
         }
         // Frames that wait for the tree come first, in it and in the write-ahead file.
-        self.plant()?;
+        self.append_backlog()?;
         let (frames, sequences, next_sequence) = self.frames()?;
         let first = self.log.size();
         let kept: Vec<Kept> =
@@ -290,7 +290,7 @@ impl Writer {
         self.unpublished_since.get_or_insert_with(Instant::now);
         self.backlog.extend(kept.into_iter().map(|kept| kept.frame));
         // They are durable: a tree that has no room yet takes them after its next head.
-        let planted = self.plant();
+        let appended = self.append_backlog();
         for (pending, sequence) in self.pending.drain(..).zip(sequences) {
             for done in pending.done {
                 let _ = done.send(Ok(sequence));
@@ -298,14 +298,14 @@ impl Writer {
         }
         self.ledger.begin_flush();
         (self.since, self.waited_for, self.gathered) = (None, 0, 0);
-        if let Err(error) = planted {
+        if let Err(error) = appended {
             tracing::warn!(%error, "durable frames of the decision log wait for a head");
         }
         Ok(())
     }
 
     /// Makes leaves of the frames that wait: all of them, or none.
-    fn plant(&mut self) -> Result<(), LogFault> {
+    fn append_backlog(&mut self) -> Result<(), LogFault> {
         if !self.backlog.is_empty() {
             self.log.append(&self.backlog)?;
             self.backlog.clear();
@@ -339,7 +339,7 @@ impl Writer {
     fn publish(&mut self) -> Result<(), LogFault> {
         self.log.publish()?;
         if !self.backlog.is_empty() {
-            self.plant()?;
+            self.append_backlog()?;
             self.log.publish()?;
         }
         self.unpublished_since = None;

@@ -291,10 +291,10 @@ async fn a_delta_from_the_future_is_passed_by_a_snapshot() {
     let revoked = lab.device("pump-01");
     lab.pass(jump);
     let delta = lab.publish(vec![lab.revoke(&revoked)]);
-    let far = lab.snapshot();
+    let target = lab.snapshot();
     lab.go_back(jump);
     let entry = |wire: &[u8]| feed_file_entry(wire).unwrap();
-    for wire in [&delta, &far] {
+    for wire in [&delta, &target] {
         let news = take(&entry(wire), &running.trust, None, &running.reviewer, machine).unwrap();
         assert!(matches!(news.fault, Some(FeedFault::FromTheFuture { .. })) && news.wants_snapshot);
     }

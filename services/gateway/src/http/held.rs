@@ -1,7 +1,7 @@
 //! Octets of answers that are held in memory until their clients have taken them: bounded for all clients together, one
 //! answer for each device, and given up when a client does not take it at a minimum rate.
 
-use super::paced::{Hurried, Pace};
+use super::slow_peer::{Hurried, PeerRate};
 use bytes::Bytes;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -92,8 +92,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    pub(crate) fn new(body: Bytes, room: Room, pace: &Pace) -> Self {
-        Self { body, room, _hurried: pace.hurry() }
+    pub(crate) fn new(body: Bytes, room: Room, rate: &PeerRate) -> Self {
+        Self { body, room, _hurried: rate.hurry() }
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(free(), 0);
         first.shrink_to(PIECE_OCTETS + 10);
         assert_eq!(free(), HELD_OCTETS_MAX - PIECE_OCTETS - 10);
-        let mut body = Held::new(Bytes::from(vec![7; PIECE_OCTETS + 10]), first, &Pace::default());
+        let mut body = Held::new(Bytes::from(vec![7; PIECE_OCTETS + 10]), first, &PeerRate::default());
         assert_eq!(body.size_hint().exact(), Some(PIECE_OCTETS as u64 + 10));
         assert_eq!(free(), HELD_OCTETS_MAX - PIECE_OCTETS - 10, "while the body is there");
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_OCTETS);

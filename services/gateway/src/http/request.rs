@@ -4,7 +4,7 @@ use super::answer::{Answer, closing, denied, problem};
 use super::path::Asked;
 use super::{Connection, HttpPort};
 use crate::decision_log::denied_resource;
-use crate::permitted::{Grounds, HttpMessage, Permitted, UpdateFile, may_publish_by_http};
+use crate::permitted::{HttpMessage, PermitBasis, Permitted, UpdateFile, may_publish_by_http};
 use crate::rates::OverRate;
 use crate::session::Session;
 use ::http::header::{ALLOW, CONTENT_TYPE};
@@ -86,7 +86,7 @@ impl Connection {
         let message = HttpMessage { topic, content_type, payload };
         let judged =
             self.port.judge(session).and_then(|()| Permitted::message(message, &*table_of(session)?));
-        let (message, grounds) = match judged {
+        let (message, basis) = match judged {
             Ok(permitted) => permitted,
             Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
         };
@@ -98,8 +98,8 @@ impl Connection {
                 return self.refuse(session, Action::Publish, topic, denial).await;
             }
         }
-        let record = self.port.record(session, Action::Publish, topic, Ok(grounds));
-        if self.port.door.log.published_act(record).await.is_err() {
+        let record = self.port.record(session, Action::Publish, topic, Ok(basis));
+        if self.port.admission.log.published_act(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
         }
         self.port.publish.forward(message, &self.arrival).await
@@ -108,20 +108,20 @@ impl Connection {
     async fn update(&self, session: &Session, model: &str, file: &str) -> Answer {
         let resource = format!("{model}/{file}");
         let asked = UpdateFile { model, file };
-        let (file, grounds) = match table_of(session).and_then(|table| Permitted::update(asked, &table)) {
+        let (file, basis) = match table_of(session).and_then(|table| Permitted::update(asked, &table)) {
             Ok(permitted) => permitted,
             Err(denial) => return self.refuse(session, Action::RequestUpdate, &resource, denial).await,
         };
-        let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(grounds));
-        match self.port.door.log.durable(record).await {
+        let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(basis));
+        match self.port.admission.log.durable(record).await {
             Err(_) => denied(&Denial::because(DenyReason::LogUnavailable)),
-            Ok(_) => self.port.updates.fetch(file, &self.arrival, &self.pace).await,
+            Ok(_) => self.port.updates.fetch(file, &self.arrival, &self.rate).await,
         }
     }
 
     /// Records a denial and tells it; beyond the device's allowance it is told only. The connection ends with it.
     async fn refuse(&self, session: &Session, action: Action, on: &str, denial: Denial) -> Answer {
-        if !self.arrival.account().may_be_told(self.port.door.clock.now()) {
+        if !self.arrival.account().may_be_told(self.port.admission.clock.now()) {
             return closing(problem(
                 StatusCode::TOO_MANY_REQUESTS,
                 denial.reason.code(),
@@ -131,7 +131,7 @@ impl Connection {
         }
         let record = self.port.record(session, action, on, Err(&denial));
         // Refused either way.
-        let _ = self.port.door.log.queued(record).await;
+        let _ = self.port.admission.log.queued(record).await;
         closing(denied(&denial))
     }
 }
@@ -141,7 +141,7 @@ impl HttpPort {
         if let Some(reason) = session.end_ordered() {
             return Err(Denial::because(reason));
         }
-        session.judge_again(&self.door.trust, self.door.clock.now())
+        session.judge_again(&self.admission.trust, self.admission.clock.now())
     }
 
     fn record(
@@ -149,7 +149,7 @@ impl HttpPort {
         session: &Session,
         action: Action,
         on: &str,
-        decided: Result<Grounds, &Denial>,
+        decided: Result<PermitBasis, &Denial>,
     ) -> Record {
         let (verdict, rule, policy, resource) = match decided {
             Ok((rule, policy)) => (Verdict::Allow, Some(rule), Some(policy), Resource::from(on)),
@@ -158,7 +158,7 @@ impl HttpPort {
                 (Verdict::Deny(denial.reason), denial.rule.clone(), policy, denied_resource(on))
             }
         };
-        let (session, at) = (session.id(), self.door.clock.now());
+        let (session, at) = (session.id(), self.admission.clock.now());
         Record::Act(Act { session, at, action, resource, verdict, rule, policy, count: NonZeroU32::MIN })
     }
 }

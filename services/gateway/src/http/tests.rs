@@ -322,9 +322,9 @@ async fn a_device_that_is_revoked_in_the_middle_of_its_body_is_cut() {
     let lab = Lab::new();
     let running = lab.run(None);
     let port = Arc::new(super::HttpPort {
-        door: Arc::clone(&running.door),
-        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+        admission: Arc::clone(&running.admission),
+        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
     });
     let address =
         lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
@@ -367,9 +367,9 @@ async fn no_update_is_given_out_and_no_message_passed_on_without_its_record() {
     let lab = Lab::new();
     let running = lab.run(None);
     let port = Arc::new(super::HttpPort {
-        door: Arc::clone(&running.door),
-        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+        admission: Arc::clone(&running.admission),
+        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
     });
     let address =
         lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
@@ -402,9 +402,9 @@ async fn a_dead_certificate_locks_its_replacement_out_of_the_http_port_neither()
     let lab = Lab::new();
     let running = lab.run(None);
     let port = Arc::new(super::HttpPort {
-        door: Arc::clone(&running.door),
-        publish: super::PublishRoad::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateRoad::Directory(lab.data().join("updates")),
+        admission: Arc::clone(&running.admission),
+        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
     });
     let address =
         lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
@@ -434,7 +434,7 @@ async fn a_dead_certificate_locks_its_replacement_out_of_the_http_port_neither()
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(lab.client_tls(Some(&old)).connect(&address.to_string(), "127.0.0.1", CAP).await);
-        assert!(running.door.arrivals.held().1 <= 4 + 1, "{:?}", running.door.arrivals.held());
+        assert!(running.admission.arrivals.held().1 <= 4 + 1, "{:?}", running.admission.arrivals.held());
     }
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     hammering.join_all().await;

@@ -342,7 +342,7 @@ impl ClientSide {
             };
             match decision {
                 Decision::Permit(permit) => {
-                    let (rule, policy) = permit.into_grounds();
+                    let (rule, policy) = permit.into_basis();
                     acts.push(self.act(now, policy, Action::Subscribe, text, Verdict::Allow, Some(rule)));
                     kept.push(*subscription);
                     codes.push(None);

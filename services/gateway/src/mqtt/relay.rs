@@ -13,9 +13,9 @@ use super::plain::{Plain, ToBroker};
 use super::refusal::Ending;
 use super::upstream::BrokerLink;
 use super::wire::{Inbound, Incoming, Outbound};
+use crate::admission::Admission;
 use crate::config::Ack;
 use crate::decision_log::{DecisionLog, OnItsWay};
-use crate::door::Door;
 use crate::permitted::{ForClient, Permitted};
 use crate::rates::{Metered, OverRate};
 use crate::session::Session;
@@ -43,7 +43,7 @@ const PINGREQ: [u8; 2] = [0xc0, 0];
 /// The client's side of a session, as both directions use it.
 pub(crate) struct Talk {
     session: Arc<Session>,
-    door: Arc<Door>,
+    admission: Arc<Admission>,
     /// From its first message on.
     metered: OnceLock<Box<Metered>>,
     down: Mutex<Outbound>,
@@ -153,13 +153,13 @@ impl FarSide {
 impl Talk {
     pub(crate) fn new(
         session: Arc<Session>,
-        door: Arc<Door>,
+        admission: Arc<Admission>,
         down: Outbound,
         keep_alive: Option<Duration>,
     ) -> Self {
         Self {
             session,
-            door,
+            admission,
             metered: OnceLock::new(),
             down: Mutex::new(down),
             keep_alive,
@@ -183,10 +183,10 @@ impl Talk {
         &self,
         client: &mut ClientSide,
         inbound: &mut Inbound,
-        far: &mut FarSide,
+        target: &mut FarSide,
         stop: &mut Stop,
     ) -> Ending {
-        match far {
+        match target {
             FarSide::Sink(sink) => {
                 tokio::select! {
                     biased;
@@ -240,17 +240,22 @@ impl Talk {
     }
 
     /// From the client. Returns with everything written that was permitted before the end.
-    async fn upward(&self, client: &mut ClientSide, inbound: &mut Inbound, mut far: FarWriter<'_>) -> Ending {
+    async fn upward(
+        &self,
+        client: &mut ClientSide,
+        inbound: &mut Inbound,
+        mut target: FarWriter<'_>,
+    ) -> Ending {
         let mut batch = Batch::default();
         let relayed: Result<Infallible, Ending> = async {
             loop {
-                let frame = match self.next(inbound, self.keep_alive, &mut batch, &far).await? {
+                let frame = match self.next(inbound, self.keep_alive, &mut batch, &target).await? {
                     Incoming::Frame(frame) => frame,
                     Incoming::End => return Err(Ending::Lost),
                     Incoming::Silence => return Err(Ending::Idle),
                     Incoming::Fault(fault) => return Err(Ending::Broken(fault)),
                 };
-                if let Some(later) = self.take_upward(frame, client, &mut far, &mut batch)? {
+                if let Some(later) = self.take_upward(frame, client, &mut target, &mut batch)? {
                     later.await?;
                 }
             }
@@ -258,7 +263,7 @@ impl Talk {
         .await;
         let Err(ending) = relayed;
         // What came before the end still goes where it was going.
-        match self.flush(&mut batch, &far).await {
+        match self.flush(&mut batch, &target).await {
             Ok(()) => ending,
             Err(_) if ending != Ending::Lost => ending,
             Err(other) => other,
@@ -273,17 +278,17 @@ impl Talk {
         side: &mut BrokerSide,
     ) -> Ending {
         let mut batch = Batch::default();
-        let far = FarWriter::Broker(to_broker);
+        let target = FarWriter::Broker(to_broker);
         let relayed: Result<Infallible, Ending> = async {
             loop {
-                let frame = match self.next(from_broker, None, &mut batch, &far).await? {
+                let frame = match self.next(from_broker, None, &mut batch, &target).await? {
                     Incoming::Frame(frame) => frame,
                     Incoming::End | Incoming::Silence => return Err(Ending::UpstreamGone),
                     Incoming::Fault(fault) => return Err(broker_broke(fault)),
                 };
                 if frame.packet_type() == PacketType::Pingresp {
-                    if let Some(restored) = side.restore(&*self.table()?, self.door.clock.now()) {
-                        Box::pin(self.restore(restored, &far, &mut batch)).await?;
+                    if let Some(restored) = side.restore(&*self.table()?, self.admission.clock.now()) {
+                        Box::pin(self.restore(restored, &target, &mut batch)).await?;
                     }
                     if self.is_our_pong() {
                         continue;
@@ -297,7 +302,7 @@ impl Talk {
         .await;
         let Err(ending) = relayed;
         // The broker's last words are the client's to read.
-        let _ = self.flush(&mut batch, &far).await;
+        let _ = self.flush(&mut batch, &target).await;
         ending
     }
 
@@ -307,14 +312,14 @@ impl Talk {
         inbound: &mut Inbound,
         limit: Option<Duration>,
         batch: &mut Batch,
-        far: &FarWriter<'_>,
+        target: &FarWriter<'_>,
     ) -> Result<Incoming, Ending> {
         if batch.up.octets().len() + batch.back.len() < BATCH_OCTETS
             && let Some(incoming) = inbound.buffered()
         {
             return Ok(incoming);
         }
-        self.flush(batch, far).await?;
+        self.flush(batch, target).await?;
         Ok(inbound.next(limit).await)
     }
 
@@ -323,15 +328,15 @@ impl Talk {
         &'a self,
         frame: Frame,
         client: &'a mut ClientSide,
-        far: &'a mut FarWriter<'_>,
+        target: &'a mut FarWriter<'_>,
         batch: &'a mut Batch,
     ) -> Taken<'a> {
-        match client.take(frame, &*self.table()?, self.door.clock.now()) {
-            Step::Pass(plain) => far.pass(&plain, batch)?,
-            Step::Publish { message, act } => return self.publish(message, act, client, far, batch),
-            Step::Release(release) => far.forward(release, batch)?,
+        match client.take(frame, &*self.table()?, self.admission.clock.now()) {
+            Step::Pass(plain) => target.pass(&plain, batch)?,
+            Step::Publish { message, act } => return self.publish(message, act, client, target, batch),
+            Step::Release(release) => target.forward(release, batch)?,
             Step::Subscribe { subscribe, acts } => {
-                return Ok(Some(Box::pin(self.subscribe(subscribe, acts, far, batch))));
+                return Ok(Some(Box::pin(self.subscribe(subscribe, acts, target, batch))));
             }
             Step::Refused { acts, answer, ending } => {
                 return Ok(Some(Box::pin(async move {
@@ -341,7 +346,7 @@ impl Talk {
                 })));
             }
             Step::Goodbye(plain) => {
-                far.pass(&plain, batch)?;
+                target.pass(&plain, batch)?;
                 return Err(Ending::Goodbye);
             }
             Step::GoodbyeWithWill => return Err(Ending::GoodbyeWithWill),
@@ -352,7 +357,7 @@ impl Talk {
 
     /// Takes a packet of the broker.
     fn take_downward<'a>(&'a self, frame: Frame, side: &mut BrokerSide, batch: &'a mut Batch) -> Taken<'a> {
-        match side.take(frame, &*self.table()?, self.door.clock.now()) {
+        match side.take(frame, &*self.table()?, self.admission.clock.now()) {
             Delivered::Pass(plain) => batch.back.extend_from_slice(plain.octets()),
             Delivered::Deliver(message) => deliver(message, batch),
             Delivered::Withheld { acts, answer } => {
@@ -384,28 +389,28 @@ impl Talk {
     async fn restore(
         &self,
         restored: Restored,
-        far: &FarWriter<'_>,
+        target: &FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
         let Restored { subscribes, acts } = restored;
         let recorded = self.log().all_durable(records(acts)).await;
         recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
         subscribes.into_iter().for_each(|subscribe| batch.up.forward(subscribe));
-        self.flush(batch, far).await
+        self.flush(batch, target).await
     }
 
     async fn subscribe(
         &self,
         subscribe: Permitted<Frame>,
         acts: Vec<Act>,
-        far: &mut FarWriter<'_>,
+        target: &mut FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
         // Others of this session need not wait for the disk.
-        self.flush(batch, far).await?;
+        self.flush(batch, target).await?;
         let recorded = self.log().all_durable(records(acts)).await;
         recorded.map_err(|_| Ending::cut(DenyReason::LogUnavailable))?;
-        far.forward(subscribe, batch)
+        target.forward(subscribe, batch)
     }
 
     /// Records and passes on a permitted message: at once where a message of the rate is left, and the log's word is
@@ -415,19 +420,19 @@ impl Talk {
         message: Permitted<Frame>,
         act: Act,
         client: &'a ClientSide,
-        far: &'a mut FarWriter<'_>,
+        target: &'a mut FarWriter<'_>,
         batch: &'a mut Batch,
     ) -> Taken<'a> {
         let Some(left) = batch.credit.checked_sub(1).filter(|_| self.log().ack() == Ack::Queued) else {
             let recording = Recording::Due(act);
-            return Ok(Some(Box::pin(self.publish_later(message, recording, client, far, batch))));
+            return Ok(Some(Box::pin(self.publish_later(message, recording, client, target, batch))));
         };
         batch.credit = left;
         match self.log().queued_at_once(Record::Act(act)) {
-            None => far.forward(message, batch).map(|()| None),
+            None => target.forward(message, batch).map(|()| None),
             Some(record) => {
                 let recording = Recording::Counted(record);
-                Ok(Some(Box::pin(self.publish_later(message, recording, client, far, batch))))
+                Ok(Some(Box::pin(self.publish_later(message, recording, client, target, batch))))
             }
         }
     }
@@ -439,11 +444,11 @@ impl Talk {
         message: Permitted<Frame>,
         recording: Recording,
         client: &ClientSide,
-        far: &mut FarWriter<'_>,
+        target: &mut FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
-        match self.record(recording, far, batch).await {
-            Ok(()) => far.forward(message, batch),
+        match self.record(recording, target, batch).await {
+            Ok(()) => target.forward(message, batch),
             Err(KeptBack::Ended(ending)) => Err(ending),
             Err(KeptBack::Because(reason)) => {
                 let (answer, ending) = client.kept_back(message.frame(), reason);
@@ -455,7 +460,7 @@ impl Talk {
     async fn record(
         &self,
         recording: Recording,
-        far: &FarWriter<'_>,
+        target: &FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), KeptBack> {
         let record = match recording {
@@ -463,7 +468,7 @@ impl Talk {
             Recording::Due(act) => {
                 match batch.credit.checked_sub(1) {
                     Some(left) => batch.credit = left,
-                    None => self.take_portion(&act, far, batch).await?,
+                    None => self.take_portion(&act, target, batch).await?,
                 }
                 Record::Act(act)
             }
@@ -476,14 +481,19 @@ impl Talk {
     }
 
     /// Takes the next messages of the rate, this one included. While it waits, nothing more is read from the client.
-    async fn take_portion(&self, act: &Act, far: &FarWriter<'_>, batch: &mut Batch) -> Result<(), KeptBack> {
-        let metered = self.metered.get_or_init(|| Box::new(self.door.metered(self.session.identity())));
+    async fn take_portion(
+        &self,
+        act: &Act,
+        target: &FarWriter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), KeptBack> {
+        let metered = self.metered.get_or_init(|| Box::new(self.admission.metered(self.session.identity())));
         let portion = metered.portion();
         match metered.take(portion, Instant::now()) {
             Ok(Duration::ZERO) => {}
             Ok(wait) => {
                 // What came before need not wait.
-                self.flush(batch, far).await.map_err(KeptBack::Ended)?;
+                self.flush(batch, target).await.map_err(KeptBack::Ended)?;
                 tokio::time::sleep(wait).await;
             }
             Err(OverRate) => {
@@ -510,14 +520,14 @@ impl Talk {
     }
 
     fn log(&self) -> &DecisionLog {
-        &self.door.log
+        &self.admission.log
     }
 
     fn table(&self) -> Result<Arc<DecisionTable>, Ending> {
         self.session.table().ok_or(Ending::cut(DenyReason::PolicyMissing))
     }
 
-    async fn flush(&self, batch: &mut Batch, far: &FarWriter<'_>) -> Result<(), Ending> {
+    async fn flush(&self, batch: &mut Batch, target: &FarWriter<'_>) -> Result<(), Ending> {
         if !batch.unwritten.is_empty() {
             Box::pin(self.written(batch)).await?;
         }
@@ -525,7 +535,7 @@ impl Talk {
             self.down.lock().await.write(&batch.back).await.map_err(|_| Ending::Lost)?;
             batch.back = BytesMut::new();
         }
-        if let FarWriter::Broker(outbound) = far
+        if let FarWriter::Broker(outbound) = target
             && !batch.up.octets().is_empty()
         {
             outbound.lock().await.write(batch.up.octets()).await.map_err(|_| Ending::UpstreamGone)?;

@@ -119,7 +119,7 @@ impl Subscriptions {
     pub(crate) fn permitted_again(&self, table: &DecisionTable) -> Vec<(Box<str>, Asked, RuleId)> {
         let permit = |text| {
             let permit = table.subscribe(&TopicFilter::new(text).ok()?).permitted().ok()?;
-            Some(permit.into_grounds().0)
+            Some(permit.into_basis().0)
         };
         let again =
             self.withdrawn.iter().filter_map(|(text, asked)| Some((text.clone(), *asked, permit(text)?)));

@@ -64,7 +64,7 @@ impl MqttPort {
         will: &KeptWill,
         ending: &Ending,
         session: &Session,
-        far: &mut FarSide,
+        target: &mut FarSide,
     ) {
         if *ending == Ending::Goodbye {
             return;
@@ -76,7 +76,7 @@ impl MqttPort {
         };
         let act = Act {
             session: session.id(),
-            at: self.door.clock.now(),
+            at: self.admission.clock.now(),
             action: Action::Publish,
             resource: match verdict {
                 Verdict::Allow => Resource::from(&*will.topic),
@@ -87,19 +87,19 @@ impl MqttPort {
             policy: session.table().map(|table| table.version()),
             count: NonZeroU32::MIN,
         };
-        let recorded = self.door.log.published_act(Record::Act(act)).await;
+        let recorded = self.admission.log.published_act(Record::Act(act)).await;
         if decided.is_err() || recorded.is_err() {
             return;
         }
-        if timeout(WILL_WAIT, self.deliver_will(will, ending, session, far)).await.is_err() {
+        if timeout(WILL_WAIT, self.deliver_will(will, ending, session, target)).await.is_err() {
             tracing::warn!("the broker did not take a will in time");
         }
     }
 
-    async fn deliver_will(&self, will: &KeptWill, ending: &Ending, session: &Session, far: &mut FarSide) {
+    async fn deliver_will(&self, will: &KeptWill, ending: &Ending, session: &Session, target: &mut FarSide) {
         // The record may have waited for its place: asked again right before each way out.
         let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
-        let outcome = match far {
+        let outcome = match target {
             FarSide::Sink(sink) => return sink.store_will(message),
             FarSide::Broker(broker) if !ending.lost_the_broker() => {
                 let (inbound, outbound) = broker.ends();
@@ -112,7 +112,7 @@ impl MqttPort {
             Err(Undelivered::Fault(fault)) => tracing::warn!(%fault, "the broker did not take a will"),
             // The session's own connection cannot carry it any more.
             Err(Undelivered::Gone) => {
-                let FarEnd::Broker { address, uplink, .. } = &self.far else { return };
+                let FarEnd::Broker { address, uplink, .. } = &self.target else { return };
                 let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
                 let handle = session.identity().id().name.as_str();
                 if let Err(error) = publish_alone(message, address, uplink, handle, will.version).await {
@@ -136,7 +136,7 @@ impl MqttPort {
         if let Some(reason) = session.end_ordered().filter(|reason| *reason != DenyReason::SessionTakenOver) {
             return Err(Denial::because(reason));
         }
-        session.judge(&self.door.trust, Judge::Review, self.door.clock.now())?;
+        session.judge(&self.admission.trust, Judge::Review, self.admission.clock.now())?;
         let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
         drop(table.connect().permitted()?);
         Permitted::will(will.frame.clone(), will.version, &table)

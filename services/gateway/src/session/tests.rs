@@ -199,7 +199,7 @@ async fn a_session_ends_with_its_overlap_in_whatever_order_its_judgements_come()
     }
 }
 
-/// Each change takes its ground from the sessions that it concerns before anything else is looked at, and from no other.
+/// Each change takes its basis from the sessions that it concerns before anything else is looked at, and from no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_cuts_the_sessions_it_concerns_at_once_and_no_other() {
     use super::Judge;

@@ -4,7 +4,7 @@
 //! maker's anchor is known, too, so that its holder can be told.
 //! Whether the peer is revoked, a device, or permitted is said after the handshake, in words.
 
-use super::{Ground, Trust};
+use super::{Trust, TrustBasis};
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::Arc;
 use touchmark_identity::{
@@ -35,22 +35,26 @@ pub(crate) struct PathIdentity {
 }
 
 impl PathIdentity {
-    fn from_path(path: &VerifiedPath, ground: &Ground) -> Result<Self, DenyReason> {
+    fn from_path(path: &VerifiedPath, basis: &TrustBasis) -> Result<Self, DenyReason> {
         let (leaf, issuer) = (path.leaf(), path.issuer().fingerprint());
-        let authority_version = ground.issuing_version(&issuer).ok_or(DenyReason::UnknownIssuer)?;
+        let authority_version = basis.issuing_version(&issuer).ok_or(DenyReason::UnknownIssuer)?;
         let id = leaf.spiffe_id().map_err(|_| DenyReason::BadPath)?;
-        if id.trust_domain != ground.trust_domain {
+        if id.trust_domain != basis.trust_domain {
             return Err(DenyReason::WrongEnvironment);
         }
         Ok(Self::at_the_end_of(path, issuer, authority_version, id))
     }
 
     /// A maker's device: nothing in its certificate is a name of ours, so it gets one that says so.
-    fn initial(path: &VerifiedPath, maker: AuthorityVersionId, ground: &Ground) -> Result<Self, DenyReason> {
+    fn initial(
+        path: &VerifiedPath,
+        maker: AuthorityVersionId,
+        basis: &TrustBasis,
+    ) -> Result<Self, DenyReason> {
         let fingerprint = path.leaf().fingerprint().to_string();
         let name = format!("initial-{}", fingerprint.get(..16).unwrap_or(&fingerprint));
         let id = SpiffeId {
-            trust_domain: ground.trust_domain.clone(),
+            trust_domain: basis.trust_domain.clone(),
             kind: PathKind::Device,
             name: name.parse().map_err(|_| DenyReason::BadPath)?,
         };
@@ -165,35 +169,35 @@ impl Trust {
 
     /// Never cached: what is kept is kept for those who may come in.
     fn initial(&self, leaf: &[u8], sent_along: &[impl AsRef<[u8]>], now: Timestamp) -> Option<PathIdentity> {
-        let ground = self.ground.load_full().filter(|ground| !ground.makers.is_empty())?;
+        let basis = self.basis.load_full().filter(|basis| !basis.makers.is_empty())?;
         let leaf = Certificate::from_der(leaf).ok()?;
         if sent_along.len() > PRESENTED_MAX {
             return None;
         }
         let presented = sent_along.iter().map(|der| Certificate::from_der(der.as_ref()));
         let presented: Vec<_> = presented.collect::<Result<_, _>>().ok()?;
-        let anchors: Vec<_> = ground.makers.iter().map(|maker| maker.certificate.clone()).collect();
+        let anchors: Vec<_> = basis.makers.iter().map(|maker| maker.certificate.clone()).collect();
         let path = validate(&leaf, &presented, &anchors, now, Purpose::Initial).ok()?;
-        let maker = ground.makers.iter().find(|maker| maker.certificate == *path.anchor())?;
-        PathIdentity::initial(&path, maker.version, &ground).ok()
+        let maker = basis.makers.iter().find(|maker| maker.certificate == *path.anchor())?;
+        PathIdentity::initial(&path, maker.version, &basis).ok()
     }
 
     /// The identity at the end of a verified path, from the cache or from a check.
     pub(crate) fn identity_of(&self, leaf: &[u8], now: Timestamp) -> Result<Arc<PathIdentity>, DenyReason> {
-        let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
+        let basis = self.basis.load_full().ok_or(DenyReason::StatusMissing)?;
         let fingerprint = Fingerprint::try_from(digest(&SHA256, leaf).as_ref());
         let fingerprint = fingerprint.map_err(|_| DenyReason::BadPath)?;
-        let cached = self.paths.get(ground.generation, &fingerprint);
+        let cached = self.paths.get(basis.generation, &fingerprint);
         if let Some(identity) = cached.filter(|identity| identity.in_time(now)) {
             return Ok(identity);
         }
         let leaf = Certificate::from_der(leaf).map_err(|_| DenyReason::BadPath)?;
-        let issuers = ground.issuers_of(&leaf);
-        let path = validate(&leaf, &issuers, &ground.roots, now, Purpose::Client)
+        let issuers = basis.issuers_of(&leaf);
+        let path = validate(&leaf, &issuers, &basis.roots, now, Purpose::Client)
             .and_then(|path| path.in_our_form(self.low_s_since()))
             .map_err(|fault| reason(&fault))?;
-        let identity = Arc::new(PathIdentity::from_path(&path, &ground)?);
-        self.paths.put(ground.generation, &identity);
+        let identity = Arc::new(PathIdentity::from_path(&path, &basis)?);
+        self.paths.put(basis.generation, &identity);
         Ok(identity)
     }
 

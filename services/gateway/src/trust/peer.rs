@@ -3,8 +3,8 @@
 //! `PathIdentity -> TrustedPeer -> Permit`: each is made from the one before only. Asked on every opening, cached
 //! path or not, and again for live sessions whenever the feed says something about them.
 
-use super::ground::Issuing;
-use super::{Ground, PathIdentity, Trust};
+use super::basis::Issuing;
+use super::{PathIdentity, Trust, TrustBasis};
 use std::sync::Arc;
 use touchmark_decisions::FeedPosition;
 use touchmark_dial::KnownStatus;
@@ -67,8 +67,8 @@ impl Trust {
 
     /// Whether something is known against the certificate itself; short, and before anybody is asked for a policy.
     pub(crate) fn is_known_bad(&self, identity: &PathIdentity, now: Timestamp) -> bool {
-        let Some(ground) = self.ground.load_full() else { return false };
-        if is_of_a_device(identity, &ground).is_err() {
+        let Some(basis) = self.basis.load_full() else { return false };
+        if is_of_a_device(identity, &basis).is_err() {
             return true;
         }
         self.read().as_ref().is_some_and(|status| not_known_against(status, identity, now).is_err())
@@ -80,8 +80,8 @@ impl Trust {
         asker: Asker,
         now: Timestamp,
     ) -> Result<TrustedPeer, DenyReason> {
-        let ground = self.ground.load_full().ok_or(DenyReason::StatusMissing)?;
-        is_of_a_device(identity, &ground)?;
+        let basis = self.basis.load_full().ok_or(DenyReason::StatusMissing)?;
+        is_of_a_device(identity, &basis)?;
         let id = identity.id();
         let (position, supersession, scope) = {
             let status = self.read();
@@ -92,7 +92,7 @@ impl Trust {
             let supersession = state.supersession(&identity.authority_version(), &identity.serial());
             (status.position(), supersession, state.scope(&id.name).map(<[String]>::to_vec))
         };
-        let policy = ground.policy.clone().ok_or(DenyReason::PolicyMissing)?;
+        let policy = basis.policy.clone().ok_or(DenyReason::PolicyMissing)?;
         let scope = scope.as_deref().unwrap_or(identity.scope());
         // A scope that cannot be read could hide what a forbid looks for.
         let subject = Subject::from_scope(self.environment.clone(), Name::clone(&id.name), scope)
@@ -111,20 +111,20 @@ impl Trust {
     }
 }
 
-fn is_of_a_device(identity: &PathIdentity, ground: &Ground) -> Result<(), DenyReason> {
+fn is_of_a_device(identity: &PathIdentity, basis: &TrustBasis) -> Result<(), DenyReason> {
     if identity.is_initial() {
         return Err(DenyReason::InitialIdentity);
     }
     let id = identity.id();
-    if id.trust_domain != ground.trust_domain {
+    if id.trust_domain != basis.trust_domain {
         return Err(DenyReason::WrongEnvironment);
     }
     if id.kind != PathKind::Device {
         return Err(DenyReason::NotADevice);
     }
     // Live sessions are held against the anchors of today, and not against those of their handshake.
-    if ground.issuing_version(&identity.issuer()) != Some(identity.authority_version())
-        || !ground.is_root(&identity.anchor())
+    if basis.issuing_version(&identity.issuer()) != Some(identity.authority_version())
+        || !basis.is_root(&identity.anchor())
     {
         return Err(DenyReason::UnknownIssuer);
     }
@@ -134,7 +134,7 @@ fn is_of_a_device(identity: &PathIdentity, ground: &Ground) -> Result<(), DenyRe
 impl KnownStatus for Trust {
     /// The authority may live in another environment: what this feed does not speak of is not known here.
     fn is_revoked(&self, leaf: &Certificate, above: &[Certificate]) -> bool {
-        let Some(ground) = self.ground.load_full() else { return false };
+        let Some(basis) = self.basis.load_full() else { return false };
         let issuer = |issuing: &&Issuing| {
             issuing.certificate.subject_der() == leaf.issuer_der()
                 && above.iter().any(|shown| shown.fingerprint() == issuing.certificate.fingerprint())
@@ -142,7 +142,7 @@ impl KnownStatus for Trust {
         let status = self.read();
         let Some(state) = status.as_ref().map(StatusSet::state) else { return false };
         let revoked = |issuing: &Issuing| state.revocation(&issuing.version, leaf.serial()).is_some();
-        state.key_is_denied(&leaf.spki_hash()) || ground.issuing.iter().filter(issuer).any(revoked)
+        state.key_is_denied(&leaf.spki_hash()) || basis.issuing.iter().filter(issuer).any(revoked)
     }
 }
 
@@ -174,11 +174,11 @@ impl Trust {
     ///
     /// The end of a certificate is not held against its holder: it may renew.
     pub(crate) fn known_against(&self, holders: &[Holder], now: Timestamp) -> Vec<Option<DenyReason>> {
-        let Some(ground) = self.ground.load_full() else { return vec![None; holders.len()] };
+        let Some(basis) = self.basis.load_full() else { return vec![None; holders.len()] };
         let status = self.read();
         let Some(status) = status.as_ref() else { return vec![None; holders.len()] };
         let against = |holder: &Holder| {
-            if !ground.issuing.iter().any(|issuing| issuing.version == holder.authority_version) {
+            if !basis.issuing.iter().any(|issuing| issuing.version == holder.authority_version) {
                 return Some(DenyReason::UnknownIssuer);
             }
             let presented = Presented {
@@ -199,7 +199,7 @@ impl Trust {
     /// Whether the policy in force lets a holder connect who is away; and that policy's version. `None` when there is no
     /// policy to ask, or a scope that cannot be read: that is said when the holder comes.
     pub(crate) fn may_connect(&self, holder: &Holder) -> Option<(bool, PolicyVersion)> {
-        let policy = self.ground.load().as_ref()?.policy.clone()?;
+        let policy = self.basis.load().as_ref()?.policy.clone()?;
         let scope = self.read().as_ref()?.state().scope(&holder.handle).map(<[String]>::to_vec);
         let scope = scope.as_deref().unwrap_or(&holder.scope);
         let subject = Subject::from_scope(self.environment.clone(), holder.handle.clone(), scope).ok()?;

@@ -1,27 +1,27 @@
 //! mosquitto: with mutual TLS on its own, or plain behind something that ends TLS.
 
-use super::{Ground, Peer, installed, version};
+use super::{Peer, PeerFiles, installed, version};
 use crate::fault::Outcome;
 use crate::process::{Process, free_port};
 use std::process::Command;
 
 /// With mutual TLS, as devices would use it without a gateway. It listens without TLS as well, for a subscriber.
-pub(crate) fn mosquitto(ground: &Ground) -> Outcome<(Peer, String)> {
+pub(crate) fn mosquitto(files: &PeerFiles) -> Outcome<(Peer, String)> {
     let (tls, plain) = (free_port()?, free_port()?);
     let text = format!(
         "{}listener {tls} 127.0.0.1\ncafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\ntls_version tlsv1.3\n",
         common(plain),
-        ground.anchors.display(),
-        ground.chain.display(),
-        ground.key.display(),
+        files.anchors.display(),
+        files.chain.display(),
+        files.key.display(),
     );
-    Ok((start(ground, "mosquitto", &text, tls)?, format!("127.0.0.1:{plain}")))
+    Ok((start(files, "mosquitto", &text, tls)?, format!("127.0.0.1:{plain}")))
 }
 
 /// Plain, on loopback: what stands behind a gateway or a proxy.
-pub(crate) fn mosquitto_plain(ground: &Ground) -> Outcome<Peer> {
+pub(crate) fn mosquitto_plain(files: &PeerFiles) -> Outcome<Peer> {
     let port = free_port()?;
-    start(ground, "mosquitto-plain", &common(port), port)
+    start(files, "mosquitto-plain", &common(port), port)
 }
 
 fn common(port: u16) -> String {
@@ -31,11 +31,11 @@ fn common(port: u16) -> String {
     )
 }
 
-fn start(ground: &Ground, name: &'static str, text: &str, port: u16) -> Outcome<Peer> {
+fn start(files: &PeerFiles, name: &'static str, text: &str, port: u16) -> Outcome<Peer> {
     let path = installed("mosquitto", "mosquitto")?;
-    let config = ground.write(&format!("{name}.conf"), text)?;
+    let config = files.write(&format!("{name}.conf"), text)?;
     let mut command = Command::new(&path);
     command.arg("-c").arg(config);
-    let process = Process::serve(name, &mut command, &ground.folder, port)?;
+    let process = Process::serve(name, &mut command, &files.folder, port)?;
     Ok(Peer { version: version(&path, "-h"), process, address: format!("127.0.0.1:{port}") })
 }

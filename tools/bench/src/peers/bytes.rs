@@ -1,6 +1,6 @@
 //! The least that a TLS proxy in Rust can do: end mutual TLS and copy bytes. It reads nothing and decides nothing.
 
-use super::{Ground, Peer};
+use super::{Peer, PeerFiles};
 use crate::fault::{Outcome, While as _};
 use crate::process::{OURSELVES, Process, free_port};
 use rustls::crypto::aws_lc_rs;
@@ -14,12 +14,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// Starts it in front of a broker.
-pub(crate) fn byte_proxy(ground: &Ground, broker: &str) -> Outcome<Peer> {
+pub(crate) fn byte_proxy(files: &PeerFiles, broker: &str) -> Outcome<Peer> {
     let port = free_port()?;
     let mut command = Command::new(OURSELVES);
     command.arg("proxy").arg(port.to_string()).arg(broker);
-    command.args([&ground.chain, &ground.key, &ground.anchors]);
-    let process = Process::serve("byte-proxy", &mut command, &ground.folder, port)?;
+    command.args([&files.chain, &files.key, &files.anchors]);
+    let process = Process::serve("byte-proxy", &mut command, &files.folder, port)?;
     let version = String::from("tokio-rustls, in this program");
     Ok(Peer { version, process, address: format!("127.0.0.1:{port}") })
 }

@@ -1,6 +1,6 @@
 //! cfssl as an issuer: `cfssl serve` with a P-256 authority and mutual TLS, in memory or on PostgreSQL.
 
-use super::{Ground, Peer, Postgres, installed, version};
+use super::{Peer, PeerFiles, Postgres, installed, version};
 use crate::fault::{Outcome, While as _};
 use crate::process::{Process, free_port};
 use std::process::{Command, Stdio};
@@ -20,13 +20,13 @@ impl Cfssl {
 }
 
 /// Starts it; with a database it records each certificate there before it answers.
-pub(crate) fn cfssl(ground: &Ground, postgres: Option<Postgres>) -> Outcome<Cfssl> {
+pub(crate) fn cfssl(files: &PeerFiles, postgres: Option<Postgres>) -> Outcome<Cfssl> {
     let path = installed("cfssl", "golang-cfssl")?;
-    let (authority, key) = (ground.folder.join("cfssl-ca.pem"), ground.folder.join("cfssl-ca.key"));
+    let (authority, key) = (files.folder.join("cfssl-ca.pem"), files.folder.join("cfssl-ca.key"));
     if !authority.exists() {
         make_authority(&authority, &key)?;
     }
-    let config = ground.write(
+    let config = files.write(
         "cfssl.json",
         r#"{"signing":{"default":{"expiry":"720h","usages":["digital signature","client auth"]}}}"#,
     )?;
@@ -38,20 +38,20 @@ pub(crate) fn cfssl(ground: &Ground, postgres: Option<Postgres>) -> Outcome<Cfss
         ("ca", &authority),
         ("ca-key", &key),
         ("config", &config),
-        ("tls-cert", &ground.chain),
-        ("tls-key", &ground.key),
-        ("mutual-tls-ca", &ground.anchors),
+        ("tls-cert", &files.chain),
+        ("tls-key", &files.key),
+        ("mutual-tls-ca", &files.anchors),
     ] {
         command.arg(format!("-{flag}={}", file.display()));
     }
     if let Some(postgres) = &postgres {
         let text = serde_json::json!({ "driver": "postgres", "data_source": postgres.source() });
-        let file = ground.write("cfssl-db.json", &text.to_string())?;
+        let file = files.write("cfssl-db.json", &text.to_string())?;
         command.arg(format!("-db-config={}", file.display()));
     }
     // It looks for its pages in the folder where it starts.
-    command.current_dir(&ground.folder);
-    let process = Process::serve(name, &mut command, &ground.folder, port)?;
+    command.current_dir(&files.folder);
+    let process = Process::serve(name, &mut command, &files.folder, port)?;
     let peer = Peer { version: version(&path, "version"), process, address: format!("127.0.0.1:{port}") };
     Ok(Cfssl { peer, postgres })
 }

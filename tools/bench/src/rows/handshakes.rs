@@ -20,14 +20,14 @@ pub(crate) fn run(bench: &mut Bench) {
 }
 
 fn beside_others(bench: &mut Bench) {
-    let ground = bench.ground.clone();
+    let files = bench.files.clone();
     let mqtt = |peer: Outcome<(Peer, String)>| peer.map(|(peer, _)| peer);
     let peers: Vec<(&str, After, Outcome<Peer>)> = match bench.extent.peers {
         true => vec![
-            ("nginx", After::Http, nginx(&ground)),
-            ("Envoy", After::Http, envoy(&ground)),
-            ("haproxy", After::Http, haproxy(&ground)),
-            ("mosquitto, CONNECT", After::Mqtt, mqtt(mosquitto(&ground))),
+            ("nginx", After::Http, nginx(&files)),
+            ("Envoy", After::Http, envoy(&files)),
+            ("haproxy", After::Http, haproxy(&files)),
+            ("mosquitto, CONNECT", After::Mqtt, mqtt(mosquitto(&files))),
         ],
         false => Vec::new(),
     };

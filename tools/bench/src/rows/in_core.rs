@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::clock::cpu_us;
-use crate::{decide, road};
+use crate::{core_issuance, decide};
 
 /// Rounds over all rows; the median and the extremes are told.
 const ROUNDS: usize = 5;
@@ -18,7 +18,7 @@ pub(crate) struct Row {
 pub(crate) fn run(bench: &mut Bench) {
     bench.table.section("in process (thread CPU per operation)");
     let mut rows: Vec<Row> = Vec::new();
-    rows.extend(road::rows());
+    rows.extend(core_issuance::rows());
     rows.extend(decide::rows());
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); rows.len()];
     let mut crypto = Vec::new();
@@ -43,7 +43,7 @@ pub(crate) fn run(bench: &mut Bench) {
             decide::BOTH => bench.table.judge("decide-record", samples, row.name),
             name => bench.table.tell(name, "us", samples, ""),
         }
-        if row.name == road::WHOLE {
+        if row.name == core_issuance::WHOLE {
             let ratios = super::ratios(samples, &crypto);
             bench.table.tell(
                 "one enrolment in the core / (sign + verify)",

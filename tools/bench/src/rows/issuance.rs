@@ -46,8 +46,8 @@ fn peers(bench: &Bench) -> (Outcome<Cfssl>, Outcome<Cfssl>) {
     if !bench.extent.peers {
         return (Err(NO_PEERS.into()), Err(NO_PEERS.into()));
     }
-    let database = Postgres::start().and_then(|postgres| cfssl(&bench.ground, Some(postgres)));
-    (cfssl(&bench.ground, None), database)
+    let database = Postgres::start().and_then(|postgres| cfssl(&bench.files, Some(postgres)));
+    (cfssl(&bench.files, None), database)
 }
 
 /// Gives the number of certificates that cfssl says it put into its database.

@@ -22,7 +22,7 @@ pub(crate) fn run(bench: &mut Bench) {
 const OURS: &str = "Touchmark gateway: topic decided, entry written";
 
 fn alone(bench: &mut Bench) -> Outcome<()> {
-    let broker = mosquitto_plain(&bench.ground)?;
+    let broker = mosquitto_plain(&bench.files)?;
     let gateway = bench.product.gateway("gateway-mq", &["--upstream-mqtt", &broker.address])?;
     let mut ours = Lane::default();
     for round in 0..=bench.extent.rounds {
@@ -34,11 +34,11 @@ fn alone(bench: &mut Bench) -> Outcome<()> {
 }
 
 fn beside_others(bench: &mut Bench) -> Outcome<()> {
-    let broker = mosquitto_plain(&bench.ground)?;
+    let broker = mosquitto_plain(&bench.files)?;
     let gateway = bench.product.gateway("gateway-mq", &["--upstream-mqtt", &broker.address])?;
-    let proxy = byte_proxy(&bench.ground, &broker.address)?;
-    let haproxy = haproxy_tcp(&bench.ground, &broker.address);
-    let (direct, direct_plain) = mosquitto(&bench.ground)?;
+    let proxy = byte_proxy(&bench.files, &broker.address)?;
+    let haproxy = haproxy_tcp(&bench.files, &broker.address);
+    let (direct, direct_plain) = mosquitto(&bench.files)?;
     let [mut ours, mut bytes, mut other, mut alone] =
         [Lane::default(), Lane::default(), Lane::default(), Lane::default()];
     other.fault = haproxy.as_ref().err().map(|fault| fault.to_string().into());

@@ -25,14 +25,14 @@ pub(crate) fn run(bench: &mut Bench) {
     if !bench.extent.peers {
         return;
     }
-    let broker = mosquitto(&bench.ground);
+    let broker = mosquitto(&bench.files);
     let theirs = match &broker {
         Ok((broker, _)) => slopes(bench, &broker.process, &broker.address, step),
         Err(fault) => Err(fault.to_string().into()),
     };
     tell(bench, "mosquitto", &theirs);
     if let Ok((_, plain)) = &broker {
-        let proxy = byte_proxy(&bench.ground, plain);
+        let proxy = byte_proxy(&bench.files, plain);
         let proxy = proxy.and_then(|proxy| slopes(bench, &proxy.process, &proxy.address, step));
         tell(bench, "Rust byte proxy in front of it, proxy alone", &proxy);
     }

@@ -1,7 +1,7 @@
 //! Certificates: their life, and every way to find them.
 
 use super::{Case, Claim};
-use crate::scribe::{Intent, NOT_AFTER_S, name};
+use crate::journal_builder::{Intent, NOT_AFTER_S, name};
 use std::time::Duration;
 use touchmark_identity::{CertificateId, RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, StoreFault};
@@ -40,8 +40,8 @@ impl Case<'_> {
 
 fn life(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let intent = case.scribe.intent(Some(device), case.authority);
-    let draft = case.scribe.intended(&intent);
+    let intent = case.builder.intent(Some(device), case.authority);
+    let draft = case.builder.intended(&intent);
     let Some((_, Private::Intent(private))) = draft.private.clone() else { panic!("an intent is private") };
     let intended_at = case.accept_at(draft);
     let row = case.row(&intent);
@@ -57,19 +57,19 @@ fn life(case: &mut Case<'_>) {
     assert_eq!((row.state, row.fingerprint), (CertificateState::Issued, Some(fingerprint)));
     assert!(row.der.is_some());
 
-    let draft = case.scribe.confirmed(intent.certificate);
+    let draft = case.builder.confirmed(intent.certificate);
     let confirmed_at = case.accept_at(draft);
     let row = case.row(&intent);
     assert_eq!((row.state, row.confirmed_at), (CertificateState::Confirmed, confirmed_at));
 
-    let by = case.scribe.certificate_id();
-    let draft = case.scribe.superseded(intent.certificate, by);
+    let by = case.builder.certificate_id();
+    let draft = case.builder.superseded(intent.certificate, by);
     case.accept([draft]);
     let row = case.row(&intent);
     assert_eq!(row.state, CertificateState::Superseded);
     assert!(row.refused_from.is_some() && row.revoked_at.is_none());
 
-    let draft = case.scribe.revoked(Some(device), &[&intent]);
+    let draft = case.builder.revoked(Some(device), &[&intent]);
     let revoked_at = case.accept_at(draft);
     let row = case.row(&intent);
     assert_eq!((row.state, row.revoked_at), (CertificateState::Revoked, revoked_at));
@@ -79,26 +79,26 @@ fn life(case: &mut Case<'_>) {
 
 fn burned(case: &mut Case<'_>) {
     let intent = case.intended(None);
-    let draft = case.scribe.burned(intent.certificate, None);
+    let draft = case.builder.burned(intent.certificate, None);
     let burned_at = case.accept_at(draft);
     let row = case.row(&intent);
     assert_eq!((row.state, row.revoked_at), (CertificateState::Burned, burned_at));
     assert_eq!(row.revocation_reason, Some(RevocationReason::Unspecified));
-    let now = case.scribe.now();
+    let now = case.builder.now();
     assert_eq!(ids(case.store.revoked(case.authority, 0, now)), [intent.certificate]);
 }
 
 fn found(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let (token, other) = (case.scribe.token_id(), case.scribe.authority_version());
-    let mine = case.scribe.intent(Some(device), case.authority).on(token);
-    let namesake = Intent { serial: mine.serial, ..case.scribe.intent(None, other) };
-    let renewed = case.scribe.intent(Some(device), case.authority).with_key(mine.spki);
-    let party = Intent { handle: name("gateway"), ..case.scribe.intent(None, case.authority) };
+    let (token, other) = (case.builder.token_id(), case.builder.authority_version());
+    let mine = case.builder.intent(Some(device), case.authority).on(token);
+    let namesake = Intent { serial: mine.serial, ..case.builder.intent(None, other) };
+    let renewed = case.builder.intent(Some(device), case.authority).with_key(mine.spki);
+    let party = Intent { handle: name("gateway"), ..case.builder.intent(None, case.authority) };
     let operator = Intent {
         kind: IdentityKind::Operator,
         handle: name("gateway"),
-        ..case.scribe.intent(None, case.authority)
+        ..case.builder.intent(None, case.authority)
     };
     for intent in [&mine, &namesake, &renewed, &party, &operator] {
         case.record(intent);
@@ -122,15 +122,15 @@ fn found(case: &mut Case<'_>) {
         [],
         "a device is no party"
     );
-    let nobody = case.scribe.device_id();
+    let nobody = case.builder.device_id();
     assert_eq!(ids(case.store.certificates_of_device(nobody)), []);
-    let nothing = case.scribe.certificate_id();
+    let nothing = case.builder.certificate_id();
     assert_eq!(case.store.certificate(nothing), Ok(None));
 }
 
 fn newest_first(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let mut intents: Vec<_> = (0..5).map(|_| case.scribe.intent(Some(device), case.authority)).collect();
+    let mut intents: Vec<_> = (0..5).map(|_| case.builder.intent(Some(device), case.authority)).collect();
     // Written in another order than drawn: the identifier's time decides.
     for place in [3, 0, 4, 1, 2] {
         let intent = intents.get(place).expect("five were drawn").clone();
@@ -146,7 +146,7 @@ fn open_intents(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let [open, issued, burned, revoked] = [(); 4].map(|()| case.intended(Some(device)));
     case.issue(&issued);
-    let entry = case.scribe.burned(burned.certificate, None);
+    let entry = case.builder.burned(burned.certificate, None);
     case.accept([entry]);
     case.revoke(Some(device), &[&revoked]);
     assert_eq!(ids(case.store.open_intents()), [open.certificate]);
@@ -154,11 +154,11 @@ fn open_intents(case: &mut Case<'_>) {
 
 fn revoked(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let base = |case: &mut Case<'_>| case.scribe.intent(Some(device), case.authority);
+    let base = |case: &mut Case<'_>| case.builder.intent(Some(device), case.authority);
     let listed = base(case);
     let short = Intent { not_after_s: NOT_AFTER_S - 100, ..base(case) };
     let sharded = Intent { crl_shard: 1, ..base(case) };
-    let other = Intent { authority_version: case.scribe.authority_version(), ..base(case) };
+    let other = Intent { authority_version: case.builder.authority_version(), ..base(case) };
     let live = base(case);
     for intent in [&listed, &short, &sharded, &other, &live] {
         case.record(intent);
@@ -183,16 +183,17 @@ fn revoked(case: &mut Case<'_>) {
 
 fn superseded(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let by = case.scribe.certificate_id();
+    let by = case.builder.certificate_id();
     let long = case.intended(Some(device));
-    let short = Intent { not_after_s: NOT_AFTER_S - 100, ..case.scribe.intent(Some(device), case.authority) };
+    let short =
+        Intent { not_after_s: NOT_AFTER_S - 100, ..case.builder.intent(Some(device), case.authority) };
     case.record(&short);
     let revoked = case.intended(Some(device));
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     let elsewhere = case.intended(Some(device));
     for (environment, intent) in [("plant", &elsewhere), ("lab", &long), ("lab", &short), ("lab", &revoked)] {
-        case.scribe.move_to(environment);
-        let entry = case.scribe.superseded(intent.certificate, by);
+        case.builder.move_to(environment);
+        let entry = case.builder.superseded(intent.certificate, by);
         case.accept([entry]);
     }
     case.revoke(Some(device), &[&revoked]);
@@ -206,7 +207,7 @@ fn superseded(case: &mut Case<'_>) {
 fn denied(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let (first, second) = (case.intended(Some(device)), case.intended(Some(device)));
-    let draft = case.scribe.revoked(Some(device), &[&first]);
+    let draft = case.builder.revoked(Some(device), &[&first]);
     let first_at = case.accept_at(draft);
     case.revoke(Some(device), &[&first, &second]);
     let rows = case.store.denied_keys(&name("lab")).expect("rows can be read");
@@ -215,28 +216,28 @@ fn denied(case: &mut Case<'_>) {
     let kept = rows.iter().find(|row| row.spki == first.spki).map(|row| row.denied_at);
     assert_eq!(kept, first_at);
     assert_eq!(case.store.denied_keys(&name("plant")), Ok(Vec::new()));
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     case.revoke(Some(device), &[&first]);
     assert_eq!(case.store.denied_keys(&name("plant")).map(|rows| rows.len()), Ok(1));
 }
 
 fn erased(case: &mut Case<'_>) {
-    let device = case.scribe.device_id();
-    let mut draft = case.scribe.device_registered(device, "pump-01");
+    let device = case.builder.device_id();
+    let mut draft = case.builder.device_registered(device, "pump-01");
     draft.private = None;
     case.accept([draft]);
     let row = case.store.device(device).expect("rows can be read").expect("the row stays");
     assert_eq!((row.name, row.model, row.owner), (None, None, None));
-    let nameless = case.scribe.device_id();
-    let mut draft = case.scribe.device_registered(nameless, "pump-01");
+    let nameless = case.builder.device_id();
+    let mut draft = case.builder.device_registered(nameless, "pump-01");
     draft.private = None;
     case.accept([draft]);
 
-    let intent = case.scribe.intent(Some(device), case.authority);
-    let mut draft = case.scribe.intended(&intent);
+    let intent = case.builder.intent(Some(device), case.authority);
+    let mut draft = case.builder.intended(&intent);
     draft.private = None;
     case.accept([draft]);
-    let mut draft = case.scribe.issued(intent.certificate, touchmark_identity::Fingerprint([3; 32]));
+    let mut draft = case.builder.issued(intent.certificate, touchmark_identity::Fingerprint([3; 32]));
     draft.private = None;
     case.accept([draft]);
     let row = case.row(&intent);

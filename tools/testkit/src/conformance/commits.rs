@@ -1,7 +1,7 @@
 //! Commands: all or nothing each, by themselves in a shared commit, and never two rows with one key.
 
 use super::{Case, Claim};
-use crate::scribe::{Scribe, command, name};
+use crate::journal_builder::{JournalBuilder, command, name};
 use std::sync::mpsc::{channel, sync_channel};
 use touchmark_identity::Fingerprint;
 use touchmark_inventory::{CertificateState, Precondition, StoreFault};
@@ -36,7 +36,7 @@ fn empty(case: &mut Case<'_>) {
 
 fn receipts(case: &mut Case<'_>) {
     for (first_seq, count) in [(0, 1), (1, 3), (4, 2)] {
-        let entries: Vec<_> = (0..count).map(|_| case.scribe.refused("code", 1, None)).collect();
+        let entries: Vec<_> = (0..count).map(|_| case.builder.refused("code", 1, None)).collect();
         let receipt = case.accept(entries);
         assert_eq!((receipt.first_seq, receipt.entries), (first_seq, count));
     }
@@ -87,8 +87,8 @@ fn batch(case: &mut Case<'_>) {
         let precondition = if number % 3 == 1 { bad.clone() } else { good.clone() };
         let entry = match number {
             // Not a precondition but a taken key.
-            2 => case.scribe.device_registered(device, "pump-09"),
-            _ => case.scribe.refused("code", 1, None),
+            2 => case.builder.device_registered(device, "pump-09"),
+            _ => case.builder.refused("code", 1, None),
         };
         commands.push(command([precondition], [entry]));
     }
@@ -103,8 +103,8 @@ fn batch_sees_itself(case: &mut Case<'_>) {
     let free = Precondition::DeviceNameFree { environment: name("lab"), name: name("pump-01") };
     let commands = (0..3)
         .map(|_| {
-            let device = case.scribe.device_id();
-            command([free.clone()], [case.scribe.device_registered(device, "pump-01")])
+            let device = case.builder.device_id();
+            command([free.clone()], [case.builder.device_registered(device, "pump-01")])
         })
         .collect();
     let outcomes = together(case, commands);
@@ -115,85 +115,86 @@ fn batch_sees_itself(case: &mut Case<'_>) {
 fn nothing_stays(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let before = case.store.dump_rows();
-    let new = case.scribe.device_id();
-    let entries = |scribe: &mut Scribe| {
-        let first = scribe.device_registered(new, "pump-02");
-        let taken = scribe.device_registered(device, "pump-03");
-        [scribe.refused("code", 1, None), first, taken]
+    let new = case.builder.device_id();
+    let entries = |builder: &mut JournalBuilder| {
+        let first = builder.device_registered(new, "pump-02");
+        let taken = builder.device_registered(device, "pump-03");
+        [builder.refused("code", 1, None), first, taken]
     };
-    let drafts = entries(&mut case.scribe);
+    let drafts = entries(&mut case.builder);
     damaged(case.submit([], drafts), "fails at its last entry");
     let banned = Precondition::DeviceStanding { device, standing: Standing::Banned };
-    let drafts = entries(&mut case.scribe);
+    let drafts = entries(&mut case.builder);
     assert!(matches!(case.submit([banned], drafts), Err(StoreFault::Conflict(_))));
     assert_eq!(case.store.dump_rows(), before);
     assert_eq!(case.store.journal_len(), Ok(1));
     assert_eq!(case.store.device(new), Ok(None));
-    let entry = case.scribe.device_registered(new, "pump-02");
+    let entry = case.builder.device_registered(new, "pump-02");
     case.accept([entry]);
 }
 
 fn taken_keys(case: &mut Case<'_>) {
     let authority = case.authority;
     let device = case.device("pump-01");
-    let token = case.scribe.token_id();
+    let token = case.builder.token_id();
     let intent = case.intended(Some(device));
-    let profile = case.scribe.profile_activated();
-    let same_key = |of: Draft, scribe: &mut Scribe| Draft { event: of.event, ..scribe.refused("x", 1, None) };
+    let profile = case.builder.profile_activated();
+    let same_key =
+        |of: Draft, builder: &mut JournalBuilder| Draft { event: of.event, ..builder.refused("x", 1, None) };
     let subject = || TokenSubject::Named(name("pump-01"));
     let first = [
-        case.scribe.authority_created(authority),
-        case.scribe.environment_created(),
+        case.builder.authority_created(authority),
+        case.builder.environment_created(),
         profile.clone(),
-        case.scribe.token_created(token, subject(), 1),
+        case.builder.token_created(token, subject(), 1),
     ];
     case.accept(first);
     let len = case.store.journal_len();
 
-    let mut domain = case.scribe.environment_created();
+    let mut domain = case.builder.environment_created();
     if let Event::EnvironmentCreated(created) = &mut domain.event {
         created.name = name("other");
     }
-    let other = case.scribe.device_id();
-    let serial = crate::Intent { certificate: case.scribe.certificate_id(), ..intent.clone() };
-    let row = crate::Intent { serial: case.scribe.serial(), ..intent.clone() };
+    let other = case.builder.device_id();
+    let serial = crate::Intent { certificate: case.builder.certificate_id(), ..intent.clone() };
+    let row = crate::Intent { serial: case.builder.serial(), ..intent.clone() };
     let rows: Vec<(&str, Draft)> = vec![
-        ("an authority version", case.scribe.authority_created(authority)),
-        ("an environment", case.scribe.environment_created()),
+        ("an authority version", case.builder.authority_created(authority)),
+        ("an environment", case.builder.environment_created()),
         ("a trust domain", domain),
-        ("a profile version", same_key(profile, &mut case.scribe)),
-        ("a token", case.scribe.token_created(token, subject(), 1)),
-        ("a device", case.scribe.device_registered(device, "pump-02")),
-        ("a device's name", case.scribe.device_registered(other, "pump-01")),
-        ("a certificate's row", case.scribe.intended(&row)),
-        ("a serial number", case.scribe.intended(&serial)),
+        ("a profile version", same_key(profile, &mut case.builder)),
+        ("a token", case.builder.token_created(token, subject(), 1)),
+        ("a device", case.builder.device_registered(device, "pump-02")),
+        ("a device's name", case.builder.device_registered(other, "pump-01")),
+        ("a certificate's row", case.builder.intended(&row)),
+        ("a serial number", case.builder.intended(&serial)),
     ];
     for (what, draft) in rows {
         damaged(case.submit([], [draft]), what);
     }
-    let twice = case.scribe.device_id();
+    let twice = case.builder.device_id();
     let pair =
-        [case.scribe.device_registered(twice, "pump-03"), case.scribe.device_registered(twice, "pump-04")];
+        [case.builder.device_registered(twice, "pump-03"), case.builder.device_registered(twice, "pump-04")];
     damaged(case.submit([], pair), "twice in one command");
     assert_eq!(case.store.journal_len(), len);
 
-    case.scribe.move_to("plant");
-    let elsewhere = [case.scribe.environment_created(), case.scribe.device_registered(other, "pump-01")];
+    case.builder.move_to("plant");
+    let elsewhere = [case.builder.environment_created(), case.builder.device_registered(other, "pump-01")];
     case.accept(elsewhere);
 }
 
 fn unwritable(case: &mut Case<'_>) {
-    let mut long = case.scribe.refused("code", 1, None);
+    let mut long = case.builder.refused("code", 1, None);
     long.envelope.cause = "x".repeat(65);
     damaged(case.submit([], [long]), "a cause too long");
-    let large = case.scribe.refused(&"x".repeat(70_000), 1, None);
+    let large = case.builder.refused(&"x".repeat(70_000), 1, None);
     damaged(case.submit([], [large]), "a leaf too long");
-    let device = case.scribe.device_id();
-    let token = case.scribe.token_id();
-    let mut foreign = case.scribe.device_registered(device, "pump-01");
-    foreign.private = case.scribe.token_created(token, TokenSubject::Named(name("pump-01")), 1).private;
+    let device = case.builder.device_id();
+    let token = case.builder.token_id();
+    let mut foreign = case.builder.device_registered(device, "pump-01");
+    foreign.private = case.builder.token_created(token, TokenSubject::Named(name("pump-01")), 1).private;
     damaged(case.submit([], [foreign]), "the private part of another event");
-    let mut nowhere = case.scribe.device_registered(device, "pump-01");
+    let mut nowhere = case.builder.device_registered(device, "pump-01");
     nowhere.envelope.scope.environment = None;
     damaged(case.submit([], [nowhere]), "a device without an environment");
     assert_eq!(case.store.journal_len(), Ok(0));
@@ -205,7 +206,7 @@ fn revoked_before_issue(case: &mut Case<'_>) {
     let intent = case.intended(Some(device));
     case.revoke(Some(device), &[&intent]);
     let certificate = intent.certificate;
-    let entry = case.scribe.issued(certificate, Fingerprint([9; 32]));
+    let entry = case.builder.issued(certificate, Fingerprint([9; 32]));
     let intended = Precondition::CertificateInState { certificate, state: CertificateState::Intended };
     assert!(matches!(case.submit([intended], [entry]), Err(StoreFault::Conflict(_))));
     let row = case.store.certificate(certificate).expect("rows can be read").expect("the row stays");
@@ -220,14 +221,14 @@ fn threads(case: &mut Case<'_>) {
         let threads: Vec<_> = (1..=THREADS)
             .map(|number| {
                 scope.spawn(move || {
-                    let mut scribe = Scribe::numbered(number);
+                    let mut builder = JournalBuilder::numbered(number);
                     let mut places = Vec::new();
                     for each in 0..EACH {
-                        let device = scribe.device_id();
+                        let device = builder.device_id();
                         let handle = format!("pump-{number}-{each}");
                         let entries = [
-                            scribe.device_registered(device, &handle),
-                            scribe.standing_changed(device, Standing::Quarantined),
+                            builder.device_registered(device, &handle),
+                            builder.standing_changed(device, Standing::Quarantined),
                         ];
                         let free =
                             Precondition::DeviceNameFree { environment: name("lab"), name: name(&handle) };

@@ -1,8 +1,8 @@
 //! The journal: order, bytes, pages, a device's history; and the log's head.
 
 use super::{Case, Claim};
+use crate::journal_builder::name;
 use crate::replay::journal as whole;
-use crate::scribe::name;
 use touchmark_inventory::{LogHead, StoreFault};
 use touchmark_journal::{Draft, Entry, Standing, TokenSubject};
 
@@ -14,17 +14,17 @@ pub(super) const CLAIMS: &[Claim] = &[
 ];
 
 fn exact(case: &mut Case<'_>) {
-    let device = case.scribe.device_id();
-    let token = case.scribe.token_id();
-    let intent = case.scribe.intent(Some(device), case.authority).on(token);
+    let device = case.builder.device_id();
+    let token = case.builder.token_id();
+    let intent = case.builder.intent(Some(device), case.authority).on(token);
     let drafts: Vec<Draft> = vec![
-        case.scribe.root_created(),
-        case.scribe.environment_created(),
-        case.scribe.token_created(token, TokenSubject::Named(name("pump-01")), 1),
-        case.scribe.device_registered(device, "pump-01"),
-        case.scribe.intended(&intent),
-        case.scribe.issued(intent.certificate, touchmark_identity::Fingerprint([1; 32])),
-        case.scribe.policy_activated(),
+        case.builder.root_created(),
+        case.builder.environment_created(),
+        case.builder.token_created(token, TokenSubject::Named(name("pump-01")), 1),
+        case.builder.device_registered(device, "pump-01"),
+        case.builder.intended(&intent),
+        case.builder.issued(intent.certificate, touchmark_identity::Fingerprint([1; 32])),
+        case.builder.policy_activated(),
     ];
     let (first, rest) = drafts.split_at(3);
     case.accept(first.to_vec());
@@ -43,7 +43,7 @@ fn exact(case: &mut Case<'_>) {
 
 fn pages(case: &mut Case<'_>) {
     for _ in 0..10 {
-        let entry = case.scribe.refused("code", 1, None);
+        let entry = case.builder.refused("code", 1, None);
         case.accept([entry]);
     }
     let rows: [(u64, usize, &[u64]); 6] = [
@@ -68,20 +68,20 @@ fn of_device(case: &mut Case<'_>) {
     let party = case.intended(None);
     for intent in [&old, &foreign, &party] {
         case.issue(intent);
-        let entry = case.scribe.confirmed(intent.certificate);
+        let entry = case.builder.confirmed(intent.certificate);
         case.accept([entry]);
     }
     let by = case.intended(Some(mine));
     let drafts = [
-        case.scribe.superseded(old.certificate, by.certificate),
-        case.scribe.burned(by.certificate, None),
-        case.scribe.standing_changed(mine, Standing::Quarantined),
-        case.scribe.refused("csr-ca", 1, Some(mine)),
-        case.scribe.refused("csr-ca", 1, Some(other)),
-        case.scribe.refused("csr-ca", 1, None),
-        case.scribe.revoked(Some(mine), &[&old]),
-        case.scribe.revoked(None, &[&party]),
-        case.scribe.started(1, 1),
+        case.builder.superseded(old.certificate, by.certificate),
+        case.builder.burned(by.certificate, None),
+        case.builder.standing_changed(mine, Standing::Quarantined),
+        case.builder.refused("csr-ca", 1, Some(mine)),
+        case.builder.refused("csr-ca", 1, Some(other)),
+        case.builder.refused("csr-ca", 1, None),
+        case.builder.revoked(Some(mine), &[&old]),
+        case.builder.revoked(None, &[&party]),
+        case.builder.started(1, 1),
     ];
     case.accept(drafts);
     let words = |limit| {
@@ -104,10 +104,10 @@ fn of_device(case: &mut Case<'_>) {
     assert_eq!(words(100), expected);
     assert_eq!(words(3), expected[..3]);
     // Intent and issue in one command.
-    let both = case.scribe.intent(Some(other), case.authority);
+    let both = case.builder.intent(Some(other), case.authority);
     let drafts = [
-        case.scribe.intended(&both),
-        case.scribe.issued(both.certificate, touchmark_identity::Fingerprint([4; 32])),
+        case.builder.intended(&both),
+        case.builder.issued(both.certificate, touchmark_identity::Fingerprint([4; 32])),
     ];
     case.accept(drafts);
     let history = case.store.journal_of_device(other, 2).expect("the journal can be read");

@@ -1,7 +1,7 @@
 //! Devices page by page, and the short lists.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use touchmark_identity::{DeviceId, Name};
 use touchmark_inventory::DeviceFilter;
 use touchmark_journal::Reach;
@@ -23,7 +23,7 @@ pub(super) const CLAIMS: &[Claim] = &[
 fn device_found(case: &mut Case<'_>) {
     let lab = case.device("pump-01");
     case.device("pump-02");
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     let plant = case.device("pump-01");
     let (pump, here, there) = (name("pump-01"), name("lab"), name("plant"));
     let by_name = |environment| {
@@ -36,7 +36,7 @@ fn device_found(case: &mut Case<'_>) {
     assert_eq!(named.iter().map(|row| row.device).collect::<Vec<_>>(), [lab, plant]);
     let row = case.store.device(lab).expect("rows can be read").expect("it is known");
     assert_eq!((row.name, row.standing, row.owner), (Some(pump), Standing::Active, Some(name("ada"))));
-    let unknown = case.scribe.device_id();
+    let unknown = case.builder.device_id();
     assert_eq!(case.store.device(unknown), Ok(None));
 }
 
@@ -57,13 +57,13 @@ fn pages(case: &mut Case<'_>) {
     let mut made: Vec<(Name, DeviceId, &str, Standing)> = Vec::new();
     for number in 0..30_usize {
         let environment = if number.is_multiple_of(2) { "lab" } else { "plant" };
-        case.scribe.move_to(environment);
+        case.builder.move_to(environment);
         // Names that do not sort as they were made.
         let handle = format!("pump-{:02}", (number * 7) % 30 / 2);
         let device = case.device(&handle);
         let standing = *standings.get(number % 4).unwrap_or(&Standing::Active);
         if standing != Standing::Active {
-            let entry = case.scribe.standing_changed(device, standing);
+            let entry = case.builder.standing_changed(device, standing);
             case.accept([entry]);
         }
         made.push((name(&handle), device, environment, standing));
@@ -93,7 +93,7 @@ fn pages(case: &mut Case<'_>) {
 fn namesakes(case: &mut Case<'_>) {
     let mut devices = Vec::new();
     for environment in ["lab", "plant", "office"] {
-        case.scribe.move_to(environment);
+        case.builder.move_to(environment);
         devices.push(case.device("pump-01"));
         case.device("pump-02");
     }
@@ -112,7 +112,7 @@ fn exceptions(case: &mut Case<'_>) {
         (banned, Standing::Banned),
         (active, Standing::Active),
     ] {
-        let entry = case.scribe.standing_changed(device, standing);
+        let entry = case.builder.standing_changed(device, standing);
         case.accept([entry]);
     }
     let rows = case.store.standing_exceptions(&name("lab")).expect("rows can be read");
@@ -123,14 +123,14 @@ fn exceptions(case: &mut Case<'_>) {
 }
 
 fn short_lists(case: &mut Case<'_>) {
-    let root = case.scribe.root_created();
-    let issuing = case.scribe.authority_created(case.authority);
-    let profiles = [case.scribe.profile_activated(), case.scribe.profile_activated()];
+    let root = case.builder.root_created();
+    let issuing = case.builder.authority_created(case.authority);
+    let profiles = [case.builder.profile_activated(), case.builder.profile_activated()];
     case.accept([root, issuing]);
     case.accept(profiles.into_iter().rev());
     for environment in ["plant", "lab"] {
-        case.scribe.move_to(environment);
-        let entry = case.scribe.environment_created();
+        case.builder.move_to(environment);
+        let entry = case.builder.environment_created();
         case.accept([entry]);
     }
     for (kind, party) in [
@@ -138,7 +138,7 @@ fn short_lists(case: &mut Case<'_>) {
         (IdentityKind::Operator, "ada"),
         (IdentityKind::Service, "gateway"),
     ] {
-        let entry = case.scribe.party_registered(kind, party, &["reader", "with \"quotes\""]);
+        let entry = case.builder.party_registered(kind, party, &["reader", "with \"quotes\""]);
         case.accept([entry]);
     }
     let authorities = case.store.authorities().expect("rows can be read");
@@ -170,7 +170,7 @@ fn party_replaced(case: &mut Case<'_>) {
         (&[], Some(Reach::Organisation), Reach::Organisation),
     ];
     for (roles, written, reach) in rows {
-        let mut entry = case.scribe.party_registered(IdentityKind::Operator, "ada", roles);
+        let mut entry = case.builder.party_registered(IdentityKind::Operator, "ada", roles);
         let Event::PartyRegistered(registered) = &mut entry.event else { panic!("a party") };
         registered.reach = written;
         case.accept([entry]);
@@ -185,7 +185,7 @@ fn party_replaced(case: &mut Case<'_>) {
 fn policy(case: &mut Case<'_>) {
     assert_eq!(case.store.policy(&name("lab")), Ok(None));
     for _ in 0..2 {
-        let draft = case.scribe.policy_activated();
+        let draft = case.builder.policy_activated();
         let Event::PolicyActivated(expected) = draft.event.clone() else { panic!("a policy") };
         case.accept([draft]);
         let row = case.store.policy(&name("lab")).expect("rows can be read").expect("it is in force");
@@ -197,7 +197,7 @@ fn policy(case: &mut Case<'_>) {
 fn replaced(case: &mut Case<'_>) {
     let authority = case.authority;
     for (shard, number) in [(1, 1), (0, 1), (1, 2)] {
-        let entry = case.scribe.crl_published(authority, shard, number);
+        let entry = case.builder.crl_published(authority, shard, number);
         case.accept([entry]);
     }
     let crls = case.store.crls().expect("rows can be read");
@@ -205,8 +205,8 @@ fn replaced(case: &mut Case<'_>) {
     for (environment, gateway, seq) in
         [("plant", "gw-1", 1), ("lab", "gw-2", 1), ("lab", "gw-1", 1), ("lab", "gw-2", 2)]
     {
-        case.scribe.move_to(environment);
-        let entry = case.scribe.enforcement_reported(gateway, 1, seq);
+        case.builder.move_to(environment);
+        let entry = case.builder.enforcement_reported(gateway, 1, seq);
         case.accept([entry]);
     }
     let reports = case.store.enforcements().expect("rows can be read");
@@ -217,29 +217,29 @@ fn replaced(case: &mut Case<'_>) {
 
 /// The last word about each gateway of each environment counts; an end is kept.
 fn absences(case: &mut Case<'_>) {
-    let end = case.scribe.now().plus(core::time::Duration::from_secs(60));
+    let end = case.builder.now().plus(core::time::Duration::from_secs(60));
     for (environment, gateway, offline, until) in [
         ("plant", "gw-1", true, None),
         ("lab", "gw-1", true, Some(end)),
         ("lab", "gw-2", true, None),
         ("lab", "gw-2", false, None),
     ] {
-        case.scribe.move_to(environment);
-        let entry = case.scribe.gateway_declared(gateway, offline, until);
+        case.builder.move_to(environment);
+        let entry = case.builder.gateway_declared(gateway, offline, until);
         case.accept([entry]);
     }
     let rows = case.store.gateway_absences().expect("rows can be read");
     let past = end.plus(core::time::Duration::from_secs(1));
     let said: Vec<_> = rows
         .iter()
-        .map(|row| (row.gateway.as_str(), row.is_in_force(case.scribe.now()), row.is_in_force(past)))
+        .map(|row| (row.gateway.as_str(), row.is_in_force(case.builder.now()), row.is_in_force(past)))
         .collect();
     assert_eq!(said, [("gw-1", true, false), ("gw-2", false, false), ("gw-1", true, true)]);
 }
 
 fn sums(case: &mut Case<'_>) {
     for (code, count) in [("csr-ca", 2), ("csr-name", 1), ("csr-ca", 3), ("full", u64::MAX), ("full", 5)] {
-        let entry = case.scribe.refused(code, count, None);
+        let entry = case.builder.refused(code, count, None);
         case.accept([entry]);
     }
     let lines = case.store.dump_rows().expect("rows can be read");
@@ -248,7 +248,7 @@ fn sums(case: &mut Case<'_>) {
     assert!(lines.iter().any(|line| line.contains("\"csr-ca\"), 5)")), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains(&format!("\"full\"), {})", u64::MAX))), "{lines:#?}");
     for (epoch, incarnation) in [(1, 1), (2, 0x4d)] {
-        let entry = case.scribe.started(epoch, incarnation);
+        let entry = case.builder.started(epoch, incarnation);
         case.accept([entry]);
         assert_eq!(case.store.started(), Ok((epoch, incarnation)));
     }
@@ -256,17 +256,17 @@ fn sums(case: &mut Case<'_>) {
 
 fn big_numbers(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let intent = case.scribe.intent(Some(device), case.authority);
-    let mut draft = case.scribe.intended(&intent);
+    let intent = case.builder.intent(Some(device), case.authority);
+    let mut draft = case.builder.intended(&intent);
     if let Event::CertificateIntended(event) = &mut draft.event {
         (event.generation, event.crl_shard) = (u64::MAX, u32::MAX);
     }
-    let mut profile = case.scribe.profile_activated();
+    let mut profile = case.builder.profile_activated();
     if let Event::ProfileActivated(event) = &mut profile.event {
         (event.lifetime_s, event.overlap_s) = (u64::MAX, u64::MAX - 1);
     }
-    let report = case.scribe.enforcement_reported("gw-1", u64::MAX, u64::MAX - 1);
-    let started = case.scribe.started(u64::MAX, 255);
+    let report = case.builder.enforcement_reported("gw-1", u64::MAX, u64::MAX - 1);
+    let started = case.builder.started(u64::MAX, 255);
     case.accept([draft, profile, report, started]);
     let row = case.store.certificate(intent.certificate).expect("rows can be read").expect("it is known");
     assert_eq!((row.generation, row.crl_shard), (u64::MAX, u32::MAX));

@@ -1,7 +1,7 @@
 //! Makers and expected hardware: found by what a certificate says, void by a revocation, ended by a withdrawal.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use touchmark_identity::{DeviceId, MakerId};
 use touchmark_inventory::{HardwareRow, Precondition};
 
@@ -20,19 +20,19 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 impl Case<'_> {
     fn maker(&mut self, called: &str) -> MakerId {
-        let maker = self.scribe.maker_id();
-        let entry = self.scribe.maker_registered(maker, called);
+        let maker = self.builder.maker_id();
+        let entry = self.builder.maker_registered(maker, called);
         self.accept([entry]);
         maker
     }
 
     fn withdraw(&mut self, maker: MakerId) {
-        let entry = self.scribe.maker_withdrawn(maker);
+        let entry = self.builder.maker_withdrawn(maker);
         self.accept([entry]);
     }
 
     fn expect_hardware(&mut self, device: DeviceId, maker: MakerId, hardware_id: &str) {
-        let entry = self.scribe.hardware_registered(device, maker, hardware_id);
+        let entry = self.builder.hardware_registered(device, maker, hardware_id);
         self.accept([entry]);
     }
 
@@ -45,7 +45,7 @@ fn listed(case: &mut Case<'_>) {
     let (zeta, first, acme) = (case.maker("zeta"), case.maker("acme"), case.maker("brand"));
     case.withdraw(first);
     let second = case.maker("acme");
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     let elsewhere = case.maker("acme");
     let of = |case: &Case<'_>, environment: &str| {
         let rows = case.store.makers(&name(environment)).expect("rows can be read");
@@ -69,7 +69,7 @@ fn maker_free(case: &mut Case<'_>) {
 
 fn withdrawn_once(case: &mut Case<'_>) {
     let maker = case.maker("acme");
-    let entry = case.scribe.maker_withdrawn(maker);
+    let entry = case.builder.maker_withdrawn(maker);
     let at = entry.envelope.at;
     case.accept([entry]);
     case.withdraw(maker);

@@ -1,7 +1,7 @@
 //! Each precondition, where it holds and where it does not.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use std::time::Duration;
 use touchmark_inventory::{CertificateState, Holder, Precondition};
 use touchmark_journal::{IdentityKind, Standing, TokenSubject};
@@ -21,10 +21,10 @@ pub(super) const CLAIMS: &[Claim] = &[
 ];
 
 fn token_usable(case: &mut Case<'_>) {
-    let token = case.scribe.token_id();
-    let now = case.scribe.now();
+    let token = case.builder.token_id();
+    let now = case.builder.now();
     assert!(!case.holds(Precondition::TokenUsable { token, now }), "unknown");
-    let entry = case.scribe.token_created(token, TokenSubject::Named(name("pump-01")), 1);
+    let entry = case.builder.token_created(token, TokenSubject::Named(name("pump-01")), 1);
     case.accept([entry]);
     assert!(case.holds(Precondition::TokenUsable { token, now }), "fresh");
     let rows = case.store.journal_from(0, 10).unwrap_or_default();
@@ -38,13 +38,13 @@ fn token_usable(case: &mut Case<'_>) {
     assert!(case.holds(Precondition::TokenUsable { token, now: expires_at }), "last moment");
     let late = expires_at.plus(Duration::from_millis(1));
     assert!(!case.holds(Precondition::TokenUsable { token, now: late }), "expired");
-    let intent = case.scribe.intent(None, case.authority).on(token);
+    let intent = case.builder.intent(None, case.authority).on(token);
     case.record(&intent);
     assert!(!case.holds(Precondition::TokenUsable { token, now }), "spent");
 
     let device = case.device("pump-02");
-    let void = case.scribe.token_id();
-    let entry = case.scribe.token_created(void, TokenSubject::Named(name("pump-02")), 5);
+    let void = case.builder.token_id();
+    let entry = case.builder.token_created(void, TokenSubject::Named(name("pump-02")), 5);
     case.accept([entry]);
     assert!(case.holds(Precondition::TokenUsable { token: void, now }), "not yet void");
     case.revoke(Some(device), &[]);
@@ -63,14 +63,14 @@ fn device_name_free(case: &mut Case<'_>) {
 }
 
 fn device_standing(case: &mut Case<'_>) {
-    let device = case.scribe.device_id();
+    let device = case.builder.device_id();
     let is = |standing| Precondition::DeviceStanding { device, standing };
     assert!(!case.holds(is(Standing::Active)), "unknown");
-    let entry = case.scribe.device_registered(device, "pump-01");
+    let entry = case.builder.device_registered(device, "pump-01");
     case.accept([entry]);
     let all = [Standing::Active, Standing::Quarantined, Standing::Banned];
     for now in [Standing::Active, Standing::Quarantined, Standing::Banned, Standing::Active] {
-        let entry = case.scribe.standing_changed(device, now);
+        let entry = case.builder.standing_changed(device, now);
         case.accept([entry]);
         for asked in all {
             assert_eq!(case.holds(is(asked)), asked == now, "{now:?} asked for {asked:?}");
@@ -85,7 +85,7 @@ fn party_home(case: &mut Case<'_>) {
         environment: name(environment),
     };
     assert!(case.holds(home(IdentityKind::Service, "lab")), "unknown anywhere");
-    let entry = case.scribe.party_registered(IdentityKind::Service, "gateway-01", &[]);
+    let entry = case.builder.party_registered(IdentityKind::Service, "gateway-01", &[]);
     case.accept([entry]);
     assert!(case.holds(home(IdentityKind::Service, "lab")), "at home");
     assert!(!case.holds(home(IdentityKind::Service, "plant")), "elsewhere");
@@ -93,14 +93,14 @@ fn party_home(case: &mut Case<'_>) {
 }
 
 fn serial_free(case: &mut Case<'_>) {
-    let intent = case.scribe.intent(None, case.authority);
+    let intent = case.builder.intent(None, case.authority);
     let free = |authority_version| Precondition::SerialFree { authority_version, serial: intent.serial };
     assert!(case.holds(free(intent.authority_version)), "never used");
     case.record(&intent);
     assert!(!case.holds(free(intent.authority_version)), "used");
-    let other = case.scribe.authority_version();
+    let other = case.builder.authority_version();
     assert!(case.holds(free(other)), "used under another authority version");
-    let entry = case.scribe.burned(intent.certificate, None);
+    let entry = case.builder.burned(intent.certificate, None);
     case.accept([entry]);
     assert!(!case.holds(free(intent.authority_version)), "a burned intent's serial is spent");
 }
@@ -112,7 +112,7 @@ fn key_usable(case: &mut Case<'_>) {
     let named = |kind, party: &str| Holder::Party { kind, name: name(party) };
     let party = named(IdentityKind::Service, "pump-01");
     let Holder::Device(owner_device) = owner else { panic!("a device") };
-    let intent = case.scribe.intent(Some(owner_device), case.authority);
+    let intent = case.builder.intent(Some(owner_device), case.authority);
     let usable = |holder: &Holder| Precondition::KeyUsable { spki: intent.spki, holder: holder.clone() };
     for holder in [&party, &owner, &other] {
         assert!(case.holds(usable(holder)), "a new key, {holder:?}");
@@ -134,7 +134,7 @@ fn key_usable(case: &mut Case<'_>) {
     assert!(!case.holds(usable(&named(IdentityKind::Operator, "pump-01"))), "of another kind");
     assert!(!case.holds(usable(&owner)), "a party's, asked for a device");
 
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     let elsewhere = case.intended(Some(other_device));
     case.revoke(Some(other_device), &[&elsewhere]);
     let usable = Precondition::KeyUsable { spki: elsewhere.spki, holder: other };
@@ -145,9 +145,9 @@ fn burned_key(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     for mine in [Some(device), None] {
         let intent = case.intended(mine);
-        let entry = case.scribe.burned(intent.certificate, None);
+        let entry = case.builder.burned(intent.certificate, None);
         case.accept([entry]);
-        let another = case.scribe.device_id();
+        let another = case.builder.device_id();
         let party = Holder::Party { kind: IdentityKind::Operator, name: name("ada") };
         for holder in [intent.holder(), Holder::Device(another), party] {
             assert!(
@@ -155,7 +155,7 @@ fn burned_key(case: &mut Case<'_>) {
                 "{holder:?}"
             );
         }
-        let live = case.scribe.intent(mine, case.authority).with_key(intent.spki);
+        let live = case.builder.intent(mine, case.authority).with_key(intent.spki);
         case.record(&live);
         let stranger = Precondition::KeyUsable { spki: intent.spki, holder: Holder::Device(another) };
         assert!(!case.holds(stranger), "held by the one that lives beside the burned one");
@@ -172,22 +172,22 @@ fn certificate_in_state(case: &mut Case<'_>) {
             assert_eq!(held, Some(asked) == now, "{now:?} asked for {asked:?}");
         }
     };
-    let unknown = case.scribe.certificate_id();
+    let unknown = case.builder.certificate_id();
     check(case, unknown, None);
     let intent = case.intended(Some(device));
     check(case, intent.certificate, Some(Intended));
     case.issue(&intent);
     check(case, intent.certificate, Some(Issued));
-    let entry = case.scribe.confirmed(intent.certificate);
+    let entry = case.builder.confirmed(intent.certificate);
     case.accept([entry]);
     check(case, intent.certificate, Some(Confirmed));
-    let entry = case.scribe.superseded(intent.certificate, unknown);
+    let entry = case.builder.superseded(intent.certificate, unknown);
     case.accept([entry]);
     check(case, intent.certificate, Some(Superseded));
     case.revoke(Some(device), &[&intent]);
     check(case, intent.certificate, Some(Revoked));
     let burned = case.intended(Some(device));
-    let entry = case.scribe.burned(burned.certificate, None);
+    let entry = case.builder.burned(burned.certificate, None);
     case.accept([entry]);
     check(case, burned.certificate, Some(Burned));
 }
@@ -195,7 +195,7 @@ fn certificate_in_state(case: &mut Case<'_>) {
 fn environment_free(case: &mut Case<'_>) {
     let free = |environment: &str| Precondition::EnvironmentFree { name: name(environment) };
     assert!(case.holds(free("lab")));
-    let entry = case.scribe.environment_created();
+    let entry = case.builder.environment_created();
     case.accept([entry]);
     assert!(!case.holds(free("lab")));
     assert!(case.holds(free("plant")));
@@ -207,7 +207,7 @@ fn crl_number_above(case: &mut Case<'_>) {
     assert!(case.holds(above(0, 0)), "no CRL yet");
     // Past the signed half: a store must not compare it as a negative number.
     for newest in [7, u64::MAX - 1] {
-        let entry = case.scribe.crl_published(authority_version, 0, newest);
+        let entry = case.builder.crl_published(authority_version, 0, newest);
         case.accept([entry]);
         assert!(!case.holds(above(0, newest - 1)), "lower");
         assert!(!case.holds(above(0, newest)), "the same");
@@ -221,7 +221,7 @@ fn first_failure(case: &mut Case<'_>) {
     let good = Precondition::DeviceStanding { device, standing: Standing::Active };
     let first = Precondition::DeviceNameFree { environment: name("lab"), name: name("pump-01") };
     let second = Precondition::DeviceStanding { device, standing: Standing::Banned };
-    let entry = case.scribe.refused("never", 1, None);
+    let entry = case.builder.refused("never", 1, None);
     let fault = case.submit([good, first.clone(), second], [entry]).expect_err("two do not hold");
     assert_eq!(fault, touchmark_inventory::Conflict { failed: first }.into());
 }

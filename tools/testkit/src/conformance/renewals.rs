@@ -1,7 +1,7 @@
 //! Successors: counted per device; and tokens that an operator lists and takes back.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use touchmark_identity::{DeviceId, TokenId};
 use touchmark_inventory::{CertificateRow, Holder, Precondition, RenewalRow};
 use touchmark_journal::{Event, IdentityKind, RenewalFacts, RenewalManner, TokenSubject};
@@ -18,9 +18,9 @@ pub(super) const CLAIMS: &[Claim] = &[
 impl Case<'_> {
     fn renewed(&mut self, device: DeviceId, lead_s: i64, manner: RenewalManner) -> CertificateRow {
         let before = self.intended(Some(device));
-        let mut intent = self.scribe.intent(Some(device), self.authority);
+        let mut intent = self.builder.intent(Some(device), self.authority);
         intent.replaces = Some(before.certificate);
-        let mut draft = self.scribe.intended(&intent);
+        let mut draft = self.builder.intended(&intent);
         if let Event::CertificateIntended(event) = &mut draft.event {
             event.renewal = Some(RenewalFacts { lead_s, manner });
         }
@@ -44,8 +44,8 @@ fn current(case: &mut Case<'_>) {
     assert!(newest(case, 0) && !newest(case, 1));
     let mut made = Vec::new();
     for generation in 1..=5 {
-        let intent = case.scribe.intent(Some(device), case.authority);
-        let mut draft = case.scribe.intended(&intent);
+        let intent = case.builder.intent(Some(device), case.authority);
+        let mut draft = case.builder.intended(&intent);
         if let Event::CertificateIntended(event) = &mut draft.event {
             event.generation = generation;
         }
@@ -57,14 +57,14 @@ fn current(case: &mut Case<'_>) {
         case.issue(intent);
     }
     let (newer, older) = (made[2].certificate, made[1].certificate);
-    let entries = [case.scribe.confirmed(newer), case.scribe.superseded(older, newer)];
+    let entries = [case.builder.confirmed(newer), case.builder.superseded(older, newer)];
     case.accept(entries);
     case.revoke(Some(device), &[&made[0]]);
     let current = case.store.current_certificates(&holder).expect("rows can be read");
     let current: Vec<_> = current.iter().map(|row| row.certificate).collect();
     let expected: Vec<_> = made[2..].iter().rev().map(|intent| intent.certificate).collect();
     assert_eq!(current, expected);
-    let entry = case.scribe.burned(made[4].certificate, None);
+    let entry = case.builder.burned(made[4].certificate, None);
     case.accept([entry]);
     assert_eq!(case.store.newest_generation(&holder), Ok(5), "a burned intent has spent its generation");
     assert!(newest(case, 5) && !newest(case, 4));
@@ -83,14 +83,14 @@ fn due(case: &mut Case<'_>) {
     let mut over = Vec::new();
     for _ in 0..3 {
         let (old, new) = (case.intended(Some(device)), case.intended(Some(device)));
-        let entry = case.scribe.superseded(old.certificate, new.certificate);
+        let entry = case.builder.superseded(old.certificate, new.certificate);
         case.accept([entry]);
         over.push(old.certificate);
     }
-    let now = case.scribe.now();
+    let now = case.builder.now();
     let (old, new) = (case.intended(Some(device)), case.intended(Some(device)));
     // Its overlap ends later than now.
-    let entry = case.scribe.superseded(old.certificate, new.certificate);
+    let entry = case.builder.superseded(old.certificate, new.certificate);
     case.accept([entry]);
     let asked = |case: &Case<'_>, environment: &str, kind, limit| -> Vec<_> {
         let rows = case.store.superseded_due(&name(environment), kind, now, limit).expect("rows can be read");
@@ -106,7 +106,7 @@ fn counted(case: &mut Case<'_>) {
     let (device, other) = (case.device("pump-01"), case.device("pump-02"));
     assert_eq!(case.store.renewals_of(device), Ok(None));
     case.renewed(device, 40, RenewalManner::Automatic);
-    let entry = case.scribe.renewal_refused(device, "renewal-late", 3);
+    let entry = case.builder.renewal_refused(device, "renewal-late", 3);
     case.accept([entry]);
     let row = case.renewals(device);
     assert_eq!((row.renewals, row.refused, row.refused_since), (1, 3, 3));
@@ -126,7 +126,7 @@ fn clone_alarm(case: &mut Case<'_>) {
     let before = case.renewals(device);
     for alarms in 1..3 {
         let entry =
-            case.scribe.clone_suspected(device, row.replaces.expect("it replaces one"), row.certificate);
+            case.builder.clone_suspected(device, row.replaces.expect("it replaces one"), row.certificate);
         let at = entry.envelope.at;
         case.accept([entry]);
         let expected = RenewalRow { clone_alarms: alarms, clone_alarm_at: Some(at), ..before.clone() };
@@ -137,8 +137,8 @@ fn clone_alarm(case: &mut Case<'_>) {
 fn tokens(case: &mut Case<'_>, count: usize) -> Vec<TokenId> {
     (0..count)
         .map(|_| {
-            let token = case.scribe.token_id();
-            let draft = case.scribe.token_created(token, TokenSubject::Prefix(name("pump")), 1);
+            let token = case.builder.token_id();
+            let draft = case.builder.token_created(token, TokenSubject::Prefix(name("pump")), 1);
             case.accept([draft]);
             token
         })
@@ -148,7 +148,7 @@ fn tokens(case: &mut Case<'_>, count: usize) -> Vec<TokenId> {
 fn listed(case: &mut Case<'_>) {
     let mut lab = tokens(case, 5);
     lab.reverse();
-    case.scribe.move_to("plant");
+    case.builder.move_to("plant");
     tokens(case, 2);
     let mut seen = Vec::new();
     loop {
@@ -163,13 +163,13 @@ fn listed(case: &mut Case<'_>) {
 
 fn taken_back(case: &mut Case<'_>) {
     let made = tokens(case, 2);
-    let entry = case.scribe.token_voided(made[0]);
+    let entry = case.builder.token_voided(made[0]);
     case.accept([entry]);
-    let now = case.scribe.now();
+    let now = case.builder.now();
     let usable = |case: &mut Case<'_>, token| case.holds(Precondition::TokenUsable { token, now });
     assert_eq!((usable(case, made[0]), usable(case, made[1])), (false, true));
     let row = case.store.token(made[0]).expect("rows can be read").expect("it stays");
     assert!(row.void);
-    let unknown = case.scribe.token_id();
+    let unknown = case.builder.token_id();
     assert_eq!(case.store.token(unknown), Ok(None));
 }

@@ -1,7 +1,7 @@
 //! Revocations by set: what dies is found by the store as it accepts the command, and stands in the entry.
 
 use super::{Case, Claim};
-use crate::scribe::{Intent, name};
+use crate::journal_builder::{Intent, name};
 use touchmark_identity::{CertificateId, DeviceId};
 use touchmark_inventory::{CertificateState, Holder, IssueRow, Precondition, killed};
 use touchmark_journal::{Draft, Event, IdentityKind, Standing, TokenSubject};
@@ -34,10 +34,10 @@ impl Case<'_> {
             self.issue(intent);
         }
         let entries = vec![
-            self.scribe.confirmed(confirmed.certificate),
-            self.scribe.superseded(superseded.certificate, confirmed.certificate),
-            self.scribe.revoked(None, &[revoked]),
-            self.scribe.burned(burned.certificate, None),
+            self.builder.confirmed(confirmed.certificate),
+            self.builder.superseded(superseded.certificate, confirmed.certificate),
+            self.builder.revoked(None, &[revoked]),
+            self.builder.burned(burned.certificate, None),
         ];
         self.accept(entries);
         use CertificateState::{Burned, Confirmed, Intended, Issued, Revoked, Superseded};
@@ -45,7 +45,7 @@ impl Case<'_> {
     }
 
     fn denied(&self, intent: &Intent) -> bool {
-        let denied = self.store.denied_keys(&self.scribe.environment()).expect("rows can be read");
+        let denied = self.store.denied_keys(&self.builder.environment()).expect("rows can be read");
         denied.iter().any(|row| row.spki == intent.spki)
     }
 }
@@ -54,11 +54,11 @@ fn of_holder(case: &mut Case<'_>) {
     let (device, other) = (case.device("pump-01"), case.device("pump-02"));
     let spared = case.intended(Some(other));
     let made = case.one_of_each(Some(device));
-    let over = Intent { not_after_s: 1_700_000_900, ..case.scribe.intent(Some(device), case.authority) };
+    let over = Intent { not_after_s: 1_700_000_900, ..case.builder.intent(Some(device), case.authority) };
     case.record(&over);
-    let entry = case.scribe.superseded(over.certificate, over.certificate);
+    let entry = case.builder.superseded(over.certificate, over.certificate);
     case.accept([entry]);
-    let mut draft = case.scribe.holder_revoked(Holder::Device(device));
+    let mut draft = case.builder.holder_revoked(Holder::Device(device));
     draft.envelope.at = touchmark_identity::Timestamp::from_unix_s(1_700_000_901);
     // What a caller wrote there is no list to go by.
     if let Event::HolderRevoked(event) = &mut draft.event {
@@ -90,27 +90,27 @@ fn of_holder(case: &mut Case<'_>) {
 
 fn empty(case: &mut Case<'_>) {
     let device = case.device("pump-01");
-    let entry = case.scribe.holder_revoked(Holder::Device(device));
+    let entry = case.builder.holder_revoked(Holder::Device(device));
     assert_eq!(case.accept([entry]).entries, 1);
     let intent = case.intended(Some(device));
     let entries = [
-        case.scribe.standing_changed(device, Standing::Banned),
-        case.scribe.holder_revoked(Holder::Device(device)),
+        case.builder.standing_changed(device, Standing::Banned),
+        case.builder.holder_revoked(Holder::Device(device)),
     ];
     assert_eq!(case.accept(entries).entries, 2);
     assert_eq!(case.state_of(intent.certificate), CertificateState::Revoked);
-    let nobody = case.scribe.device_id();
-    let entry = case.scribe.holder_revoked(Holder::Device(nobody));
+    let nobody = case.builder.device_id();
+    let entry = case.builder.holder_revoked(Holder::Device(nobody));
     case.accept([entry]);
 }
 
 fn many(case: &mut Case<'_>) {
     const MANY: usize = 1_201;
     let device = case.device("pump-01");
-    let intents: Vec<Intent> = (0..MANY).map(|_| case.scribe.intent(Some(device), case.authority)).collect();
-    let entries: Vec<Draft> = intents.iter().map(|intent| case.scribe.intended(intent)).collect();
+    let intents: Vec<Intent> = (0..MANY).map(|_| case.builder.intent(Some(device), case.authority)).collect();
+    let entries: Vec<Draft> = intents.iter().map(|intent| case.builder.intended(intent)).collect();
     case.accept(entries);
-    let entry = case.scribe.holder_revoked(Holder::Device(device));
+    let entry = case.builder.holder_revoked(Holder::Device(device));
     let receipt = case.accept([entry]);
     assert_eq!(receipt.entries, 2);
     let entries = case.store.journal_from(receipt.first_seq, 2).expect("the journal can be read");
@@ -123,9 +123,9 @@ fn many(case: &mut Case<'_>) {
 fn line(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let root = case.intended(Some(device));
-    let token = case.scribe.token_id();
+    let token = case.builder.token_id();
     let after = |case: &mut Case<'_>, of: &Intent, on| {
-        let intent = case.scribe.intent(Some(device), case.authority);
+        let intent = case.builder.intent(Some(device), case.authority);
         let intent = Intent { replaces: Some(of.certificate), token: on, ..intent };
         case.record(&intent);
         case.issue(&intent);
@@ -138,15 +138,15 @@ fn line(case: &mut Case<'_>) {
     let by_token = after(case, &root, Some(token));
     let of_proven = after(case, &proven, None);
     let entries = vec![
-        case.scribe.confirmed(root.certificate),
-        case.scribe.superseded(replaced.certificate, unproven.certificate),
-        case.scribe.confirmed(proven.certificate),
+        case.builder.confirmed(root.certificate),
+        case.builder.superseded(replaced.certificate, unproven.certificate),
+        case.builder.confirmed(proven.certificate),
     ];
     case.accept(entries);
     let successors = case.store.successors_of(root.certificate).expect("rows can be read");
     let successors: Vec<_> = successors.iter().map(|row| row.certificate).collect();
     assert_eq!(successors, [proven.certificate, replaced.certificate, unproven.certificate]);
-    let entry = case.scribe.certificate_revoked(root.certificate);
+    let entry = case.builder.certificate_revoked(root.certificate);
     case.accept([entry]);
     let rows = [
         ("itself", &root, true),
@@ -165,8 +165,8 @@ fn line(case: &mut Case<'_>) {
 
 fn tokens_of_party(case: &mut Case<'_>) {
     let token = |case: &mut Case<'_>, handle: &str, kind, by: &str| {
-        let token = case.scribe.token_id();
-        let mut draft = case.scribe.token_created(token, TokenSubject::Named(name(handle)), 1);
+        let token = case.builder.token_id();
+        let mut draft = case.builder.token_created(token, TokenSubject::Named(name(handle)), 1);
         draft.envelope.actor = touchmark_identity::Actor::person(name(by));
         if let Event::TokenCreated(event) = &mut draft.event {
             event.kind = kind;
@@ -186,10 +186,10 @@ fn tokens_of_party(case: &mut Case<'_>) {
     let void = |case: &Case<'_>, token| {
         case.store.token(token).expect("rows can be read").expect("it is known").void
     };
-    let entry = case.scribe.holder_revoked(Holder::Party { kind: Service, name: name("grace") });
+    let entry = case.builder.holder_revoked(Holder::Party { kind: Service, name: name("grace") });
     case.accept([entry]);
     assert!(made.iter().all(|(_, token, _)| !void(case, *token)), "a service makes none");
-    let entry = case.scribe.holder_revoked(Holder::Party { kind: Operator, name: name("ada") });
+    let entry = case.builder.holder_revoked(Holder::Party { kind: Operator, name: name("ada") });
     case.accept([entry]);
     for (what, token, dead) in made {
         assert_eq!(void(case, token), dead, "{what}");
@@ -200,8 +200,8 @@ fn tokens_of_kind(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let mut tokens = Vec::new();
     for kind in [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator] {
-        let token = case.scribe.token_id();
-        let mut draft = case.scribe.token_created(token, TokenSubject::Named(name("pump-01")), 1);
+        let token = case.builder.token_id();
+        let mut draft = case.builder.token_created(token, TokenSubject::Named(name("pump-01")), 1);
         if let Event::TokenCreated(event) = &mut draft.event {
             event.kind = kind;
         }
@@ -212,7 +212,7 @@ fn tokens_of_kind(case: &mut Case<'_>) {
         let row = |token: &_| case.store.token(*token).expect("rows can be read").expect("it is known").void;
         tokens.iter().map(row).collect()
     };
-    let entry = case.scribe.holder_revoked(Holder::Device(device));
+    let entry = case.builder.holder_revoked(Holder::Device(device));
     case.accept([entry]);
     assert_eq!(void(case), [true, false, false]);
     // As the first journals say, which replay as they always did.
@@ -228,16 +228,16 @@ fn party_clones(case: &mut Case<'_>) {
             .map(|row| (row.roles.len(), row.clone_alarms, row.clone_alarm_at.is_some()))
             .collect::<Vec<_>>()
     };
-    let entry = case.scribe.party_clone_suspected(IdentityKind::Operator, "ada");
+    let entry = case.builder.party_clone_suspected(IdentityKind::Operator, "ada");
     case.accept([entry]);
     assert_eq!(alarms(case), [], "nobody is made by it");
-    let entry = case.scribe.party_registered(IdentityKind::Operator, "ada", &["fleet"]);
+    let entry = case.builder.party_registered(IdentityKind::Operator, "ada", &["fleet"]);
     case.accept([entry]);
     for _ in 0..2 {
-        let entry = case.scribe.party_clone_suspected(IdentityKind::Operator, "ada");
+        let entry = case.builder.party_clone_suspected(IdentityKind::Operator, "ada");
         case.accept([entry]);
     }
-    let entry = case.scribe.party_registered(IdentityKind::Operator, "ada", &["admin", "fleet"]);
+    let entry = case.builder.party_registered(IdentityKind::Operator, "ada", &["admin", "fleet"]);
     case.accept([entry]);
     assert_eq!(alarms(case), [(2, 2, true)]);
 }
@@ -247,17 +247,17 @@ fn preconditions(case: &mut Case<'_>) {
         let dead = matches!(was, CertificateState::Revoked | CertificateState::Burned);
         assert_eq!(case.holds(Precondition::CertificateAlive(intent.certificate)), !dead, "{was:?}");
     }
-    let unknown = case.scribe.certificate_id();
+    let unknown = case.builder.certificate_id();
     assert!(!case.holds(Precondition::CertificateAlive(unknown)));
 
-    let (device, nobody) = (case.device("pump-01"), case.scribe.device_id());
+    let (device, nobody) = (case.device("pump-01"), case.builder.device_id());
     assert!(!case.holds(Precondition::DeviceNotBanned(nobody)));
     assert!(!case.holds(Precondition::DeviceRevokedAt { device: nobody, at: None }));
-    let until = Some(case.scribe.now());
+    let until = Some(case.builder.now());
     let held = |until| Precondition::QuarantinedUntil { device, until };
     assert!(!case.holds(held(None)), "it is active");
     for (end, other) in [(until, None), (None, until)] {
-        let mut draft = case.scribe.standing_changed(device, Standing::Quarantined);
+        let mut draft = case.builder.standing_changed(device, Standing::Quarantined);
         if let Event::StandingChanged(event) = &mut draft.event {
             event.until = end;
         }
@@ -266,12 +266,12 @@ fn preconditions(case: &mut Case<'_>) {
         assert!(!case.holds(held(other)), "another end");
     }
     assert!(case.holds(Precondition::DeviceNotBanned(device)));
-    let entry = case.scribe.standing_changed(device, Standing::Banned);
+    let entry = case.builder.standing_changed(device, Standing::Banned);
     case.accept([entry]);
     assert!(!case.holds(Precondition::DeviceNotBanned(device)));
 
     assert!(case.holds(Precondition::DeviceRevokedAt { device, at: None }));
-    let entry = case.scribe.holder_revoked(Holder::Device(device));
+    let entry = case.builder.holder_revoked(Holder::Device(device));
     let at = Some(entry.envelope.at);
     case.accept([entry]);
     assert!(!case.holds(Precondition::DeviceRevokedAt { device, at: None }));
@@ -281,11 +281,11 @@ fn preconditions(case: &mut Case<'_>) {
 fn issues(case: &mut Case<'_>) {
     let device = case.device("pump-01");
     let holder = Holder::Device(device);
-    let token = case.scribe.token_id();
+    let token = case.builder.token_id();
     let mut given = Vec::new();
     for (generation, on) in [(1, Some(token)), (3, None), (2, None)] {
-        let intent = Intent { token: on, ..case.scribe.intent(Some(device), case.authority) };
-        let mut draft = case.scribe.intended(&intent);
+        let intent = Intent { token: on, ..case.builder.intent(Some(device), case.authority) };
+        let mut draft = case.builder.intended(&intent);
         if let Event::CertificateIntended(event) = &mut draft.event {
             event.generation = generation;
         }
@@ -302,14 +302,14 @@ fn issues(case: &mut Case<'_>) {
         |case: &Case<'_>, device| case.store.has_more_than_burned(device, token).expect("rows can be read");
     let other = case.device("pump-02");
     assert!(!more(case, other), "nothing at all");
-    let intent = Intent { token: Some(token), ..case.scribe.intent(Some(other), case.authority) };
+    let intent = Intent { token: Some(token), ..case.builder.intent(Some(other), case.authority) };
     case.record(&intent);
     assert!(more(case, other));
-    let entry = case.scribe.burned(intent.certificate, Some(token));
+    let entry = case.builder.burned(intent.certificate, Some(token));
     case.accept([entry]);
     assert!(!more(case, other), "burned on it");
     let elsewhere = case.intended(Some(other));
-    let entry = case.scribe.burned(elsewhere.certificate, None);
+    let entry = case.builder.burned(elsewhere.certificate, None);
     case.accept([entry]);
     assert!(more(case, other), "burned, but not on it");
 
@@ -319,7 +319,7 @@ fn issues(case: &mut Case<'_>) {
     };
     assert!(!proven(case, &holder));
     case.issue(first);
-    let entry = case.scribe.confirmed(first.certificate);
+    let entry = case.builder.confirmed(first.certificate);
     case.accept([entry]);
     assert!(proven(case, &holder));
     assert!(!proven(case, &Holder::Device(other)));

@@ -1,7 +1,7 @@
 //! Sightings: summed where certificate, place, action and resource are the same, with the log's position.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use touchmark_identity::{Fingerprint, Timestamp};
 use touchmark_inventory::{RESOURCES_MAX, SightingRow};
 use touchmark_journal::Scope;

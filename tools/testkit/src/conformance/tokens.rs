@@ -1,7 +1,7 @@
 //! Tokens: counted, given back, voided, found by their password.
 
 use super::{Case, Claim};
-use crate::scribe::name;
+use crate::journal_builder::name;
 use touchmark_identity::TokenId;
 use touchmark_inventory::{Precondition, StoreFault, TokenRow};
 use touchmark_journal::{Draft, Private, TokenSubject};
@@ -16,8 +16,8 @@ pub(super) const CLAIMS: &[Claim] = &[
 
 impl Case<'_> {
     fn token(&mut self, subject: TokenSubject, uses: u32) -> (TokenId, [u8; 32]) {
-        let token = self.scribe.token_id();
-        let draft = self.scribe.token_created(token, subject, uses);
+        let token = self.builder.token_id();
+        let draft = self.builder.token_created(token, subject, uses);
         let secret = secret_of(&draft);
         self.accept([draft]);
         (token, secret)
@@ -43,7 +43,7 @@ fn uses(case: &mut Case<'_>) {
     let (token, secret) = case.token(TokenSubject::Prefix(name("pump")), 3);
     let intents: Vec<_> = (0..2)
         .map(|_| {
-            let intent = case.scribe.intent(None, case.authority).on(token);
+            let intent = case.builder.intent(None, case.authority).on(token);
             case.record(&intent);
             intent
         })
@@ -54,12 +54,12 @@ fn uses(case: &mut Case<'_>) {
     }
     assert_eq!(case.token_row(&secret).uses, 2, "an issue counts nothing");
     for (left, intent) in [1, 0, 0].into_iter().zip(intents.iter().cycle()) {
-        let entry = case.scribe.burned(intent.certificate, Some(token));
+        let entry = case.builder.burned(intent.certificate, Some(token));
         case.accept([entry]);
         assert_eq!(case.token_row(&secret).uses, left, "never below zero");
     }
-    let unknown = case.scribe.token_id();
-    let intent = case.scribe.intent(None, case.authority).on(unknown);
+    let unknown = case.builder.token_id();
+    let intent = case.builder.intent(None, case.authority).on(unknown);
     case.record(&intent);
     let row = case.store.certificate(intent.certificate).expect("rows can be read");
     assert_eq!(row.and_then(|row| row.token), Some(unknown), "an unknown token is kept");
@@ -68,11 +68,11 @@ fn uses(case: &mut Case<'_>) {
 fn never_more_than_its_uses(case: &mut Case<'_>) {
     const USES: u32 = 5;
     let (token, secret) = case.token(TokenSubject::Prefix(name("pump")), USES);
-    let now = case.scribe.now();
+    let now = case.builder.now();
     let commands: Vec<_> = (0..20)
         .map(|_| {
-            let intent = case.scribe.intent(None, case.authority).on(token);
-            crate::command([Precondition::TokenUsable { token, now }], [case.scribe.intended(&intent)])
+            let intent = case.builder.intent(None, case.authority).on(token);
+            crate::command([Precondition::TokenUsable { token, now }], [case.builder.intended(&intent)])
         })
         .collect();
     let store = case.store;
@@ -105,11 +105,11 @@ fn void(case: &mut Case<'_>) {
     let made: Vec<_> = rows
         .into_iter()
         .map(|(what, subject, environment, void)| {
-            case.scribe.move_to(environment);
+            case.builder.move_to(environment);
             (what, case.token(subject, 1).1, void)
         })
         .collect();
-    case.scribe.move_to("lab");
+    case.builder.move_to("lab");
     case.revoke(None, &[]);
     assert!(
         made.iter().all(|(_, secret, _)| !case.token_row(secret).void),
@@ -126,7 +126,7 @@ fn after_revocation(case: &mut Case<'_>) {
     case.revoke(Some(device), &[]);
     let (token, secret) = case.token(named("pump-01"), 1);
     assert!(!case.token_row(&secret).void);
-    let now = case.scribe.now();
+    let now = case.builder.now();
     assert!(case.holds(Precondition::TokenUsable { token, now }));
 }
 
@@ -141,8 +141,8 @@ fn by_secret(case: &mut Case<'_>) {
     assert_ne!(case.token_row(&other).token, token);
     assert_eq!(case.store.token_by_secret(&[0; 32]), Ok(None));
 
-    let erased = case.scribe.token_id();
-    let mut draft = case.scribe.token_created(erased, named("pump-03"), 1);
+    let erased = case.builder.token_id();
+    let mut draft = case.builder.token_created(erased, named("pump-03"), 1);
     let secret = secret_of(&draft);
     draft.private = None;
     case.accept([draft]);

@@ -49,7 +49,7 @@ pub(super) struct Device {
     pub(super) asked_at: Option<Timestamp>,
     /// Answers since the last start; `None` once the clock is corrected.
     pub(super) round_trips: Option<u32>,
-    lot: [u8; 16],
+    seed: [u8; 16],
     skew: Skew,
     booted_at: Timestamp,
     next_mishap: Option<usize>,
@@ -61,7 +61,7 @@ impl Device {
         password: String,
         skew: Skew,
         directory: MemoryDirectory,
-        lot: [u8; 16],
+        seed: [u8; 16],
     ) -> Self {
         Self {
             store: CredentialStore::new(directory, name.clone()),
@@ -73,7 +73,7 @@ impl Device {
             excused: false,
             asked_at: None,
             round_trips: None,
-            lot,
+            seed,
             skew,
             booted_at: Timestamp::from_unix_s(0),
             next_mishap: None,
@@ -122,7 +122,7 @@ impl Device {
             backoff_max: BACKOFF_MAX,
         };
         self.round_trips = (self.is_skewed() && stored.current.is_some()).then_some(0);
-        self.lifecycle = Some(Lifecycle::resume(rules, stored, self.lot, self.clock(now)));
+        self.lifecycle = Some(Lifecycle::resume(rules, stored, self.seed, self.clock(now)));
         Ok(())
     }
 

@@ -18,7 +18,7 @@ pub struct Scenario {
     /// What a suspected clone leads to.
     pub on_clone: CloneResponse,
     /// Certificates a second that the authority plans for.
-    pub pace: u32,
+    pub issue_schedule: u32,
     /// Certificates a second that its machine can make.
     pub capacity: u32,
     /// The devices are switched on for the first time evenly within this span.
@@ -44,7 +44,7 @@ impl Scenario {
             lifetime,
             grace: lifetime / 3,
             on_clone: CloneResponse::Alarm,
-            pace: 1000,
+            issue_schedule: 1000,
             capacity: 2000,
             enrol_within: lifetime / 24,
             length: lifetime * 2,

@@ -67,7 +67,7 @@ pub struct Summary {
     pub locked_out: u64,
     /// Most requests in the queue at once.
     pub queued_most: usize,
-    /// Most identities with a place in the pace at once.
+    /// Most identities with a place in the schedule at once.
     pub waiting_most: usize,
     /// From the end of the last outage to the last device that was due then and is fresh; `None` if one is not.
     pub drained_in: Option<Duration>,

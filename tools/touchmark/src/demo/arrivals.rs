@@ -1,9 +1,9 @@
-//! Steps `start`, `enrol` and `publish`: from nothing to a town whose devices are heard.
+//! Steps `start`, `enrol` and `publish`: from nothing to an installation whose devices are heard.
 
 use crate::commands::device_run::Happened;
 use crate::demo::device_process::DeviceProcess;
+use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{ENVIRONMENT, PATIENCE, Town, now};
 use crate::failure::{Exit, Failure};
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -16,13 +16,13 @@ const WIDTH: usize = 8;
 /// An address of a network that exists only in books (RFC 5737).
 const NOT_OURS: &str = "192.0.2.1";
 
-pub(crate) async fn start(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn start(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let started = Instant::now();
-    town.start(if sabotaged { NOT_OURS } else { "127.0.0.1" }).await?;
+    installation.start(if sabotaged { NOT_OURS } else { "127.0.0.1" }).await?;
     let took = started.elapsed();
-    let head: LogHead = town.management()?.get("/v1/log", &()).await?;
-    town.witness = Some(head.checkpoint);
-    let pids = town.ready.pids;
+    let head: LogHead = installation.management()?.get("/v1/log", &()).await?;
+    installation.witness = Some(head.checkpoint);
+    let pids = installation.ready.pids;
     let (Some(authority), Some(gateway)) = (pids.authority, pids.gateway) else {
         return Err(failed("two processes were expected"));
     };
@@ -38,8 +38,12 @@ pub(crate) async fn start(town: &mut Town, sabotaged: bool) -> Result<Proof, Fai
     })
 }
 
-pub(crate) async fn enrol(town: &mut Town, names: &[String], sabotaged: bool) -> Result<Proof, Failure> {
-    let around = town.surroundings()?;
+pub(crate) async fn enrol(
+    installation: &mut Installation,
+    names: &[String],
+    sabotaged: bool,
+) -> Result<Proof, Failure> {
+    let around = installation.surroundings()?;
     let started = Instant::now();
     let mut slowest = 0;
     let mut fingerprints = BTreeSet::new();
@@ -48,19 +52,19 @@ pub(crate) async fn enrol(town: &mut Town, names: &[String], sabotaged: bool) ->
         // Told first and heard afterwards: the devices work at the same time.
         for name in names {
             let mut device = DeviceProcess::start(name, &around)?;
-            let token = town.token(name).await?;
+            let token = installation.token(name).await?;
             let token = if sabotaged { stolen.get_or_insert(token).clone() } else { token };
             device.tell(&token).await?;
-            town.devices.insert(name.clone(), device);
+            installation.devices.insert(name.clone(), device);
         }
         for name in names {
-            let (fingerprint, ms) = enrolled(town.device(name)?).await?;
+            let (fingerprint, ms) = enrolled(installation.device(name)?).await?;
             slowest = slowest.max(ms);
             fingerprints.insert(fingerprint);
         }
     }
     let took = started.elapsed();
-    let mut management = town.management()?;
+    let mut management = installation.management()?;
     for name in names {
         let path = format!("/v1/devices/{name}/certificates");
         let held: Vec<Certificate> = management.get(&path, &()).await?;
@@ -94,24 +98,28 @@ pub(crate) async fn enrolled(device: &mut DeviceProcess) -> Result<(String, u64)
         .await
 }
 
-pub(crate) async fn publish(town: &mut Town, names: &[String], sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn publish(
+    installation: &mut Installation,
+    names: &[String],
+    sabotaged: bool,
+) -> Result<Proof, Failure> {
     let began = now();
     for name in names {
-        let device = town.device(name)?;
+        let device = installation.device(name)?;
         device.tell("connect").await?;
         device.tell(&format!("every 400 plant/{name}/temp")).await?;
     }
     let mut slowest = 0;
     for name in names {
-        slowest = slowest.max(town.device(name)?.connected(PATIENCE).await?);
+        slowest = slowest.max(installation.device(name)?.connected(PATIENCE).await?);
     }
     let name = names.first().ok_or_else(|| failed("there are no devices"))?;
     let (topic, value) = (format!("plant/{name}/pressure"), format!("{}", began.unix_ms()));
     if sabotaged {
-        town.hold_gateway().await?;
+        installation.hold_gateway().await?;
     }
     let started = Instant::now();
-    let device = town.device(name)?;
+    let device = installation.device(name)?;
     device.tell(&format!("publish {topic} {value}")).await?;
     let heard = device
         .expect("its message to be taken", Duration::from_secs(3), |report| match report {
@@ -121,12 +129,12 @@ pub(crate) async fn publish(town: &mut Town, names: &[String], sabotaged: bool) 
         })
         .await;
     if sabotaged {
-        town.signal_gateway("CONT").await?;
+        installation.signal_gateway("CONT").await?;
     }
     heard?;
     let took = started.elapsed();
-    arrived(town, &topic, &value).await?;
-    let decision = town
+    arrived(installation, &topic, &value).await?;
+    let decision = installation
         .decision(Some(name), began, "the publish that was seen", |decision| {
             decision.action == "publish" && decision.verdict == "allow" && decision.resource == topic
         })
@@ -143,10 +151,10 @@ pub(crate) async fn publish(town: &mut Town, names: &[String], sabotaged: bool) 
 }
 
 /// Waits until the far end has this value.
-async fn arrived(town: &Town, topic: &str, value: &str) -> Result<(), Failure> {
+async fn arrived(installation: &Installation, topic: &str, value: &str) -> Result<(), Failure> {
     let seen = async {
         loop {
-            if town.last_value(topic).await?.contains(value) {
+            if installation.last_value(topic).await?.contains(value) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,8 +1,8 @@
 //! Steps `revoke`, `reconnect` and `quarantine`: shut out now, stay out, and be let in again where that is meant.
 
 use crate::demo::arrivals::{enrolled, failed};
+use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{ENVIRONMENT, PATIENCE, Town, now};
 use crate::failure::Failure;
 use core::time::Duration;
 use std::time::Instant;
@@ -15,10 +15,14 @@ const REVOKED_WITHIN: Duration = Duration::from_secs(2);
 /// How long the gateway hangs when it is sabotaged: longer than the bound, shorter than our patience.
 const HANGS: Duration = Duration::from_millis(3500);
 
-pub(crate) async fn revoke(town: &mut Town, strict: bool, sabotaged: bool) -> Result<Proof, Failure> {
-    let others: Vec<String> = town.devices.keys().filter(|name| *name != REVOKED).cloned().collect();
+pub(crate) async fn revoke(
+    installation: &mut Installation,
+    strict: bool,
+    sabotaged: bool,
+) -> Result<Proof, Failure> {
+    let others: Vec<String> = installation.devices.keys().filter(|name| *name != REVOKED).cloned().collect();
     for name in &others {
-        town.device(name)?.alive(PATIENCE).await?;
+        installation.device(name)?.alive(PATIENCE).await?;
     }
     let order = Containment {
         environment: Some(ENVIRONMENT.to_owned()),
@@ -26,24 +30,24 @@ pub(crate) async fn revoke(town: &mut Town, strict: bool, sabotaged: bool) -> Re
         ..Containment::default()
     };
     if sabotaged {
-        town.hold_gateway().await?;
+        installation.hold_gateway().await?;
     }
-    let mut management = town.management()?;
+    let mut management = installation.management()?;
     let called_at = now().unix_ms();
     let called = Instant::now();
     let outcome = management.contain(REVOKED, "revoke", &order).await?;
     let answered = called.elapsed();
     if sabotaged {
         tokio::time::sleep(HANGS.saturating_sub(called.elapsed())).await;
-        town.signal_gateway("CONT").await?;
+        installation.signal_gateway("CONT").await?;
     }
-    let closed_at = town.device(REVOKED)?.closed(PATIENCE).await?;
+    let closed_at = installation.device(REVOKED)?.closed(PATIENCE).await?;
     let took = Duration::from_millis(closed_at.saturating_sub(called_at));
     if took > REVOKED_WITHIN && strict {
         return Err(failed(&format!("the session ended after {} ms, later than 2 s", took.as_millis())));
     }
     for name in &others {
-        let session = town.device(name)?.alive(PATIENCE).await?;
+        let session = installation.device(name)?.alive(PATIENCE).await?;
         if session != 1 {
             return Err(failed(&format!(
                 "{name} had to connect again: it holds its connection number {session}"
@@ -65,15 +69,15 @@ pub(crate) async fn revoke(town: &mut Town, strict: bool, sabotaged: bool) -> Re
     })
 }
 
-pub(crate) async fn reconnect(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn reconnect(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = now();
     if sabotaged {
-        let token = town.token(REVOKED).await?;
-        let device = town.device(REVOKED)?;
+        let token = installation.token(REVOKED).await?;
+        let device = installation.device(REVOKED)?;
         device.tell(&token).await?;
         enrolled(device).await?;
     }
-    let device = town.device(REVOKED)?;
+    let device = installation.device(REVOKED)?;
     let started = Instant::now();
     device.tell("connect").await?;
     let words = device.denied("connect", PATIENCE).await?;
@@ -81,7 +85,7 @@ pub(crate) async fn reconnect(town: &mut Town, sabotaged: bool) -> Result<Proof,
     if !words.contains("revoked") {
         return Err(failed(&format!("refused, but the device was not told why: {words}")));
     }
-    let decision = town
+    let decision = installation
         .decision(Some(REVOKED), began, "the denied connection", |decision| {
             decision.action == "connect" && decision.verdict == "deny"
         })
@@ -89,17 +93,17 @@ pub(crate) async fn reconnect(town: &mut Town, sabotaged: bool) -> Result<Proof,
     Ok(Proof { took, says: format!("{words}; logged with reason {}", decision.reason), proof: decision.id })
 }
 
-pub(crate) async fn quarantine(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn quarantine(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = now();
     let order = Containment { environment: Some(ENVIRONMENT.to_owned()), ..Containment::default() };
-    let mut management = town.management()?;
+    let mut management = installation.management()?;
     let called_at = began.unix_ms();
     management.contain(QUARANTINED, "quarantine", &order).await?;
-    let closed_at = town.device(QUARANTINED)?.closed(PATIENCE).await?;
+    let closed_at = installation.device(QUARANTINED)?.closed(PATIENCE).await?;
     let out = closed_at.saturating_sub(called_at);
-    town.device(QUARANTINED)?.tell("connect").await?;
-    let words = town.device(QUARANTINED)?.denied("connect", PATIENCE).await?;
-    let decision = town
+    installation.device(QUARANTINED)?.tell("connect").await?;
+    let words = installation.device(QUARANTINED)?.denied("connect", PATIENCE).await?;
+    let decision = installation
         .decision(Some(QUARANTINED), began, "the connection denied in quarantine", |decision| {
             decision.action == "connect" && decision.verdict == "deny"
         })
@@ -108,7 +112,7 @@ pub(crate) async fn quarantine(town: &mut Town, sabotaged: bool) -> Result<Proof
     if !sabotaged {
         management.contain(QUARANTINED, "release", &order).await?;
     }
-    let device = town.device(QUARANTINED)?;
+    let device = installation.device(QUARANTINED)?;
     device.tell("connect").await?;
     device.connected(PATIENCE).await?;
     Ok(Proof {

@@ -1,4 +1,4 @@
-//! One device of the town: a process of its own, told what to do by lines, reporting by JSON lines.
+//! One device of the installation: a process of its own, told what to do by lines, reporting by JSON lines.
 
 use crate::commands::device_run::Happened;
 use crate::failure::{Exit, Failure};
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 /// Reports that nobody has looked at; a device that floods is cut off, not waited for.
 const REPORTS_MAX: usize = 4096;
 
-/// Where devices find the town.
+/// Where devices find the installation.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     pub(crate) environment: String,

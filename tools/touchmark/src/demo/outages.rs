@@ -4,8 +4,8 @@ use crate::commands::device_run::Happened;
 use crate::demo::arrivals::{copy_folder, enrolled, failed};
 use crate::demo::containment::REVOKED;
 use crate::demo::device_process::DeviceProcess;
+use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{PATIENCE, Town, now};
 use crate::failure::Failure;
 use core::time::Duration;
 use std::path::PathBuf;
@@ -21,25 +21,25 @@ const AMID: Duration = Duration::from_millis(12);
 const ALL_AFTER: Duration = Duration::from_secs(15);
 
 /// Keeps the gateway's status snapshot as it is now, for the sabotage of `offline`.
-pub(crate) fn keep_snapshot(town: &Town) -> Result<(), Failure> {
-    copy_folder(&town.gateway_state()?, &town.folder().join("state-before"))
+pub(crate) fn keep_snapshot(installation: &Installation) -> Result<(), Failure> {
+    copy_folder(&installation.gateway_state()?, &installation.folder().join("state-before"))
 }
 
-pub(crate) async fn offline(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn offline(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = now();
-    town.kill_authority().await?;
-    town.stop_gateway().await?;
+    installation.kill_authority().await?;
+    installation.stop_gateway().await?;
     if sabotaged {
-        put_back_snapshot(town)?;
+        put_back_snapshot(installation)?;
     }
     let started = Instant::now();
-    town.start_gateway().await?;
+    installation.start_gateway().await?;
     let up = started.elapsed();
-    let attempt = both(town).await;
-    // Whatever came out, the town goes on with an authority.
-    town.start("127.0.0.1").await?;
+    let attempt = both(installation).await;
+    // Whatever came out, the installation goes on with an authority.
+    installation.start("127.0.0.1").await?;
     let words = attempt?;
-    let decision = town
+    let decision = installation
         .decision(Some(REVOKED), began, "the connection denied without an authority", |decision| {
             decision.action == "connect" && decision.verdict == "deny"
         })
@@ -54,11 +54,11 @@ pub(crate) async fn offline(town: &mut Town, sabotaged: bool) -> Result<Proof, F
     })
 }
 
-async fn both(town: &mut Town) -> Result<String, Failure> {
-    let revoked = town.device(REVOKED)?;
+async fn both(installation: &mut Installation) -> Result<String, Failure> {
+    let revoked = installation.device(REVOKED)?;
     revoked.tell("connect").await?;
     let words = revoked.denied("connect", PATIENCE).await?;
-    let good = town.device(GOOD)?;
+    let good = installation.device(GOOD)?;
     good.tell("connect").await?;
     good.connected(PATIENCE).await?;
     good.tell(&format!("publish plant/{GOOD}/pressure 7")).await?;
@@ -71,8 +71,8 @@ async fn both(town: &mut Town) -> Result<String, Failure> {
     Ok(words)
 }
 
-fn put_back_snapshot(town: &Town) -> Result<(), Failure> {
-    let (now, before) = (town.gateway_state()?, town.folder().join("state-before"));
+fn put_back_snapshot(installation: &Installation) -> Result<(), Failure> {
+    let (now, before) = (installation.gateway_state()?, installation.folder().join("state-before"));
     let fault =
         |error: std::io::Error| Failure::internal("the snapshot cannot be put back").why(error.to_string());
     for entry in std::fs::read_dir(&before).map_err(fault)? {
@@ -91,14 +91,14 @@ fn put_back_snapshot(town: &Town) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) async fn kill(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
-    let around = town.surroundings()?;
+pub(crate) async fn kill(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
+    let around = installation.surroundings()?;
     let mut spares = Vec::new();
     for number in 1..=SPARES {
         let name = format!("spare-{number:02}");
-        spares.push((DeviceProcess::start(&name, &around)?, town.token(&name).await?));
+        spares.push((DeviceProcess::start(&name, &around)?, installation.token(&name).await?));
     }
-    let before = if sabotaged { keep_database(town)? } else { Vec::new() };
+    let before = if sabotaged { keep_database(installation)? } else { Vec::new() };
     // Half of them now; the rest in the moment of the kill, so that it meets requests on every part of the road.
     let (early, late) = spares.split_at_mut(SPARES / 2);
     for (spare, token) in early.iter_mut() {
@@ -112,13 +112,13 @@ pub(crate) async fn kill(town: &mut Town, sabotaged: bool) -> Result<Proof, Fail
         spare.tell(token).await?;
     }
     tokio::time::sleep(AMID).await;
-    town.kill_authority().await?;
+    installation.kill_authority().await?;
     for (file, bytes) in &before {
         std::fs::write(file, bytes)
             .map_err(|error| Failure::internal("the database cannot be put back").why(error.to_string()))?;
     }
     let started = Instant::now();
-    town.start("127.0.0.1").await?;
+    installation.start("127.0.0.1").await?;
     let took = started.elapsed();
     // Those who got no answer ask again with the same request, and get one certificate.
     let mut asked_again = 0;
@@ -133,7 +133,7 @@ pub(crate) async fn kill(town: &mut Town, sabotaged: bool) -> Result<Proof, Fail
         asked_again += usize::from(Duration::from_millis(waited) > took);
         acknowledged.push((spare.name.clone(), fingerprint));
     }
-    let mut management = town.management()?;
+    let mut management = installation.management()?;
     let mut burned = 0;
     for (name, fingerprint) in &acknowledged {
         let held: Vec<Certificate> = management.get(&format!("/v1/devices/{name}/certificates"), &()).await?;
@@ -160,10 +160,10 @@ pub(crate) async fn kill(town: &mut Town, sabotaged: bool) -> Result<Proof, Fail
 }
 
 /// The database's files as they are: a backup that somebody will put back at the wrong moment.
-fn keep_database(town: &Town) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+fn keep_database(installation: &Installation) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
     let mut kept = Vec::new();
     for name in ["authority.db", "authority.db-wal", "authority.db-shm"] {
-        let path = town.home.path().join(name);
+        let path = installation.home.path().join(name);
         if let Ok(bytes) = std::fs::read(&path) {
             kept.push((path, bytes));
         }

@@ -1,7 +1,7 @@
 //! A careless policy, for the sabotage of one step, and the good one back afterwards.
 
 use crate::demo::arrivals::environment;
-use crate::demo::town::Town;
+use crate::demo::installation::Installation;
 use crate::failure::Failure;
 use crate::management::policy_path;
 use touchmark_api::{Policy, PolicyDocument};
@@ -13,23 +13,23 @@ const CARELESS_TOPICS: &str = "[topics]\neverything = \"plant/#\"";
 /// What was in force before.
 pub(crate) struct Restore(PolicyDocument);
 
-pub(crate) async fn everybody_everywhere(town: &Town) -> Result<Restore, Failure> {
-    let held: Policy = town.management()?.get(&policy_path(environment()), &()).await?;
+pub(crate) async fn everybody_everywhere(installation: &Installation) -> Result<Restore, Failure> {
+    let held: Policy = installation.management()?.get(&policy_path(environment()), &()).await?;
     let before = PolicyDocument { files: held.files, topics: held.topics, ..PolicyDocument::default() };
     let mut careless = before.clone();
     careless.files.push(("careless.cedar".to_owned(), CARELESS_RULE.to_owned()));
     careless.topics = careless.topics.replacen("[topics]", CARELESS_TOPICS, 1);
-    activate(town, &careless).await?;
+    activate(installation, &careless).await?;
     Ok(Restore(before))
 }
 
 impl Restore {
-    pub(crate) async fn put_back(self, town: &Town) -> Result<(), Failure> {
-        activate(town, &self.0).await
+    pub(crate) async fn put_back(self, installation: &Installation) -> Result<(), Failure> {
+        activate(installation, &self.0).await
     }
 }
 
 /// The answer waits until the gateway has it in force.
-async fn activate(town: &Town, document: &PolicyDocument) -> Result<(), Failure> {
-    town.management()?.set_policy(environment(), document).await.map(drop)
+async fn activate(installation: &Installation, document: &PolicyDocument) -> Result<(), Failure> {
+    installation.management()?.set_policy(environment(), document).await.map(drop)
 }

@@ -3,8 +3,8 @@
 use crate::credential::CredentialDir;
 use crate::demo::arrivals::failed;
 use crate::demo::containment::REVOKED;
+use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{PATIENCE, Town, now};
 use crate::failure::Failure;
 use crate::services::process;
 use core::time::Duration;
@@ -14,17 +14,17 @@ use std::time::Instant;
 use tokio::process::Command;
 use touchmark_dial::{HttpClient, Request};
 
-pub(crate) async fn audit(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
-    let witness = town.folder().join("witness");
-    let kept = town.witness.as_ref().ok_or_else(|| failed("no head was kept at the start"))?;
+pub(crate) async fn audit(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
+    let witness = installation.folder().join("witness");
+    let kept = installation.witness.as_ref().ok_or_else(|| failed("no head was kept at the start"))?;
     std::fs::write(&witness, kept)
         .map_err(|error| Failure::internal("the witness cannot be written").why(error.to_string()))?;
     if sabotaged {
-        cut_entries(&town.home.path().join("log/tile/entries"))?;
+        cut_entries(&installation.home.path().join("log/tile/entries"))?;
     }
     let mut command = process::own()?;
     command.args(["audit", "verify", "--json", "--witness"]).arg(&witness);
-    command.arg("--data").arg(town.home.path());
+    command.arg("--data").arg(installation.home.path());
     let started = Instant::now();
     let ran = run(command).await?.ok_or_else(|| failed("this program does not start"))?;
     let took = started.elapsed();
@@ -66,20 +66,23 @@ fn cut_entries(folder: &Path) -> Result<(), Failure> {
 }
 
 /// `None` when OpenSSL is not installed.
-pub(crate) async fn openssl(town: &mut Town, sabotaged: bool) -> Result<Option<Proof>, Failure> {
+pub(crate) async fn openssl(
+    installation: &mut Installation,
+    sabotaged: bool,
+) -> Result<Option<Proof>, Failure> {
     let mut version = Command::new("openssl");
     version.arg("version");
     let Some(version) = run(version).await? else { return Ok(None) };
-    let good = CredentialDir::new(town.device("pump-01")?.folder.clone()).chain();
-    let revoked = CredentialDir::new(town.device(REVOKED)?.folder.clone()).chain();
+    let good = CredentialDir::new(installation.device("pump-01")?.folder.clone()).chain();
+    let revoked = CredentialDir::new(installation.device(REVOKED)?.folder.clone()).chain();
     let started = Instant::now();
-    let crls = crls(town).await?;
+    let crls = crls(installation).await?;
     let at = sabotaged.then(|| now().unix_s() + 10 * 365 * 86_400);
-    let verified = verify(town, &good, &crls, at).await?;
+    let verified = verify(installation, &good, &crls, at).await?;
     if !verified.status.success() {
         return Err(failed(&format!("openssl verify refuses pump-01: {}", text(&verified.stderr))));
     }
-    let refused = verify(town, &revoked, &crls, None).await?;
+    let refused = verify(installation, &revoked, &crls, None).await?;
     let words = text(&refused.stderr);
     if refused.status.success() || !words.contains("certificate revoked") {
         return Err(failed(&format!("openssl verify does not find {REVOKED} revoked: {words}")));
@@ -98,9 +101,14 @@ fn crl_number(crls: &Path) -> String {
     format!("CRL number {}", number.unwrap_or("no data").trim())
 }
 
-async fn verify(town: &Town, chain: &Path, crls: &Path, at: Option<u64>) -> Result<Ran, Failure> {
+async fn verify(
+    installation: &Installation,
+    chain: &Path,
+    crls: &Path,
+    at: Option<u64>,
+) -> Result<Ran, Failure> {
     let mut command = Command::new("openssl");
-    command.args(["verify", "-crl_check", "-CAfile", &town.ready.ca]);
+    command.args(["verify", "-crl_check", "-CAfile", &installation.ready.ca]);
     command.arg("-CRLfile").arg(crls).arg("-untrusted").arg(chain);
     if let Some(at) = at {
         command.args(["-attime", &at.to_string()]);
@@ -110,12 +118,12 @@ async fn verify(town: &Town, chain: &Path, crls: &Path, at: Option<u64>) -> Resu
 }
 
 /// Waits for a CRL that lists the revoked certificate, as anybody may fetch it, and writes it as PEM.
-async fn crls(town: &Town) -> Result<PathBuf, Failure> {
-    let url = town.ready.crl.clone().ok_or_else(|| failed("the server names no CRL"))?;
+async fn crls(installation: &Installation) -> Result<PathBuf, Failure> {
+    let url = installation.ready.crl.clone().ok_or_else(|| failed("the server names no CRL"))?;
     let (base, path) = split(&url).ok_or_else(|| failed(&format!("{url} is no address of a CRL")))?;
     let mut client = HttpClient::new(base.parse()?, None)?;
-    let der = town.folder().join("crl.der");
-    let pem = town.folder().join("crl.pem");
+    let der = installation.folder().join("crl.der");
+    let pem = installation.folder().join("crl.pem");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let answer = client.send(Request::get(path)).await?.ok()?;
@@ -123,7 +131,7 @@ async fn crls(town: &Town) -> Result<PathBuf, Failure> {
             .map_err(|error| Failure::internal("the CRL cannot be written").why(error.to_string()))?;
         let mut command = Command::new("openssl");
         command.args(["crl", "-inform", "DER", "-text", "-in"]).arg(&der).arg("-out").arg(&pem);
-        command.args(["-CAfile", &town.ready.ca]);
+        command.args(["-CAfile", &installation.ready.ca]);
         let ran = run(command).await?.ok_or_else(|| failed("openssl vanished"))?;
         if !ran.status.success() || !text(&ran.stderr).contains("verify OK") {
             return Err(failed(&format!("openssl crl: {}", text(&ran.stderr))));

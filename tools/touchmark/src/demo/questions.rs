@@ -2,21 +2,21 @@
 
 use crate::demo::arrivals::{enrolled, failed};
 use crate::demo::device_process::DeviceProcess;
+use crate::demo::installation::{Installation, PATIENCE};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{PATIENCE, Town};
 use crate::failure::Failure;
 use core::time::Duration;
 use std::time::Instant;
 use touchmark_api::Explanation;
 
-pub(crate) async fn ask(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn ask(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let name = if sabotaged { "idle-01" } else { "pump-01" };
     if sabotaged {
-        let mut idle = DeviceProcess::start(name, &town.surroundings()?)?;
-        idle.tell(&town.token(name).await?).await?;
+        let mut idle = DeviceProcess::start(name, &installation.surroundings()?)?;
+        idle.tell(&installation.token(name).await?).await?;
         enrolled(&mut idle).await?;
     }
-    let mut management = town.management()?;
+    let mut management = installation.management()?;
     let mut took = Duration::ZERO;
     let mut says = Err(failed("nothing was asked"));
     // Sightings come with the gateway's log, some moments after the act.

@@ -2,8 +2,8 @@
 
 use crate::credential::CredentialDir;
 use crate::demo::arrivals::{copy_folder, failed};
+use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::demo::town::{ENVIRONMENT, PATIENCE, Town, now};
 use crate::failure::Failure;
 use crate::services::process;
 use core::time::Duration;
@@ -25,21 +25,25 @@ const SOME: u64 = 40;
 const GAP_MAX: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
-pub(crate) async fn rotate(town: &mut Town, strict: bool, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn rotate(
+    installation: &mut Installation,
+    strict: bool,
+    sabotaged: bool,
+) -> Result<Proof, Failure> {
     let began = now();
-    told(touchmark(town, &["device", "enroll", NAME])?).await?;
-    let folder = town.home.device(&environment()?, &device()?);
-    let before = town.folder().join("rotor-before");
+    told(touchmark(installation, &["device", "enroll", NAME])?).await?;
+    let folder = installation.home.device(&environment()?, &device()?);
+    let before = installation.folder().join("rotor-before");
     copy_folder(&folder, &before)?;
     let publish = format!("{TOPIC}={{n}}");
     let running = touchmark(
-        town,
+        installation,
         &["device", "connect", NAME, "--publish", &publish, "--every", EVERY, "--for", RUNS],
     )?;
     let running = spawn(running)?;
-    let first = counted(town, SOME).await?;
-    let rotated = told(touchmark(town, &["device", "rotate", NAME])?).await?;
-    counted(town, first + SOME).await?;
+    let first = counted(installation, SOME).await?;
+    let rotated = told(touchmark(installation, &["device", "rotate", NAME])?).await?;
+    counted(installation, first + SOME).await?;
     if sabotaged {
         put_back(&before, &folder)?;
     }
@@ -50,7 +54,7 @@ pub(crate) async fn rotate(town: &mut Town, strict: bool, sabotaged: bool) -> Re
     if number("acknowledged") != sent || number("unacknowledged") + number("denied") > 0 {
         return Err(failed(&format!("of {sent} messages {} were acknowledged", number("acknowledged"))));
     }
-    if counted(town, sent).await? != sent {
+    if counted(installation, sent).await? != sent {
         return Err(failed(&format!("the far end does not end with message {sent}")));
     }
     let in_force = CredentialDir::new(folder).certificate()?.fingerprint().to_string();
@@ -62,14 +66,14 @@ pub(crate) async fn rotate(town: &mut Town, strict: bool, sabotaged: bool) -> Re
         return Err(failed(&format!("nothing was acknowledged for {} ms", gap.as_millis())));
     }
     let held: Vec<Certificate> =
-        town.management()?.get(&format!("/v1/devices/{NAME}/certificates"), &()).await?;
+        installation.management()?.get(&format!("/v1/devices/{NAME}/certificates"), &()).await?;
     let state = |fingerprint: &str| {
         held.iter().find(|one| one.fingerprint == fingerprint).map(|one| one.state.as_str())
     };
     if (state(&old), state(&new)) != (Some("superseded"), Some("confirmed")) {
         return Err(failed(&format!("old: {:?}, new: {:?}", state(&old), state(&new))));
     }
-    let decision = town
+    let decision = installation
         .decision(Some(NAME), began, "the session with the new certificate", |decision| {
             decision.action == "connect" && decision.verdict == "allow" && decision.certificate == new
         })
@@ -98,10 +102,13 @@ fn word(value: &Value, path: &str) -> String {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// This program, as somebody types it on the town's data directory.
-fn touchmark(town: &Town, words: &[&str]) -> Result<Command, Failure> {
+/// This program, as somebody types it on the installation's data directory.
+fn touchmark(installation: &Installation, words: &[&str]) -> Result<Command, Failure> {
     let mut command = process::own()?;
-    command.args(words).args(["--env", ENVIRONMENT, "--json", "--quiet", "--data"]).arg(town.home.path());
+    command
+        .args(words)
+        .args(["--env", ENVIRONMENT, "--json", "--quiet", "--data"])
+        .arg(installation.home.path());
     Ok(command)
 }
 
@@ -131,10 +138,10 @@ async fn ended(child: Child) -> Result<Value, Failure> {
 }
 
 /// Waits until the far end has at least this number, and says which it has.
-async fn counted(town: &Town, at_least: u64) -> Result<u64, Failure> {
+async fn counted(installation: &Installation, at_least: u64) -> Result<u64, Failure> {
     let counting = async {
         loop {
-            let text = town.last_value(TOPIC).await?;
+            let text = installation.last_value(TOPIC).await?;
             let digits: String = text.chars().filter(char::is_ascii_digit).collect();
             if let Ok(number) = digits.parse::<u64>()
                 && number >= at_least

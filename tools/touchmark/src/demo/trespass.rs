@@ -2,10 +2,10 @@
 
 use crate::credential::CredentialDir;
 use crate::demo::arrivals::failed;
+use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
 use crate::demo::policy::everybody_everywhere;
 use crate::demo::thief;
-use crate::demo::town::{PATIENCE, Town, now};
 use crate::failure::Failure;
 use crate::home;
 use crate::mqtt_session::{Session, Target};
@@ -16,13 +16,13 @@ use touchmark_dial::ClientTls;
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::ProtocolVersion;
 
-pub(crate) async fn stranger(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn stranger(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = this_second();
-    let address = home::address(town.ready.mqtt.clone(), "gateway")?;
+    let address = home::address(installation.ready.mqtt.clone(), "gateway")?;
     let tls = if sabotaged {
-        CredentialDir::new(town.device("pump-01")?.folder.clone()).tls()?
+        CredentialDir::new(installation.device("pump-01")?.folder.clone()).tls()?
     } else {
-        ClientTls::from_pem_files(Path::new(&town.ready.ca), None)?
+        ClientTls::from_pem_files(Path::new(&installation.ready.ca), None)?
     };
     let started = Instant::now();
     let answer = Session::open(&Target { tls, address }, "pump-01/stranger", ProtocolVersion::V5).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn stranger(town: &mut Town, sabotaged: bool) -> Result<Proof, 
     if !denial.code.starts_with("tls alert") {
         return Err(failed(&format!("refused, but not in the handshake: {}", denial.code)));
     }
-    let counted = town
+    let counted = installation
         .decision(None, began, "the stranger", |decision| {
             decision.proof == "none" && decision.verdict == "deny"
         })
@@ -43,17 +43,18 @@ pub(crate) async fn stranger(town: &mut Town, sabotaged: bool) -> Result<Proof, 
     })
 }
 
-pub(crate) async fn steal(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
+pub(crate) async fn steal(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = this_second();
-    let address = home::address(town.ready.mqtt.clone(), "gateway")?;
-    let victim = CredentialDir::new(town.device("pump-01")?.folder.clone());
-    let own = CredentialDir::new(town.device("pump-02")?.folder.clone());
+    let address = home::address(installation.ready.mqtt.clone(), "gateway")?;
+    let victim = CredentialDir::new(installation.device("pump-01")?.folder.clone());
+    let own = CredentialDir::new(installation.device("pump-02")?.folder.clone());
     let key = if sabotaged { victim.key() } else { own.key() };
     let started = Instant::now();
     let refused = thief::connect(address, victim.chain(), key, victim.anchors()).await?;
     let took = started.elapsed();
-    let counted =
-        town.decision(None, began, "the thief", |decision| is_count(decision, "bad-possession")).await?;
+    let counted = installation
+        .decision(None, began, "the thief", |decision| is_count(decision, "bad-possession"))
+        .await?;
     Ok(Proof {
         took,
         says: format!("pump-01's certificate with pump-02's key: {refused}; counted as {}", counted.reason),
@@ -70,31 +71,34 @@ fn this_second() -> Timestamp {
     Timestamp::from_unix_s(now().unix_s())
 }
 
-pub(crate) async fn foreign_topic(town: &mut Town, sabotaged: bool) -> Result<Proof, Failure> {
-    let restore = if sabotaged { Some(everybody_everywhere(town).await?) } else { None };
-    let attempt = publish_as_another(town).await;
+pub(crate) async fn foreign_topic(
+    installation: &mut Installation,
+    sabotaged: bool,
+) -> Result<Proof, Failure> {
+    let restore = if sabotaged { Some(everybody_everywhere(installation).await?) } else { None };
+    let attempt = publish_as_another(installation).await;
     if let Some(restore) = restore {
-        restore.put_back(town).await?;
+        restore.put_back(installation).await?;
     }
     attempt
 }
 
-async fn publish_as_another(town: &mut Town) -> Result<Proof, Failure> {
+async fn publish_as_another(installation: &mut Installation) -> Result<Proof, Failure> {
     let began = now();
     let topic = "plant/pump-01/pressure";
     let value = format!("forged-{}", began.unix_ms());
     let started = Instant::now();
-    let device = town.device("pump-02")?;
+    let device = installation.device("pump-02")?;
     device.tell(&format!("publish {topic} {value}")).await?;
     let words = device.denied("publish", PATIENCE).await?;
     let took = started.elapsed();
-    let decision = town
+    let decision = installation
         .decision(Some("pump-02"), began, "the denied publish", |decision| {
             decision.action == "publish" && decision.verdict == "deny" && decision.resource == topic
         })
         .await?;
     // The denial is in the log, so whatever was forwarded before it has arrived.
-    if town.last_value(topic).await?.contains(&value) {
+    if installation.last_value(topic).await?.contains(&value) {
         return Err(failed("it was denied, and arrived all the same"));
     }
     Ok(Proof { took, says: format!("{words}; the far end has not got it"), proof: decision.id })

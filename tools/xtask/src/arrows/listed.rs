@@ -1,7 +1,7 @@
 //! What ARCHITECTURE.md lists, in three fenced blocks.
 //!
 //! `arrows`: `ca -> x509 journal identity`, or `-> none`. `walls`: `gateway never reaches rusqlite ca`; the
-//! left side may be a folder (`crates/*`). `doors`: `assert_recorded services/authority/src/issue.rs 1`.
+//! left side may be a folder (`crates/*`). `unchecked`: `recorded_unchecked services/authority/src/issue.rs 1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,20 +25,20 @@ pub(crate) struct Wall {
 pub(crate) struct Listed {
     pub(crate) arrows: Arrows,
     pub(crate) walls: Vec<Wall>,
-    pub(crate) doors: Sites,
+    pub(crate) unchecked: Sites,
 }
 
 impl Listed {
     pub(crate) fn from_page(page: &str) -> Result<Self, Failed> {
-        let mut listed = Self { arrows: Arrows::new(), walls: Vec::new(), doors: Sites::new() };
+        let mut listed = Self { arrows: Arrows::new(), walls: Vec::new(), unchecked: Sites::new() };
         for line in block(page, "arrows")? {
             listed.read_arrow(line)?;
         }
         for line in block(page, "walls")? {
             listed.read_wall(line)?;
         }
-        for line in block(page, "doors")? {
-            listed.read_door(line)?;
+        for line in block(page, "unchecked")? {
+            listed.read_unchecked(line)?;
         }
         Ok(listed)
     }
@@ -68,13 +68,13 @@ impl Listed {
         Ok(())
     }
 
-    fn read_door(&mut self, line: &str) -> Result<(), Failed> {
+    fn read_unchecked(&mut self, line: &str) -> Result<(), Failed> {
         let fault = || misread(line, "CONSTRUCTOR FILE COUNT, each pair once");
         let [name, file, count] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             return Err(fault());
         };
         let count = count.parse().map_err(|_| fault())?;
-        match self.doors.insert((name.to_owned(), file.to_owned()), count) {
+        match self.unchecked.insert((name.to_owned(), file.to_owned()), count) {
             None => Ok(()),
             Some(_) => Err(fault()),
         }
@@ -100,9 +100,9 @@ fn block<'a>(page: &'a str, name: &str) -> Result<Vec<&'a str>, Failed> {
 mod tests {
     use super::*;
 
-    fn page(arrows: &str, walls: &str, doors: &str) -> String {
+    fn page(arrows: &str, walls: &str, unchecked: &str) -> String {
         format!(
-            "# Title\n```arrows\n{arrows}\n```\ntext\n```walls\n{walls}\n```\n```doors\n{doors}\n```\nend"
+            "# Title\n```arrows\n{arrows}\n```\ntext\n```walls\n{walls}\n```\n```unchecked\n{unchecked}\n```\nend"
         )
     }
 
@@ -111,15 +111,15 @@ mod tests {
         let page = page(
             "# lowest first\nidentity -> none\n\nx509 -> identity",
             "crates/* never reaches tokio rustls",
-            "assert_recorded services/authority/src/issue.rs 2",
+            "recorded_unchecked services/authority/src/issue.rs 2",
         );
         let listed = Listed::from_page(&page).unwrap();
         assert_eq!(listed.arrows["x509"], BTreeSet::from(["identity".to_owned()]));
         assert!(listed.arrows["identity"].is_empty());
         let wall = Wall { of: "crates/*".into(), never: vec!["tokio".into(), "rustls".into()] };
         assert_eq!(listed.walls, [wall]);
-        let site = ("assert_recorded".to_owned(), "services/authority/src/issue.rs".to_owned());
-        assert_eq!(listed.doors[&site], 2);
+        let site = ("recorded_unchecked".to_owned(), "services/authority/src/issue.rs".to_owned());
+        assert_eq!(listed.unchecked[&site], 2);
     }
 
     #[test]
@@ -130,8 +130,8 @@ mod tests {
             ("a crate twice", page("a -> none\na -> none", "", "")),
             ("no arrow in the line", page("a none", "", "")),
             ("a wall without its words", page("", "gateway: rusqlite", "")),
-            ("a door without a count", page("", "", "assert_recorded a.rs")),
-            ("a door twice", page("", "", "assert_recorded a.rs 1\nassert_recorded a.rs 2")),
+            ("a constructor without a count", page("", "", "recorded_unchecked a.rs")),
+            ("a constructor twice", page("", "", "recorded_unchecked a.rs 1\nassert_recorded a.rs 2")),
             ("a missing block", "```arrows\n```".to_owned()),
         ];
         for (name, page) in cases {

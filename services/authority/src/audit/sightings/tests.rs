@@ -13,7 +13,7 @@ use touchmark_inventory::{CertificateState, Command, Store};
 use touchmark_journal::Draft;
 use touchmark_listen::Clock;
 use touchmark_policy::DenyReason;
-use touchmark_testkit::Scribe;
+use touchmark_testkit::JournalBuilder;
 
 pub(crate) const GATEWAY: &str = "gateway-01";
 
@@ -50,19 +50,19 @@ pub(crate) fn gateway() -> Caller {
 
 /// A gateway, and a certificate of `handle` that is issued and not yet confirmed.
 pub(crate) fn people(
-    scribe: &mut Scribe,
+    builder: &mut JournalBuilder,
     handle: &str,
     fingerprint: Fingerprint,
     device: bool,
 ) -> Vec<Draft> {
-    let id = device.then(|| scribe.device_id());
-    let version = scribe.authority_version();
-    let mut intent = scribe.intent(id, version);
+    let id = device.then(|| builder.device_id());
+    let version = builder.authority_version();
+    let mut intent = builder.intent(id, version);
     intent.handle = name(handle);
-    let mut entries = vec![scribe.party_registered(IdentityKind::Service, GATEWAY, &[])];
-    entries.extend(id.map(|id| scribe.device_registered(id, handle)));
-    entries.push(scribe.intended(&intent));
-    entries.push(scribe.issued(intent.certificate, fingerprint));
+    let mut entries = vec![builder.party_registered(IdentityKind::Service, GATEWAY, &[])];
+    entries.extend(id.map(|id| builder.device_registered(id, handle)));
+    entries.push(builder.intended(&intent));
+    entries.push(builder.issued(intent.certificate, fingerprint));
     entries
 }
 
@@ -76,7 +76,7 @@ impl Lab {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&home.path().join("store.db")).unwrap());
-        commit(&*store, people(&mut Scribe::new(), "pump-01", FINGERPRINT, true));
+        commit(&*store, people(&mut JournalBuilder::new(), "pump-01", FINGERPRINT, true));
         let intake = intake(store.clone(), &home.path().join("decisions"));
         intake.archives.register(&name(GATEWAY), &signed(GATEWAY, &[]).0).unwrap();
         Self { home, store, intake }
@@ -190,7 +190,7 @@ async fn an_authority_starts_beside_a_damaged_archive() {
 #[tokio::test]
 async fn a_gateway_confirms_devices_of_its_environment_only() {
     let (elsewhere, service) = (Fingerprint([8; 32]), Fingerprint([9; 32]));
-    let mut scribe = Scribe::numbered(1);
+    let mut builder = JournalBuilder::numbered(1);
     // Whose certificate it is, what the record says, whether that confirms it.
     let rows = [
         ("its own device", FINGERPRINT, "pump-01", true),
@@ -200,10 +200,10 @@ async fn a_gateway_confirms_devices_of_its_environment_only() {
     ];
     for (what, fingerprint, handle, confirms) in rows {
         let lab = Lab::new();
-        scribe.move_to("lab");
-        commit(&*lab.store, people(&mut scribe, "relay", service, false));
-        scribe.move_to("plant");
-        let mut plant = people(&mut scribe, "pump-01", elsewhere, true);
+        builder.move_to("lab");
+        commit(&*lab.store, people(&mut builder, "relay", service, false));
+        builder.move_to("plant");
+        let mut plant = people(&mut builder, "pump-01", elsewhere, true);
         plant.remove(0);
         commit(&*lab.store, plant);
         let forged = frame(GATEWAY, 1, 0, &[epoch_opened(), session(handle, "lab", fingerprint)]);
@@ -302,8 +302,8 @@ async fn topics_without_number_neither_grow_the_database_nor_the_answer_nor_hold
     }
     assert_eq!(lab.counted().0, topics);
     // Something else is recorded beside it.
-    let (store, mut scribe) = (lab.store.clone(), Scribe::numbered(7));
-    commit(&*store, vec![scribe.refused("csr-key", 1, None)]);
+    let (store, mut builder) = (lab.store.clone(), JournalBuilder::numbered(7));
+    commit(&*store, vec![builder.refused("csr-key", 1, None)]);
     let grown = size().saturating_sub(before);
     assert!(grown <= 5_000_000, "{grown} octets more for {topics} topics");
 }

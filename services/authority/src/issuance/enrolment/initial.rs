@@ -28,7 +28,7 @@ pub(crate) struct InitialEnrolments {
 }
 
 /// An initial certificate that leads to a maker, and the hardware that it names.
-struct Shown {
+struct MakerEvidence {
     path: VerifiedPath,
     maker: MakerRow,
     hardware_id: HardwareId,
@@ -68,18 +68,18 @@ impl InitialEnrolments {
         let (path, maker) = self.makers.path(&trust.environment.name, chain, self.clock.now())?;
         let hardware_id =
             HardwareId::of(path.leaf()).map_err(|bad| Refusal::from(InitialRefusal::from(bad)))?;
-        let shown = Shown { path, maker, hardware_id };
-        let hardware = self.registered(&shown, &trust)?;
+        let evidence = MakerEvidence { path, maker, hardware_id };
+        let hardware = self.registered(&evidence, &trust)?;
         let device = hardware.map(|row| row.device);
         let device = device.map(|device| self.commits.store().device(device)).transpose()?.flatten();
         let name = device.and_then(|device| device.name);
         let name = name.ok_or_else(|| Refusal::from(InitialRefusal::HardwareUnknown))?;
         let identity = (trust.environment.name.clone(), IdentityKind::Operational, name);
         let _turn = self.issuance.turn(identity).await;
-        match self.enrol_in_turn(request, &shown, &trust, cause).await {
+        match self.enrol_in_turn(request, &evidence, &trust, cause).await {
             // A revocation, a withdrawal or a confirmation came between reading and committing: read once more.
             Err(EnrolmentFault::Store(StoreFault::Conflict(_))) => {
-                self.enrol_in_turn(request, &shown, &trust, cause).await.map_err(refused_by_commit)
+                self.enrol_in_turn(request, &evidence, &trust, cause).await.map_err(refused_by_commit)
             }
             // Revoked between intent and result: what was registered is void by that.
             Err(EnrolmentFault::Refused(Refusal::TokenVoid)) => {
@@ -92,12 +92,12 @@ impl InitialEnrolments {
     async fn enrol_in_turn(
         &self,
         request: &EnrolmentRequest,
-        shown: &Shown,
+        evidence: &MakerEvidence,
         trust: &Trust,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
         let store = self.commits.store();
-        let hardware = self.registered(shown, trust)?;
+        let hardware = self.registered(evidence, trust)?;
         let device = hardware.as_ref().map(|row| store.device(row.device)).transpose()?.flatten();
         let holder = device.as_ref().map(|device| Holder::Device(device.device));
         let read = || -> Result<_, StoreFault> {
@@ -113,8 +113,8 @@ impl InitialEnrolments {
         let admit = |(current, issues): &(Vec<CertificateRow>, Vec<IssueRow>)| {
             let facts = InitialFacts {
                 environment: &trust.environment,
-                path: &shown.path,
-                maker: &shown.maker,
+                path: &evidence.path,
+                maker: &evidence.maker,
                 hardware: hardware.as_ref(),
                 device: device.as_ref(),
                 current,
@@ -143,9 +143,9 @@ impl InitialEnrolments {
         self.issuance.issue(admitted?, trust, IdentityKind::Operational).await
     }
 
-    fn registered(&self, shown: &Shown, trust: &Trust) -> Result<Option<HardwareRow>, StoreFault> {
+    fn registered(&self, evidence: &MakerEvidence, trust: &Trust) -> Result<Option<HardwareRow>, StoreFault> {
         let environment = &trust.environment.name;
-        self.commits.store().hardware(environment, shown.maker.maker, shown.hardware_id.as_str())
+        self.commits.store().hardware(environment, evidence.maker.maker, evidence.hardware_id.as_str())
     }
 }
 

@@ -315,7 +315,7 @@ async fn when_more_is_asked_than_can_be_made_a_renewal_has_its_place_and_a_first
     let old = house.first(IdentityKind::Operational).await;
     house.pass(Duration::from_secs(10));
     let waits = |fault: EnrolmentFault| match fault {
-        EnrolmentFault::Paced { retry_after } => retry_after,
+        EnrolmentFault::TooMany { retry_after } => retry_after,
         other => panic!("{other}"),
     };
     let mut wait = Duration::ZERO;

@@ -140,7 +140,7 @@ async fn what_a_stranger_costs_does_not_grow_with_the_environments() {
     for (what, leaf, expected, signatures) in rows {
         for environments in [1, 31] {
             let trusts = vec![trust.clone(); environments];
-            let shown = Shown::read(&leaf, &[]).unwrap();
+            let shown = ClientChain::read(&leaf, &[]).unwrap();
             let mut budget = Budget::default();
             let ours = shown.leads_to_any(&trusts, now, Purpose::Renewal, Timestamp::MAX, &mut budget);
             let makers = house.makers.vouch(&shown.leaf, &shown.presented, now, &mut budget);

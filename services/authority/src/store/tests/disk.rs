@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command as Program, Output};
 use touchmark_inventory::Store;
 use touchmark_logging::EXIT_LOST;
-use touchmark_testkit::{Scribe, command, replay};
+use touchmark_testkit::{JournalBuilder, command, replay};
 
 const CHILD: &str = "TOUCHMARK_TEST_STORE_UNDER_STRACE";
 const COMMITS: u64 = 20;
@@ -15,9 +15,9 @@ const COMMITS: u64 = 20;
 /// The child: commits one entry after the other, and says on its standard error when it asks and is answered.
 fn child(path: &Path) {
     let store = SqliteStore::open(path).unwrap();
-    let mut scribe = Scribe::numbered(1);
+    let mut builder = JournalBuilder::numbered(1);
     for number in 0..COMMITS {
-        let entry = scribe.refused("code", 1, None);
+        let entry = builder.refused("code", 1, None);
         say(&format!("ASKED {number}.\n"));
         let outcome = store.commit(command([], [entry]));
         let how = if outcome.is_ok() { "stored" } else { "not stored" };

@@ -5,13 +5,13 @@ use crate::store::SqliteStore;
 use std::os::unix::fs::PermissionsExt as _;
 use touchmark_identity::Name;
 use touchmark_inventory::{LogHead, SightingRow, Store, StoreFault};
-use touchmark_testkit::{Scribe, command, name, replay, walk::Walk};
+use touchmark_testkit::{JournalBuilder, command, name, replay, walk::Walk};
 
 #[test]
 fn the_database_its_log_and_its_shared_memory_are_private() {
     let Homed { store, home } = homed();
-    let mut scribe = Scribe::new();
-    store.commit(command([], [scribe.environment_created()])).unwrap();
+    let mut builder = JournalBuilder::new();
+    store.commit(command([], [builder.environment_created()])).unwrap();
     for file in ["store.db", "store.db-wal", "store.db-shm"] {
         let mode = std::fs::metadata(home.path().join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -59,7 +59,7 @@ fn everything_is_there_after_it_is_opened_again() {
         assert_eq!(store.sightings_of(&seen.fingerprint), Ok(vec![seen.clone()]));
     }
     let store = SqliteStore::open(&home.path().join("store.db")).unwrap();
-    let receipt = store.commit(command([], [Scribe::numbered(9).started(2, 1)])).unwrap();
+    let receipt = store.commit(command([], [JournalBuilder::numbered(9).started(2, 1)])).unwrap();
     assert_eq!(receipt.first_seq, before.1.len() as u64, "the next place");
 }
 
@@ -92,9 +92,9 @@ fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
 #[test]
 fn a_damaged_row_is_reported_and_never_guessed() {
     let Homed { store, home } = homed();
-    let mut scribe = Scribe::new();
-    let device = scribe.device_id();
-    store.commit(command([], [scribe.device_registered(device, "pump-01")])).unwrap();
+    let mut builder = JournalBuilder::new();
+    let device = builder.device_id();
+    store.commit(command([], [builder.device_registered(device, "pump-01")])).unwrap();
     drop(store);
     let path = home.path().join("store.db");
     let cases = [
@@ -117,9 +117,9 @@ fn a_damaged_row_is_reported_and_never_guessed() {
 #[test]
 fn an_erased_private_part_leaves_a_journal_that_still_reads() {
     let Homed { store, home } = homed();
-    let mut scribe = Scribe::new();
-    let device = scribe.device_id();
-    store.commit(command([], [scribe.device_registered(device, "pump-01")])).unwrap();
+    let mut builder = JournalBuilder::new();
+    let device = builder.device_id();
+    store.commit(command([], [builder.device_registered(device, "pump-01")])).unwrap();
     drop(store);
     let path = home.path().join("store.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("DELETE FROM journal_private").unwrap();
@@ -133,13 +133,13 @@ fn an_erased_private_part_leaves_a_journal_that_still_reads() {
 fn a_store_opened_to_read_sees_every_commit_and_refuses_to_write() {
     let Homed { store, home } = homed();
     let path = home.path().join("store.db");
-    let mut scribe = Scribe::new();
-    store.commit(command([], [scribe.environment_created()])).unwrap();
+    let mut builder = JournalBuilder::new();
+    store.commit(command([], [builder.environment_created()])).unwrap();
     let reading = SqliteStore::open_to_read(&path).unwrap();
     assert_eq!(reading.journal_len(), Ok(1));
-    store.commit(command([], [scribe.root_created()])).unwrap();
+    store.commit(command([], [builder.root_created()])).unwrap();
     assert_eq!(reading.journal_len(), Ok(2), "while the other writes");
-    let entry = scribe.started(1, 1);
+    let entry = builder.started(1, 1);
     assert!(matches!(reading.commit(command([], [entry])), Err(StoreFault::Storage(_))));
     let head = LogHead { size: 1, note: String::new() };
     assert!(matches!(reading.advance_log_head(0, head), Err(StoreFault::Storage(_))));
@@ -159,8 +159,8 @@ fn a_store_opened_to_read_sees_every_commit_and_refuses_to_write() {
 fn a_database_of_the_first_schema_is_brought_up_and_equals_its_replay() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("store.db");
-    let mut scribe = Scribe::new();
-    let draft = scribe.profile_activated();
+    let mut builder = JournalBuilder::new();
+    let draft = builder.profile_activated();
     let touchmark_journal::Event::ProfileActivated(profile) = &draft.event else { panic!("a profile") };
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute_batch(include_str!("../migrations/0001_journal_and_rows.sql")).unwrap();

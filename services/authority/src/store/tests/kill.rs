@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use touchmark_identity::{AuthorityVersionId, Fingerprint};
 use touchmark_inventory::{Command, Precondition, Store};
 use touchmark_journal::TokenSubject;
-use touchmark_testkit::{Scribe, command, name, replay};
+use touchmark_testkit::{JournalBuilder, command, name, replay};
 
 const CHILD: &str = "TOUCHMARK_TEST_STORE_CHILD";
 const THREADS: u64 = 8;
@@ -19,7 +19,7 @@ const ROUNDS: u64 = 5;
 
 /// What one thread of one round commits, one after the other: the same each time it is asked.
 struct Work {
-    scribe: Scribe,
+    builder: JournalBuilder,
     authority: AuthorityVersionId,
     number: u64,
     made: u64,
@@ -27,23 +27,23 @@ struct Work {
 
 impl Work {
     fn of(number: u64) -> Self {
-        let mut scribe = Scribe::numbered(number + 1);
-        Self { authority: scribe.authority_version(), scribe, number, made: 0 }
+        let mut builder = JournalBuilder::numbered(number + 1);
+        Self { authority: builder.authority_version(), builder, number, made: 0 }
     }
 
     /// A whole enrolment: token, device, intent, certificate.
     fn next(&mut self) -> Command {
         self.made += 1;
         let handle = format!("pump-{}-{}", self.number, self.made);
-        let scribe = &mut self.scribe;
-        let (device, token) = (scribe.device_id(), scribe.token_id());
-        let intent = scribe.intent(Some(device), self.authority).on(token);
-        let fingerprint = Fingerprint(scribe.hash());
+        let builder = &mut self.builder;
+        let (device, token) = (builder.device_id(), builder.token_id());
+        let intent = builder.intent(Some(device), self.authority).on(token);
+        let fingerprint = Fingerprint(builder.hash());
         let entries = [
-            scribe.token_created(token, TokenSubject::Named(name(&handle)), 1),
-            scribe.device_registered(device, &handle),
-            scribe.intended(&intent),
-            scribe.issued(intent.certificate, fingerprint),
+            builder.token_created(token, TokenSubject::Named(name(&handle)), 1),
+            builder.device_registered(device, &handle),
+            builder.intended(&intent),
+            builder.issued(intent.certificate, fingerprint),
         ];
         let free = Precondition::DeviceNameFree { environment: name("lab"), name: name(&handle) };
         command([free], entries)

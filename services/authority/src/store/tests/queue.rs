@@ -5,7 +5,7 @@ use crate::store::writer::{self, Job};
 use crate::store::{QUEUE_MAX, open};
 use std::sync::mpsc::{channel, sync_channel};
 use touchmark_inventory::{LogHead, Store, StoreFault};
-use touchmark_testkit::{Scribe, command, replay};
+use touchmark_testkit::{JournalBuilder, command, replay};
 
 #[test]
 fn a_full_queue_says_busy_and_writes_nothing_of_it() {
@@ -21,8 +21,8 @@ fn a_full_queue_says_busy_and_writes_nothing_of_it() {
     );
     at_hold.recv().unwrap();
     let (tell, told) = channel();
-    let mut scribe = Scribe::new();
-    let entry = scribe.refused("code", 1, None);
+    let mut builder = JournalBuilder::new();
+    let entry = builder.refused("code", 1, None);
     for number in 0..QUEUE_MAX + 3 {
         let tell = tell.clone();
         let done = move |outcome| tell.send((number, class(outcome))).unwrap();
@@ -47,10 +47,10 @@ fn a_full_queue_says_busy_and_writes_nothing_of_it() {
 fn what_is_queued_when_the_store_is_dropped_is_still_written_and_answered() {
     let Homed { store, home } = homed();
     let (tell, told) = channel();
-    let mut scribe = Scribe::new();
+    let mut builder = JournalBuilder::new();
     for _ in 0..500 {
         let tell = tell.clone();
-        let entry = scribe.refused("code", 1, None);
+        let entry = builder.refused("code", 1, None);
         store.submit(command([], [entry]), Box::new(move |outcome| tell.send(outcome.is_ok()).unwrap()));
     }
     drop(store);
@@ -71,17 +71,17 @@ fn a_full_disk_refuses_the_whole_commit_and_the_store_goes_on_when_there_is_room
     connection.pragma_update(None, "max_page_count", pages + 4).unwrap();
     let (queue, jobs) = sync_channel(1000);
     let (tell, told) = channel();
-    let mut scribe = Scribe::new();
-    let put = |scribe: &mut Scribe, octets: usize| {
+    let mut builder = JournalBuilder::new();
+    let put = |builder: &mut JournalBuilder, octets: usize| {
         let tell = tell.clone();
-        let entry = scribe.refused(&"x".repeat(octets), 1, None);
+        let entry = builder.refused(&"x".repeat(octets), 1, None);
         let entries = vec![crate::store::journal::Prepared::new(entry).unwrap()];
         let done = Box::new(move |outcome| tell.send(class(outcome).map(drop)).unwrap());
         queue.send(Job::Command { preconditions: Vec::new(), entries, done }).unwrap();
     };
-    put(&mut scribe, 10);
-    put(&mut scribe, 40_000);
-    put(&mut scribe, 10);
+    put(&mut builder, 10);
+    put(&mut builder, 40_000);
+    put(&mut builder, 10);
     let (tell_head, told_head) = sync_channel(1);
     let head = LogHead { size: 1, note: "head".into() };
     queue.send(Job::Head { from: 0, head, done: tell_head }).unwrap();
@@ -94,7 +94,7 @@ fn a_full_disk_refuses_the_whole_commit_and_the_store_goes_on_when_there_is_room
 
     let store = crate::store::SqliteStore::open(&path).unwrap();
     assert_eq!((store.journal_len(), store.log_head()), (Ok(0), Ok(None)), "nothing of the batch stays");
-    let entry = scribe.refused(&"x".repeat(40_000), 1, None);
+    let entry = builder.refused(&"x".repeat(40_000), 1, None);
     assert_eq!(store.commit(command([], [entry])).unwrap().first_seq, 0);
     replay::assert_rows_equal_replay(&store);
 }
@@ -102,13 +102,13 @@ fn a_full_disk_refuses_the_whole_commit_and_the_store_goes_on_when_there_is_room
 #[test]
 fn a_long_log_is_moved_into_the_database_while_the_store_runs() {
     let Homed { store, home } = homed();
-    let mut scribe = Scribe::new();
+    let mut builder = JournalBuilder::new();
     // 16,000 pages of 4 KiB are due to be moved; the file of the log is used again from its start.
     let (tell, told) = channel();
     let text = "x".repeat(60_000);
     for _ in 0..1500 {
         let tell = tell.clone();
-        let entry = scribe.refused(&text, 1, None);
+        let entry = builder.refused(&text, 1, None);
         store.submit(command([], [entry]), Box::new(move |outcome| tell.send(outcome.is_ok()).unwrap()));
     }
     assert!(told.iter().take(1500).all(|stored| stored));

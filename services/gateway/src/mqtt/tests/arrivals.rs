@@ -91,20 +91,20 @@ async fn a_revoked_certificate_holds_a_few_connections_and_no_more() {
     let mut held = Vec::new();
     for _ in 0..60 {
         held.push(Client::dial(&lab, &old, running.address, V5).await);
-        let (_, waiting) = running.door.arrivals.held();
+        let (_, waiting) = running.admission.arrivals.held();
         assert!(waiting <= 4, "{waiting} wait for a CONNECT that will be refused");
     }
     let mut others = Vec::new();
     for _ in 0..40 {
         others.push(Client::dial(&lab, &new, running.address, V5).await);
-        let (_, waiting) = running.door.arrivals.held();
+        let (_, waiting) = running.admission.arrivals.held();
         assert!(waiting <= 4 + 32, "{waiting} wait");
     }
     drop(others);
-    until(|| (running.door.arrivals.held().1 <= 4).then_some(())).await;
+    until(|| (running.admission.arrivals.held().1 <= 4).then_some(())).await;
     Client::welcome(&lab, &new, &running, &connect(V5, "pump-01")).await;
     drop(held);
-    until(|| (running.door.arrivals.held().1 == 0).then_some(())).await;
+    until(|| (running.admission.arrivals.held().1 == 0).then_some(())).await;
     running.log.close().await;
     let counted =
         lab.decisions().into_iter().filter(|d| d.verdict == Verdict::Deny(DenyReason::TooManySessions));

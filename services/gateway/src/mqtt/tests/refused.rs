@@ -223,7 +223,7 @@ async fn a_device_that_is_refused_all_the_time_is_counted_in_place_of_recorded()
     let running = lab.run(None);
     let device = lab.device("pump-01");
     let identity = running.trust.identity_of(device.certificate.der(), lab.now()).unwrap();
-    let place = running.door.arrivals.wait(&identity, Standing::Good, lab.now()).unwrap();
+    let place = running.admission.arrivals.wait(&identity, Standing::Good, lab.now()).unwrap();
     for _ in 0..60 {
         place.account().may_be_told(lab.now());
     }

@@ -1,4 +1,4 @@
-//! One environment's keeper: performs the lifecycle's effects with files, sockets and commands, and decides nothing.
+//! One environment's task: performs the lifecycle's effects with files, sockets and commands, and decides nothing.
 
 use super::clock;
 use super::token::{self, Look};
@@ -32,7 +32,7 @@ const EXCHANGE_TIME_MIN: Duration = Duration::from_secs(10);
 
 /// Lifecycle, key store and the way to the authority.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct EnvironmentTask {
     config: Arc<EnvironmentConfig>,
     lifecycle: Lifecycle,
     store: CredentialStore<DiskDirectory>,
@@ -46,7 +46,7 @@ pub struct Keeper {
     told: String,
 }
 
-impl Keeper {
+impl EnvironmentTask {
     /// Takes up what is on disk below `state`. `allowed` is for one exchange with the authority.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Keeper {
     pub fn open(
         config: Arc<EnvironmentConfig>,
         state: &Path,
-        lot: [u8; 16],
+        seed: [u8; 16],
         allowed: Duration,
     ) -> Result<Self, StoreFault> {
         let directory = DiskDirectory::open(state, &config.name)?;
@@ -75,7 +75,7 @@ impl Keeper {
             backoff_max: BACKOFF_MAX,
         };
         let caller = Caller { server: config.server.clone(), environment: config.name.clone(), allowed };
-        let lifecycle = Lifecycle::resume(rules, stored, lot, clock());
+        let lifecycle = Lifecycle::resume(rules, stored, seed, clock());
         let (input, told) = (Input::Ready, String::new());
         Ok(Self { config, lifecycle, store, caller, current, input, token_seen: None, told })
     }
@@ -172,12 +172,12 @@ impl Keeper {
             token: token.as_ref().map(|password| (&self.config.identity, password)),
             request_der: &request_der,
         };
-        let caller = Caller { allowed: self.caller.allowed.min(self.patience()), ..self.caller.clone() };
+        let caller = Caller { allowed: self.caller.allowed.min(self.backoff()), ..self.caller.clone() };
         Ok(caller.call(call, &credentials))
     }
 
     /// A short life leaves no time for a long wait.
-    fn patience(&self) -> Duration {
+    fn backoff(&self) -> Duration {
         let life = self.current.as_ref().map(|pair| pair.chain.leaf().validity().lifetime());
         life.map_or(Duration::MAX, |life| (life / 10).max(EXCHANGE_TIME_MIN))
     }
@@ -218,16 +218,16 @@ impl Keeper {
                 failed = Some(fault.to_string());
             }
         }
-        post.shown().hook = failed;
+        post.published().hook = failed;
     }
 
     fn show(&self, post: &Post) {
         let report = self.report();
-        let mut shown = post.shown();
-        shown.broken = None;
-        shown.pair.clone_from(&self.current);
-        shown.anchors = self.lifecycle.anchors();
-        shown.report = Some(report);
+        let mut published = post.published();
+        published.broken = None;
+        published.pair.clone_from(&self.current);
+        published.anchors = self.lifecycle.anchors();
+        published.report = Some(report);
     }
 
     /// One line in the log for each change that a person may want to know, once it has settled.

@@ -6,7 +6,7 @@ use touchmark_tests::{Broker, Device, Key, Lab, Mqtt, Program, device_token, unt
 use touchmark_x509::Certificate;
 
 /// Everything that a journey needs.
-pub(crate) struct Town {
+pub(crate) struct Installation {
     pub(crate) lab: Lab,
     pub(crate) broker: Broker,
 }
@@ -31,7 +31,7 @@ impl Enrolled {
     }
 }
 
-impl Town {
+impl Installation {
     /// `None` where the broker's programs are missing.
     pub(crate) fn start() -> Option<Self> {
         let mut lab = Lab::start();

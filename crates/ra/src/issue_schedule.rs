@@ -1,4 +1,4 @@
-//! Pace: how many certificates a second are planned, and who comes when there are more.
+//! The issuing schedule: how many certificates a second are planned, and who comes when there are more.
 //!
 //! After an outage everybody is due at once. Whoever finds the second full gets a place of its own and is told when to
 //! come; the place is kept for it, so the queue drains at the full rate and nobody is sent away twice. Renewals have
@@ -16,7 +16,7 @@ const KEPT: Duration = Duration::from_secs(60);
 const KEPT_PART: u64 = 8;
 /// But no longer than this.
 const KEPT_MAX: Duration = Duration::from_secs(3600);
-/// A clock that is set back by more starts the pace anew: nobody waits for moments that it had already shown.
+/// A clock that is set back by more starts the schedule anew: nobody waits for moments that it had already shown.
 const SET_BACK: Duration = Duration::from_secs(60);
 /// What may be planned at once after a quiet time.
 const BURST: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ pub enum Urgency {
 
 /// The places of the seconds to come.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct IssueSchedule {
     /// Milliseconds that one certificate takes, times 1024.
     step: u64,
     /// First free moment, in the same unit.
@@ -46,14 +46,14 @@ pub struct Pace {
     by_end: BTreeSet<(u64, PlaceKey)>,
 }
 
-/// A place, in the unit of [`Pace`].
+/// A place, in the unit of [`IssueSchedule`].
 #[derive(Clone, Copy, Debug)]
 struct Place {
     at: u64,
     kept_until: u64,
 }
 
-impl Pace {
+impl IssueSchedule {
     /// At most `per_second`, which is at least one.
     pub fn new(per_second: u32) -> Self {
         let step = (1000 << 10) / u64::from(per_second.max(1));
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn a_fleet_that_comes_at_once_is_through_in_its_number_by_the_rate_and_nobody_waits_twice() {
         for (devices, rate) in [(10_000_u64, 100_u32), (10_000, 1_000), (500, 1), (3, 1), (50_000, 5_000)] {
-            let mut pace = Pace::new(rate);
+            let mut issue_schedule = IssueSchedule::new(rate);
             let mut due: BTreeMap<u64, Vec<u64>> = BTreeMap::from([(0, (0..devices).collect())]);
             let (mut last_ms, mut sent_away) = (0, HashMap::new());
             while let Some((ms, who)) = due.pop_first() {
                 for device in who {
-                    match pace.ask(device, Urgency::Renewal, at(ms)) {
+                    match issue_schedule.ask(device, Urgency::Renewal, at(ms)) {
                         Ok(()) => last_ms = ms,
                         Err(wait) => {
                             *sent_away.entry(device).or_insert(0_u32) += 1;
@@ -152,20 +152,20 @@ mod tests {
             assert!(sent_away.values().all(|times| *times == 1), "{devices} at {rate}/s");
             let fair_ms = devices * 1000 / u64::from(rate);
             assert!(last_ms <= fair_ms * 12 / 10 + 1000, "{devices} at {rate}/s: {last_ms} ms");
-            assert_eq!(pace.waiting(), 0);
+            assert_eq!(issue_schedule.waiting(), 0);
         }
     }
 
     #[test]
     fn a_fleet_that_spreads_its_return_over_a_tenth_of_a_long_wait_keeps_its_places() {
         let (devices, rate) = (6_000_u64, 2_u32);
-        let mut pace = Pace::new(rate);
+        let mut issue_schedule = IssueSchedule::new(rate);
         let mut due: BTreeMap<u64, Vec<u64>> = BTreeMap::from([(0, (0..devices).collect())]);
         let (mut last_ms, mut asked) = (0, 0);
         while let Some((ms, who)) = due.pop_first() {
             for device in who {
                 asked += 1;
-                match pace.ask(device, Urgency::Renewal, at(ms)) {
+                match issue_schedule.ask(device, Urgency::Renewal, at(ms)) {
                     Ok(()) => last_ms = ms,
                     Err(wait) => {
                         let wait_ms = wait.as_secs() * 1000;
@@ -180,12 +180,12 @@ mod tests {
 
     #[test]
     fn no_second_is_overfull_after_the_first() {
-        let mut pace = Pace::new(100);
+        let mut issue_schedule = IssueSchedule::new(100);
         let mut through: BTreeMap<u64, u32> = BTreeMap::new();
         let mut due: BTreeMap<u64, Vec<u64>> = BTreeMap::from([(0, (0..5_000).collect())]);
         while let Some((ms, who)) = due.pop_first() {
             for device in who {
-                match pace.ask(device, Urgency::Renewal, at(ms)) {
+                match issue_schedule.ask(device, Urgency::Renewal, at(ms)) {
                     Ok(()) => *through.entry(ms / 1000).or_default() += 1,
                     Err(wait) => due.entry(ms + wait.as_secs() * 1000).or_default().push(device),
                 }
@@ -198,40 +198,40 @@ mod tests {
 
     #[test]
     fn first_enrolments_wait_for_renewals_and_take_no_place() {
-        let mut pace = Pace::new(10);
+        let mut issue_schedule = IssueSchedule::new(10);
         for device in 0..100 {
-            let _ = pace.ask(device, Urgency::Renewal, at(0));
+            let _ = issue_schedule.ask(device, Urgency::Renewal, at(0));
         }
-        let waiting = pace.waiting();
-        let first = pace.ask(1_000_000, Urgency::First, at(0)).unwrap_err();
+        let waiting = issue_schedule.waiting();
+        let first = issue_schedule.ask(1_000_000, Urgency::First, at(0)).unwrap_err();
         assert!(first >= Duration::from_secs(8), "behind all renewals: {first:?}");
-        assert_eq!(pace.waiting(), waiting, "no place is kept for it");
-        let own = pace.ask(99, Urgency::Renewal, at(0)).unwrap_err();
-        assert_eq!(pace.ask(99, Urgency::Renewal, at(0)), Err(own), "asking again changes nothing");
-        assert_eq!(pace.ask(1_000_000, Urgency::First, at(60_000)), Ok(()), "later there is room");
+        assert_eq!(issue_schedule.waiting(), waiting, "no place is kept for it");
+        let own = issue_schedule.ask(99, Urgency::Renewal, at(0)).unwrap_err();
+        assert_eq!(issue_schedule.ask(99, Urgency::Renewal, at(0)), Err(own), "asking again changes nothing");
+        assert_eq!(issue_schedule.ask(1_000_000, Urgency::First, at(60_000)), Ok(()), "later there is room");
     }
 
     #[test]
     fn a_clock_that_is_set_back_sends_nobody_away_for_long() {
-        let mut pace = Pace::new(1);
+        let mut issue_schedule = IssueSchedule::new(1);
         let years = 10 * 365 * 86_400_000;
         for device in 0..100 {
-            let _ = pace.ask(device, Urgency::Renewal, at(years));
+            let _ = issue_schedule.ask(device, Urgency::Renewal, at(years));
         }
-        assert_eq!(pace.ask(99, Urgency::Renewal, at(0)), Ok(()));
-        let wait = pace.ask(1_000, Urgency::First, at(0)).err().unwrap_or_default();
+        assert_eq!(issue_schedule.ask(99, Urgency::Renewal, at(0)), Ok(()));
+        let wait = issue_schedule.ask(1_000, Urgency::First, at(0)).err().unwrap_or_default();
         assert!(wait <= Duration::from_secs(1), "{wait:?}");
     }
 
     #[test]
     fn places_end_and_are_bounded() {
-        let mut pace = Pace::new(1);
+        let mut issue_schedule = IssueSchedule::new(1);
         for device in 0..PLACES_MAX as u64 + 1000 {
-            let _ = pace.ask(device, Urgency::Renewal, at(0));
+            let _ = issue_schedule.ask(device, Urgency::Renewal, at(0));
         }
-        assert_eq!(pace.waiting(), PLACES_MAX);
+        assert_eq!(issue_schedule.waiting(), PLACES_MAX);
         let all_over = (PLACES_MAX as u64 + 1000 + 3601) * 1000;
-        assert_eq!(pace.ask(u64::MAX, Urgency::Renewal, at(all_over)), Ok(()));
-        assert_eq!(pace.waiting(), 0);
+        assert_eq!(issue_schedule.ask(u64::MAX, Urgency::Renewal, at(all_over)), Ok(()));
+        assert_eq!(issue_schedule.waiting(), 0);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, no_content, problem};
 use super::held::{Held, HeldOctets, NoRoom};
-use super::paced::Pace;
-use crate::door::Arrival;
+use super::slow_peer::PeerRate;
+use crate::admission::Arrival;
 use crate::mqtt::{BrokerAddress, is_loopback, publish_once};
 use crate::permitted::{HttpMessage, Permitted, UpdateFile};
 use crate::sink::{Message, Sink};
@@ -59,13 +59,13 @@ impl HttpService {
 }
 
 /// Where messages go.
-pub(crate) enum PublishRoad {
+pub(crate) enum PublishTarget {
     Service(Arc<HttpService>),
     Broker { address: BrokerAddress, uplink: Arc<Uplink> },
     Sink { sink: Arc<Sink>, clock: Clock },
 }
 
-impl PublishRoad {
+impl PublishTarget {
     /// Passes a permitted message on; the answer says whether the far end took it.
     pub(crate) async fn forward(&self, message: Permitted<HttpMessage<'_>>, arrival: &Arrival) -> Answer {
         match self {
@@ -82,14 +82,14 @@ impl PublishRoad {
                 };
                 match sink.store(message) {
                     Ok(()) => no_content(),
-                    Err(error) => far_fault(&error),
+                    Err(error) => target_fault(&error),
                 }
             }
             Self::Broker { address, uplink } => {
                 let handle = arrival.handle().as_str();
                 match publish_once(message, address, uplink, handle).await {
                     Ok(()) => no_content(),
-                    Err(error) => far_fault(&error),
+                    Err(error) => target_fault(&error),
                 }
             }
             Self::Service(service) => {
@@ -102,8 +102,8 @@ impl PublishRoad {
                 };
                 match answered {
                     Ok(answer) if answer.status.is_success() => no_content(),
-                    Ok(answer) => far_fault(&format!("it answered {}", answer.status)),
-                    Err(error) => far_fault(&error),
+                    Ok(answer) => target_fault(&format!("it answered {}", answer.status)),
+                    Err(error) => target_fault(&error),
                 }
             }
         }
@@ -111,19 +111,19 @@ impl PublishRoad {
 }
 
 /// Where updates come from.
-pub(crate) enum UpdateRoad {
+pub(crate) enum UpdateTarget {
     Service(Arc<HttpService>),
     /// `DIRECTORY/MODEL/FILE`
     Directory(PathBuf),
 }
 
-impl UpdateRoad {
+impl UpdateTarget {
     /// Fetches a permitted file.
     pub(crate) async fn fetch(
         &self,
         file: Permitted<UpdateFile<'_>>,
         arrival: &Arrival,
-        pace: &Pace,
+        rate: &PeerRate,
     ) -> Answer {
         let UpdateFile { model, file } = file.sent();
         match self {
@@ -139,14 +139,14 @@ impl UpdateRoad {
                     Ok(answer) if answer.status.is_success() => {
                         let kind = answer.headers.get(CONTENT_TYPE).cloned();
                         room.shrink_to(answer.body.len());
-                        let mut fetched = Response::new(Held::new(answer.body, room, pace).boxed());
+                        let mut fetched = Response::new(Held::new(answer.body, room, rate).boxed());
                         let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                         fetched.headers_mut().insert(CONTENT_TYPE, kind);
                         fetched
                     }
                     Ok(answer) if answer.status == StatusCode::NOT_FOUND => no_file(),
-                    Ok(answer) => far_fault(&format!("it answered {}", answer.status)),
-                    Err(error) => far_fault(&error),
+                    Ok(answer) => target_fault(&format!("it answered {}", answer.status)),
+                    Err(error) => target_fault(&error),
                 }
             }
             Self::Directory(directory) => {
@@ -222,7 +222,7 @@ fn no_file() -> Answer {
     )
 }
 
-fn far_fault(error: &dyn core::fmt::Display) -> Answer {
+fn target_fault(error: &dyn core::fmt::Display) -> Answer {
     tracing::warn!(%error, "the service behind did not take a permitted request");
     problem(
         StatusCode::BAD_GATEWAY,

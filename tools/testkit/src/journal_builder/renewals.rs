@@ -1,10 +1,10 @@
 //! Entries about successors, and about tokens that are taken back.
 
-use super::{Scribe, name};
+use super::{JournalBuilder, name};
 use touchmark_identity::{CertificateId, DeviceId, TokenId};
 use touchmark_journal::{CloneSuspected, Draft, Event, RenewalRefused, TokenVoided};
 
-impl Scribe {
+impl JournalBuilder {
     /// A token is taken back.
     pub fn token_voided(&mut self, token: TokenId) -> Draft {
         self.draft(Event::TokenVoided(TokenVoided { token }), None)

@@ -1,6 +1,6 @@
-//! Doors: constructors named `assert_...` that vouch for something the compiler cannot see.
+//! Constructors named `..._unchecked`, which vouch for something the compiler cannot see.
 //!
-//! `assert_recorded` says "this plan is durable"; who may say so is listed, file by file, and a new place
+//! `recorded_unchecked` says "this plan is durable"; who may say so is listed, file by file, and a new place
 //! fails until it is listed and so reviewed. Tests may say what they like.
 
 use std::collections::BTreeSet;
@@ -11,11 +11,11 @@ use crate::report::Failed;
 use crate::sources::{Workspace, is_test_file, product_lines, without_comment, word_positions};
 
 /// Every mention in product code of a guarded constructor that a crate of the core declares.
-pub(crate) struct Doors {
+pub(crate) struct Unchecked {
     sites: Sites,
 }
 
-impl Doors {
+impl Unchecked {
     pub(crate) fn in_sources(workspace: &Workspace) -> Result<Self, Failed> {
         let mut sources = Vec::new();
         for file in workspace.rust_files()?.into_iter().filter(|file| is_product(file)) {
@@ -70,13 +70,10 @@ fn is_product(file: &Path) -> bool {
 /// The guarded constructor that this line declares for use by other crates.
 fn declared(line: &str) -> Option<&str> {
     let line = without_comment(line).trim_start();
-    let (before, after) = line.split_once("fn assert_")?;
-    if !before.starts_with("pub ") {
-        return None;
-    }
-    let start = line.len() - after.len() - "assert_".len();
-    let end = start + line.get(start..)?.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
-    line.get(start..end)
+    let (before, after) = line.split_once("fn ")?;
+    let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))?;
+    let name = after.get(..end)?;
+    (before.starts_with("pub ") && name.ends_with("_unchecked")).then_some(name)
 }
 
 fn is_declaration(line: &str, at: usize) -> bool {
@@ -92,39 +89,39 @@ fn is_import(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    const CORE: &str = "impl<T> Recorded<T> {\n    pub fn assert_recorded(plan: T) -> Self {\n        Self(plan)\n    }\n}\nfn assert_private() {}\n#[cfg(test)]\nmod tests {\n    fn t() { Recorded::assert_recorded(1); }\n}\n";
-    const SHELL: &str = "use ca::assert_recorded;\nfn commit() {\n    // assert_recorded is for here\n    plans.map(Recorded::assert_recorded);\n    assert_private();\n}\n";
+    const CORE: &str = "impl<T> Recorded<T> {\n    pub fn recorded_unchecked(plan: T) -> Self {\n        Self(plan)\n    }\n}\nfn private_unchecked() {}\n#[cfg(test)]\nmod tests {\n    fn t() { Recorded::recorded_unchecked(1); }\n}\n";
+    const SHELL: &str = "use ca::recorded_unchecked;\nfn commit() {\n    // recorded_unchecked is for here\n    plans.map(Recorded::recorded_unchecked);\n    private_unchecked();\n}\n";
 
-    fn doors() -> Doors {
-        Doors::in_texts(&[
+    fn unchecked() -> Unchecked {
+        Unchecked::in_texts(&[
             ("crates/ca/src/recorded.rs".into(), CORE.into()),
             ("services/authority/src/store/commit.rs".into(), SHELL.into()),
         ])
     }
 
     fn site(file: &str, count: usize) -> ((String, String), usize) {
-        (("assert_recorded".into(), file.into()), count)
+        (("recorded_unchecked".into(), file.into()), count)
     }
 
     #[test]
     fn uses_are_found_and_declarations_imports_comments_and_tests_are_not() {
-        assert_eq!(doors().sites, Sites::from([site("services/authority/src/store/commit.rs", 1)]));
+        assert_eq!(unchecked().sites, Sites::from([site("services/authority/src/store/commit.rs", 1)]));
     }
 
     #[test]
     fn a_new_use_and_a_stale_entry_are_faults() {
         assert!(
-            doors().against(&Sites::from([site("services/authority/src/store/commit.rs", 1)])).is_empty()
+            unchecked().against(&Sites::from([site("services/authority/src/store/commit.rs", 1)])).is_empty()
         );
-        assert_eq!(doors().against(&Sites::new()).len(), 1);
+        assert_eq!(unchecked().against(&Sites::new()).len(), 1);
         assert_eq!(
-            doors().against(&Sites::from([site("services/authority/src/store/commit.rs", 2)])).len(),
+            unchecked().against(&Sites::from([site("services/authority/src/store/commit.rs", 2)])).len(),
             1
         );
         let stale = Sites::from([
             site("services/authority/src/store/commit.rs", 1),
             site("services/authority/src/gone.rs", 1),
         ]);
-        assert_eq!(doors().against(&stale).len(), 1);
+        assert_eq!(unchecked().against(&stale).len(), 1);
     }
 }

@@ -1,12 +1,12 @@
 //! Entries about makers, and about hardware that is expected from them.
 
-use super::{Scribe, name};
+use super::{JournalBuilder, name};
 use touchmark_identity::{DeviceId, MakerId};
 use touchmark_journal::{
     Draft, Event, HardwarePrivate, HardwareRegistered, MakerRegistered, MakerWithdrawn, Private,
 };
 
-impl Scribe {
+impl JournalBuilder {
     /// An identifier of a maker.
     pub fn maker_id(&mut self) -> MakerId {
         MakerId::draw(self.now(), self.octets())

@@ -35,7 +35,7 @@ pub fn name<T: std::str::FromStr>(text: &str) -> T {
 
 /// Draws what tests need.
 #[derive(Clone, Debug)]
-pub struct Scribe {
+pub struct JournalBuilder {
     drawn: u64,
     environment: EnvironmentName,
 }
@@ -87,19 +87,19 @@ impl Intent {
     }
 }
 
-impl Default for Scribe {
+impl Default for JournalBuilder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Scribe {
+impl JournalBuilder {
     /// Writes for environment `lab`.
     pub fn new() -> Self {
         Self { drawn: 0, environment: name("lab") }
     }
 
-    /// Draws other values than any scribe with another `number` (below 2^16).
+    /// Draws other values than any builder with another `number` (below 2^16).
     pub fn numbered(number: u64) -> Self {
         Self { drawn: number << 40, environment: name("lab") }
     }
@@ -175,7 +175,7 @@ impl Scribe {
         self.octets()
     }
 
-    /// A draft in the scribe's environment.
+    /// A draft in the builder's environment.
     pub fn draft(&mut self, event: Event, private: Option<Private>) -> Draft {
         let scope = Scope {
             organisation: name::<OrganisationName>("example"),
@@ -187,7 +187,7 @@ impl Scribe {
         Draft { envelope, event, private }
     }
 
-    /// The scribe's environment comes into being.
+    /// The builder's environment comes into being.
     pub fn environment_created(&mut self) -> Draft {
         let event = EnvironmentCreated {
             name: self.environment.clone(),

@@ -22,9 +22,9 @@ const RATE_MIN_HELD: u32 = 32 * 1024;
 
 /// How fast the peer of one connection has to be now.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pace(Arc<AtomicUsize>);
+pub(crate) struct PeerRate(Arc<AtomicUsize>);
 
-impl Pace {
+impl PeerRate {
     /// Faster, for as long as the answer lives.
     pub(crate) fn hurry(&self) -> Hurried {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl Pace {
 
 /// An answer is held in memory.
 #[derive(Debug)]
-pub(crate) struct Hurried(Pace);
+pub(crate) struct Hurried(PeerRate);
 
 impl Drop for Hurried {
     fn drop(&mut self) {
@@ -47,9 +47,9 @@ impl Drop for Hurried {
 }
 
 /// The stream.
-pub(crate) struct Paced<S> {
+pub(crate) struct SlowPeerStream<S> {
     stream: S,
-    pace: Pace,
+    rate: PeerRate,
     patience_max: Duration,
     /// What is left of it.
     patience: Duration,
@@ -57,9 +57,9 @@ pub(crate) struct Paced<S> {
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
-impl<S> Paced<S> {
-    pub(crate) fn new(stream: S, pace: Pace) -> Self {
-        Self { stream, pace, patience_max: PATIENCE, patience: PATIENCE, waiting: None }
+impl<S> SlowPeerStream<S> {
+    pub(crate) fn new(stream: S, rate: PeerRate) -> Self {
+        Self { stream, rate, patience_max: PATIENCE, patience: PATIENCE, waiting: None }
     }
 
     fn timed<T>(
@@ -73,7 +73,7 @@ impl<S> Paced<S> {
                 self.patience = self.patience.saturating_sub(since.elapsed());
             }
             let octets = outcome.as_ref().map_or(0, taken);
-            let back = Duration::from_secs(octets as u64) / self.pace.rate_min();
+            let back = Duration::from_secs(octets as u64) / self.rate.rate_min();
             self.patience = self.patience.saturating_add(back).min(self.patience_max);
             return Poll::Ready(outcome);
         }
@@ -84,13 +84,13 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlowPeerStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlowPeerStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, octets);
         self.timed(polled, |taken| *taken, cx)
@@ -125,21 +125,28 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    fn paced(stream: tokio::io::DuplexStream, patience: Duration) -> Paced<tokio::io::DuplexStream> {
-        Paced { patience_max: patience, patience, ..Paced::new(stream, Pace::default()) }
+    fn slow_peer(
+        stream: tokio::io::DuplexStream,
+        patience: Duration,
+    ) -> SlowPeerStream<tokio::io::DuplexStream> {
+        SlowPeerStream {
+            patience_max: patience,
+            patience,
+            ..SlowPeerStream::new(stream, PeerRate::default())
+        }
     }
 
     #[tokio::test]
     async fn a_write_ends_that_nobody_takes_and_one_goes_on_that_somebody_does() {
-        let (near, mut far) = tokio::io::duplex(1024);
-        let mut near = paced(near, Duration::from_secs(9));
+        let (near, mut target) = tokio::io::duplex(1024);
+        let mut near = slow_peer(near, Duration::from_secs(9));
         let slow = tokio::spawn(async move {
             let mut taken = [0; 1024];
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                far.read_exact(&mut taken).await.unwrap();
+                target.read_exact(&mut taken).await.unwrap();
             }
-            far
+            target
         });
         near.write_all(&[0; 4096]).await.unwrap();
         let _far = slow.await.unwrap();
@@ -152,12 +159,12 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_takes_an_octet_now_and_then_ends() {
         for held in [false, true] {
-            let (near, mut far) = tokio::io::duplex(1);
-            let mut near = paced(near, Duration::from_millis(300));
-            let _hurried = held.then(|| near.pace.hurry());
+            let (near, mut target) = tokio::io::duplex(1);
+            let mut near = slow_peer(near, Duration::from_millis(300));
+            let _hurried = held.then(|| near.rate.hurry());
             let trickle = tokio::spawn(async move {
                 let mut taken = 0_usize;
-                while far.read_u8().await.is_ok() {
+                while target.read_u8().await.is_ok() {
                     taken += 1;
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -171,10 +178,10 @@ mod tests {
             let taken = trickle.await.unwrap();
             assert!(taken < 1_000, "{held}: {taken} octets");
         }
-        let pace = Pace::default();
-        let hurried = (pace.hurry(), pace.hurry());
-        assert_eq!(pace.rate_min(), RATE_MIN_HELD);
+        let rate = PeerRate::default();
+        let hurried = (rate.hurry(), rate.hurry());
+        assert_eq!(rate.rate_min(), RATE_MIN_HELD);
         drop(hurried);
-        assert_eq!(pace.rate_min(), RATE_MIN);
+        assert_eq!(rate.rate_min(), RATE_MIN);
     }
 }

@@ -1,4 +1,4 @@
-//! The door that both listeners share: from an accepted connection to an open session, or to a refusal.
+//! Admission, which both listeners share: from an accepted connection to an open session, or to a refusal.
 //!
 //! Order: into the index (so that a change finds it), trust, client id, policy, log. The answer to the device comes
 //! after the record is durable, whatever the answer is. Strangers never get here: they are counted.
@@ -21,7 +21,7 @@ use touchmark_listen::{AcceptFault, Accepted, Clock};
 use touchmark_policy::{Denial, DenyReason, Permit, PolicyVersion, RuleId};
 
 /// What the listeners share.
-pub(crate) struct Door {
+pub(crate) struct Admission {
     pub(crate) trust: Arc<Trust>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) log: Arc<DecisionLog>,
@@ -128,12 +128,12 @@ impl Drop for Opened {
 
 /// What decided on an opening; for the record.
 #[derive(Default)]
-struct Grounds {
+struct DecidedOn {
     policy: Option<PolicyVersion>,
     status: Option<FeedPosition>,
 }
 
-impl Door {
+impl Admission {
     /// What the messages of a session are measured by.
     pub(crate) fn metered(&self, identity: &PathIdentity) -> Metered {
         self.rates.of(&identity.id().name, (identity.authority_version(), identity.serial()))
@@ -196,8 +196,8 @@ impl Door {
     /// The denial to tell the peer. It is recorded too, unless it is that the log cannot be written.
     pub(crate) async fn open(&self, arrival: &Arrival, wish: &Wish<'_>) -> Result<(Opened, Permit), Denial> {
         let session = Arc::new(Session::new(self.log.next_session(), Arc::clone(&arrival.identity)));
-        let mut grounds = Grounds { policy: None, status: self.trust.feed_position() };
-        let decided = self.decide(&session, arrival, wish, &mut grounds);
+        let mut decided_on = DecidedOn { policy: None, status: self.trust.feed_position() };
+        let decided = self.decide(&session, arrival, wish, &mut decided_on);
         if let Err(denial) = &decided {
             let now = self.clock.now();
             // How often it may still be told is asked when it comes again.
@@ -211,7 +211,7 @@ impl Door {
             Ok((_, permit)) => (Verdict::Allow, Some(permit.rule().clone())),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
         };
-        let record = self.opening(&session, arrival, wish, verdict, rule, &grounds);
+        let record = self.opening(&session, arrival, wish, verdict, rule, &decided_on);
         let on_its_way = self.log.begin_durable(Record::SessionOpened(record)).await;
         // From here on whoever stops waiting leaves an end behind: the opening will stand in the log.
         let decided = decided.map(|(entered, permit)| {
@@ -240,12 +240,12 @@ impl Door {
         session: &Arc<Session>,
         arrival: &Arrival,
         wish: &Wish<'_>,
-        grounds: &mut Grounds,
+        decided_on: &mut DecidedOn,
     ) -> Result<(Entered, Permit), Denial> {
         let entered = self.sessions.enter(Arc::clone(session));
         let peer = session.judge(&self.trust, Judge::Admit, self.clock.now())?;
-        grounds.policy = Some(peer.policy_version());
-        grounds.status = Some(peer.position());
+        decided_on.policy = Some(peer.policy_version());
+        decided_on.status = Some(peer.position());
         self.sessions.look_again_at(session.id(), peer.good_until());
         self.sessions.has_room_for(session).map_err(Denial::because)?;
         if let Some(reason) = wish.fault {
@@ -273,7 +273,7 @@ impl Door {
         wish: &Wish<'_>,
         verdict: Verdict,
         rule: Option<RuleId>,
-        grounds: &Grounds,
+        decided_on: &DecidedOn,
     ) -> SessionOpened {
         let identity = session.identity();
         SessionOpened {
@@ -292,8 +292,8 @@ impl Door {
             }),
             handle: identity.id().name.clone(),
             environment: self.trust.environment().clone(),
-            policy: grounds.policy,
-            status: grounds.status,
+            policy: decided_on.policy,
+            status: decided_on.status,
             tls: Some(arrival.tls),
             proof: Proof::Mtls,
             peer_address_family: arrival.family,
@@ -320,7 +320,7 @@ mod tests {
             let tls = Tls { version: 0x0304, cipher_suite: 0x1301, group: 0 };
             Arrival::new(Arc::clone(&identity), tls, AddressFamily::V4, place)
         };
-        let door = Door {
+        let admission = Admission {
             trust: Arc::clone(&trust),
             sessions: Arc::default(),
             log: Arc::clone(&log),
@@ -329,11 +329,11 @@ mod tests {
             clock,
         };
         let wish = Wish { resource: "pump-01", fault: None, will_topic: None, client_id: Some("pump-01") };
-        assert!(door.open(&arrival(), &wish).await.is_ok(), "while the log can be written");
+        assert!(admission.open(&arrival(), &wish).await.is_ok(), "while the log can be written");
         log.close().await;
-        let refused = door.open(&arrival(), &wish).await.err().map(|denial| denial.reason);
+        let refused = admission.open(&arrival(), &wish).await.err().map(|denial| denial.reason);
         assert_eq!(refused, Some(DenyReason::LogUnavailable));
-        assert!(door.sessions.all().is_empty());
+        assert!(admission.sessions.all().is_empty());
     }
 
     #[tokio::test]
@@ -348,15 +348,15 @@ mod tests {
         let arrival = Arrival::new(identity, tls, AddressFamily::V4, place);
         let sessions = Arc::default();
         let rates = Arc::new(Rates::new(1));
-        let door =
-            Door { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, rates, clock };
+        let admission =
+            Admission { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, rates, clock };
         let wish = Wish { resource: "/publish/x", fault: None, will_topic: None, client_id: None };
         tokio::select! {
             biased;
-            opened = door.open(&arrival, &wish) => drop(opened),
+            opened = admission.open(&arrival, &wish) => drop(opened),
             () = core::future::ready(()) => {}
         }
-        assert!(door.sessions.all().is_empty());
+        assert!(admission.sessions.all().is_empty());
         log.close().await;
         let records = lab.records();
         let opened = records.iter().filter(|record| matches!(record, Record::SessionOpened(_))).count();

@@ -1,6 +1,6 @@
-//! How long to wait after a failure: exponential, bounded by the certificate's life, with full jitter from the lot.
+//! How long to wait after a failure: exponential, bounded by the certificate's life, with full jitter from the seed.
 //!
-//! In: the rules, what is known of the certificate, how often it failed. Out: spans. Chance is the device's lot,
+//! In: the rules, what is known of the certificate, how often it failed. Out: spans. Chance is the device's seed,
 //! drawn once; the same device in the same moment waits the same, and two devices do not.
 
 use super::rules::Rules;
@@ -22,11 +22,11 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A device's draw.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lot([u8; 16]);
+pub(super) struct DeviceSeed([u8; 16]);
 
-impl Lot {
-    pub(super) fn new(lot: [u8; 16]) -> Self {
-        Self(lot)
+impl DeviceSeed {
+    pub(super) fn new(seed: [u8; 16]) -> Self {
+        Self(seed)
     }
 
     /// The device's place among all renewals.
@@ -70,7 +70,7 @@ pub(super) enum Pause {
 
 /// The bounds of the pauses, for one certificate at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct PauseBounds {
     min: Duration,
     max: Duration,
     /// What is left of the certificate's life.
@@ -78,7 +78,7 @@ pub(super) struct Pace {
     ceiling: Duration,
 }
 
-impl Pace {
+impl PauseBounds {
     /// Short lives have short pauses. Once a certificate is long expired they grow back to the rules' own: after
     /// ten lives without a server nobody gains by asking every few seconds. Only the clock says how long, and it may be
     /// years ahead: failures must say so, too.
@@ -101,23 +101,23 @@ impl Pace {
     }
 
     /// How long to wait after the failure number `failures` (from 1).
-    pub(super) fn pause(&self, kind: Pause, failures: u32, lot: Lot, now: Timestamp) -> Duration {
+    pub(super) fn pause(&self, kind: Pause, failures: u32, seed: DeviceSeed, now: Timestamp) -> Duration {
         match kind {
             Pause::Backoff => {
                 // From half the shortest pause up to a limit that doubles.
                 let doubled = self.min.saturating_mul(1 << failures.min(20)).min(self.max);
                 let least = self.min / 2;
-                least + lot.share(doubled.saturating_sub(least), now)
+                least + seed.share(doubled.saturating_sub(least), now)
             }
             Pause::RetryAfter(wait) => {
                 // A server that plans its load is obeyed, but not into the certificate's last half.
                 let most = (self.left / 2).clamp(self.max, DAY.max(self.max));
                 let wait = wait.min(most);
-                wait + lot.share((wait / 10).max(self.min.min(SPREAD)), now)
+                wait + seed.share((wait / 10).max(self.min.min(SPREAD)), now)
             }
-            Pause::Longest => self.max / 2 + lot.share(self.max / 2, now),
-            Pause::ForAPerson => self.ceiling / 2 + lot.share(self.ceiling / 2, now),
-            Pause::Day => DAY + lot.share(DAY / 24, now),
+            Pause::Longest => self.max / 2 + seed.share(self.max / 2, now),
+            Pause::ForAPerson => self.ceiling / 2 + seed.share(self.ceiling / 2, now),
+            Pause::Day => DAY + seed.share(DAY / 24, now),
         }
     }
 }
@@ -139,9 +139,9 @@ mod tests {
         }
     }
 
-    fn pace(life_s: u64, now_s: u64, failures: u32) -> Pace {
+    fn pause_bounds(life_s: u64, now_s: u64, failures: u32) -> PauseBounds {
         let validity = Validity::new(1000, 1000 + life_s - 1).unwrap();
-        Pace::of(&rules(), Some(validity), failures, Timestamp::from_unix_s(1000 + now_s))
+        PauseBounds::of(&rules(), Some(validity), failures, Timestamp::from_unix_s(1000 + now_s))
     }
 
     #[test]
@@ -174,9 +174,14 @@ mod tests {
             ("banned", 120, 0, Pause::Day, 9, DAY_S, DAY_S + 3600),
         ];
         for (name, life_s, now_s, kind, failures, least, most) in rows {
-            for lot in [[0; 16], [0xff; 16], [0x5a; 16]] {
+            for seed in [[0; 16], [0xff; 16], [0x5a; 16]] {
                 let now = Timestamp::from_unix_s(1000 + now_s);
-                let pause = pace(*life_s, *now_s, *failures).pause(*kind, *failures, Lot::new(lot), now);
+                let pause = pause_bounds(*life_s, *now_s, *failures).pause(
+                    *kind,
+                    *failures,
+                    DeviceSeed::new(seed),
+                    now,
+                );
                 let span = Duration::from_secs(*least)..=Duration::from_secs(*most);
                 assert!(span.contains(&pause), "{name}: {pause:?}");
             }
@@ -186,12 +191,12 @@ mod tests {
     #[test]
     fn a_thousand_devices_spread_over_the_whole_pause() {
         let now = Timestamp::from_unix_s(5000);
-        let pace = pace(30 * 86_400, 4000, 10);
+        let pause_bounds = pause_bounds(30 * 86_400, 4000, 10);
         let mut tenths = [0; 10];
         for device in 0u32..1000 {
-            let mut lot = [0; 16];
-            lot[12..].copy_from_slice(&device.to_be_bytes());
-            let pause = pace.pause(Pause::Backoff, 10, Lot::new(lot), now);
+            let mut seed = [0; 16];
+            seed[12..].copy_from_slice(&device.to_be_bytes());
+            let pause = pause_bounds.pause(Pause::Backoff, 10, DeviceSeed::new(seed), now);
             tenths[usize::try_from(pause.as_secs() / 361).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|count| (60..=140).contains(count)), "{tenths:?}");

@@ -8,7 +8,7 @@ use touchmark_x509::Certificate;
 use touchmark_x509::path::PRESENTED_MAX;
 
 /// What changes rarely.
-pub(crate) struct Ground {
+pub(crate) struct TrustBasis {
     /// Rises when the anchors change; path results of another generation are not used.
     pub(crate) generation: u64,
     pub(crate) trust_domain: TrustDomain,
@@ -33,7 +33,7 @@ pub(crate) struct Maker {
     pub(crate) certificate: Certificate,
 }
 
-/// What a ground is made of, copied out of the set.
+/// What a basis is made of, copied out of the set.
 pub(crate) struct Sources {
     trust_domain: TrustDomain,
     anchors: Vec<Anchor>,
@@ -50,7 +50,7 @@ impl Sources {
     }
 }
 
-impl Ground {
+impl TrustBasis {
     pub(crate) fn of(set: &StatusSet, old: Option<&Self>) -> Self {
         Self::from_sources(Sources::of(set), old)
     }
@@ -106,7 +106,7 @@ impl Ground {
     }
 }
 
-fn compiled(bundle: PolicyBundle, old: Option<&Ground>) -> Option<Arc<CompiledPolicy>> {
+fn compiled(bundle: PolicyBundle, old: Option<&TrustBasis>) -> Option<Arc<CompiledPolicy>> {
     let PolicyBundle { version, files, topics } = bundle;
     let bundle = touchmark_policy_cedar::PolicyBundle { files, topics };
     if bundle.version().as_bytes() != &version {

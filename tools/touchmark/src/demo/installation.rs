@@ -1,4 +1,4 @@
-//! The town: a data directory of its own, an authority and a gateway as processes, and the devices.
+//! The installation: a data directory of its own, an authority and a gateway as processes, and the devices.
 //!
 //! Everything that was started here ends with it, also a gateway whose authority was killed.
 
@@ -24,7 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const END_PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(40);
 
-pub(crate) struct Town {
+pub(crate) struct Installation {
     folder: PathBuf,
     keep: bool,
     pub(crate) home: Home,
@@ -37,13 +37,13 @@ pub(crate) struct Town {
     pub(crate) witness: Option<String>,
 }
 
-impl Town {
+impl Installation {
     pub(crate) fn new(keep: bool) -> Result<Self, Failure> {
         let unique = format!("touchmark-demo-{}-{}", std::process::id(), now().unix_ms());
         let folder = std::env::temp_dir().join(unique);
         // Fails if somebody else made it: then its content is not ours.
         std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|error| {
-            Failure::internal("no folder for the town")
+            Failure::internal("no folder for the installation")
                 .what(folder.display().to_string())
                 .why(error.to_string())
         })?;

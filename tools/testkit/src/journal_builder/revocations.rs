@@ -1,13 +1,13 @@
 //! Entries about what dies by set, and about clones of operators and services.
 
-use super::{Scribe, name};
+use super::{JournalBuilder, name};
 use touchmark_identity::{CertificateId, RevocationReason};
 use touchmark_inventory::Holder;
 use touchmark_journal::{
     CertificateRevoked, Draft, Event, HolderRevoked, IdentityKind, PartyCloneSuspected, PartyName,
 };
 
-impl Scribe {
+impl JournalBuilder {
     /// Everything of a holder. What dies is written by the store.
     pub fn holder_revoked(&mut self, holder: Holder) -> Draft {
         let (device, party) = match holder {
