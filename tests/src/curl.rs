@@ -22,7 +22,6 @@ pub struct Answer {
     pub status: u16,
     /// Lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Vec<u8>,
     /// curl's own words.
     pub says: String,

@@ -19,7 +19,6 @@ const SHA256_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
 pub struct Forged {
     /// Its row in docs/abuse.md.
     pub name: &'static str,
-    /// The body.
     pub body: Vec<u8>,
     /// HTTP status.
     pub status: u16,

@@ -17,7 +17,6 @@ pub type Shot = Enrolment;
 pub enum Outcome {
     /// A certificate.
     Issued {
-        /// Which.
         fingerprint: Fingerprint,
         /// Its serial number.
         serial: String,

@@ -26,9 +26,7 @@ pub struct DecisionQuery {
 pub struct Decision {
     /// `dec_...`.
     pub id: String,
-    /// When.
     pub at: String,
-    /// By whom.
     pub gateway: String,
     /// About whom; `null` where nobody was proven.
     pub device: KnownText,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 /// A page of a listing; `next` goes into the next query's `after`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T> {
-    /// The rows.
     pub items: Vec<T>,
     /// Where to go on, if there is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,9 +35,7 @@ pub struct DeviceQuery {
 pub struct Device {
     /// `dev_...`.
     pub id: String,
-    /// Its name.
     pub name: KnownText,
-    /// Its environment.
     pub environment: KnownText,
     /// Its model, or `null`.
     pub model: KnownText,
@@ -110,7 +107,6 @@ pub struct Certificate {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation_reason: Option<String>,
     /// At whose word, where the shown part of the journal tells (only in an explanation).
@@ -179,7 +175,6 @@ pub struct ContainmentOutcome {
 pub struct LetIn {
     /// Operators and services that hold a live certificate and were given one on such a token; by name, the first 50.
     pub parties: Vec<LetInParty>,
-    /// All of them.
     pub parties_total: u64,
     /// Enrolments of devices on such tokens, of those that were made last (100,000 for an environment).
     pub device_enrolments: u64,
@@ -190,9 +185,7 @@ pub struct LetIn {
 pub struct LetInParty {
     /// `operator` or `service`; a gateway is a service.
     pub kind: String,
-    /// Its name.
     pub name: String,
-    /// Its environment.
     pub environment: KnownText,
 }
 
@@ -232,9 +225,7 @@ pub enum EnforcementState {
 pub struct History {
     /// Leaf index in the journal's log.
     pub seq: u64,
-    /// When.
     pub at: String,
-    /// What.
     pub event: String,
     /// At whose word.
     pub actor: String,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentOrder {
-    /// Its name.
     pub name: String,
     /// Host of its identities; `<name>.touchmark.internal` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,7 +31,6 @@ pub struct EnvironmentOrder {
 /// An environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Its name.
     pub name: String,
     /// Host of its identities.
     pub trust_domain: String,
@@ -46,7 +44,6 @@ pub struct Environment {
     pub crls: Vec<String>,
     /// Profiles in force.
     pub profiles: Vec<Profile>,
-    /// Since when.
     pub created_at: String,
 }
 
@@ -55,7 +52,6 @@ pub struct Environment {
 pub struct Profile {
     /// `prf_...`.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// `operational`, `service`, `operator`.
     pub kind: String,

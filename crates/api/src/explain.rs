@@ -43,9 +43,7 @@ pub struct Explanation {
 pub struct Party {
     /// `service` or `operator`.
     pub kind: String,
-    /// Its name.
     pub name: String,
-    /// Its environment.
     pub environment: KnownText,
     /// Its roles.
     pub roles: Vec<String>,
@@ -66,7 +64,6 @@ pub struct ExplainQuery {
 /// Where a certificate was used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
-    /// The certificate.
     pub certificate: String,
     /// Which gateway.
     pub gateway: String,

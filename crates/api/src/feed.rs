@@ -60,9 +60,7 @@ pub struct GatewayQuery {
 /// A gateway, as the authority knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
-    /// Its name.
     pub name: String,
-    /// Its environment.
     pub environment: String,
     /// `online`: asked of late, and has all in force; `late`: asked of late, and has not; `unknown`: not heard of for 30 s, or
     /// not since the authority started; `offline`: declared so; `refused`: none of its certificates is accepted any more,

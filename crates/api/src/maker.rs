@@ -18,7 +18,6 @@ pub struct MakerOrder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakerQuery {
-    /// Whose.
     pub environment: String,
 }
 
@@ -26,7 +25,6 @@ pub struct MakerQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakerWithdrawal {
-    /// Whose.
     pub environment: String,
 }
 
@@ -35,15 +33,12 @@ pub struct MakerWithdrawal {
 pub struct Maker {
     /// `mkr_...`.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// Where.
     pub environment: String,
     /// SHA-256 of its certificate.
     pub fingerprint: String,
     /// Last moment of its certificate.
     pub not_after: String,
-    /// Since when.
     pub registered_at: String,
     /// Until when, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +49,6 @@ pub struct Maker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareOrder {
-    /// Where.
     pub environment: String,
     /// The device, made if there is none of that name.
     pub device: String,

@@ -22,7 +22,6 @@ pub struct PolicyDocument {
 /// The policy in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Its environment.
     pub environment: String,
     /// SHA-256 over the bundle.
     pub version: String,

@@ -93,7 +93,6 @@ pub struct TokenInfo {
     pub expires: String,
     /// Who made it.
     pub created_by: String,
-    /// When.
     pub created_at: String,
     /// Model that a device gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]

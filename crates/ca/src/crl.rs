@@ -28,7 +28,6 @@ pub enum CrlFault {
 pub struct SignedCrl {
     /// DER.
     pub der: Vec<u8>,
-    /// Its number.
     pub number: u64,
     /// When it was made, as it says: a little earlier, for readers whose clock is slow.
     pub this_update: Timestamp,

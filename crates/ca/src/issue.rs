@@ -125,7 +125,6 @@ impl LoggedCertificate {
         self.id
     }
 
-    /// The certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }

@@ -103,7 +103,6 @@ pub struct PresentedCertificate {
 /// The gateway started: the first record of each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochOpened {
-    /// When.
     pub at: Timestamp,
     /// Whether the epoch before was closed in order; if not, its last publishes may be missing.
     pub previous_epoch_clean: bool,
@@ -116,7 +115,6 @@ pub struct EpochOpened {
 pub struct SessionOpened {
     /// What acts point to.
     pub session: SessionId,
-    /// When.
     pub at: Timestamp,
     /// Whether it may connect.
     pub verdict: Verdict,
@@ -128,7 +126,6 @@ pub struct SessionOpened {
     pub certificate: Option<PresentedCertificate>,
     /// Who it is.
     pub handle: Name,
-    /// Where.
     pub environment: EnvironmentName,
     /// The policy that decided; `None` when there was none.
     pub policy: Option<PolicyVersion>,
@@ -145,7 +142,6 @@ pub struct SessionOpened {
 /// One act in a session, or several alike that were written down together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Act {
-    /// Whose.
     pub session: SessionId,
     /// When; of several, the first.
     pub at: Timestamp,
@@ -195,11 +191,8 @@ impl CloseCause {
 /// A session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionClosed {
-    /// Which.
     pub session: SessionId,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub why: CloseCause,
 }
 
@@ -208,9 +201,7 @@ pub struct SessionClosed {
 pub struct Refused {
     /// The second, in unix time.
     pub at_second: u64,
-    /// Why.
     pub reason: DenyReason,
-    /// How many.
     pub count: u32,
 }
 
@@ -224,7 +215,6 @@ impl Refused {
 /// Decisions from here on are by this policy, in open sessions too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyChanged {
-    /// When.
     pub at: Timestamp,
     /// The policy now.
     pub policy: PolicyVersion,

@@ -11,7 +11,6 @@ impl Resource {
     /// Longest text: what policies take as a topic. A longer one was denied and is kept in part.
     pub const OCTETS_MAX: usize = 1024;
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

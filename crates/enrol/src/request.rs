@@ -46,7 +46,6 @@ impl UserAgent {
         (!kept.is_empty()).then(|| Self(kept.to_owned()))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

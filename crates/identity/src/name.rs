@@ -33,7 +33,6 @@ impl Name {
     /// Longest name: fits an X.520 common name (64) and a file name with suffixes.
     pub const OCTETS_MAX: usize = 64;
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -74,7 +73,6 @@ impl fmt::Display for Name {
 pub struct NamePrefix(Box<str>);
 
 impl NamePrefix {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -116,7 +114,6 @@ macro_rules! name_newtype {
         pub struct $name(Name);
 
         impl $name {
-            /// The text.
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
@@ -154,7 +151,6 @@ impl TrustDomain {
     /// Longest host name (RFC 1035 §2.3.4).
     pub const OCTETS_MAX: usize = 253;
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

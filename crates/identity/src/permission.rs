@@ -17,7 +17,6 @@ macro_rules! permissions {
         }
 
         impl Permission {
-            /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The word in policies (`Action::"device-revoke"`), in logs and on the command line.

@@ -39,35 +39,22 @@ pub enum Change {
         any_kind: bool,
     },
     /// Voids every token that names the operator or service, and those that the operator made.
-    VoidTokensOfParty {
-        /// Its environment.
-        environment: EnvironmentName,
-        /// Which.
-        party: PartyName,
-    },
+    VoidTokensOfParty { environment: EnvironmentName, party: PartyName },
     /// Adds a device.
     AddDevice(DeviceRow),
     /// Changes a device's standing.
     SetStanding {
-        /// Which.
         device: DeviceId,
         /// To what.
         standing: Standing,
-        /// Until when.
         until: Option<Timestamp>,
     },
     /// Records that all that a device had was revoked.
-    SetDeviceRevoked {
-        /// Which.
-        device: DeviceId,
-        /// When.
-        at: Timestamp,
-    },
+    SetDeviceRevoked { device: DeviceId, at: Timestamp },
     /// Adds a certificate's intent.
     AddCertificate(Box<CertificateRow>),
     /// Records the signed certificate.
     SetIssued {
-        /// Which.
         certificate: CertificateId,
         /// Its hash.
         fingerprint: Fingerprint,
@@ -75,35 +62,17 @@ pub enum Change {
         der: Option<Vec<u8>>,
     },
     /// Records the first proof of possession.
-    SetConfirmed {
-        /// Which.
-        certificate: CertificateId,
-        /// When.
-        at: Timestamp,
-    },
+    SetConfirmed { certificate: CertificateId, at: Timestamp },
     /// Records that a successor took over.
     SetSuperseded {
-        /// Which.
         certificate: CertificateId,
         /// First moment of refusal.
         refused_from: Timestamp,
     },
     /// Records a revocation.
-    SetRevoked {
-        /// Which.
-        certificate: CertificateId,
-        /// When.
-        at: Timestamp,
-        /// Why.
-        reason: RevocationReason,
-    },
+    SetRevoked { certificate: CertificateId, at: Timestamp, reason: RevocationReason },
     /// Records a burned intent.
-    SetBurned {
-        /// Which.
-        certificate: CertificateId,
-        /// When.
-        at: Timestamp,
-    },
+    SetBurned { certificate: CertificateId, at: Timestamp },
     /// Denies a key; a second denial of it keeps the first.
     DenyKey(DeniedKeyRow),
     /// Replaces the policy in force in a scope.
@@ -114,20 +83,16 @@ pub enum Change {
     PutEnforcement(EnforcementRow),
     /// Counts refusals.
     CountRefusals {
-        /// Whose.
         scope: Scope,
         /// Reason code.
         code: String,
-        /// How many.
         count: u64,
     },
     /// Counts a successor that a device was granted.
     CountRenewal {
-        /// Whose.
         scope: Scope,
         /// Which device.
         device: DeviceId,
-        /// When.
         at: Timestamp,
         /// Seconds of life left.
         lead_s: i64,
@@ -136,42 +101,27 @@ pub enum Change {
     },
     /// Counts refused renewals of a device.
     CountRenewalRefusals {
-        /// Whose.
         scope: Scope,
         /// Which device.
         device: DeviceId,
-        /// When.
         at: Timestamp,
         /// Reason code.
         code: String,
-        /// How many.
         count: u64,
     },
     /// Counts a suspected clone.
     CountCloneAlarm {
-        /// Whose.
         scope: Scope,
         /// Which device.
         device: DeviceId,
-        /// When.
         at: Timestamp,
     },
     /// Counts a suspected clone of an operator or service.
-    CountPartyCloneAlarm {
-        /// Which.
-        party: PartyName,
-        /// When.
-        at: Timestamp,
-    },
+    CountPartyCloneAlarm { party: PartyName, at: Timestamp },
     /// Adds a maker.
     AddMaker(MakerRow),
     /// Ends a maker; a second end keeps the first.
-    EndMaker {
-        /// Which.
-        maker: MakerId,
-        /// When.
-        at: Timestamp,
-    },
+    EndMaker { maker: MakerId, at: Timestamp },
     /// Adds or renews the expectation of a piece of hardware.
     PutHardware(HardwareRow),
     /// Adds or replaces what was said of a gateway.

@@ -33,7 +33,6 @@ impl<K: Hash + Eq, V: Ord + Copy> Index<K, V> {
     }
 }
 
-/// All of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Indexes {
     pub(crate) of_device: Index<DeviceId, CertificateId>,

@@ -61,7 +61,6 @@ impl MemoryStore {
         self.lock().unread = times;
     }
 
-    /// The rows.
     pub fn tables(&self) -> Tables {
         self.lock().tables.clone()
     }

@@ -35,7 +35,6 @@ pub struct AuthorityRow {
 /// A trust domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentRow {
-    /// Whose.
     pub scope: Scope,
     /// Its name: key of the row.
     pub name: EnvironmentName,
@@ -52,7 +51,6 @@ pub struct EnvironmentRow {
 pub struct ProfileRow {
     /// Key of the row.
     pub profile_version: ProfileVersionId,
-    /// Whose.
     pub scope: Scope,
     /// Its name; the newest version of a name is in force.
     pub name: Name,
@@ -68,14 +66,12 @@ pub struct ProfileRow {
     pub on_clone: CloneResponse,
     /// Whether what is superseded is revoked once its overlap is over.
     pub revoke_superseded: bool,
-    /// Since when.
     pub activated_at: Timestamp,
 }
 
 /// An operator or service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartyRow {
-    /// Whose.
     pub scope: Scope,
     /// Operator or service.
     pub kind: IdentityKind,
@@ -100,7 +96,6 @@ pub struct PartyRow {
 pub struct DeviceRow {
     /// Key of the row.
     pub device: DeviceId,
-    /// Whose.
     pub scope: Scope,
     /// Its name, unique in its environment; `None` once erased.
     pub name: Option<Name>,
@@ -171,7 +166,6 @@ impl CertificateState {
 pub struct CertificateRow {
     /// Key of the row.
     pub certificate: CertificateId,
-    /// Whose.
     pub scope: Scope,
     /// The device, unless it is an operator's or service's.
     pub device: Option<DeviceId>,
@@ -213,7 +207,6 @@ pub struct CertificateRow {
     pub refused_from: Option<Timestamp>,
     /// When it was revoked or burned.
     pub revoked_at: Option<Timestamp>,
-    /// Why.
     pub revocation_reason: Option<RevocationReason>,
 }
 
@@ -222,7 +215,6 @@ pub struct CertificateRow {
 pub struct TokenRow {
     /// Key of the row.
     pub token: TokenId,
-    /// Whose.
     pub scope: Scope,
     /// What it enrols.
     pub kind: IdentityKind,
@@ -266,18 +258,14 @@ pub struct IssueRow {
 /// A key that nobody may use again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeniedKeyRow {
-    /// Whose.
     pub scope: Scope,
-    /// The key.
     pub spki: SpkiHash,
-    /// Since when.
     pub denied_at: Timestamp,
 }
 
 /// The device policy in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRow {
-    /// Whose.
     pub scope: Scope,
     /// SHA-256 over the bundle.
     pub version: [u8; 32],
@@ -285,7 +273,6 @@ pub struct PolicyRow {
     pub files: Vec<(String, String)>,
     /// `topics.toml`.
     pub topics: String,
-    /// Since when.
     pub activated_at: Timestamp,
 }
 
@@ -298,7 +285,6 @@ pub struct CrlRow {
     pub authority_version: AuthorityVersionId,
     /// Which shard.
     pub shard: u32,
-    /// Its number.
     pub number: u64,
     /// SHA-256 of its DER.
     pub sha256: [u8; 32],
@@ -309,7 +295,6 @@ pub struct CrlRow {
 /// How a device's renewals went: what posture and people ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewalRow {
-    /// Whose.
     pub scope: Scope,
     /// The device: key of the row.
     pub device: DeviceId,
@@ -385,13 +370,11 @@ impl RenewalRow {
 pub struct MakerRow {
     /// Key of the row.
     pub maker: MakerId,
-    /// Whose.
     pub scope: Scope,
     /// For people.
     pub name: Name,
     /// Trust anchor of its initial certificates, DER.
     pub certificate: Vec<u8>,
-    /// Since when.
     pub registered_at: Timestamp,
     /// Until when, once it is over.
     pub withdrawn_at: Option<Timestamp>,
@@ -400,13 +383,11 @@ pub struct MakerRow {
 /// A piece of hardware that is expected, and the device that it is to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HardwareRow {
-    /// Whose.
     pub scope: Scope,
     /// Who made it: key of the row with the environment and the identifier.
     pub maker: MakerId,
     /// Its identifier, as the maker's certificate states it.
     pub hardware_id: String,
-    /// The device.
     pub device: DeviceId,
     /// Since when, or since when again.
     pub registered_at: Timestamp,
@@ -419,9 +400,7 @@ pub struct HardwareRow {
 pub struct GatewayAbsenceRow {
     /// Whose: key of the row with the gateway.
     pub scope: Scope,
-    /// Which.
     pub gateway: Name,
-    /// Since when.
     pub since: Timestamp,
     /// Until when; past when it was declared to run again.
     pub until: Option<Timestamp>,
@@ -439,7 +418,6 @@ impl GatewayAbsenceRow {
 /// What a gateway last said it had in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnforcementRow {
-    /// Whose.
     pub scope: Scope,
     /// Which gateway.
     pub gateway: Name,
@@ -456,9 +434,7 @@ pub struct EnforcementRow {
 /// A certificate was used there. Projected from decision logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SightingRow {
-    /// Whose.
     pub scope: Scope,
-    /// The certificate.
     pub fingerprint: Fingerprint,
     /// Which gateway or service.
     pub relying_party: Name,

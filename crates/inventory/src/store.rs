@@ -19,7 +19,6 @@ pub enum Holder {
     Party {
         /// Operator or service.
         kind: IdentityKind,
-        /// Its name.
         name: Name,
     },
 }
@@ -28,87 +27,56 @@ pub enum Holder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// The token has a use left, is not void and has not expired.
-    TokenUsable {
-        /// Which.
-        token: TokenId,
-        /// When.
-        now: Timestamp,
-    },
+    TokenUsable { token: TokenId, now: Timestamp },
     /// No device has this name.
-    DeviceNameFree {
-        /// Where.
-        environment: EnvironmentName,
-        /// Which.
-        name: Name,
-    },
+    DeviceNameFree { environment: EnvironmentName, name: Name },
     /// The device has this standing.
-    DeviceStanding {
-        /// Which.
-        device: DeviceId,
-        /// What.
-        standing: Standing,
-    },
+    DeviceStanding { device: DeviceId, standing: Standing },
     /// No certificate was ever intended with this serial under this authority version.
     SerialFree {
         /// Under whom.
         authority_version: AuthorityVersionId,
-        /// Which.
         serial: SerialNumber,
     },
     /// The key is not denied, and no certificate of anybody else holds it. Burned intents hold nothing:
     /// nobody was handed a certificate for them.
     KeyUsable {
-        /// The key.
         spki: SpkiHash,
         /// Who may hold it already.
         holder: Holder,
     },
     /// The certificate is in this state.
-    CertificateInState {
-        /// Which.
-        certificate: CertificateId,
-        /// What.
-        state: CertificateState,
-    },
+    CertificateInState { certificate: CertificateId, state: CertificateState },
     /// The certificate, or its intent, is neither revoked nor burned.
     CertificateAlive(CertificateId),
     /// The device is known and not banned.
     DeviceNotBanned(DeviceId),
     /// The device is in quarantine, and its end is this one.
     QuarantinedUntil {
-        /// Which.
         device: DeviceId,
         /// The end.
         until: Option<Timestamp>,
     },
     /// The device was last revoked then: not since the caller read it.
     DeviceRevokedAt {
-        /// Which.
         device: DeviceId,
         /// When; `None` for never.
         at: Option<Timestamp>,
     },
     /// The newest certificate of a holder, intents included, has this generation, or there is none and it is 0.
     /// Every certificate's is higher than those before: none came while the caller decided.
-    NewestGeneration {
-        /// Whose.
-        holder: Holder,
-        /// Which.
-        generation: u64,
-    },
+    NewestGeneration { holder: Holder, generation: u64 },
     /// No operator or service of this kind and name belongs to another environment: their names are the
     /// organisation's.
     PartyHome {
         /// Operator or service.
         kind: IdentityKind,
-        /// Its name.
         name: Name,
         /// Where it may be known already.
         environment: EnvironmentName,
     },
     /// This piece of hardware is not expected to become another device.
     HardwareFree {
-        /// Where.
         environment: EnvironmentName,
         /// Who made it.
         maker: MakerId,
@@ -119,30 +87,19 @@ pub enum Precondition {
     },
     /// This piece of hardware is expected to become this device, its maker is in force, and nothing made it void.
     HardwareUsable {
-        /// Where.
         environment: EnvironmentName,
         /// Who made it.
         maker: MakerId,
         /// Its identifier.
         hardware_id: String,
-        /// The device.
         device: DeviceId,
     },
     /// No maker in force has this name.
-    MakerFree {
-        /// Where.
-        environment: EnvironmentName,
-        /// Which.
-        name: Name,
-    },
+    MakerFree { environment: EnvironmentName, name: Name },
     /// No environment has this name. (A trust domain that is taken is refused as a key: `UniqueKey`.)
-    EnvironmentFree {
-        /// Which.
-        name: EnvironmentName,
-    },
+    EnvironmentFree { name: EnvironmentName },
     /// The newest CRL of the shard has a lower number.
     CrlNumberAbove {
-        /// Whose.
         authority_version: AuthorityVersionId,
         /// Which shard.
         shard: u32,

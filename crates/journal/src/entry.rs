@@ -52,7 +52,6 @@ pub struct Envelope {
 pub struct Draft {
     /// Who, when, where.
     pub envelope: Envelope,
-    /// What.
     pub event: Event,
     /// The erasable part with its salt.
     pub private: Option<(Salt, Private)>,
@@ -65,7 +64,6 @@ pub struct Entry {
     pub seq: u64,
     /// Who, when, where.
     pub envelope: Envelope,
-    /// What.
     pub event: Event,
     /// The erasable part, unless there is none or it was erased.
     pub private: Option<Private>,
@@ -76,10 +74,7 @@ pub struct Entry {
 pub enum BadEntry {
     /// Too long for a leaf.
     #[error("a journal leaf has at most {LEAF_OCTETS_MAX} octets, this one has {octets}")]
-    TooLong {
-        /// As given.
-        octets: usize,
-    },
+    TooLong { octets: usize },
     /// A format this program does not read.
     #[error("journal leaf of an unknown format {format}; written by a newer version?")]
     Format {

@@ -244,7 +244,6 @@ impl IdentityKind {
 /// See [`Event::EnvironmentCreated`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct EnvironmentCreated {
-    /// Its name.
     #[cbor(n(0), with = "text")]
     pub name: EnvironmentName,
     /// Host of its identities' URIs; never changes.
@@ -294,7 +293,6 @@ pub struct PartyRegistered {
     /// Operator or service.
     #[n(0)]
     pub kind: IdentityKind,
-    /// Its name.
     #[cbor(n(1), with = "text")]
     pub name: Name,
     /// Roles for the operator policy.
@@ -334,7 +332,6 @@ pub struct TokenCreated {
 /// See [`Event::TokenVoided`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct TokenVoided {
-    /// Which.
     #[cbor(n(0), with = "octets")]
     pub token: TokenId,
 }
@@ -350,7 +347,6 @@ pub struct DeviceRegistered {
 /// See [`Event::CertificateIntended`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CertificateIntended {
-    /// The row.
     #[cbor(n(0), with = "octets")]
     pub certificate: CertificateId,
     /// The device, unless it is for an operator or service.
@@ -394,7 +390,6 @@ pub struct CertificateIntended {
 /// See [`Event::CertificateIssued`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CertificateIssued {
-    /// The row.
     #[cbor(n(0), with = "octets")]
     pub certificate: CertificateId,
     /// SHA-256 of the DER.
@@ -405,10 +400,8 @@ pub struct CertificateIssued {
 /// See [`Event::CertificateBurned`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CertificateBurned {
-    /// The row.
     #[cbor(n(0), with = "octets")]
     pub certificate: CertificateId,
-    /// Why.
     #[n(1)]
     pub cause: BurnCause,
     /// The token whose use is given back: nothing was handed out for it.
@@ -419,7 +412,6 @@ pub struct CertificateBurned {
 /// See [`Event::CertificateConfirmed`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CertificateConfirmed {
-    /// The row.
     #[cbor(n(0), with = "octets")]
     pub certificate: CertificateId,
 }
@@ -441,7 +433,6 @@ pub struct CertificateSuperseded {
 /// One certificate inside [`CertificatesRevoked`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RevokedCertificate {
-    /// The row.
     #[cbor(n(0), with = "octets")]
     pub certificate: CertificateId,
     /// Its key, denied from now on.
@@ -466,7 +457,6 @@ pub struct CertificatesRevoked {
 /// See [`Event::StandingChanged`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct StandingChanged {
-    /// The device.
     #[cbor(n(0), with = "octets")]
     pub device: DeviceId,
     /// From now on.
@@ -494,7 +484,6 @@ pub struct PolicyActivated {
 /// See [`Event::CrlPublished`].
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct CrlPublished {
-    /// Whose.
     #[cbor(n(0), with = "octets")]
     pub authority_version: AuthorityVersionId,
     /// Which shard.

@@ -73,7 +73,6 @@ pub struct IntentPrivate {
     /// The one URI name.
     #[cbor(n(0), with = "text")]
     pub identity: SpiffeId,
-    /// The key.
     #[cbor(n(1), with = "octets")]
     pub spki: SpkiHash,
     /// The request, so that the same one gets the same answer.

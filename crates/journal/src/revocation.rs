@@ -12,7 +12,6 @@ pub struct PartyName {
     /// Operator or service.
     #[n(0)]
     pub kind: IdentityKind,
-    /// Its name.
     #[cbor(n(1), with = "text")]
     pub name: Name,
 }
@@ -20,7 +19,6 @@ pub struct PartyName {
 /// See [`crate::Event::HolderRevoked`]. Exactly one of `device` and `party` is there.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct HolderRevoked {
-    /// The device.
     #[cbor(n(0), with = "opt_octets")]
     pub device: Option<DeviceId>,
     /// The operator or service.

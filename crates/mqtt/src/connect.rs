@@ -41,9 +41,7 @@ pub struct Connect<'a> {
 /// The message that a server publishes for a client that was lost (§3.1.2.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will<'a> {
-    /// Where.
     pub topic: TopicName<'a>,
-    /// What.
     pub payload: Binary<'a>,
     /// How surely.
     pub qos: QoS,

@@ -32,7 +32,6 @@ impl SubscriptionIdentifier {
         (1..=VARIABLE_BYTE_INTEGER_MAX).contains(&value).then_some(Self(value))
     }
 
-    /// The number.
     pub fn get(self) -> u32 {
         self.0
     }

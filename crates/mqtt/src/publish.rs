@@ -55,7 +55,6 @@ impl PacketId {
         NonZeroU16::new(number).map(Self)
     }
 
-    /// The number.
     pub fn get(self) -> u16 {
         self.0.get()
     }

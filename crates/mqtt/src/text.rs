@@ -29,7 +29,6 @@ impl<'a> Text<'a> {
         Self::new(text)
     }
 
-    /// The text.
     pub fn as_str(self) -> &'a str {
         self.0
     }

@@ -26,7 +26,6 @@ impl<'a> TopicName<'a> {
         Ok(Self(text))
     }
 
-    /// The name.
     pub fn as_str(self) -> &'a str {
         self.0.as_str()
     }

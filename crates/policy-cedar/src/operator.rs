@@ -25,7 +25,6 @@ pub struct OperatorRequest<'a> {
     pub actor: &'a Name,
     /// The operator's roles, from the certificate.
     pub roles: &'a [String],
-    /// The act.
     pub permission: Permission,
     /// The environment it touches; none for acts on the whole organisation.
     pub environment: Option<&'a EnvironmentName>,
@@ -43,7 +42,6 @@ pub struct OperatorPermit {
 }
 
 impl OperatorPermit {
-    /// The act.
     pub fn permission(&self) -> Permission {
         self.permission
     }
@@ -63,9 +61,7 @@ impl OperatorPermit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{permission}` is refused: {reason}")]
 pub struct OperatorDenial {
-    /// The act.
     pub permission: Permission,
-    /// Why.
     pub reason: DenyReason,
     /// The rules that forbid, sorted.
     pub rules: Vec<RuleId>,

@@ -66,7 +66,6 @@ impl Permit {
 /// A refusal with its stable reason, and the rule that forbade where there was one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// Why.
     pub reason: DenyReason,
     /// The forbidding rule; none when nothing opened or the policy was never asked.
     pub rule: Option<RuleId>,

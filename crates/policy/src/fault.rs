@@ -9,7 +9,6 @@ pub enum PolicyInputFault {
     /// More than the bound allows.
     #[error("{octets} octets, at most {max} are accepted")]
     TooLong {
-        /// As given.
         octets: usize,
         /// The bound.
         max: usize,
@@ -17,7 +16,6 @@ pub enum PolicyInputFault {
     /// More levels than [`crate::Topic::LEVELS_MAX`].
     #[error("{levels} levels, at most {max} are accepted")]
     TooDeep {
-        /// As given.
         levels: usize,
         /// The bound.
         max: usize,
@@ -66,7 +64,6 @@ pub enum PolicyInputFault {
     /// More scope strings than [`crate::Subject::SCOPES_MAX`].
     #[error("{scopes} scope strings, at most {max} are accepted")]
     TooManyScopes {
-        /// As given.
         scopes: usize,
         /// The bound.
         max: usize,

@@ -23,7 +23,6 @@ impl TopicPattern {
         Self("#".into())
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

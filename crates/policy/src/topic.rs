@@ -26,7 +26,6 @@ impl<'a> Topic<'a> {
         Self::new(core::str::from_utf8(octets).map_err(|_| PolicyInputFault::NotUtf8)?)
     }
 
-    /// The text.
     pub fn as_str(&self) -> &'a str {
         self.0
     }

@@ -37,7 +37,6 @@ impl<'a> UpdatePath<'a> {
         self.model
     }
 
-    /// The file.
     pub fn file(&self) -> &'a str {
         self.file
     }

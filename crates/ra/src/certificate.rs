@@ -14,7 +14,6 @@ pub struct RevokeCertificate {
     pub certificate: CertificateRow,
     /// What an operator must reach to act on its holder.
     pub reach: Reach,
-    /// Why.
     pub reason: RevocationReason,
 }
 

@@ -44,9 +44,7 @@ pub enum Verb {
 /// Contain a device, or end that.
 #[derive(Clone, Debug)]
 pub struct Contain {
-    /// Which.
     pub device: DeviceRow,
-    /// How.
     pub verb: Verb,
 }
 
@@ -94,9 +92,7 @@ impl Act for Contain {
 /// made are void, too.
 #[derive(Clone, Debug)]
 pub struct RevokeParty {
-    /// Who.
     pub party: PartyRow,
-    /// Why.
     pub reason: RevocationReason,
 }
 

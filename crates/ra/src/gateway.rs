@@ -22,9 +22,7 @@ pub enum Declaration {
 /// Say that a gateway runs, or does not.
 #[derive(Clone, Debug)]
 pub struct DeclareGateway {
-    /// Where.
     pub scope: Scope,
-    /// Which.
     pub gateway: Name,
     /// What is said of it.
     pub declaration: Declaration,

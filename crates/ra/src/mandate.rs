@@ -50,7 +50,6 @@ impl<A: Act> Mandate<A> {
         Self { actor, rule: rule.into(), act }
     }
 
-    /// Who.
     pub fn actor(&self) -> &Actor {
         &self.actor
     }

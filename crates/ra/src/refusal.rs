@@ -35,17 +35,13 @@ pub enum Refusal {
     /// An operator must release the device first.
     #[error("device {device} is {}", standing.as_str())]
     Standing {
-        /// Which.
         device: DeviceId,
         /// What it is.
         standing: Standing,
     },
     /// A token for new devices cannot name one that exists.
     #[error("device `{name}` exists; a token for new devices cannot enrol it")]
-    DeviceExists {
-        /// The name.
-        name: Name,
-    },
+    DeviceExists { name: Name },
     /// The key is denied, or another identity holds it.
     #[error("this key cannot be used: it was revoked, or another identity holds it")]
     Key,

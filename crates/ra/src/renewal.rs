@@ -25,7 +25,6 @@ use touchmark_x509::csr::{Form, Granted};
 pub struct Presented<'a> {
     /// Its row.
     pub row: &'a CertificateRow,
-    /// Its environment.
     pub environment: &'a EnvironmentRow,
     /// Its device, unless it is an operator's or service's.
     pub device: Option<&'a DeviceRow>,

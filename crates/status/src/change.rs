@@ -43,7 +43,6 @@ pub struct Anchor {
 pub struct Revocation {
     /// When it was revoked.
     pub at: Timestamp,
-    /// Why.
     pub reason: RevocationReason,
     /// The certificate's own end; the entry is kept no longer.
     pub not_after: Timestamp,
@@ -114,17 +113,11 @@ pub enum Change {
     /// A key is accepted again (reinstated).
     AllowKey(SpkiHash),
     /// An identity is not active.
-    SetStanding {
-        /// Whose.
-        handle: Name,
-        /// How.
-        standing: Standing,
-    },
+    SetStanding { handle: Name, standing: Standing },
     /// An identity is active again.
     ClearStanding(Name),
     /// An identity's scope is this, whatever its certificate says.
     SetScope {
-        /// Whose.
         handle: Name,
         /// The whole scope.
         scope: Vec<String>,

@@ -42,12 +42,7 @@ pub enum Status {
     /// The identity never returns.
     Banned,
     /// The certificate is revoked.
-    Revoked {
-        /// Since when.
-        at: Timestamp,
-        /// Why.
-        reason: RevocationReason,
-    },
+    Revoked { at: Timestamp, reason: RevocationReason },
     /// The key is refused, whatever certificate carries it.
     KeyDenied,
     /// The identity is contained.
@@ -89,7 +84,6 @@ pub enum Effect {
     KeyAllowed(SpkiHash),
     /// Look at the sessions of this identity; `None` means active.
     StandingChanged {
-        /// Whose.
         handle: Name,
         /// How it stands now.
         standing: Option<Standing>,

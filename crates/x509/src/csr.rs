@@ -65,7 +65,6 @@ pub enum CsrFault {
     /// An attribute whose meaning would depend on the reader.
     #[error("the request's attribute {attribute} {why}")]
     AttributeForm {
-        /// Which one.
         attribute: String,
         /// What is wrong with it.
         why: &'static str,
@@ -84,7 +83,6 @@ pub enum CsrFault {
     SignatureKey {
         /// The algorithm.
         algorithm: String,
-        /// The key.
         key: String,
     },
     /// The request was not signed by the key that it holds.

@@ -65,7 +65,6 @@ pub enum PathFault {
     /// A certificate's time is over.
     #[error("certificate {subject} expired at {not_after}")]
     Expired {
-        /// Which one.
         subject: Named,
         /// Its last second.
         not_after: Timestamp,
@@ -73,7 +72,6 @@ pub enum PathFault {
     /// A certificate's time has not begun.
     #[error("certificate {subject} is valid only from {not_before}")]
     NotYetValid {
-        /// Which one.
         subject: Named,
         /// Its first second.
         not_before: Timestamp,
@@ -86,55 +84,35 @@ pub enum PathFault {
     },
     /// The named issuer did not sign.
     #[error("certificate {subject} is not signed by the issuer it names")]
-    BadSignature {
-        /// Which one.
-        subject: Named,
-    },
+    BadSignature { subject: Named },
     /// The other form of an ECDSA signature that we made: somebody rewrote the certificate (CVE-2026-25793).
     #[error("certificate {subject} carries its signature in a form that its issuer does not write (high s)")]
-    SignatureForm {
-        /// Which one.
-        subject: Named,
-    },
+    SignatureForm { subject: Named },
     /// A CA certificate was shown as somebody's own.
     #[error("certificate {subject} is an authority's and cannot identify a peer")]
-    LeafIsAuthority {
-        /// Which one.
-        subject: Named,
-    },
+    LeafIsAuthority { subject: Named },
     /// An issuer without basicConstraints cA.
     #[error("certificate {subject} is not an authority's, yet it issued another")]
-    NotAnAuthority {
-        /// Which one.
-        subject: Named,
-    },
+    NotAnAuthority { subject: Named },
     /// A key usage that does not allow what the path needs.
     #[error("certificate {subject} does not allow its key to be used so")]
-    KeyUsage {
-        /// Which one.
-        subject: Named,
-    },
+    KeyUsage { subject: Named },
     /// An extended key usage that is absent in the leaf, or does not name the purpose.
     #[error("certificate {subject} is not meant for {purpose:?}")]
     NotAuthorised {
-        /// Which one.
         subject: Named,
         /// What it was needed for.
         purpose: Purpose,
     },
     /// More authorities below one than it allows.
     #[error("certificate {subject} allows fewer authorities below it")]
-    PathLength {
-        /// Which one.
-        subject: Named,
-    },
+    PathLength { subject: Named },
     /// Longer than [`DEPTH_MAX`].
     #[error("a path has at most {DEPTH_MAX} certificates")]
     TooDeep,
     /// A critical extension that nobody here acts on.
     #[error("certificate {subject} has the critical extension {oid}, which is not understood here")]
     UnknownCritical {
-        /// Which one.
         subject: Named,
         /// Dotted object identifier.
         oid: String,
@@ -142,10 +120,7 @@ pub enum PathFault {
     /// An issuer with nameConstraints: not evaluated here, so not accepted. Or a leaf with them, where they may not
     /// stand (RFC 5280 §4.2.1.10).
     #[error("certificate {subject} has name constraints, which are not evaluated here")]
-    NameConstraints {
-        /// Which one.
-        subject: Named,
-    },
+    NameConstraints { subject: Named },
     /// The search cost more than [`COST_MAX`].
     #[error("the path was not found within the cost of {COST_MAX} signature checks")]
     BudgetExhausted,

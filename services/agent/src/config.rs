@@ -49,7 +49,6 @@ pub struct Config {
 /// One identity to keep fresh.
 #[derive(Debug)]
 pub struct EnvironmentConfig {
-    /// The environment.
     pub name: EnvironmentName,
     /// The name in it.
     pub identity: Name,
@@ -95,7 +94,6 @@ pub struct Fault {
 /// Why there is no configuration; whoever wrote it must act.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct BadConfig {
-    /// Which file.
     pub file: PathBuf,
     /// Everything that is wrong with it; never empty.
     pub faults: Vec<Fault>,

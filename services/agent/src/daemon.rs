@@ -44,7 +44,6 @@ pub enum BadStart {
     /// The file that keeps a second agent away cannot be used.
     #[error("cannot lock {}: {source}", path.display())]
     Lock {
-        /// Which file.
         path: PathBuf,
         /// The operating system's words.
         source: io::Error,

@@ -53,18 +53,10 @@ pub enum AuditFault {
     Store(#[from] StoreFault),
     /// An entry's private part, or its place.
     #[error("journal entry {seq}: {what}")]
-    Entry {
-        /// Which.
-        seq: u64,
-        /// What.
-        what: String,
-    },
+    Entry { seq: u64, what: String },
     /// The log holds other leaves than the database.
     #[error("journal entry {seq} in the database is not the leaf in the log")]
-    Leaf {
-        /// Which.
-        seq: u64,
-    },
+    Leaf { seq: u64 },
     /// The head that the database holds as the floor of the log.
     #[error("the log head in the database: {0}")]
     Head(String),
@@ -73,12 +65,7 @@ pub enum AuditFault {
     Rows(String),
     /// A decision log.
     #[error("decision log of {gateway}: {what}")]
-    Decisions {
-        /// Whose.
-        gateway: Name,
-        /// What.
-        what: String,
-    },
+    Decisions { gateway: Name, what: String },
     /// The archives.
     #[error(transparent)]
     Archive(#[from] ArchiveFault),
@@ -87,7 +74,6 @@ pub enum AuditFault {
 /// A decision log that holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct GatewayAudit {
-    /// Whose.
     pub gateway: String,
     /// Frames.
     pub frames: u64,

@@ -33,7 +33,6 @@ pub(crate) enum ContainFault {
     /// The RA's rules.
     #[error(transparent)]
     Rules(#[from] ContainmentFault),
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The feed; the event is durable, and gateways learn it with their next snapshot.
@@ -61,7 +60,6 @@ struct Change {
     rule: String,
 }
 
-/// The use case.
 pub(crate) struct Containments {
     /// Rows.
     pub commits: Commits,
@@ -73,7 +71,6 @@ pub(crate) struct Containments {
     pub crls: Arc<Crls>,
     /// Who could still let an operator in.
     pub operators: Arc<Operators>,
-    /// The clock.
     pub clock: Clock,
     /// What of it may be believed.
     pub time: SteadyTime,

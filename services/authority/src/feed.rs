@@ -28,7 +28,6 @@ const DELTAS_MAX: usize = 1024;
 /// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishFault {
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The feed.

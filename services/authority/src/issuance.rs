@@ -98,7 +98,6 @@ pub(crate) struct Issuance {
 }
 
 impl Issuance {
-    /// Wires it.
     pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, schedule: Schedule, clock: Clock) -> Self {
         Self { commits, hierarchy, schedule, clock, in_flight: KeyedLocks::default() }
     }

@@ -29,7 +29,6 @@ pub(crate) const ROLE_SERVICE: &str = "service";
 pub(crate) struct Caller {
     /// Operator or service.
     pub kind: IdentityKind,
-    /// Its name.
     pub name: Name,
     /// Roles for the operator policy.
     pub roles: Vec<String>,
@@ -77,7 +76,6 @@ pub(crate) enum CallerFault {
         /// Where its roles hold.
         home: EnvironmentName,
     },
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
 }

@@ -13,7 +13,6 @@ pub enum DialFault {
     /// The caller must correct the address.
     #[error("`{target}` is not usable as an address: {why}")]
     BadTarget {
-        /// As given.
         target: String,
         /// What is wrong with it.
         why: &'static str,

@@ -28,7 +28,6 @@ pub enum BadClientTls {
     /// A file cannot be read.
     #[error("cannot read {}: {why}", path.display())]
     File {
-        /// Which file.
         path: PathBuf,
         /// The operating system's words.
         why: String,

@@ -21,21 +21,16 @@ pub enum BadCredential {
     /// A file is missing or unreadable.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// A file is far longer than PEM files are.
     #[error("{} is longer than any PEM file of ours", path.display())]
-    TooLong {
-        /// Which file.
-        path: PathBuf,
-    },
+    TooLong { path: PathBuf },
     /// A file holds something else.
     #[error("{} holds no {what} in PEM", path.display())]
     Pem {
-        /// Which file.
         path: PathBuf,
         /// What it should hold.
         what: &'static str,

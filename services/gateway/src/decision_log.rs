@@ -53,7 +53,6 @@ pub enum LogFault {
     /// A file of the log cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -61,7 +60,6 @@ pub enum LogFault {
     /// A file of the log holds something else: restore it.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
-        /// Which file.
         path: PathBuf,
         /// What is wrong.
         what: &'static str,

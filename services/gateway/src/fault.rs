@@ -21,7 +21,6 @@ pub enum GatewayFault {
     /// A file that must be there cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

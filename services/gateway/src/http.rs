@@ -44,7 +44,6 @@ const HEAD_WAIT_KNOWN_BAD: Duration = Duration::from_secs(3);
 const HEAD_OCTETS_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 64;
 
-/// The port.
 pub(crate) struct HttpPort {
     pub(crate) admission: Arc<Admission>,
     pub(crate) publish: PublishTarget,

@@ -71,7 +71,6 @@ pub(crate) enum FarEnd {
     Sink(Arc<Sink>),
 }
 
-/// The port.
 pub(crate) struct MqttPort {
     pub(crate) admission: Arc<Admission>,
     pub(crate) target: FarEnd,

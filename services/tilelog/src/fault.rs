@@ -35,7 +35,6 @@ pub enum TileLogFault {
     Checkpoint {
         /// `checkpoint`, or the one that a crash left half published.
         file: &'static str,
-        /// Why.
         #[source]
         source: BadNote,
     },

@@ -23,7 +23,6 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// The certificate.
     pub(crate) fn read(&self) -> Vec<Certificate> {
         Certificate::from_pem_many(&std::fs::read_to_string(&self.certificate).unwrap()).unwrap()
     }

@@ -23,7 +23,6 @@ pub struct EstPost {
     pub headers: [(&'static str, &'static str); 3],
     /// Value of Authorization, for a token.
     pub authorization: Option<Secret<String>>,
-    /// The body.
     pub body: Vec<u8>,
 }
 

@@ -33,10 +33,7 @@ pub enum EstFault {
     },
     /// The client must use another method.
     #[error("this operation takes {allow} only")]
-    WrongMethod {
-        /// The method.
-        allow: &'static str,
-    },
+    WrongMethod { allow: &'static str },
     /// The client must send another type.
     #[error("send the request with Content-Type: application/pkcs10")]
     MediaType,

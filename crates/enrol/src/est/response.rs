@@ -14,7 +14,6 @@ pub struct EstBody {
     pub content_type: &'static str,
     /// All further headers.
     pub headers: &'static [(&'static str, &'static str)],
-    /// The body.
     pub bytes: Vec<u8>,
 }
 

@@ -92,7 +92,6 @@ impl MakerFault {
 /// Let a maker's initial certificates open enrolment.
 #[derive(Clone, Debug)]
 pub struct RegisterMaker {
-    /// Where.
     pub environment: EnvironmentName,
     /// For people.
     pub name: Name,
@@ -105,7 +104,6 @@ pub struct WithdrawMaker(pub RegisterMaker);
 /// Expect a piece of hardware.
 #[derive(Clone, Debug)]
 pub struct RegisterHardware {
-    /// Where.
     pub environment: EnvironmentName,
     /// Who made it.
     pub maker: Name,
@@ -162,7 +160,6 @@ impl Act for RegisterHardware {
 /// What is known beside a maker that is to be registered.
 #[derive(Debug)]
 pub struct MakerFacts<'a> {
-    /// Where.
     pub scope: &'a Scope,
     /// All makers of the environment.
     pub makers: &'a [MakerRow],
@@ -241,7 +238,6 @@ pub fn withdraw_maker(
 /// What is known beside a piece of hardware that is to be expected.
 #[derive(Debug)]
 pub struct HardwareFacts<'a> {
-    /// Where.
     pub scope: &'a Scope,
     /// Who made it: in force.
     pub maker: &'a MakerRow,

@@ -53,7 +53,6 @@ pub struct Failure {
 /// A new pair took over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {
-    /// When.
     #[serde(with = "moment")]
     pub at: Timestamp,
     /// On whose wish.

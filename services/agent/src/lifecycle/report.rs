@@ -8,9 +8,7 @@ use touchmark_identity::{EnvironmentName, Fingerprint, Name, SpiffeId, Timestamp
 /// A snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Whose.
     pub identity: Name,
-    /// Where.
     pub environment: EnvironmentName,
     /// The certificate in force.
     pub certificate: Option<CertificateReport>,

@@ -20,7 +20,6 @@ pub struct Board {
 /// One environment.
 #[derive(Debug)]
 pub struct Post {
-    /// Which.
     pub environment: EnvironmentName,
     /// The name in it.
     pub identity: Name,

@@ -26,20 +26,13 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub enum BadSocket {
     /// Another agent answers there.
     #[error("another agent serves {}: only one can", path.display())]
-    Taken {
-        /// Where.
-        path: PathBuf,
-    },
+    Taken { path: PathBuf },
     /// Something else stands there.
     #[error("{} is in the way: it is no socket, so it is left alone", path.display())]
-    InTheWay {
-        /// What.
-        path: PathBuf,
-    },
+    InTheWay { path: PathBuf },
     /// The operating system says no.
     #[error("cannot serve {}: {source}", path.display())]
     System {
-        /// Where.
         path: PathBuf,
         /// The operating system's words.
         source: io::Error,

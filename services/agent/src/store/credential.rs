@@ -45,7 +45,6 @@ impl From<StoreFault> for LocalFault {
 /// A key with its chain: what TLS needs.
 #[derive(Debug)]
 pub struct Pair {
-    /// The key.
     pub key: SoftwareKey,
     /// The certificate for it, and what stands above.
     pub chain: Chain,

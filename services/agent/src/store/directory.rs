@@ -30,7 +30,6 @@ pub enum FileName {
 }
 
 impl FileName {
-    /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Key, Self::Chain, Self::Anchors, Self::State, Self::NewKey, Self::NewRequest, Self::NewChain];
 
@@ -69,23 +68,18 @@ pub enum DirectoryFault {
     System {
         /// What was tried.
         act: &'static str,
-        /// Which file.
         name: String,
         /// What the system said.
         source: io::Error,
     },
     /// A symbolic link, a folder, a device: not what this program made.
     #[error("{name} is not a plain file; put a plain file there, or remove it")]
-    NotAFile {
-        /// Which file.
-        name: String,
-    },
+    NotAFile { name: String },
     /// A key that others can read is no secret.
     #[error(
         "{name} has the permissions {mode:03o}, so others may have read the key; make a new one, or chmod 600"
     )]
     Exposed {
-        /// Which file.
         name: String,
         /// Permission bits.
         mode: u32,
@@ -100,10 +94,7 @@ pub enum DirectoryFault {
     },
     /// More than [`FILE_OCTETS_MAX`].
     #[error("{name} is longer than any file of this program")]
-    TooLarge {
-        /// Which file.
-        name: String,
-    },
+    TooLarge { name: String },
 }
 
 /// Where the files are.

@@ -22,7 +22,6 @@ pub enum Mishap {
 }
 
 impl Mishap {
-    /// All of them.
     pub const ALL: [Self; 4] = [Self::Lost, Self::StoredButReportedLost, Self::CutBefore, Self::CutAfter];
 }
 

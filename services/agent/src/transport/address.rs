@@ -43,7 +43,6 @@ impl ServerAddress {
         &self.host
     }
 
-    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -36,7 +36,6 @@ pub(crate) enum ExplainFault {
     /// Several things have it.
     #[error("the identifier means several things")]
     Ambiguous(Vec<Candidate>),
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The decision logs.
@@ -64,7 +63,6 @@ pub(crate) struct Explain {
     pub hierarchy: Arc<Hierarchy>,
     /// Who may.
     pub operators: Arc<Operators>,
-    /// The clock.
     pub clock: Clock,
 }
 

@@ -25,7 +25,6 @@ const BEHIND_AFTER: Duration = Duration::from_secs(10);
 /// Why the log does not advance. An operator must act.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalLogFault {
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The tiles.

@@ -23,7 +23,6 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Wires it.
     pub(crate) fn new(commits: Commits, organisation: OrganisationName, clock: Clock) -> Self {
         Self { commits, organisation, clock, start: Instant::now(), fold: Mutex::default() }
     }

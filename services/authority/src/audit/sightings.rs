@@ -24,12 +24,10 @@ pub enum UploadFault {
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveFault),
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
 }
 
-/// The use case.
 pub(crate) struct DecisionIntake {
     /// Frames.
     pub archives: Archives,

@@ -45,7 +45,6 @@ pub(crate) enum GatewaysFault {
     Asks { name: Name, ago: Duration },
 }
 
-/// The use case.
 pub(crate) struct Gateways {
     pub(crate) commits: Commits,
     pub(crate) feeds: Arc<Feeds>,

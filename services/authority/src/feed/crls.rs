@@ -16,7 +16,6 @@ use touchmark_x509::{Certificate, Signer};
 /// Why a CRL stayed as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum CrlPublishFault {
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// Signing or reading back.
@@ -33,7 +32,6 @@ pub(crate) struct Published {
     pub this_update: Timestamp,
     /// When the next one is signed at the latest.
     pub due: Timestamp,
-    /// Its number.
     pub number: u64,
     /// How full it is.
     fill: Fill,
@@ -80,7 +78,6 @@ pub(crate) struct Crls {
 pub(crate) struct RootCrl {
     /// Its version.
     pub version: AuthorityVersionId,
-    /// Whose.
     pub scope: Scope,
     /// Its certificate.
     pub certificate: Certificate,

@@ -14,12 +14,7 @@ pub enum PortsFault {
     Bind(#[from] BindFault),
     /// The remembered ports cannot be read. Others would make CRL addresses in certificates false.
     #[error("the remembered ports in {path} cannot be read: {says}")]
-    Kept {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        says: String,
-    },
+    Kept { path: PathBuf, says: String },
     /// They could not be remembered.
     #[error(transparent)]
     Write(#[from] WriteFault),

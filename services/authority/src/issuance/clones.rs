@@ -30,7 +30,6 @@ pub(crate) enum Use {
     Other,
 }
 
-/// The use case.
 pub(crate) struct CloneAlarms {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
@@ -39,7 +38,6 @@ pub(crate) struct CloneAlarms {
 }
 
 impl CloneAlarms {
-    /// Wires it.
     pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, clock: Clock) -> Self {
         Self { commits, hierarchy, clock, rang: Mutex::default() }
     }

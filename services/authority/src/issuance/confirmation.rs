@@ -50,7 +50,6 @@ impl Proven<'_> {
 /// How often a confirmation is decided again when rows change under it; a later use tries again anyway.
 const TRIES: usize = 4;
 
-/// The use case.
 pub(crate) struct Confirmations {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
@@ -58,7 +57,6 @@ pub(crate) struct Confirmations {
 }
 
 impl Confirmations {
-    /// Wires it.
     pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, clock: Clock) -> Self {
         Self { commits, hierarchy, clock }
     }

@@ -19,7 +19,6 @@ use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_ra::{EnrolmentFacts, Refusal, admit, name_asked};
 
-/// The use case.
 pub(crate) struct Enrolments {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
@@ -29,7 +28,6 @@ pub(crate) struct Enrolments {
 }
 
 impl Enrolments {
-    /// Wires it.
     pub(crate) fn new(
         commits: Commits,
         hierarchy: Arc<Hierarchy>,

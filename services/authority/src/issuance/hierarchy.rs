@@ -15,7 +15,6 @@ use touchmark_x509::{Certificate, Signer, SoftwareKey};
 /// Why the hierarchy cannot be read. An operator must act.
 #[derive(Debug, thiserror::Error)]
 pub enum HierarchyFault {
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// A key.

@@ -33,7 +33,6 @@ pub enum MakersFault {
     /// A stored certificate cannot be read.
     #[error(transparent)]
     Certificate(#[from] BadCertificate),
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The feed.
@@ -48,7 +47,6 @@ struct Maker {
     certificate: Certificate,
 }
 
-/// The use case.
 pub(crate) struct Makers {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,

@@ -28,7 +28,6 @@ pub(crate) struct PresentedRows {
     pub certificates: Vec<CertificateRow>,
     /// What the identity was given last; empty where no order is meant.
     pub issues: Vec<IssueRow>,
-    /// Its environment.
     pub trust: Arc<Trust>,
 }
 

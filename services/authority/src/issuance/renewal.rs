@@ -15,7 +15,6 @@ use touchmark_listen::Clock;
 use touchmark_ra::{Refusal, RenewalTerms, admit_renewal, holder};
 use touchmark_x509::Certificate;
 
-/// The use case.
 pub(crate) struct Renewals {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
@@ -25,7 +24,6 @@ pub(crate) struct Renewals {
 }
 
 impl Renewals {
-    /// Wires it.
     pub(crate) fn new(
         commits: Commits,
         hierarchy: Arc<Hierarchy>,

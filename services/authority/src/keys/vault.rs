@@ -28,7 +28,6 @@ pub enum VaultFault {
     /// A file could not be read.
     #[error("key file {path}: {source}")]
     File {
-        /// Which.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

@@ -61,10 +61,7 @@ pub enum EnvironmentFault {
     #[error(
         "an environment's name has at most {NAME_CHARS_MAX} characters, this one has {chars}: its authority is called `NAME{ISSUING}`, and a common name has {COMMON_NAME_CHARS_MAX} (X.520)"
     )]
-    NameLength {
-        /// As given.
-        chars: usize,
-    },
+    NameLength { chars: usize },
     /// No host could be called so.
     #[error(
         "`{0}` is no trust domain: it is a host name, whose labels have 1 to 63 of a-z, 0-9 and `-`, and a letter or digit at both ends (RFC 1123 §2.1)"
@@ -82,7 +79,6 @@ pub enum EnvironmentFault {
     /// There is no root yet.
     #[error("the organisation has no root authority")]
     NoRoot,
-    /// The rows.
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// A key.
@@ -108,7 +104,6 @@ pub enum EnvironmentFault {
 /// What an operator asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct EnvironmentPlan {
-    /// Its name.
     pub name: EnvironmentName,
     /// Host of its identities.
     pub trust_domain: TrustDomain,
@@ -157,7 +152,6 @@ impl Default for SuccessorPlan {
     }
 }
 
-/// The use case.
 pub(crate) struct Environments {
     /// Rows.
     pub commits: Commits,
@@ -169,7 +163,6 @@ pub(crate) struct Environments {
     pub organisation: OrganisationName,
     /// Serial prefix.
     pub incarnation: Incarnation,
-    /// The clock.
     pub clock: Clock,
     /// Where each environment's trust anchors are written for people.
     pub anchors: PathBuf,

@@ -24,11 +24,7 @@ pub(crate) enum PolicyActivationFault {
     Policy(#[from] PolicyFaults),
     /// It would not fit into one journal leaf.
     #[error("a policy bundle has at most {BUNDLE_OCTETS_MAX} octets, this one has {octets}")]
-    TooLarge {
-        /// As given.
-        octets: usize,
-    },
-    /// The rows.
+    TooLarge { octets: usize },
     #[error(transparent)]
     Store(#[from] StoreFault),
     /// The feed; the policy is recorded and goes out with the next snapshot.
@@ -63,7 +59,6 @@ pub(crate) struct Activated {
     pub(crate) enforced: Enforced,
 }
 
-/// The use case.
 pub(crate) struct Policies {
     pub(crate) commits: Commits,
     pub(crate) gateways: Arc<Gateways>,

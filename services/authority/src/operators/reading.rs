@@ -39,7 +39,6 @@ kinds! {
 pub(crate) struct Read<K, T = ()> {
     environment: Option<EnvironmentName>,
     device: Option<DeviceId>,
-    /// The row.
     pub of: T,
     kind: PhantomData<K>,
 }

@@ -31,7 +31,6 @@ pub enum NewTokenFault {
     /// The name of a service or operator is taken in another environment.
     #[error("another environment has a service or operator of this name; these names are the organisation's")]
     NameTaken,
-    /// The rows.
     #[error(transparent)]
     Store(StoreFault),
 }
@@ -45,14 +44,12 @@ impl From<StoreFault> for NewTokenFault {
     }
 }
 
-/// The use case.
 pub(crate) struct Tokens {
     commits: Commits,
     clock: Clock,
 }
 
 impl Tokens {
-    /// Wires it.
     pub(crate) fn new(commits: Commits, clock: Clock) -> Self {
         Self { commits, clock }
     }

@@ -22,13 +22,11 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 /// Why an own identity did not come into being.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapFault {
-    /// The key.
     #[error(transparent)]
     Signing(#[from] SigningFault),
     /// Our own request.
     #[error(transparent)]
     Csr(#[from] CsrFault),
-    /// The token.
     #[error(transparent)]
     Token(#[from] NewTokenFault),
     /// The road.

@@ -101,7 +101,6 @@ impl Commits {
         let _ = tokio::time::timeout(wait, self.followers.recorded.notified()).await;
     }
 
-    /// The rows.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }

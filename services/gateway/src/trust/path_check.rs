@@ -92,7 +92,6 @@ impl PathIdentity {
         self.initial
     }
 
-    /// The certificate.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }

@@ -37,7 +37,6 @@ pub(crate) struct Held {
 /// A session ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ended {
-    /// Whose.
     pub(crate) name: String,
     /// Nanoseconds since 1970, when the end was read.
     pub(crate) at_ns: u64,

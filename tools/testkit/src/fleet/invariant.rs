@@ -39,9 +39,7 @@ pub enum Invariant {
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which.
     pub invariant: Invariant,
-    /// When.
     pub at: Timestamp,
     /// Whose, and what was found.
     pub found: String,

@@ -32,7 +32,6 @@ impl Requests {
         *counter += 1;
     }
 
-    /// All of them.
     pub fn all(&self) -> u64 {
         self.anchors + self.enrol + self.renew + self.confirm + self.hint
     }

@@ -30,7 +30,6 @@ const END_AWAITED: Duration = Duration::from_secs(10);
 /// What all four verbs know.
 #[derive(Debug, Args)]
 pub(crate) struct Whom {
-    /// Its name
     name: Name,
     /// Environment, if the name exists in several
     #[arg(long)]
@@ -79,7 +78,6 @@ pub(crate) struct Ban {
 /// What revoking an operator or a gateway takes.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeParty {
-    /// Its name
     name: Name,
     /// unspecified, key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
     #[arg(long, default_value = "unspecified")]

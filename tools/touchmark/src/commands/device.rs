@@ -65,7 +65,6 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct Named {
-    /// Its name
     name: Name,
     /// Environment, if the name exists in several
     #[arg(long)]

@@ -27,7 +27,6 @@ const DECISIONS_PAUSE: Duration = Duration::from_millis(150);
 
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
-    /// Its name
     name: Name,
     /// Environment
     #[arg(long, default_value = "lab")]

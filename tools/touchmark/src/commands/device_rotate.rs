@@ -28,7 +28,6 @@ const DEVICE_PROFILE: &str = "operational";
 
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
-    /// Its name
     name: Name,
     /// Environment
     #[arg(long, default_value = "lab")]

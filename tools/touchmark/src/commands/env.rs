@@ -15,17 +15,13 @@ pub(crate) enum Env {
     /// All environments
     List,
     /// One environment
-    Get {
-        /// Its name
-        name: EnvironmentName,
-    },
+    Get { name: EnvironmentName },
     /// Makes an environment with an issuing authority, profiles, policy and feed of its own
     Create(Create),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// Its name
     name: EnvironmentName,
     /// Host of its identities [default: NAME.touchmark.internal]
     #[arg(long)]

@@ -23,7 +23,6 @@ pub(crate) enum Gateway {
     Up(Up),
     /// Says that a gateway does not run: containments name it, and do not count on it. It ends when it asks again
     DeclareOffline {
-        /// Its name
         name: Name,
         /// Its environment [default: the operator's own]
         #[arg(long)]
@@ -37,7 +36,6 @@ pub(crate) enum Gateway {
     },
     /// Ends that
     DeclareOnline {
-        /// Its name
         name: Name,
         /// Its environment [default: the operator's own]
         #[arg(long)]

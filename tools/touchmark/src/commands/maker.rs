@@ -21,7 +21,6 @@ pub(crate) enum Maker {
     },
     /// Ends that at once; devices that enrolled keep their identity
     Withdraw {
-        /// Its name
         name: Name,
         /// Environment
         #[arg(long, default_value = "lab")]

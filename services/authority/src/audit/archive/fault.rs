@@ -13,7 +13,6 @@ pub enum ArchiveFault {
     /// Reading failed.
     #[error("cannot read the decision archive {path}: {source}")]
     Read {
-        /// Where.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -21,7 +20,6 @@ pub enum ArchiveFault {
     /// What is kept of this gateway is not in order: it is left as it is, for an operator to look at.
     #[error("the decision archive of `{gateway}` is damaged and was set aside: {what}")]
     Damaged {
-        /// Whose.
         gateway: Name,
         /// What was found.
         what: String,
@@ -43,7 +41,6 @@ pub enum ArchiveFault {
     BadFrame {
         /// Its leaf.
         leaf: u64,
-        /// Why.
         what: String,
     },
     /// The head does not cover the frames: the gateway shows two histories.

@@ -16,7 +16,6 @@ pub(crate) type Position = (u32, u64);
 /// A proof of possession as a gateway wrote it down.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Witnessed {
-    /// The certificate.
     pub fingerprint: Fingerprint,
     /// Who it is, says the gateway.
     pub handle: Name,

@@ -18,7 +18,6 @@ use touchmark_ra::{ISSUES_AT_ONCE, InitialFacts, InitialRefusal, Refusal, admit_
 use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::VerifiedPath;
 
-/// The use case.
 pub(crate) struct InitialEnrolments {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
@@ -35,7 +34,6 @@ struct MakerEvidence {
 }
 
 impl InitialEnrolments {
-    /// Wires it.
     pub(crate) fn new(
         commits: Commits,
         hierarchy: Arc<Hierarchy>,
