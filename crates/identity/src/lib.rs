@@ -6,6 +6,7 @@
 
 mod actor;
 mod hash;
+mod host;
 mod id;
 mod name;
 mod permission;
@@ -19,6 +20,7 @@ mod validity;
 
 pub use actor::{Actor, ActorKind};
 pub use hash::{BadHash, Fingerprint, SpkiHash};
+pub use host::is_dns_name;
 pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, MakerId, ProfileVersionId, TokenId};
 pub use name::{BadName, EnvironmentName, Name, NamePrefix, OrganisationName, TrustDomain};
 pub use permission::{Permission, UnknownPermission};

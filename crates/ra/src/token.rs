@@ -4,7 +4,7 @@ use crate::containment::reach_of;
 use crate::mandate::{Act, Mandate};
 use core::net::IpAddr;
 use core::time::Duration;
-use touchmark_identity::{EnvironmentName, Name, Permission, Timestamp, TokenId};
+use touchmark_identity::{EnvironmentName, Name, Permission, Timestamp, TokenId, is_dns_name};
 use touchmark_inventory::{Command, PartyRow, Precondition, TokenRow};
 use touchmark_journal::{
     Event, IdentityKind, Private, Reach, Salt, Scope, TokenCreated, TokenPrivate, TokenSubject, TokenVoided,
@@ -16,8 +16,6 @@ pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_secs(7 * 86_400);
 const USES_MAX: u32 = u32::MAX;
 /// Host names in one service certificate.
 const HOSTS_MAX: usize = 16;
-/// RFC 1035 §2.3.4, without the length octets.
-const DNS_NAME_MAX: usize = 253;
 
 /// What an operator asked for.
 #[derive(Clone, Debug)]
@@ -154,21 +152,6 @@ pub fn void_token(mandate: Mandate<VoidToken>, now: Timestamp) -> Result<Command
     }
     let event = Event::TokenVoided(TokenVoided { token: row.token });
     Ok(Command { preconditions: Vec::new(), entries: vec![mandate.draft(&row.scope, now, event, None)] })
-}
-
-/// A name as TLS clients look it up (RFC 1123 §2.1, RFC 6125 §6.4.1). A last label of digits alone would be
-/// read as an IPv4 address.
-fn is_dns_name(host: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let numeric = |label: &str| label.bytes().all(|octet| octet.is_ascii_digit());
-    host.len() <= DNS_NAME_MAX && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(numeric)
 }
 
 /// The command that makes a token; its password's hash is stored, never the password.

@@ -24,9 +24,14 @@ pub fn main() -> ExitCode {
     #[cfg(feature = "faults")]
     touchmark_faults::demand_consent();
     let command = Command::parse(std::env::args_os().skip(1), |name| std::env::var_os(name));
+    let json = matches!(&command, Ok(Command::Asks { asked: Asked::Status { json: true }, .. }));
     let ended = command.map_err(Failure::usage).and_then(run);
     let exit = ended.unwrap_or_else(|failure| {
-        log::line(format_args!("{failure}"));
+        if json {
+            log::line(format_args!("{}", failure.problem()));
+        } else {
+            log::line(format_args!("{failure}"));
+        }
         failure.exit()
     });
     log::flush(log::LAST_WORDS);

@@ -120,6 +120,26 @@ fn a_request_without_one_valid_host_is_refused_on_every_port() {
     }
 }
 
+/// What says who asks is said once, and a body is what it looks like: nothing here unpacks one.
+#[test]
+fn two_credentials_and_encoded_bodies_are_refused_before_anybody_looks_at_them() {
+    let ports = Ports::start();
+    let rows: &[(&str, &str, &str)] = &[
+        ("one credential", "Authorization: Basic YTpi\r\n", "200"),
+        ("no encoding", "Content-Encoding: identity\r\n", "200"),
+        ("two credentials", "Authorization: Basic YTpi\r\nauthorization: Basic YTpj\r\n", "400"),
+        ("packed", "Content-Encoding: gzip\r\n", "415"),
+    ];
+    let authority = |(port, _): &(Port, &str)| !matches!(port, Port::Gateway | Port::Sink);
+    for (port, path) in PORTS.into_iter().filter(authority) {
+        for (name, field, expected) in rows {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\n{field}Connection: close\r\n\r\n");
+            let answer = ports.say(port, &request);
+            assert_eq!(status(&answer), *expected, "{port:?}, {name}: {answer}");
+        }
+    }
+}
+
 /// Some EST clients compare names of header fields by octets: they are written as in the RFC's examples.
 #[test]
 fn names_of_header_fields_are_written_in_title_case() {

@@ -28,6 +28,23 @@ pub(crate) fn some(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// The same, as long as device certificates live.
+pub(crate) fn device_lifetime(text: &str) -> Result<Duration, String> {
+    let most = Duration::from_secs(825 * 86_400);
+    match parse(text)? {
+        span if span < Duration::from_secs(30) || span > most => Err("from 30s to 825d".to_owned()),
+        span => Ok(span),
+    }
+}
+
+/// For clap: a DNS name in lower case, or an address, as a certificate carries it.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    if text.parse::<core::net::IpAddr>().is_ok() || touchmark_identity::is_dns_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("expected a DNS name in lower case or an IP address, without port".to_owned())
+}
+
 /// The two largest units: `29d 23h`.
 pub(crate) fn words(seconds: u64) -> String {
     let mut rest = seconds;

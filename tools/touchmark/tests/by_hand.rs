@@ -328,3 +328,24 @@ fn a_server_that_is_asked_to_end_says_nothing_about_it() {
         assert!(!said.contains("ERROR") && !said.contains("started again"), "{said}");
     }
 }
+
+#[test]
+fn what_no_command_line_can_mean_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for line in [
+        "server up --dev --host bad_host!",
+        "server up --dev --host 192.0.2.1:443",
+        "server up --dev --device-lifetime 1s",
+        "server up --dev --device-lifetime 826d",
+        "gateway up --host UPPER",
+        "explain ",
+        "cert where ",
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let ran = touchmark(&data).args(&words).output().unwrap();
+        let says = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{line}: {says}");
+        assert!(!data.exists(), "{line}: nothing is left");
+    }
+}

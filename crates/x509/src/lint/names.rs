@@ -2,6 +2,7 @@
 
 use super::{Expectation, Kind, broken};
 use crate::certificate::Certificate;
+use touchmark_identity::is_dns_name;
 
 /// ub-common-name of X.520 (RFC 5280 appendix A).
 const COMMON_NAME_CHARS_MAX: usize = 64;
@@ -48,17 +49,6 @@ pub(super) fn alternative_names(certificate: &Certificate, expected: &Expectatio
         return Some("an authority's certificate carries no host name or address".to_owned());
     }
     dns.iter()
-        .find(|name| !is_host_name(name))
+        .find(|name| !is_dns_name(name))
         .map(|name| format!("{name:?} is not a host name in lower case"))
-}
-
-/// RFC 1035 §2.3.1, RFC 1123 §2.1.
-fn is_host_name(name: &str) -> bool {
-    let good_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-    };
-    name.len() <= 253 && name.split('.').all(good_label)
 }

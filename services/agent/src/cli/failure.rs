@@ -46,6 +46,14 @@ impl Failure {
         self
     }
 
+    /// For programs (RFC 9457).
+    pub(super) fn problem(&self) -> serde_json::Value {
+        let Self { exit, code, title, why, fix } = self;
+        serde_json::json!({
+            "title": title, "detail": why, "code": code, "fix": fix, "exit": *exit as u8,
+        })
+    }
+
     pub(super) fn exit(&self) -> Exit {
         self.exit
     }
@@ -66,7 +74,9 @@ impl From<BadConfig> for Failure {
         let title = format!("{} cannot be meant like that", bad.file.display());
         let faults: Vec<String> =
             bad.faults.iter().map(|fault| format!("{}: {}", fault.key, fault.why.trim_end())).collect();
-        Self::new(Exit::Usage, "config", title, faults.join("\n        "))
+        // Not there, or not as it is read: the first is the more common slip.
+        let exit = if bad.file.exists() { Exit::Usage } else { Exit::NotFound };
+        Self::new(exit, "config", title, faults.join("\n        "))
             .fix("docs/agent.md lists every key; touchmark-agent check-config tries again")
     }
 }

@@ -137,7 +137,8 @@ impl Lifecycle {
             _ if code == LocalFault::DISK || code == LocalFault::KEY || nothing_to_ask_with => {
                 Needs::DeviceKeeper
             }
-            Standing::Lost { .. } if self.proof_refused || self.rules.start == Start::None => Needs::NewProof,
+            // The token that it has made what is lost now: it is spent, unless somebody brought another.
+            Standing::Lost { .. } if self.rules.start != Start::Initial => Needs::NewProof,
             Standing::Good | Standing::Lost { .. } if self.proof_refused => Needs::NewProof,
             Standing::Good | Standing::Lost { .. } if self.memory.failures >= SERVER_FAILURES => {
                 Needs::Authority

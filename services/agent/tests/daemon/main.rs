@@ -123,6 +123,15 @@ fn a_killed_agent_goes_on_where_it_was_and_a_second_one_keeps_away() {
     agent.kill();
     let nobody = agent.run(&["status", "--socket", agent.socket().to_str().unwrap()]);
     assert_eq!(nobody.status.code(), Some(8), "a dead agent's socket answers nobody");
+    for (words, exit, code) in [
+        (&["status", "--json"][..], 8, "agent-unreachable"),
+        (&["status", "--json", "--config", "/nowhere/agent.toml"], 3, "config"),
+    ] {
+        let told = agent.run(words);
+        let problem: serde_json::Value = serde_json::from_slice(&told.stderr).unwrap();
+        assert_eq!((told.status.code(), problem["exit"].as_i64()), (Some(exit), Some(i64::from(exit))));
+        assert_eq!(problem["code"], code, "programs read errors too: {problem}");
+    }
     agent.start();
     agent.until_fresh();
     assert_eq!(agent.certificate("lab").fingerprint(), first.fingerprint());

@@ -79,15 +79,39 @@ where
     }
 }
 
-fn host_fault(request: &Request<Incoming>) -> Option<BadHost> {
+/// Why a head is refused before anybody asks what it is for.
+#[derive(Debug, thiserror::Error)]
+enum BadHead {
+    #[error(transparent)]
+    Host(#[from] BadHost),
+    #[error("two Authorization fields: which one counts would be anybody's guess; send one")]
+    Authorization,
+    #[error("the body is encoded ({0}); send it as it is, without Content-Encoding")]
+    Encoded(String),
+}
+
+fn check_head(request: &Request<Incoming>) -> Result<(), BadHead> {
     let fields = request.headers().get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
     let authority = request.uri().authority().map(Authority::as_str);
-    check_host(request.version() >= Version::HTTP_11, fields, authority).err()
+    check_host(request.version() >= Version::HTTP_11, fields, authority)?;
+    if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
+        return Err(BadHead::Authorization);
+    }
+    match request.headers().get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(BadHead::Encoded(encoding.as_bytes().escape_ascii().take(64).map(char::from).collect()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The connection ends with it: where a request begins is in doubt.
-fn bad_host(fault: BadHost) -> Response {
-    let mut response = (StatusCode::BAD_REQUEST, format!("{fault}\n")).into_response();
+fn bad_head(fault: &BadHead) -> Response {
+    let status = match fault {
+        BadHead::Host(_) | BadHead::Authorization => StatusCode::BAD_REQUEST,
+        BadHead::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+    let mut response = (status, format!("{fault}\n")).into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -99,14 +123,11 @@ where
     S::Future: Send + 'static,
 {
     let hosted = service_fn(move |request| {
-        let answer = match host_fault(&request) {
-            None => Ok(service.call(request)),
-            Some(fault) => Err(fault),
-        };
+        let answer = check_head(&request).map(|()| service.call(request));
         async move {
             match answer {
                 Ok(answer) => answer.await,
-                Err(fault) => Ok(bad_host(fault)),
+                Err(fault) => Ok(bad_head(&fault)),
             }
         }
     });

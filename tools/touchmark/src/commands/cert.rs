@@ -7,6 +7,7 @@ use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::span;
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use touchmark_api::{Certificate, Containment, NO_DATA, OnExpiry, Revoker, Sighting};
 use touchmark_identity::RevocationReason;
 
@@ -15,11 +16,13 @@ pub(crate) enum Cert {
     /// The certificate itself
     Get {
         /// crt_..., SHA-256 fingerprint or serial number
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
     /// Kill this one certificate, whoever holds it: a device's, a gateway's, an operator's
     Revoke {
         /// crt_... or SHA-256 fingerprint
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
         /// unspecified, key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
         #[arg(long, default_value = "unspecified")]
@@ -31,16 +34,19 @@ pub(crate) enum Cert {
     /// Where it is used
     Where {
         /// Any identifier
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
     /// Who can revoke it: exactly those whose dry run would succeed
     WhoCanRevoke {
         /// Any identifier
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
     /// What happens when it expires
     OnExpiry {
         /// Any identifier
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
 }

@@ -27,7 +27,7 @@ pub(crate) struct Create {
     #[arg(long)]
     trust_domain: Option<TrustDomain>,
     /// How long a device certificate lives
-    #[arg(long, value_parser = span::parse, value_name = "SPAN")]
+    #[arg(long, value_parser = span::device_lifetime, value_name = "SPAN")]
     device_lifetime: Option<Duration>,
     /// How long after its end a device certificate may still be renewed [default: a third of its life]
     #[arg(long, value_parser = span::parse, value_name = "SPAN")]

@@ -7,6 +7,7 @@ use crate::management::Management;
 use crate::output::{Listed as _, Output, table};
 use crate::span;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use touchmark_api::{Certificate, Decision, Explanation, NO_DATA, Renewals, Revoker, Sighting};
 use touchmark_identity::EnvironmentName;
 
@@ -16,6 +17,7 @@ const ROWS_MAX: usize = 8;
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// Device name, dev_..., crt_..., dec_..., spiffe://..., SHA-256 of a certificate, or serial number
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     id: String,
     /// Environment, if several have something of that name
     #[arg(long)]

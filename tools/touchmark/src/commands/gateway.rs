@@ -110,7 +110,7 @@ pub(crate) struct Up {
     #[arg(long, value_name = "FILE")]
     feed_key: Option<PathBuf>,
     /// First start: one more host name or address for its certificate (repeatable)
-    #[arg(long = "host", value_name = "HOST")]
+    #[arg(long = "host", value_name = "HOST", value_parser = span::host)]
     hosts: Vec<String>,
     /// Address to listen on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]

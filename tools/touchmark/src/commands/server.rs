@@ -42,7 +42,7 @@ pub(crate) struct Up {
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
     /// Name or address by which others reach it (repeatable); the first one stands in URLs and CRL addresses
-    #[arg(long = "host", value_name = "HOST")]
+    #[arg(long = "host", value_name = "HOST", value_parser = span::host)]
     hosts: Vec<String>,
     /// File with the passphrase that protects the keys
     #[arg(long, value_name = "FILE")]
@@ -57,7 +57,7 @@ pub(crate) struct Up {
     #[arg(long, default_value = "lab")]
     env: EnvironmentName,
     /// How long device certificates of that environment live
-    #[arg(long, value_parser = span::parse, default_value = "30d", value_name = "SPAN")]
+    #[arg(long, value_parser = span::device_lifetime, default_value = "30d", value_name = "SPAN")]
     device_lifetime: Duration,
     /// Enrolments and renewals a second; whoever comes on top is told when to come back [default: sized by cores]
     #[arg(long, value_name = "N")]

@@ -5,6 +5,7 @@ use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::span;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub(crate) enum Token {
     /// Ends a token before its time
     Void {
         /// tok_...
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
 }
@@ -66,7 +68,7 @@ pub(crate) struct Create {
     #[arg(long, value_enum, default_value_t)]
     kind: Kind,
     /// Host name or address in a service's certificate (repeatable)
-    #[arg(long = "host", value_name = "HOST")]
+    #[arg(long = "host", value_name = "HOST", value_parser = span::host)]
     hosts: Vec<String>,
     /// Role of an operator (repeatable)
     #[arg(long = "role", value_name = "ROLE")]
