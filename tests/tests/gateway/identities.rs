@@ -87,6 +87,42 @@ fn the_other_form_of_a_certificate_opens_nothing() {
     assert!(installation.lab.operator().decisions("pump-01").is_empty(), "nothing was done in its name");
 }
 
+/// What an earlier version signed came in either form. Whatever began before this version's first start serves on at both
+/// services; what begins after it does not.
+#[test]
+fn what_an_earlier_version_signed_serves_on_after_the_upgrade() {
+    let Some(mut installation) = Installation::start() else { return };
+    let old = installation.enrol("pump-01");
+    let old_form = [twin(&old.chain[0])];
+    installation.lab.stop_gateway();
+    installation.lab.stop_authority();
+    // As if this were the first start of a version that has the rule.
+    let since = old.chain[0].validity().not_before().unix_s() + 1;
+    let data = installation.lab.data();
+    for folder in [data.clone(), data.join("gateways/gateway-01/state")] {
+        let file = folder.join("low-s-since");
+        assert!(file.exists(), "{}", file.display());
+        std::fs::write(file, format!("{since}\n")).unwrap();
+    }
+    installation.lab.restart();
+    installation.lab.restart_gateway();
+    served(&installation.lab, "lab");
+
+    let mut session = Mqtt::welcome(&installation.lab, (&old.key, &old_form), "pump-01");
+    session.publish("plant/pump-01/x", "old form", QoS::AtLeastOnce).unwrap();
+    installation.broker.sees("plant/pump-01/x", "old form");
+    let mut holder = touchmark_tests::Holder::new(&installation.lab, old.key, old_form.to_vec());
+    let answer = holder.ask(None, &Key::new().request("")).unwrap();
+    assert_ne!(answer.status, 200, "the handshake is good, and the authority never issued these octets");
+
+    let new = until("a certificate that begins after the first start", || {
+        let new = installation.enrol("pump-02");
+        (new.chain[0].validity().not_before().unix_s() >= since).then_some(new)
+    });
+    let says = alert(&installation.lab, Some((&new.key, &[twin(&new.chain[0])])));
+    assert!(says.contains("alert") || says.contains("tls"), "MQTT: {says}");
+}
+
 /// R2, R29: a certificate without its key opens no port, and the attempt is counted.
 #[test]
 fn a_stolen_certificate_opens_nothing() {
