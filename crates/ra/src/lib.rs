@@ -9,6 +9,7 @@ mod admission;
 mod certificate;
 mod confirmation;
 mod containment;
+mod environment;
 mod gateway;
 mod holder;
 mod initial;
@@ -26,6 +27,9 @@ pub use certificate::{RevokeCertificate, revoke_certificate};
 pub use confirmation::{confirm, take_place};
 pub use containment::{
     Contain, ContainmentFault, RevokeParty, Verb, contain, reach_of, revocation_of, revoke_party,
+};
+pub use environment::{
+    EnvironmentPlan, EnvironmentRefusal, Foundable, SuccessorPlan, check_environment, found_environment,
 };
 pub use gateway::{Declaration, DeclarationEnded, DeclareGateway, declare_gateway, gateway_returned};
 pub use holder::{holder, holder_actor};

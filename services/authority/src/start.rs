@@ -32,8 +32,7 @@ use crate::issuance::makers::MakersFault;
 use crate::issuance::recovery;
 use crate::keys::VaultFault;
 use crate::operators::environments::{
-    EnvironmentFault, EnvironmentPlan, Environments, SuccessorPlan, anchors_file, bootstrap_actor,
-    write_anchors,
+    EnvironmentFault, Environments, anchors_file, bootstrap_actor, write_anchors,
 };
 use crate::start::bootstrap::BootstrapFault;
 use crate::start::bootstrap::bootstrapped;
@@ -49,6 +48,7 @@ use touchmark_inventory::{Command, Store, StoreFault};
 use touchmark_journal::{Draft, Envelope, Event, Scope, Started};
 use touchmark_listen::{BadServerIdentity, BadServerTls, Bound, Clock};
 use touchmark_policy_cedar::PolicyFaults;
+use touchmark_ra::{EnvironmentPlan, SuccessorPlan};
 use touchmark_status::FeedFault;
 use touchmark_supervise::{Lost, Supervisor};
 use touchmark_tilelog::BadSeed;

@@ -3,6 +3,7 @@
 
 mod admission;
 mod containment;
+mod environment;
 mod initial;
 mod issue_rate;
 mod renewal;

@@ -1,11 +1,11 @@
 //! What is superseded dies after its overlap where the environment says so, and nothing else does.
 
 use super::*;
-use crate::operators::environments::SuccessorPlan;
 use crate::tests::house::{House, LIFETIME, request};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Store as _};
 use touchmark_journal::TokenSubject;
+use touchmark_ra::SuccessorPlan;
 use touchmark_testkit::name;
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use touchmark_api::Problem;
 use touchmark_identity::printable;
 use touchmark_inventory::StoreFault;
 use touchmark_policy_cedar::PolicyFaults;
-use touchmark_ra::{ContainmentFault, TokenFault};
+use touchmark_ra::{ContainmentFault, EnvironmentRefusal, TokenFault};
 
 /// When to come back, in seconds, if it was only not possible now.
 const RETRY_AFTER_S: &str = "30";
@@ -226,25 +226,41 @@ pub(crate) fn environment_unknown(name: &str) -> Refuse {
         .fix("touchmark env list")
 }
 
+impl From<EnvironmentRefusal> for Refuse {
+    fn from(refusal: EnvironmentRefusal) -> Self {
+        let (status, code, fix) = match refusal {
+            EnvironmentRefusal::Exists(_) => (
+                StatusCode::CONFLICT,
+                "environment-exists",
+                "choose another name; what is there: touchmark env list",
+            ),
+            EnvironmentRefusal::TrustDomainExists => (
+                StatusCode::CONFLICT,
+                "trust-domain-exists",
+                "choose another trust domain; which are taken: touchmark env list",
+            ),
+            EnvironmentRefusal::Reserved(_) | EnvironmentRefusal::NameLength { .. } => {
+                (StatusCode::BAD_REQUEST, "environment-name", "choose another name")
+            }
+            EnvironmentRefusal::TrustDomain(_) => (
+                StatusCode::BAD_REQUEST,
+                "trust-domain",
+                "give one of its own: touchmark env create NAME --trust-domain HOST",
+            ),
+            EnvironmentRefusal::Lifetime => (StatusCode::BAD_REQUEST, "lifetime", "choose one of these"),
+            EnvironmentRefusal::Grace => (StatusCode::BAD_REQUEST, "grace", "choose a shorter grace"),
+            EnvironmentRefusal::Overlap => {
+                (StatusCode::BAD_REQUEST, "overlap", "choose a shorter overlap or a longer life")
+            }
+        };
+        Self::new(status, code, refusal.to_string()).fix(fix)
+    }
+}
+
 impl From<EnvironmentFault> for Refuse {
     fn from(fault: EnvironmentFault) -> Self {
         match fault {
-            EnvironmentFault::Exists(_) => {
-                Self::new(StatusCode::CONFLICT, "environment-exists", fault.to_string())
-                    .fix("choose another name; what is there: touchmark env list")
-            }
-            EnvironmentFault::Reserved(_) | EnvironmentFault::NameLength { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, "environment-name", fault.to_string())
-                    .fix("choose another name")
-            }
-            EnvironmentFault::TrustDomain(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "trust-domain", fault.to_string())
-                    .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
-            }
-            EnvironmentFault::Lifetime => Self::new(StatusCode::BAD_REQUEST, "lifetime", fault.to_string()),
-            EnvironmentFault::Grace => Self::new(StatusCode::BAD_REQUEST, "grace", fault.to_string()),
-            EnvironmentFault::Overlap => Self::new(StatusCode::BAD_REQUEST, "overlap", fault.to_string())
-                .fix("choose a shorter overlap or a longer life"),
+            EnvironmentFault::Refused(refusal) => refusal.into(),
             EnvironmentFault::Store(fault) => fault.into(),
             EnvironmentFault::Publish(fault) => fault.into(),
             EnvironmentFault::NoRoot

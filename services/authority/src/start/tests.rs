@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use touchmark_identity::{EnvironmentName, RevocationReason};
 use touchmark_journal::{CertificatesRevoked, RevokedCertificate};
+use touchmark_ra::EnvironmentRefusal;
 use touchmark_x509::{KeyAlgorithm, SoftwareKey};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -273,7 +274,7 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         tasks.spawn(async move {
             match environments.create(bootstrapped(plan.clone())).await {
                 Ok(()) => environments.open(&name, &hierarchy, &feeds).map(|()| true).unwrap(),
-                Err(EnvironmentFault::Exists(_)) => false,
+                Err(EnvironmentFault::Refused(EnvironmentRefusal::Exists(_))) => false,
                 Err(other) => panic!("{other}"),
             }
         });
@@ -294,7 +295,8 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
         default: false,
         successors: SuccessorPlan::default(),
     };
-    assert!(matches!(environments.create(bootstrapped(taken)).await, Err(EnvironmentFault::Store(_))));
+    let refused = environments.create(bootstrapped(taken)).await;
+    assert!(matches!(refused, Err(EnvironmentFault::Refused(EnvironmentRefusal::TrustDomainExists))));
     assert_eq!(files(&config.keys()).len(), before);
 }
 

@@ -1,6 +1,5 @@
 //! Environments: what their profiles say when nothing is asked for, and that makers of one vouch for nothing in another.
 
-use crate::operators::environments::SuccessorPlan;
 use crate::operators::policies::{ActivatePolicy, Policies};
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME};
@@ -10,6 +9,7 @@ use touchmark_inventory::Store as _;
 use touchmark_journal::IdentityKind;
 use touchmark_listen::PeerChain;
 use touchmark_policy_cedar::PolicyBundle;
+use touchmark_ra::SuccessorPlan;
 use touchmark_ra::{RegisterMaker, WithdrawMaker};
 use touchmark_status::open_feed_file;
 use touchmark_testkit::name;

@@ -2,7 +2,6 @@
 
 use crate::containment::Containments;
 use crate::feed::crls::{Published, kept_from};
-use crate::operators::environments::SuccessorPlan;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::time::Duration;
@@ -10,6 +9,7 @@ use touchmark_ca::{CRL_LIFETIME, ENDED_KEPT};
 use touchmark_identity::{RevocationReason, Timestamp};
 use touchmark_inventory::{CertificateRow, CertificateState, DeviceRow, Store as _};
 use touchmark_journal::{IdentityKind, Standing};
+use touchmark_ra::SuccessorPlan;
 use touchmark_ra::{Contain, Verb};
 use touchmark_status::{StatusSet, open_feed_file};
 use touchmark_testkit::name;

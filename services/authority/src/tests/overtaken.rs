@@ -1,12 +1,12 @@
 //! What comes between the reading of rows and a commit, and between an intent and its certificate.
 
 use crate::issuance::clones::Use;
-use crate::operators::environments::SuccessorPlan;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Command, Fault, Store as _};
 use touchmark_journal::{CloneResponse, IdentityKind, Reach, Standing, TokenSubject};
+use touchmark_ra::SuccessorPlan;
 use touchmark_ra::{Contain, RevokeCertificate, Verb, contain, revoke_certificate};
 use touchmark_testkit::name;
 

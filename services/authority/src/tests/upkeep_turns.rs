@@ -3,7 +3,6 @@
 use crate::audit::journal_log::JournalLog;
 use crate::config::AuthorityConfig;
 use crate::http::Shell;
-use crate::operators::environments::SuccessorPlan;
 use crate::start::bootstrap::bootstrapped;
 use crate::start::upkeep::tick;
 use crate::start::{Founded, LocalOperator, ServerCertificate, wire};
@@ -16,6 +15,7 @@ use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateState, Fault, Store as _};
 use touchmark_journal::{Event, IdentityKind, Standing, TokenSubject};
 use touchmark_listen::StopSwitch;
+use touchmark_ra::SuccessorPlan;
 use touchmark_ra::{Contain, Verb, contain};
 use touchmark_status::{StatusSet, open_feed_file};
 use touchmark_testkit::name;

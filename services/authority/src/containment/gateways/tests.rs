@@ -1,7 +1,6 @@
 //! Who is a gateway still, once the authority accepts it no more; and what a declared absence is worth.
 
 use super::*;
-use crate::operators::environments::SuccessorPlan;
 use crate::operators::reading::Read;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House};
@@ -9,6 +8,7 @@ use touchmark_identity::RevocationReason;
 use touchmark_inventory::Store as _;
 use touchmark_journal::{Reach, Scope};
 use touchmark_ra::RevokeParty;
+use touchmark_ra::SuccessorPlan;
 use touchmark_testkit::name;
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -5,7 +5,6 @@ use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, wait_of};
 use crate::containment::gateways::Enforced;
 use crate::issuance::hierarchy::Trust;
-use crate::operators::environments::{EnvironmentPlan, SuccessorPlan};
 use crate::operators::policies::{ActivatePolicy, Activated, Policies};
 use crate::operators::reading::Environments;
 use axum::Json;
@@ -16,6 +15,7 @@ use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, Polic
 use touchmark_identity::{EnvironmentName, TrustDomain};
 use touchmark_journal::CloneResponse;
 use touchmark_policy_cedar::PolicyBundle;
+use touchmark_ra::{EnvironmentPlan, SuccessorPlan};
 
 /// Life of a device certificate when none is asked for.
 pub(crate) const DEVICE_LIFETIME_DEFAULT: Duration = Duration::from_secs(30 * 86_400);
@@ -102,19 +102,6 @@ pub(super) async fn create(
     // Before anything is told about what there is.
     let mandate = called.permit(&shell, plan)?;
     shell.has_space()?;
-    let plan = mandate.act();
-    // A taken name has the taken trust domain by default: then the name is what to tell of.
-    let other = |trust: &Trust| {
-        trust.environment.name != plan.name && trust.environment.trust_domain == plan.trust_domain
-    };
-    if shell.hierarchy.all().iter().any(|trust| other(trust)) {
-        return Err(Refuse::new(
-            StatusCode::CONFLICT,
-            "trust-domain-exists",
-            "an environment has this trust domain already",
-        )
-        .fix("choose another trust domain; which are taken: touchmark env list"));
-    }
     shell.environments.create(mandate).await?;
     shell.environments.open(&name, &shell.hierarchy, &shell.feeds)?;
     if let Err(fault) = shell.crls.refresh_all().await {

@@ -3,13 +3,13 @@
 
 use super::*;
 use crate::issuance::clones::Use;
-use crate::operators::environments::SuccessorPlan;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::time::Duration;
 use touchmark_enrol::{Intent, PresentedCredential};
 use touchmark_identity::Secret;
 use touchmark_inventory::{Fault, Store as _};
 use touchmark_journal::{CloneResponse, IdentityKind, Standing, TokenSubject};
+use touchmark_ra::SuccessorPlan;
 use touchmark_testkit::name;
 use touchmark_x509::csr::UnprovenCsr;
 
