@@ -3,6 +3,7 @@
 //! Used by simulation and tests; the SQLite store is held against the same conformance suite.
 
 use crate::change::Change;
+use crate::facts::{CertificateFacts, ExpectedFacts, TokenFacts};
 use crate::project::{concerned_device, project};
 use crate::rows::*;
 use crate::sightings::Sightings;
@@ -164,6 +165,34 @@ impl Store for MemoryStore {
         Ok(self.lock().tables.started.unwrap_or((0, 1)))
     }
 
+    fn certificate_facts(
+        &self,
+        fingerprint: &Fingerprint,
+        key: Option<&SpkiHash>,
+    ) -> Result<Option<CertificateFacts>, StoreFault> {
+        Ok(self.lock().tables.certificate_facts(fingerprint, key))
+    }
+
+    fn token_facts(
+        &self,
+        secret_sha256: &[u8; 32],
+        environment: &EnvironmentName,
+        name: &Name,
+        key: &SpkiHash,
+    ) -> Result<Option<TokenFacts>, StoreFault> {
+        Ok(self.lock().tables.token_facts(secret_sha256, environment, name, key))
+    }
+
+    fn expected_facts(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+        key: &SpkiHash,
+    ) -> Result<Option<ExpectedFacts>, StoreFault> {
+        Ok(self.lock().tables.expected_facts(environment, maker, hardware_id, key))
+    }
+
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {
         Ok(self.lock().tables.authorities.values().cloned().collect())
     }
@@ -185,8 +214,7 @@ impl Store for MemoryStore {
     }
 
     fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Result<Option<TokenRow>, StoreFault> {
-        let tables = &self.lock().tables;
-        Ok(tables.indexes.by_secret.of(secret_sha256).find_map(|id| tables.tokens.get(&id)).cloned())
+        Ok(self.lock().tables.token_by_secret(secret_sha256).cloned())
     }
 
     fn token(&self, token: TokenId) -> Result<Option<TokenRow>, StoreFault> {
@@ -273,12 +301,8 @@ impl Store for MemoryStore {
         Ok(tables.certificates_in(tables.indexes.by_key.of(spki).rev()).cloned().collect())
     }
 
-    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault> {
-        Ok(self.lock().tables.key_was_proven(spki, holder))
-    }
-
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.by_generation(&Holder::Device(device)))
+        Ok(self.lock().tables.by_generation(&Holder::Device(device)))
     }
 
     fn certificates_of_party(
@@ -286,26 +310,11 @@ impl Store for MemoryStore {
         kind: IdentityKind,
         name: &Name,
     ) -> Result<Vec<CertificateRow>, StoreFault> {
-        Ok(self.by_generation(&Holder::Party { kind, name: name.clone() }))
+        Ok(self.lock().tables.by_generation(&Holder::Party { kind, name: name.clone() }))
     }
 
     fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
-        let inner = self.lock();
-        let rows = inner.tables.certificates_of(holder);
-        Ok(rows.into_iter().rev().filter(|row| row.state.is_current()).cloned().collect())
-    }
-
-    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault> {
-        Ok(self.lock().tables.newest_generation(holder))
-    }
-
-    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault> {
-        let issue = |row: &CertificateRow| IssueRow {
-            generation: row.generation,
-            intended_at: row.intended_at,
-            token: row.token,
-        };
-        Ok(self.by_generation(holder).iter().take(limit).map(issue).collect())
+        Ok(self.lock().tables.current_of(holder))
     }
 
     fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -315,13 +324,6 @@ impl Store for MemoryStore {
             .certificates_in(inner.tables.indexes.successors.of(&certificate).rev())
             .cloned()
             .collect())
-    }
-
-    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault> {
-        let inner = self.lock();
-        let burned =
-            |row: &&CertificateRow| row.state == CertificateState::Burned && row.token == Some(token);
-        Ok(!inner.tables.certificates_of(&Holder::Device(device)).iter().all(burned))
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -467,13 +469,6 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
-    fn by_generation(&self, holder: &Holder) -> Vec<CertificateRow> {
-        let inner = self.lock();
-        let mut rows = inner.tables.certificates_of(holder);
-        rows.sort_by_key(|row| core::cmp::Reverse((row.generation, row.certificate)));
-        rows.into_iter().cloned().collect()
-    }
-
     fn newest_first(&self, wanted: impl Fn(&CertificateRow) -> bool) -> Vec<CertificateRow> {
         self.lock().tables.certificates.values().rev().filter(|row| wanted(row)).cloned().collect()
     }

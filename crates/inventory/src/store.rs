@@ -3,6 +3,7 @@
 //! A [`Command`] is a list of preconditions and the entries to append if they all hold. Commands of many
 //! callers share one durable commit; each is accepted or refused by itself. Rows change only by [`crate::project`].
 
+use crate::facts::{CertificateFacts, ExpectedFacts, TokenFacts};
 use crate::rows::*;
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber,
@@ -21,6 +22,17 @@ pub enum Holder {
         kind: IdentityKind,
         name: Name,
     },
+}
+
+impl Holder {
+    /// The device, service or operator of a certificate; `None` once it is erased.
+    pub fn of(row: &CertificateRow) -> Option<Self> {
+        match (row.device, &row.identity) {
+            (Some(device), _) => Some(Self::Device(device)),
+            (None, Some(identity)) => Some(Self::Party { kind: row.kind, name: identity.name.clone() }),
+            (None, None) => None,
+        }
+    }
 }
 
 /// What must hold inside the transaction for a command to be accepted.
@@ -224,6 +236,29 @@ pub trait Store: Send + Sync {
 
     /// (epoch, incarnation) of the last start; `(0, 1)` before the first.
     fn started(&self) -> Result<(u64, u8), StoreFault>;
+    /// The certificate with this hash, and what its holder has; `key` is the one that a successor is asked for.
+    fn certificate_facts(
+        &self,
+        fingerprint: &Fingerprint,
+        key: Option<&SpkiHash>,
+    ) -> Result<Option<CertificateFacts>, StoreFault>;
+    /// The token with this password hash, and what the one of this name has, whom it is to let in with `key`.
+    fn token_facts(
+        &self,
+        secret_sha256: &[u8; 32],
+        environment: &EnvironmentName,
+        name: &Name,
+        key: &SpkiHash,
+    ) -> Result<Option<TokenFacts>, StoreFault>;
+    /// A piece of hardware that is expected, and what the device has that it is to become.
+    fn expected_facts(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+        key: &SpkiHash,
+    ) -> Result<Option<ExpectedFacts>, StoreFault>;
+
     /// All authority versions.
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault>;
     /// All environments.
@@ -272,8 +307,6 @@ pub trait Store: Send + Sync {
     fn certificates_by_serial(&self, serial: &SerialNumber) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Certificates with this key.
     fn certificates_by_key(&self, spki: &SpkiHash) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// Whether a holder proved this key in one of its certificates.
-    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault>;
     /// All certificates of a device, the highest generation first.
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault>;
     /// All certificates of an operator or service, the highest generation first.
@@ -284,14 +317,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<CertificateRow>, StoreFault>;
     /// The certificates of a holder that are intended, issued or confirmed, newest first: few, whatever its age.
     fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// The highest generation of a holder's certificates, intents included; 0 before the first.
-    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault>;
-    /// What a holder was given last, intents included, the highest generation first, at most `limit`.
-    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault>;
     /// The certificates that were given on the word of this one, intents included, newest first.
     fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault>;
-    /// Whether a device was given anything but intents that were burned, on this token.
-    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault>;
     /// Intents that were neither issued nor burned.
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault>;
     /// Revoked and burned certificates of a CRL shard that had not expired at `now`.

@@ -201,12 +201,6 @@ impl Tables {
         }
     }
 
-    /// Whether a holder proved this key.
-    pub(crate) fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> bool {
-        let mut of_key = self.certificates_in(self.indexes.by_key.of(spki));
-        of_key.any(|row| row.confirmed_at.is_some() && is_of(row, holder))
-    }
-
     /// The highest generation of a holder's certificates.
     pub(crate) fn newest_generation(&self, holder: &Holder) -> u64 {
         self.certificates_of(holder).iter().map(|row| row.generation).max().unwrap_or(0)
@@ -413,7 +407,7 @@ fn names(row: &TokenRow, name: &Name) -> bool {
     matches!(&row.subject, Some(TokenSubject::Named(named)) if named == name)
 }
 
-fn is_of(row: &CertificateRow, holder: &Holder) -> bool {
+pub(crate) fn is_of(row: &CertificateRow, holder: &Holder) -> bool {
     match holder {
         Holder::Device(device) => row.device == Some(*device),
         Holder::Party { kind, name } => is_of_party(row, *kind, name),

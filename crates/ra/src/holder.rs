@@ -1,7 +1,7 @@
 //! Whose a certificate is, in the words of the rows and of the journal.
 
 use touchmark_identity::{Actor, DeviceId, Name};
-use touchmark_inventory::{CertificateRow, Holder};
+use touchmark_inventory::CertificateRow;
 use touchmark_journal::IdentityKind;
 
 /// Leaves stay readable for ever, so a device acts in them under its opaque identifier, not its name.
@@ -9,16 +9,7 @@ pub(crate) fn device_actor(device: DeviceId, name: &Name) -> Actor {
     Actor::device(device.to_string().parse().unwrap_or_else(|_| name.clone()))
 }
 
-/// The device, service or operator of a certificate; `None` once it is erased.
-pub fn holder(row: &CertificateRow) -> Option<Holder> {
-    match (row.device, &row.identity) {
-        (Some(device), _) => Some(Holder::Device(device)),
-        (None, Some(identity)) => Some(Holder::Party { kind: row.kind, name: identity.name.clone() }),
-        (None, None) => None,
-    }
-}
-
-/// The same as the one who acts when its key is proven.
+/// Who acts when the key of a certificate is proven; `None` once it is erased.
 pub fn holder_actor(row: &CertificateRow) -> Option<Actor> {
     match (row.device, &row.identity) {
         (Some(device), _) => device.to_string().parse().ok().map(Actor::device),

@@ -6,10 +6,10 @@
 
 use core::time::Duration;
 use touchmark_identity::Timestamp;
-use touchmark_inventory::IssueRow;
+use touchmark_inventory::{ISSUES_READ, IssueRow};
 
 /// Certificates at once: a person who tries things, and answers that were lost.
-pub const ISSUES_AT_ONCE: usize = 8;
+pub const ISSUES_AT_ONCE: usize = ISSUES_READ;
 /// From then on one in this part of a certificate's life, so that a life has less than a hundred.
 pub const ISSUES_PART: u32 = 64;
 

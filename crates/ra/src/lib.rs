@@ -32,7 +32,7 @@ pub use environment::{
     EnvironmentPlan, EnvironmentRefusal, Foundable, SuccessorPlan, check_environment, found_environment,
 };
 pub use gateway::{Declaration, DeclarationEnded, DeclareGateway, declare_gateway, gateway_returned};
-pub use holder::{holder, holder_actor};
+pub use holder::holder_actor;
 pub use initial::{
     HardwareFacts, InitialFacts, InitialRefusal, MAKERS_IN_FORCE_MAX, MakerFacts, MakerFault,
     RegisterHardware, RegisterMaker, WithdrawMaker, admit_initial, register_hardware, register_maker,

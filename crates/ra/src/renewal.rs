@@ -6,7 +6,7 @@
 //! Standard: RFC 7030 §4.2.2.
 
 use crate::admission::{Admitted, newest_generation, scope_strings};
-use crate::holder::{holder, holder_actor};
+use crate::holder::holder_actor;
 use crate::issue_rate::may_issue;
 use crate::refusal::Refusal;
 use core::time::Duration;
@@ -129,7 +129,8 @@ pub fn admit_renewal(
 ) -> Result<Admitted, Refusal> {
     presented.may_renew(request.label(), now)?;
     let row = presented.row;
-    let (Some(identity), Some(holder), Some(actor)) = (&row.identity, holder(row), holder_actor(row)) else {
+    let (Some(identity), Some(holder), Some(actor)) = (&row.identity, Holder::of(row), holder_actor(row))
+    else {
         return Err(Refusal::CertificateUnknown);
     };
     let (dns, ips) = (terms.old.dns_sans().to_vec(), terms.old.ip_sans().to_vec());

@@ -20,8 +20,8 @@ use touchmark_inventory::{CertificateRow, Command, DeviceRow, Holder, Receipt, S
 use touchmark_journal::{IdentityKind, Standing};
 use touchmark_listen::Clock;
 use touchmark_ra::{
-    Contain, ContainmentFault, Mandate, RevokeCertificate, RevokeParty, Verb, contain, holder,
-    revoke_certificate, revoke_party, revoke_superseded,
+    Contain, ContainmentFault, Mandate, RevokeCertificate, RevokeParty, Verb, contain, revoke_certificate,
+    revoke_party, revoke_superseded,
 };
 
 /// Superseded certificates that are revoked in one command; the next turn takes more.
@@ -178,7 +178,7 @@ impl Containments {
                 ContainFault::Store(StoreFault::Conflict(_)) => ContainmentFault::NothingLive.into(),
                 fault => fault,
             })?;
-        if let Some(holder) = holder(row) {
+        if let Some(holder) = Holder::of(row) {
             let shown = self.alive(&holder)?.iter().map(shown).collect::<Vec<_>>();
             outcome.lives_on = shown.into_iter().filter(|id| !outcome.certificates.contains(id)).collect();
         }
@@ -203,7 +203,7 @@ impl Containments {
 
     /// Whether these are all that the last operator who can let others in has left.
     fn is_last_of_last(&self, row: &CertificateRow, dying: &[CertificateRow]) -> Result<bool, StoreFault> {
-        let Some(Holder::Party { kind, name }) = holder(row) else { return Ok(false) };
+        let Some(Holder::Party { kind, name }) = Holder::of(row) else { return Ok(false) };
         let store = self.commits.store();
         let current = store.current_certificates(&Holder::Party { kind, name: name.clone() })?;
         let survives = |row: &CertificateRow| {

@@ -15,7 +15,7 @@ use touchmark_inventory::{CertificateRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::{IdentityKind, Reach};
 use touchmark_listen::Clock;
 use touchmark_policy_cedar::{OperatorPermit, OperatorPolicy, OperatorRequest};
-use touchmark_ra::{Act, Mandate, holder, reach_of};
+use touchmark_ra::{Act, Mandate, reach_of};
 
 /// The code of a refusal by the operator policy.
 const NOT_PERMITTED: &str = "not-permitted";
@@ -223,7 +223,7 @@ impl Operators {
     /// # Errors
     /// [`StoreFault`].
     pub(crate) fn reach_of_holder(&self, row: &CertificateRow) -> Result<Reach, StoreFault> {
-        let Some(Holder::Party { kind, name }) = holder(row) else { return Ok(Reach::Environment) };
+        let Some(Holder::Party { kind, name }) = Holder::of(row) else { return Ok(Reach::Environment) };
         let party = self.commits.store().parties()?.into_iter().find(|p| p.kind == kind && p.name == name);
         Ok(party.as_ref().map_or(Reach::Organisation, reach_of))
     }

@@ -12,6 +12,7 @@ mod checkpoint;
 mod column;
 mod derived;
 mod dying;
+mod facts;
 mod fault;
 mod journal;
 mod open;

@@ -4,6 +4,7 @@
 
 mod certificates;
 mod commits;
+mod facts;
 mod journal;
 mod lists;
 mod makers;
@@ -31,6 +32,7 @@ const CLAIMS: &[&[Claim]] = &[
     revocations::CLAIMS,
     makers::CLAIMS,
     certificates::CLAIMS,
+    facts::CLAIMS,
     lists::CLAIMS,
     journal::CLAIMS,
     sightings::CLAIMS,

@@ -6,7 +6,7 @@ use super::{Peer, Shell};
 use crate::issuance::EnrolmentFault;
 use crate::issuance::clones::{Use, was_superseded};
 use crate::issuance::confirmation::Proven;
-use crate::issuance::presented::{PresentedRows, Siblings};
+use crate::issuance::presented::PresentedRows;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -97,14 +97,15 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
 
 fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
     let now = shell.clock.now();
-    let rows = PresentedRows::read(
-        &**shell.operators.commits.store(),
-        &shell.hierarchy,
-        peer,
-        Siblings::OfSuperseded,
-    )?;
+    let rows = PresentedRows::read(&**shell.operators.commits.store(), &shell.hierarchy, peer, None)?;
     rows.presented()?.may_renew(None, now)?;
-    Ok(shell.hints.asked(&rows.trust.environment.name, rows.row.kind, rows.row.validity, peer, now))
+    Ok(shell.hints.asked(
+        &rows.trust.environment.name,
+        rows.facts.row.kind,
+        rows.facts.row.validity,
+        peer,
+        now,
+    ))
 }
 
 fn said(shell: &Shell, cause: &str, refusal: &Refused) -> Response {

@@ -3,7 +3,7 @@
 
 use crate::issuance::EnrolmentFault;
 use crate::issuance::hierarchy::Hierarchy;
-use crate::issuance::presented::{PresentedRows, Siblings};
+use crate::issuance::presented::PresentedRows;
 use crate::store::commit::Commits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,34 +70,32 @@ impl CloneAlarms {
         seen_by: &Name,
         cause: &str,
     ) -> Result<(), StoreFault> {
-        let rows =
-            match PresentedRows::read(&**self.commits.store(), &self.hierarchy, used, Siblings::OfSuperseded)
-            {
-                Ok(rows) => rows,
-                Err(EnrolmentFault::Store(fault)) => return Err(fault),
-                // None of ours.
-                Err(_) => return Ok(()),
-            };
+        let rows = match PresentedRows::read(&**self.commits.store(), &self.hierarchy, used, None) {
+            Ok(rows) => rows,
+            Err(EnrolmentFault::Store(fault)) => return Err(fault),
+            // None of ours.
+            Err(_) => return Ok(()),
+        };
         let now = self.clock.now();
-        let over = rows.row.refused_from.is_some_and(|from| now >= from);
-        if !was_superseded(&rows.row) || !(over || what == Use::Renewal) {
+        let over = rows.facts.row.refused_from.is_some_and(|from| now >= from);
+        if !was_superseded(&rows.facts.row) || !(over || what == Use::Renewal) {
             return Ok(());
         }
-        let response = rows.trust.profiles.get(&rows.row.kind).map(|profile| profile.on_clone);
+        let response = rows.trust.profiles.get(&rows.facts.row.kind).map(|profile| profile.on_clone);
         let response = response.unwrap_or(CloneResponse::Alarm);
         let Ok(presented) = rows.presented() else { return Ok(()) };
         let Some(command) = suspect_clone(&presented, seen_by, response, cause, now) else { return Ok(()) };
-        if !self.ring(rows.row.certificate, now) {
+        if !self.ring(rows.facts.row.certificate, now) {
             return Ok(());
         }
         let holds = command.entries.iter().any(|draft| matches!(draft.event, Event::StandingChanged(_)));
         tracing::warn!(
-            holder = %rows.row.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-            certificate = %rows.row.certificate, %seen_by, quarantined = holds,
+            holder = %rows.facts.row.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+            certificate = %rows.facts.row.certificate, %seen_by, quarantined = holds,
             "an older certificate was used after a newer one: the key may have been copied",
         );
         if let Err(fault) = self.commits.commit(command).await {
-            self.rang().remove(&rows.row.certificate);
+            self.rang().remove(&rows.facts.row.certificate);
             return Err(fault);
         }
         Ok(())

@@ -2,16 +2,16 @@
 
 use crate::audit::archive::Witnessed;
 use crate::issuance::hierarchy::Hierarchy;
-use crate::issuance::presented::{PresentedRows, Siblings};
+use crate::issuance::presented::PresentedRows;
 use crate::issuance::{EnrolmentFault, recovery_actor};
 use crate::store::commit::Commits;
 use std::sync::Arc;
 use std::time::Duration;
 use touchmark_identity::{EnvironmentName, Fingerprint, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, StoreFault};
+use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Holder, Precondition, StoreFault};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
-use touchmark_ra::{confirm, holder, holder_actor};
+use touchmark_ra::{confirm, holder_actor};
 
 /// Before whom a key was proven.
 #[derive(Clone, Copy, Debug)]
@@ -118,16 +118,15 @@ impl Confirmations {
         meant: Option<&Fingerprint>,
         cause: &str,
     ) -> Result<(), EnrolmentFault> {
-        let read =
-            || PresentedRows::read(&**self.commits.store(), &self.hierarchy, peer, Siblings::OfSuperseded);
+        let read = || PresentedRows::read(&**self.commits.store(), &self.hierarchy, peer, None);
         read()?.presented()?.may_confirm(meant, self.clock.now())?;
         self.proven(peer, Proven::Here, cause).await?;
         let after = read()?;
         after.presented()?.may_confirm(meant, self.clock.now())?;
-        match after.row.state {
+        match after.facts.row.state {
             CertificateState::Issued => {
                 let failed = Precondition::CertificateInState {
-                    certificate: after.row.certificate,
+                    certificate: after.facts.row.certificate,
                     state: CertificateState::Confirmed,
                 };
                 Err(StoreFault::from(Conflict { failed }).into())
@@ -137,7 +136,7 @@ impl Confirmations {
     }
 
     fn siblings(&self, row: &CertificateRow) -> Result<Vec<CertificateRow>, StoreFault> {
-        holder(row)
+        Holder::of(row)
             .map_or_else(|| Ok(Vec::new()), |holder| self.commits.store().current_certificates(&holder))
     }
 

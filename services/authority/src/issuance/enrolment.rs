@@ -14,7 +14,7 @@ use crate::store::commit::Commits;
 use std::sync::Arc;
 use touchmark_enrol::{EnrolmentRequest, PresentedCredential};
 use touchmark_identity::Name;
-use touchmark_inventory::{CertificateRow, Conflict, DeviceRow, Holder, Precondition, StoreFault, TokenRow};
+use touchmark_inventory::{CertificateRow, Conflict, Precondition, StoreFault, TokenFacts};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::Clock;
 use touchmark_ra::{EnrolmentFacts, Refusal, admit, name_asked};
@@ -61,12 +61,16 @@ impl Enrolments {
         let username = &name_asked(&token, username, request)?;
         let identity = (trust.environment.name.clone(), token.kind, username.clone());
         let _turn = self.issuance.turn(identity).await;
-        match self.enrol_in_turn(request, &secret, username, &trust, cause).await {
+        match self
+            .enrol_in_turn(request, &secret, (token.kind, token.roles.is_some()), username, &trust, cause)
+            .await
+        {
             // Something moved between reading and committing: a revocation, or the commit of a request whose
             // caller went away. What it is for good is seen by reading once more.
-            Err(EnrolmentFault::Store(StoreFault::Conflict(_))) => {
-                self.enrol_in_turn(request, &secret, username, &trust, cause).await.map_err(refused_by_commit)
-            }
+            Err(EnrolmentFault::Store(StoreFault::Conflict(_))) => self
+                .enrol_in_turn(request, &secret, (token.kind, token.roles.is_some()), username, &trust, cause)
+                .await
+                .map_err(refused_by_commit),
             outcome => outcome,
         }
     }
@@ -75,67 +79,44 @@ impl Enrolments {
         &self,
         request: &EnrolmentRequest,
         secret: &[u8; 32],
+        (kind, roles): (IdentityKind, bool),
         username: &Name,
         trust: &Trust,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let store = self.commits.store();
-        let token = || -> Result<TokenRow, EnrolmentFault> {
-            Ok(store.token_by_secret(secret)?.ok_or(Refusal::Token)?)
+        let key = request.csr().public_key().spki_hash();
+        let read = || -> Result<TokenFacts, EnrolmentFault> {
+            let (store, environment) = (self.commits.store(), &trust.environment.name);
+            Ok(store.token_facts(secret, environment, username, &key)?.ok_or(Refusal::Token)?)
         };
-        let mut presented = token()?;
-        let kind = presented.kind;
-        let _turn = match (kind, &presented.roles) {
-            (IdentityKind::Operator, Some(_)) => Some(self.operators.turn.lock().await),
-            _ => None,
-        };
-        let device = match kind {
-            IdentityKind::Operational => store.device_by_name(&trust.environment.name, username)?,
-            IdentityKind::Service | IdentityKind::Operator => None,
-        };
-        let holder = match (&device, kind) {
-            (Some(device), _) => Some(Holder::Device(device.device)),
-            (None, IdentityKind::Operational) => None,
-            (None, kind) => Some(Holder::Party { kind, name: username.clone() }),
-        };
-        let current = || match &holder {
-            Some(holder) => store.current_certificates(holder),
-            None => Ok(Vec::new()),
-        };
-        let mut works_with = current()?;
-        let on_it = |row: &CertificateRow| row.token == Some(presented.token);
-        if let Some(before) = given_before(request, &works_with, on_it, trust, self.clock.now())? {
+        let changes_roles = kind == IdentityKind::Operator && roles;
+        let _turn = if changes_roles { Some(self.operators.turn.lock().await) } else { None };
+        let mut facts = read()?;
+        let on_it = |row: &CertificateRow| row.token == Some(facts.token.token);
+        if let Some(before) = given_before(request, &facts.of.current, on_it, trust, self.clock.now())? {
             if let Some(again) = self.issuance.again(before, trust).await? {
                 return Ok(again);
             }
             // It was burned just now, which gave the token's use back.
-            (presented, works_with) = (token()?, current()?);
+            facts = read()?;
         }
-        let issues = match &holder {
-            Some(holder) => store.newest_issues(holder, 1)?,
-            None => Vec::new(),
-        };
-        let party = match kind {
-            IdentityKind::Operational => None,
-            _ => store.parties()?.into_iter().find(|row| row.kind == kind && row.name == *username),
-        };
-        if let (IdentityKind::Operator, Some(party), Some(roles)) = (kind, &party, &presented.roles)
-            && self.operators.would_close_last_way_in(party, roles, presented.reach)?
+        let TokenFacts { token, party, only_burned, of } = facts;
+        if let (IdentityKind::Operator, Some(party), Some(roles)) = (kind, &party, &token.roles)
+            && self.operators.would_close_last_way_in(party, roles, token.reach)?
         {
             return Err(Refusal::LastWayIn.into());
         }
-        let more = |device: &DeviceRow| store.has_more_than_burned(device.device, presented.token);
         let form = trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
         let facts = EnrolmentFacts {
             environment: &trust.environment,
-            token: Some(&presented),
+            token: Some(&token),
             username,
-            device: device.as_ref(),
+            device: of.device.as_ref(),
             party: party.as_ref(),
             // Registered hardware makes a device without a certificate, which no token for new ones may take.
-            only_burned: !issues.is_empty() && !device.as_ref().map(more).transpose()?.unwrap_or(false),
-            current: &works_with,
-            issues: &issues,
+            only_burned,
+            current: &of.current,
+            issues: &of.issues,
             form,
         };
         let admitted = admit(request, &facts, cause, self.clock.now(), random())?;

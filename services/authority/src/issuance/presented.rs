@@ -1,38 +1,20 @@
 //! The rows behind a certificate whose key a connection proved, read at one time.
 
 use crate::issuance::EnrolmentFault;
-use crate::issuance::clones::was_superseded;
 use crate::issuance::hierarchy::{Hierarchy, Trust};
 use std::sync::Arc;
-use touchmark_identity::Fingerprint;
-use touchmark_inventory::{CertificateRow, DeviceRow, IssueRow, Store};
-use touchmark_ra::{ISSUES_AT_ONCE, Presented, Refusal, holder};
-
-/// Which certificates of the identity are read beside the presented one: a device that renews every two minutes has
-/// thousands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Siblings {
-    /// Those that are current, and what was given last: what an order needs.
-    Current,
-    /// Only if another one took the presented one's place: then the question is which.
-    OfSuperseded,
-}
+use touchmark_identity::{Fingerprint, SpkiHash};
+use touchmark_inventory::{CertificateFacts, Holder, Store};
+use touchmark_ra::{Presented, Refusal};
 
 /// What the RA judges.
 pub(crate) struct PresentedRows {
-    /// The certificate's.
-    pub row: CertificateRow,
-    /// Its device's.
-    pub device: Option<DeviceRow>,
-    /// The identity's certificates that were asked for.
-    pub certificates: Vec<CertificateRow>,
-    /// What the identity was given last; empty where no order is meant.
-    pub issues: Vec<IssueRow>,
+    pub facts: CertificateFacts,
     pub trust: Arc<Trust>,
 }
 
 impl PresentedRows {
-    /// Reads them.
+    /// Reads them; `key` is the one that a successor is asked for.
     ///
     /// # Errors
     /// [`Refusal::CertificateUnknown`] for a certificate that we did not make; storage faults.
@@ -40,26 +22,16 @@ impl PresentedRows {
         store: &dyn Store,
         hierarchy: &Hierarchy,
         peer: &Fingerprint,
-        siblings: Siblings,
+        key: Option<&SpkiHash>,
     ) -> Result<Self, EnrolmentFault> {
-        let row = store.certificate_by_fingerprint(peer)?.ok_or(Refusal::CertificateUnknown)?;
-        let holder = holder(&row).ok_or(Refusal::CertificateUnknown)?;
-        let environment = row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
+        let facts = store.certificate_facts(peer, key)?.ok_or(Refusal::CertificateUnknown)?;
+        Holder::of(&facts.row).ok_or(Refusal::CertificateUnknown)?;
+        let environment = facts.row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
         let trust = hierarchy.trust_of(environment).ok_or(EnrolmentFault::UnknownEnvironment)?;
-        let device = match row.device {
-            Some(device) => Some(store.device(device)?.ok_or(Refusal::CertificateUnknown)?),
-            None => None,
-        };
-        // Never its whole history: whoever holds an old certificate may ask as often as it likes.
-        let certificates = match siblings {
-            Siblings::OfSuperseded if !was_superseded(&row) => Vec::new(),
-            Siblings::OfSuperseded | Siblings::Current => store.current_certificates(&holder)?,
-        };
-        let issues = match siblings {
-            Siblings::OfSuperseded => Vec::new(),
-            Siblings::Current => store.newest_issues(&holder, ISSUES_AT_ONCE)?,
-        };
-        Ok(Self { row, device, certificates, issues, trust })
+        if facts.row.device.is_some() && facts.of.device.is_none() {
+            return Err(Refusal::CertificateUnknown.into());
+        }
+        Ok(Self { facts, trust })
     }
 
     /// For the RA.
@@ -67,13 +39,14 @@ impl PresentedRows {
     /// # Errors
     /// [`EnrolmentFault::NoProfile`].
     pub(crate) fn presented(&self) -> Result<Presented<'_>, EnrolmentFault> {
-        let profile = self.trust.profiles.get(&self.row.kind).ok_or(EnrolmentFault::NoProfile)?;
+        let CertificateFacts { row, of } = &self.facts;
+        let profile = self.trust.profiles.get(&row.kind).ok_or(EnrolmentFault::NoProfile)?;
         Ok(Presented {
-            row: &self.row,
+            row,
             environment: &self.trust.environment,
-            device: self.device.as_ref(),
-            certificates: &self.certificates,
-            issues: &self.issues,
+            device: of.device.as_ref(),
+            certificates: &of.current,
+            issues: &of.issues,
             grace: profile.grace,
         })
     }

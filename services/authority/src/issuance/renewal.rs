@@ -3,16 +3,16 @@
 
 use crate::issuance::confirmation::{Confirmations, Proven};
 use crate::issuance::hierarchy::Hierarchy;
-use crate::issuance::presented::{PresentedRows, Siblings};
+use crate::issuance::presented::PresentedRows;
 use crate::issuance::{Enrolled, EnrolmentFault, Issuance, given_before};
 use crate::store::commit::Commits;
 use std::sync::Arc;
 use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::Fingerprint;
+use touchmark_identity::{Fingerprint, SpkiHash};
 use touchmark_inventory::{CertificateRow, CertificateState, Conflict, Precondition, StoreFault};
 use touchmark_journal::RenewalManner;
 use touchmark_listen::Clock;
-use touchmark_ra::{Refusal, RenewalTerms, admit_renewal, holder};
+use touchmark_ra::{Refusal, RenewalTerms, admit_renewal};
 use touchmark_x509::Certificate;
 
 pub(crate) struct Renewals {
@@ -45,11 +45,12 @@ impl Renewals {
         manner: RenewalManner,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let known = self.read(peer, Siblings::OfSuperseded)?;
+        let known = self.read(peer, None)?;
         known.presented()?.may_renew(request.label(), self.clock.now())?;
-        let identity = known.row.identity.as_ref().ok_or(Refusal::CertificateUnknown)?;
+        let identity = known.facts.row.identity.as_ref().ok_or(Refusal::CertificateUnknown)?;
         let name = identity.name.clone();
-        let _turn = self.issuance.turn((known.trust.environment.name.clone(), known.row.kind, name)).await;
+        let _turn =
+            self.issuance.turn((known.trust.environment.name.clone(), known.facts.row.kind, name)).await;
         match self.renew_in_turn(request, peer, manner, cause).await {
             // A revocation or a confirmation came between reading and committing: read once more.
             Err(EnrolmentFault::Store(StoreFault::Conflict(_))) => {
@@ -66,37 +67,36 @@ impl Renewals {
         manner: RenewalManner,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let mut read = self.read(peer, Siblings::Current)?;
+        let key = request.csr().public_key().spki_hash();
+        let mut read = self.read(peer, Some(&key))?;
         read.presented()?.may_renew(request.label(), self.clock.now())?;
-        if read.row.state == CertificateState::Issued {
+        if read.facts.row.state == CertificateState::Issued {
             // Its key was proven to get here. Else its successor would replace it before it ever counted.
             self.confirmations.proven(peer, Proven::ForRenewal, cause).await?;
-            read = self.read(peer, Siblings::Current)?;
+            read = self.read(peer, Some(&key))?;
             read.presented()?.may_renew(request.label(), self.clock.now())?;
         }
-        let mine = read.row.certificate;
+        let mine = read.facts.row.certificate;
         let on_its_word = |row: &CertificateRow| row.token.is_none() && row.replaces == Some(mine);
         let now = self.clock.now();
-        if let Some(before) = given_before(request, &read.certificates, on_its_word, &read.trust, now)? {
+        if let Some(before) = given_before(request, &read.facts.of.current, on_its_word, &read.trust, now)? {
             if let Some(again) = self.issuance.again(before, &read.trust).await? {
                 return Ok(again);
             }
             // It was burned just now.
-            read = self.read(peer, Siblings::Current)?;
+            read = self.read(peer, Some(&key))?;
         }
-        let kind = read.row.kind;
+        let kind = read.facts.row.kind;
         let form = read.trust.form(kind).ok_or(EnrolmentFault::NoProfile)?;
-        let der = read.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
-        let key = request.csr().public_key().spki_hash();
-        let holder = holder(&read.row).ok_or(Refusal::CertificateUnknown)?;
-        let key_proven = self.commits.store().key_was_proven(&key, &holder)?;
+        let der = read.facts.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
+        let key_proven = read.facts.of.key_proven;
         let terms = RenewalTerms { old: &Certificate::from_der(der)?, key_proven, form, manner };
         let admitted = admit_renewal(request, &read.presented()?, &terms, cause, self.clock.now())?;
         self.issuance.issue(admitted, &read.trust, kind).await
     }
 
-    fn read(&self, peer: &Fingerprint, siblings: Siblings) -> Result<PresentedRows, EnrolmentFault> {
-        PresentedRows::read(&**self.commits.store(), &self.hierarchy, peer, siblings)
+    fn read(&self, peer: &Fingerprint, key: Option<&SpkiHash>) -> Result<PresentedRows, EnrolmentFault> {
+        PresentedRows::read(&**self.commits.store(), &self.hierarchy, peer, key)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The inventory's port, one question after the other.
 
 use super::column::Column;
+use super::facts;
 use super::fault::storage;
 use super::journal::{Prepared, entries};
 use super::queries::{self, whole};
@@ -16,9 +17,10 @@ use touchmark_identity::{
     SpkiHash, Timestamp, TokenId,
 };
 use touchmark_inventory::{
-    AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
-    EnforcementRow, EnvironmentRow, GatewayAbsenceRow, HardwareRow, Holder, IssueRow, LogHead, MakerRow,
-    PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store, StoreFault, StoredEntry, TokenRow,
+    AuthorityRow, CertificateFacts, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter,
+    DeviceRow, EnforcementRow, EnvironmentRow, ExpectedFacts, GatewayAbsenceRow, HardwareRow, Holder,
+    LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store, StoreFault,
+    StoredEntry, TokenFacts, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -59,6 +61,36 @@ impl Store for SqliteStore {
     fn started(&self) -> Result<(u64, u8), StoreFault> {
         let started = self.readers.row::<Two<u64, u8>, 0>(queries::STARTED, [])?;
         Ok(started.map_or((0, 1), |Two(epoch, incarnation)| (epoch, incarnation)))
+    }
+
+    fn certificate_facts(
+        &self,
+        fingerprint: &Fingerprint,
+        key: Option<&SpkiHash>,
+    ) -> Result<Option<CertificateFacts>, StoreFault> {
+        self.readers.read_at_once(|connection| facts::of_certificate(connection, fingerprint, key))
+    }
+
+    fn token_facts(
+        &self,
+        secret_sha256: &[u8; 32],
+        environment: &EnvironmentName,
+        name: &Name,
+        key: &SpkiHash,
+    ) -> Result<Option<TokenFacts>, StoreFault> {
+        self.readers
+            .read_at_once(|connection| facts::of_token(connection, secret_sha256, environment, name, key))
+    }
+
+    fn expected_facts(
+        &self,
+        environment: &EnvironmentName,
+        maker: MakerId,
+        hardware_id: &str,
+        key: &SpkiHash,
+    ) -> Result<Option<ExpectedFacts>, StoreFault> {
+        self.readers
+            .read_at_once(|connection| facts::of_hardware(connection, environment, maker, hardware_id, key))
     }
 
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {
@@ -148,19 +180,6 @@ impl Store for SqliteStore {
         self.readers.rows(queries::CERTIFICATES_BY_KEY, [spki.write()])
     }
 
-    fn key_was_proven(&self, spki: &SpkiHash, holder: &Holder) -> Result<bool, StoreFault> {
-        let proven = match holder {
-            Holder::Device(device) => self
-                .readers
-                .row::<One<bool>, 2>(queries::KEY_PROVEN_BY_DEVICE, [spki.write(), device.write()])?,
-            Holder::Party { kind, name } => self.readers.row::<One<bool>, 3>(
-                queries::KEY_PROVEN_BY_PARTY,
-                [spki.write(), kind.write(), name.write()],
-            )?,
-        };
-        Ok(proven.is_some_and(|proven| proven.0))
-    }
-
     fn certificates_of_device(&self, device: DeviceId) -> Result<Vec<CertificateRow>, StoreFault> {
         self.readers.rows(queries::CERTIFICATES_OF_DEVICE, [device.write()])
     }
@@ -174,44 +193,11 @@ impl Store for SqliteStore {
     }
 
     fn current_certificates(&self, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {
-        match holder {
-            Holder::Device(device) => self.readers.rows(queries::CURRENT_OF_DEVICE, [device.write()]),
-            Holder::Party { kind, name } => {
-                self.readers.rows(queries::CURRENT_OF_PARTY, [kind.write(), name.write()])
-            }
-        }
-    }
-
-    fn newest_generation(&self, holder: &Holder) -> Result<u64, StoreFault> {
-        let newest = match holder {
-            Holder::Device(device) => {
-                self.readers.row::<One<u64>, 1>(queries::GENERATION_OF_DEVICE, [device.write()])?
-            }
-            Holder::Party { kind, name } => {
-                self.readers.row::<One<u64>, 2>(queries::GENERATION_OF_PARTY, [kind.write(), name.write()])?
-            }
-        };
-        Ok(newest.map_or(0, |newest| newest.0))
-    }
-
-    fn newest_issues(&self, holder: &Holder, limit: usize) -> Result<Vec<IssueRow>, StoreFault> {
-        let limit = limit_column(limit);
-        match holder {
-            Holder::Device(device) => self.readers.rows(queries::ISSUES_OF_DEVICE, [device.write(), limit]),
-            Holder::Party { kind, name } => {
-                self.readers.rows(queries::ISSUES_OF_PARTY, [kind.write(), name.write(), limit])
-            }
-        }
+        self.readers.read(|connection| facts::current(connection, holder))
     }
 
     fn successors_of(&self, certificate: CertificateId) -> Result<Vec<CertificateRow>, StoreFault> {
         self.readers.rows(queries::SUCCESSORS_OF, [certificate.write()])
-    }
-
-    fn has_more_than_burned(&self, device: DeviceId, token: TokenId) -> Result<bool, StoreFault> {
-        let more =
-            self.readers.row::<One<bool>, 2>(queries::MORE_THAN_BURNED, [device.write(), token.write()])?;
-        Ok(more.is_some_and(|more| more.0))
     }
 
     fn open_intents(&self) -> Result<Vec<CertificateRow>, StoreFault> {
@@ -393,7 +379,7 @@ fn seconds(now: Timestamp) -> ToSqlOutput<'static> {
 }
 
 /// Rows that are no rows of the inventory, column by column.
-struct One<A>(A);
+pub(super) struct One<A>(pub(super) A);
 struct Two<A, B>(A, B);
 struct Three<A, B, C>(A, B, C);
 

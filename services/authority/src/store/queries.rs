@@ -48,6 +48,7 @@ queries! {
         "WHERE environment = ?3 AND name > ?1 AND standing = 'active' ORDER BY name LIMIT ?2");
     DEVICES_IN_EXCEPTION = select!(device,
         "WHERE environment = ?3 AND standing = ?4 AND standing <> 'active' AND name > ?1 ORDER BY name LIMIT ?2");
+    PARTY = select!(party, "WHERE kind = ?1 AND name = ?2");
     STANDING_EXCEPTIONS = select!(device, "WHERE environment = ?1 AND standing <> 'active' ORDER BY device");
 
     CERTIFICATE = select!(certificate, "WHERE certificate = ?1");

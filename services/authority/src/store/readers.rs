@@ -54,6 +54,20 @@ impl Readers {
         answer
     }
 
+    /// Answers several questions from one moment.
+    pub(super) fn read_at_once<T>(
+        &self,
+        questions: impl FnOnce(&Connection) -> Result<T, StoreFault>,
+    ) -> Result<T, StoreFault> {
+        self.read(|connection| {
+            execute(connection, "BEGIN")?;
+            let answer = questions(connection)?;
+            // Nothing was written.
+            execute(connection, "COMMIT")?;
+            Ok(answer)
+        })
+    }
+
     pub(super) fn rows<T: Record, const N: usize>(
         &self,
         sql: &str,
@@ -69,6 +83,18 @@ impl Readers {
     ) -> Result<Option<T>, StoreFault> {
         Ok(self.rows(sql, parameters)?.pop())
     }
+}
+
+fn execute(connection: &Connection, sql: &'static str) -> Result<(), StoreFault> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(storage)
+}
+
+pub(super) fn row<T: Record, const N: usize>(
+    connection: &Connection,
+    sql: &str,
+    parameters: [ToSqlOutput<'_>; N],
+) -> Result<Option<T>, StoreFault> {
+    Ok(rows(connection, sql, parameters)?.pop())
 }
 
 pub(super) fn rows<T: Record, const N: usize>(

@@ -3,7 +3,7 @@
 use super::{Case, Claim};
 use crate::journal_builder::{Intent, name};
 use touchmark_identity::{CertificateId, DeviceId};
-use touchmark_inventory::{CertificateState, Holder, IssueRow, Precondition, killed};
+use touchmark_inventory::{CertificateState, Holder, Precondition, killed};
 use touchmark_journal::{Draft, Event, IdentityKind, Standing, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -18,7 +18,6 @@ pub(super) const CLAIMS: &[Claim] = &[
     ("a device's revocation voids no token for an operator or service of its name", tokens_of_kind),
     ("a suspected clone of a party is counted, and its roles change nothing of that", party_clones),
     ("alive, not banned, held until, revoked at", preconditions),
-    ("what a holder was given last is found among all, and whether a key was proven", issues),
 ];
 
 impl Case<'_> {
@@ -276,52 +275,4 @@ fn preconditions(case: &mut Case<'_>) {
     case.accept([entry]);
     assert!(!case.holds(Precondition::DeviceRevokedAt { device, at: None }));
     assert!(case.holds(Precondition::DeviceRevokedAt { device, at }));
-}
-
-fn issues(case: &mut Case<'_>) {
-    let device = case.device("pump-01");
-    let holder = Holder::Device(device);
-    let token = case.builder.token_id();
-    let mut given = Vec::new();
-    for (generation, on) in [(1, Some(token)), (3, None), (2, None)] {
-        let intent = Intent { token: on, ..case.builder.intent(Some(device), case.authority) };
-        let mut draft = case.builder.intended(&intent);
-        if let Event::CertificateIntended(event) = &mut draft.event {
-            event.generation = generation;
-        }
-        given.push((intent, IssueRow { generation, intended_at: draft.envelope.at, token: on }));
-        case.accept([draft]);
-    }
-    let newest = |limit| case.store.newest_issues(&holder, limit).expect("rows can be read");
-    assert_eq!(newest(9), [given[1].1, given[2].1, given[0].1]);
-    assert_eq!(newest(1), [given[1].1]);
-    let nobody = Holder::Party { kind: IdentityKind::Service, name: name("pump-01") };
-    assert_eq!(case.store.newest_issues(&nobody, 9), Ok(Vec::new()));
-
-    let more =
-        |case: &Case<'_>, device| case.store.has_more_than_burned(device, token).expect("rows can be read");
-    let other = case.device("pump-02");
-    assert!(!more(case, other), "nothing at all");
-    let intent = Intent { token: Some(token), ..case.builder.intent(Some(other), case.authority) };
-    case.record(&intent);
-    assert!(more(case, other));
-    let entry = case.builder.burned(intent.certificate, Some(token));
-    case.accept([entry]);
-    assert!(!more(case, other), "burned on it");
-    let elsewhere = case.intended(Some(other));
-    let entry = case.builder.burned(elsewhere.certificate, None);
-    case.accept([entry]);
-    assert!(more(case, other), "burned, but not on it");
-
-    let (first, _) = &given[0];
-    let proven = |case: &Case<'_>, holder: &Holder| {
-        case.store.key_was_proven(&first.spki, holder).expect("rows can be read")
-    };
-    assert!(!proven(case, &holder));
-    case.issue(first);
-    let entry = case.builder.confirmed(first.certificate);
-    case.accept([entry]);
-    assert!(proven(case, &holder));
-    assert!(!proven(case, &Holder::Device(other)));
-    assert!(!proven(case, &nobody));
 }

@@ -11,7 +11,7 @@ use touchmark_inventory::{
     CertificateRow, CertificateState, Conflict, Holder, Precondition, Store, StoreFault,
 };
 use touchmark_journal::RenewalManner;
-use touchmark_ra::{EnrolmentFacts, ISSUES_AT_ONCE, Refusal, RenewalTerms, admit, admit_renewal};
+use touchmark_ra::{EnrolmentFacts, Refusal, RenewalTerms, admit, admit_renewal};
 use touchmark_x509::Certificate;
 
 /// As `services/authority`: when to come back after a storage fault.
@@ -99,25 +99,17 @@ impl Authority {
         }
         // Read again: a burn gave a use back.
         let token = self.store.token_by_secret(secret)?.ok_or(Refusal::Token)?;
-        let (current, issues) = match &holder {
-            Some(holder) => {
-                (self.store.current_certificates(holder)?, self.store.newest_issues(holder, ISSUES_AT_ONCE)?)
-            }
-            None => (Vec::new(), Vec::new()),
-        };
-        let more = match &device {
-            Some(device) => self.store.has_more_than_burned(device.device, token.token)?,
-            None => false,
-        };
+        let (environment, key) = (&self.environment.name, request.csr().public_key().spki_hash());
+        let read = self.store.token_facts(secret, environment, username, &key)?.ok_or(Refusal::Token)?;
         let facts = EnrolmentFacts {
             environment: &self.environment,
             token: Some(&token),
             username,
             device: device.as_ref(),
             party: None,
-            only_burned: !issues.is_empty() && !more,
-            current: &current,
-            issues: &issues,
+            only_burned: read.only_burned,
+            current: &read.of.current,
+            issues: &read.of.issues,
             form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
         };
         let random = self.chance.octets();
@@ -170,7 +162,10 @@ impl Authority {
         let der = rows.row.der.as_deref().ok_or(Refusal::CertificateUnknown)?;
         let key = request.csr().public_key().spki_hash();
         let terms = RenewalTerms {
-            key_proven: self.store.key_was_proven(&key, &holder)?,
+            key_proven: self
+                .store
+                .certificate_facts(peer, Some(&key))?
+                .is_some_and(|facts| facts.of.key_proven),
             old: &Certificate::from_der(der).expect("what we issued can be read"),
             form: self.issuing.form(self.profile.version).expect("the profile is prepared"),
             manner: RenewalManner::Automatic,

@@ -24,8 +24,7 @@ use touchmark_journal::{
     ProfileActivated, RenewalRefused, RenewalRules, Scope, TokenSubject,
 };
 use touchmark_ra::{
-    Act, Contain, ISSUES_AT_ONCE, IssueSchedule, Mandate, Presented, Refusal, TokenOrder, Verb, contain,
-    create_token,
+    Act, Contain, IssueSchedule, Mandate, Presented, Refusal, TokenOrder, Verb, contain, create_token,
 };
 use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
 
@@ -168,7 +167,9 @@ impl Authority {
             CertificateState::Superseded => self.store.certificates_of_device(device.device)?,
             _ => self.store.current_certificates(&Holder::Device(device.device))?,
         };
-        let issues = self.store.newest_issues(&Holder::Device(device.device), ISSUES_AT_ONCE)?;
+        let key = touchmark_identity::SpkiHash([0; 32]);
+        let issues =
+            self.store.certificate_facts(peer, Some(&key))?.map(|facts| facts.of.issues).unwrap_or_default();
         Ok(Rows { row, device, certificates, issues })
     }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::Fingerprint;
 use touchmark_inventory::{
-    CertificateRow, Conflict, HardwareRow, Holder, IssueRow, MakerRow, Precondition, StoreFault,
+    CertificateRow, Conflict, ExpectedFacts, HolderFacts, MakerRow, Precondition, StoreFault,
 };
 use touchmark_journal::IdentityKind;
 use touchmark_listen::{Clock, PeerChain};
-use touchmark_ra::{ISSUES_AT_ONCE, InitialFacts, InitialRefusal, Refusal, admit_initial};
+use touchmark_ra::{InitialFacts, InitialRefusal, Refusal, admit_initial};
 use touchmark_x509::hardware::HardwareId;
 use touchmark_x509::path::VerifiedPath;
 
@@ -67,10 +67,8 @@ impl InitialEnrolments {
         let hardware_id =
             HardwareId::of(path.leaf()).map_err(|bad| Refusal::from(InitialRefusal::from(bad)))?;
         let evidence = MakerEvidence { path, maker, hardware_id };
-        let hardware = self.registered(&evidence, &trust)?;
-        let device = hardware.map(|row| row.device);
-        let device = device.map(|device| self.commits.store().device(device)).transpose()?.flatten();
-        let name = device.and_then(|device| device.name);
+        let found = self.expected(request, &evidence, &trust)?;
+        let name = found.and_then(|facts| facts.of.device).and_then(|device| device.name);
         let name = name.ok_or_else(|| Refusal::from(InitialRefusal::HardwareUnknown))?;
         let identity = (trust.environment.name.clone(), IdentityKind::Operational, name);
         let _turn = self.issuance.turn(identity).await;
@@ -94,29 +92,19 @@ impl InitialEnrolments {
         trust: &Trust,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let store = self.commits.store();
-        let hardware = self.registered(evidence, trust)?;
-        let device = hardware.as_ref().map(|row| store.device(row.device)).transpose()?.flatten();
-        let holder = device.as_ref().map(|device| Holder::Device(device.device));
-        let read = || -> Result<_, StoreFault> {
-            Ok(match &holder {
-                Some(holder) => {
-                    (store.current_certificates(holder)?, store.newest_issues(holder, ISSUES_AT_ONCE)?)
-                }
-                None => (Vec::new(), Vec::new()),
-            })
-        };
         let profile = trust.profiles.get(&IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
         let form = trust.form(IdentityKind::Operational).ok_or(EnrolmentFault::NoProfile)?;
-        let admit = |(current, issues): &(Vec<CertificateRow>, Vec<IssueRow>)| {
+        let admit = |found: &Option<ExpectedFacts>| {
+            let none = HolderFacts::default();
+            let of = found.as_ref().map_or(&none, |facts| &facts.of);
             let facts = InitialFacts {
                 environment: &trust.environment,
                 path: &evidence.path,
                 maker: &evidence.maker,
-                hardware: hardware.as_ref(),
-                device: device.as_ref(),
-                current,
-                issues,
+                hardware: found.as_ref().map(|facts| &facts.hardware),
+                device: of.device.as_ref(),
+                current: &of.current,
+                issues: &of.issues,
                 lifetime: profile.profile.lifetime,
                 form,
             };
@@ -124,26 +112,33 @@ impl InitialEnrolments {
         };
         // Before an earlier answer is repeated: a device that was quarantined meanwhile gets none. One that is given
         // no other certificate yet may have its last once more.
-        let mut rows = read()?;
+        let mut rows = self.expected(request, evidence, trust)?;
         let mut admitted = admit(&rows);
         if !matches!(admitted, Ok(_) | Err(Refusal::TooSoon { .. })) {
             return Err(admitted.map(drop).err().map_or(EnrolmentFault::NoCredential, Into::into));
         }
         let on_its_word = |row: &CertificateRow| row.token.is_none();
-        if let Some(before) = given_before(request, &rows.0, on_its_word, trust, self.clock.now())? {
+        let current = rows.as_ref().map_or(&[][..], |facts| &facts.of.current);
+        if let Some(before) = given_before(request, current, on_its_word, trust, self.clock.now())? {
             if let Some(again) = self.issuance.again(before, trust).await? {
                 return Ok(again);
             }
             // It was burned just now.
-            rows = read()?;
+            rows = self.expected(request, evidence, trust)?;
             admitted = admit(&rows);
         }
         self.issuance.issue(admitted?, trust, IdentityKind::Operational).await
     }
 
-    fn registered(&self, evidence: &MakerEvidence, trust: &Trust) -> Result<Option<HardwareRow>, StoreFault> {
-        let environment = &trust.environment.name;
-        self.commits.store().hardware(environment, evidence.maker.maker, evidence.hardware_id.as_str())
+    fn expected(
+        &self,
+        request: &EnrolmentRequest,
+        evidence: &MakerEvidence,
+        trust: &Trust,
+    ) -> Result<Option<ExpectedFacts>, StoreFault> {
+        let (environment, hardware_id) = (&trust.environment.name, evidence.hardware_id.as_str());
+        let key = request.csr().public_key().spki_hash();
+        self.commits.store().expected_facts(environment, evidence.maker.maker, hardware_id, &key)
     }
 }
 
