@@ -395,6 +395,6 @@ fn a_refusal_names_the_right_that_is_missing_and_who_has_it() {
         let problem: Problem = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((answer.status.as_u16(), problem.code.as_str()), (403, "not-permitted"), "{who} {path}");
         assert!(problem.title.contains(&format!("does not permit {right} to")), "{path}: {}", problem.title);
-        assert_eq!(problem.fix, format!("ask an operator with the role {roles}"), "{who} {path}");
+        assert_eq!(problem.fix, Some(format!("ask an operator with the role {roles}")), "{who} {path}");
     }
 }

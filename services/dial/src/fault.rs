@@ -1,11 +1,11 @@
 //! Why a call did not succeed, told by who must act.
 
-use crate::Problem;
 use crate::authority::NotTheAuthority;
 use core::error::Error;
 use core::time::Duration;
 use rustls::CertificateError;
 use std::io;
+use touchmark_api::Problem;
 
 /// Why dialling, or one request, failed.
 #[derive(Debug, thiserror::Error)]

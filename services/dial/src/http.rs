@@ -5,7 +5,7 @@
 
 use crate::fault::tls_reason;
 use crate::tls::connect_tcp;
-use crate::{BaseUrl, ClientTls, DialFault, Problem};
+use crate::{BaseUrl, ClientTls, DialFault, problem};
 use ::http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use bytes::Bytes;
@@ -154,7 +154,7 @@ impl Response {
         let kind = self.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         Err(DialFault::Status {
             status: self.status.as_u16(),
-            problem: Box::new(Problem::read(kind, &self.body)),
+            problem: Box::new(problem::read(kind, &self.body)),
         })
     }
 }

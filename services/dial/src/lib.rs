@@ -22,5 +22,4 @@ pub use blocking::BlockingHttp;
 pub use bytes::Bytes;
 pub use fault::{DialFault, TlsReason};
 pub use http::{HttpClient, Request, Response};
-pub use problem::Problem;
 pub use tls::{BadClientTls, ClientIdentity, ClientTls, TlsVersions};

@@ -197,7 +197,7 @@ async fn each_way_to_fail_has_its_fault() {
         (
             "refused with reasons",
             Answer(answer("403 Forbidden", "content-type: application/problem+json\r\n", problem)),
-            |fault| matches!(fault, DialFault::Status { status: 403, problem } if problem.code.as_deref() == Some("token-used")),
+            |fault| matches!(fault, DialFault::Status { status: 403, problem } if problem.code == "token-used"),
         ),
         (
             "refused in plain text",

@@ -183,11 +183,11 @@ impl Enrolment<'_> {
 }
 
 /// EST refuses in plain text for whoever reads it, with a code in brackets at its end: the text, and the code.
-pub(crate) fn words(problem: &touchmark_dial::Problem) -> (&str, &str) {
+pub(crate) fn words(problem: &touchmark_api::Problem) -> (&str, &str) {
     let text = problem.detail.as_deref().unwrap_or_default().trim();
     match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
         Some((says, code)) if code.chars().all(|c| c.is_ascii_lowercase() || c == '-') => (says, code),
-        _ => (text, problem.code.as_deref().unwrap_or("est-refused")),
+        _ => (text, problem.code().unwrap_or("est-refused")),
     }
 }
 

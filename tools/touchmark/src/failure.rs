@@ -4,9 +4,9 @@
 //! Exit codes are a promise to scripts: they are listed by `touchmark help-exit-codes`.
 
 use core::fmt;
-use serde::Serialize;
 use std::borrow::Cow;
 use std::io::ErrorKind;
+use touchmark_api::{Candidate, Problem};
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
 pub(crate) use touchmark_identity::printable;
@@ -63,46 +63,12 @@ pub(crate) struct Failure(Box<Lines>);
 #[derive(Debug)]
 struct Lines {
     exit: Exit,
-    code: String,
-    title: String,
-    what: String,
-    why: String,
-    fix: String,
-    /// HTTP status of the refusal, if a server refused.
-    status: Option<u16>,
-    /// What an ambiguous identifier may mean.
-    candidates: Vec<serde_json::Value>,
-}
-
-/// A failure for programs (RFC 9457).
-#[derive(Serialize)]
-struct Problem<'a> {
-    title: &'a str,
-    detail: Option<&'a str>,
-    status: Option<u16>,
-    /// Stable, in kebab case.
-    code: &'a str,
-    /// On what it was tried.
-    what: Option<&'a str>,
-    /// A command or act that helps.
-    fix: Option<&'a str>,
-    exit: u8,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    candidates: &'a [serde_json::Value],
+    problem: Problem,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &str, title: impl Into<String>) -> Self {
-        Self(Box::new(Lines {
-            exit,
-            code: code.to_owned(),
-            title: title.into(),
-            what: String::new(),
-            why: String::new(),
-            fix: String::new(),
-            status: None,
-            candidates: Vec::new(),
-        }))
+        Self(Box::new(Lines { exit, problem: Problem::new(None, code, title) }))
     }
 
     pub(crate) fn usage(title: impl Into<String>) -> Self {
@@ -123,7 +89,7 @@ impl Failure {
             _ => None,
         };
         let mut failure = Self::from(fault);
-        failure.0.title = silent.unwrap_or(failure.0.title);
+        failure.0.problem.title = silent.unwrap_or(failure.0.problem.title);
         failure
     }
 
@@ -148,27 +114,25 @@ impl Failure {
 
     /// On what it was tried.
     pub(crate) fn what(mut self, what: impl Into<String>) -> Self {
-        self.0.what = what.into();
+        self.0.problem.what = said(what.into());
         self
     }
 
     /// The same, where nobody said it before.
     pub(crate) fn or_what(mut self, what: impl FnOnce() -> String) -> Self {
-        if self.0.what.is_empty() {
-            self.0.what = what();
-        }
+        self.0.problem.what = self.0.problem.what.or_else(|| said(what()));
         self
     }
 
     /// Why it failed, with the values.
     pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
-        self.0.why = why.into();
+        self.0.problem.detail = said(why.into());
         self
     }
 
     /// A command or act that helps.
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.0.fix = fix.into();
+        self.0.problem.fix = said(fix.into());
         self
     }
 
@@ -177,23 +141,20 @@ impl Failure {
     }
 
     pub(crate) fn code(&self) -> &str {
-        &self.0.code
+        &self.0.problem.code
     }
 
     /// One object on one line, for programs.
     pub(crate) fn to_json(&self) -> String {
-        let lines = &self.0;
-        let [title, why, what, fix] =
-            [&lines.title, &lines.why, &lines.what, &lines.fix].map(|text| bounded(text));
+        let Lines { exit, problem } = &*self.0;
+        let text = |text: &Option<String>| text.as_deref().map(|text| bounded(text).into_owned());
         let problem = Problem {
-            title: &title,
-            detail: known(&why),
-            status: lines.status,
-            code: &lines.code,
-            what: known(&what),
-            fix: known(&fix),
-            exit: lines.exit.code(),
-            candidates: &lines.candidates,
+            title: bounded(&problem.title).into_owned(),
+            detail: text(&problem.detail),
+            what: text(&problem.what),
+            fix: text(&problem.fix),
+            exit: Some(exit.code()),
+            ..problem.clone()
         };
         // Texts and numbers always have a form in JSON.
         serde_json::to_string(&problem).unwrap_or_default()
@@ -201,9 +162,9 @@ impl Failure {
 
     /// One line, for tables.
     pub(crate) fn brief(&self) -> String {
-        let lines = &self.0;
-        let why = if lines.why.is_empty() { String::new() } else { format!(": {}", lines.why) };
-        printable(&format!("{}{why}", lines.title))
+        let Problem { title, detail, .. } = &self.0.problem;
+        let why = detail.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        printable(&format!("{title}{why}"))
     }
 }
 
@@ -217,24 +178,25 @@ fn bounded(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn known(text: &str) -> Option<&str> {
-    (!text.is_empty()).then_some(text)
+fn said(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = &self.0;
-        let or =
-            |text: &str, otherwise: &str| printable(&bounded(if text.is_empty() { otherwise } else { text }));
-        writeln!(f, "error[{}] {}", printable(&lines.code), printable(&bounded(&lines.title)))?;
-        writeln!(f, "  what: {}", or(&lines.what, "this command"))?;
-        writeln!(f, "  why:  {}", or(&lines.why, "nothing more is known"))?;
+        let Lines { exit, problem } = &*self.0;
+        let or = |text: &Option<String>, otherwise: &str| {
+            printable(&bounded(text.as_deref().unwrap_or(otherwise)))
+        };
+        writeln!(f, "error[{}] {}", printable(&problem.code), printable(&bounded(&problem.title)))?;
+        writeln!(f, "  what: {}", or(&problem.what, "this command"))?;
+        writeln!(f, "  why:  {}", or(&problem.detail, "nothing more is known"))?;
         writeln!(
             f,
             "  fix:  {}",
-            or(&lines.fix, "none that is known here; the code in brackets says what it is")
+            or(&problem.fix, "none that is known here; the code in brackets says what it is")
         )?;
-        write!(f, "  see:  touchmark help-exit-codes (this is {})", lines.exit.code())
+        write!(f, "  see:  touchmark help-exit-codes (this is {})", exit.code())
     }
 }
 
@@ -268,16 +230,16 @@ impl From<DialFault> for Failure {
                     .why(why)
                     .fix("use the same version of touchmark at both ends")
             }
-            DialFault::Status { status, problem } => refusal(status, &problem),
+            DialFault::Status { status, problem } => refusal(status, *problem),
         }
     }
 }
 
 /// What a server said when it said no, in our five lines.
-fn refusal(status: u16, problem: &touchmark_dial::Problem) -> Failure {
-    let exit = match (status, problem.code.as_deref()) {
-        (_, Some("token-expired" | "certificate-expired")) => Exit::Expired,
-        (_, Some(code)) if code.starts_with("policy-") && status < 500 => Exit::CheckFailed,
+fn refusal(status: u16, mut problem: Problem) -> Failure {
+    let exit = match (status, problem.code.as_str()) {
+        (_, "token-expired" | "certificate-expired") => Exit::Expired,
+        (_, code) if code.starts_with("policy-") && status < 500 => Exit::CheckFailed,
         (400 | 413 | 415, _) => Exit::Usage,
         (401 | 403, _) => Exit::Denied,
         (404 | 410, _) => Exit::NotFound,
@@ -286,24 +248,21 @@ fn refusal(status: u16, problem: &touchmark_dial::Problem) -> Failure {
         (429 | 502 | 503 | 504, _) => Exit::Unreachable,
         _ => Exit::Internal,
     };
-    let text = |name: &str| problem.rest.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let mut why = problem.detail.clone().unwrap_or_default();
-    let candidates = problem.rest.get("candidates").and_then(serde_json::Value::as_array);
-    let candidates = candidates.cloned().unwrap_or_default();
-    {
-        let field = |one: &serde_json::Value, name: &str| {
-            one.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
-        };
-        for one in &candidates {
-            why += &format!("; {} {} ({})", field(one, "kind"), field(one, "id"), field(one, "name"));
-        }
+    let mut why = problem.detail.take().unwrap_or_default();
+    for Candidate { kind, id, name } in &problem.candidates {
+        why += &format!("; {kind} {id} ({name})");
     }
-    let code = problem.code.as_deref().unwrap_or("refused");
-    let title = problem.title.clone().unwrap_or_else(|| format!("the server refused with {status}"));
-    let mut failure = Failure::new(exit, code, title).why(why).fix(text("fix"));
-    failure.0.status = Some(status);
-    failure.0.candidates = candidates;
-    failure
+    problem.detail = said(why);
+    problem.status = Some(status);
+    problem.what = None;
+    if problem.code().is_none() {
+        let Problem { kind, code, .. } = Problem::new(None, "refused", "");
+        (problem.kind, problem.code) = (kind, code);
+    }
+    if problem.title.is_empty() {
+        problem.title = format!("the server refused with {status}");
+    }
+    Failure(Box::new(Lines { exit, problem }))
 }
 
 impl From<BadClientTls> for Failure {
@@ -377,7 +336,7 @@ mod tests {
         let problem = serde_json::from_str(
             r#"{"title":"ambiguous","code":"id-ambiguous","fix":"name one","candidates":[{"kind":"device","id":"dev_1","name":"pump"}]}"#,
         );
-        let failure = refusal(409, &problem.unwrap());
+        let failure = refusal(409, problem.unwrap());
         assert_eq!((failure.exit(), failure.code()), (Exit::Conflict, "id-ambiguous"));
         assert!(failure.to_string().contains("device dev_1 (pump)"));
         let json: serde_json::Value = serde_json::from_str(&failure.to_json()).unwrap();

@@ -33,30 +33,26 @@ pub(crate) struct Refuse(pub(crate) Box<Problem>);
 
 impl Refuse {
     pub(crate) fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
-            status: status.as_u16(),
-            code: code.to_owned(),
-            title: title.into(),
-            detail: String::new(),
-            fix: String::new(),
-            candidates: Vec::new(),
-        }))
+        Self(Box::new(Problem::new(Some(status.as_u16()), code, title)))
     }
 
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
-        self.0.fix = fix.into();
+        self.0.fix = Some(fix.into());
         self
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = detail.into();
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// A value out of its grammar.
     pub(crate) fn value(field: &str, why: impl ToString) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "value-invalid", format!("`{field}` is not acceptable"))
-            .detail(why.to_string())
+        let mut refuse =
+            Self::new(StatusCode::BAD_REQUEST, "value-invalid", format!("`{field}` is not acceptable"))
+                .detail(why.to_string());
+        refuse.0.field = Some(field.to_owned());
+        refuse
     }
 
     /// A fault of ours, or of our disk: logged here, its words stay inside.
@@ -74,8 +70,9 @@ impl IntoResponse for Refuse {
     fn into_response(mut self) -> Response {
         // What was asked for is repeated in some of them, and shown on terminals. Faults of a policy have lines of their own.
         self.0.title = printable(&self.0.title);
-        self.0.detail = self.0.detail.lines().map(printable).collect::<Vec<_>>().join("\n");
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.0.detail = self.0.detail.map(|text| text.lines().map(printable).collect::<Vec<_>>().join("\n"));
+        let status = self.0.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.0)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
@@ -354,7 +351,7 @@ mod tests {
         let body = refuse.into_response().into_body().collect().await.unwrap().to_bytes();
         let problem: Problem = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem.title, r"no device `a\u{202e}b [2J`");
-        assert_eq!(problem.detail, "line 1: x\\u{2066}\nline 2");
+        assert_eq!(problem.detail.unwrap(), "line 1: x\\u{2066}\nline 2");
     }
 
     /// Wherever below a fault the want of space is.
@@ -365,7 +362,7 @@ mod tests {
             path: "file".into(),
             source: kind.into(),
         };
-        let code = |refuse: Refuse| (refuse.0.code.clone(), refuse.0.status);
+        let code = |refuse: Refuse| (refuse.0.code.clone(), refuse.0.status.unwrap());
         let told = ("disk-full".to_owned(), 503);
         for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
             assert_eq!(code(ArchiveFault::Write(full(kind)).into()), told, "{kind:?}");

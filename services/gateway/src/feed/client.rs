@@ -48,7 +48,7 @@ impl FollowFault {
     /// certificate; a broken link, a busy authority and every other refusal say nothing about this gateway.
     fn refuses_our_certificate(&self) -> bool {
         matches!(self, Self::Dial(DialFault::Status { status: 403, problem })
-            if problem.code.as_deref() == Some(CALLER_NOT_LIVE))
+            if problem.code == CALLER_NOT_LIVE)
     }
 }
 

@@ -36,14 +36,8 @@ pub(crate) fn no_content() -> Answer {
 
 /// What went wrong, and what helps.
 pub(crate) fn problem(status: StatusCode, code: &str, title: &str, fix: &str) -> Answer {
-    let problem = Problem {
-        status: status.as_u16(),
-        code: code.to_owned(),
-        title: title.to_owned(),
-        detail: String::new(),
-        fix: fix.to_owned(),
-        candidates: Vec::new(),
-    };
+    let fix = Some(fix.to_owned());
+    let problem = Problem { fix, ..Problem::new(Some(status.as_u16()), code, title) };
     // Texts and numbers always have a form in JSON.
     let mut answer = whole(status, serde_json::to_vec(&problem).unwrap_or_default());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

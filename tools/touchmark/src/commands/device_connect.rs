@@ -330,9 +330,7 @@ async fn request_update(home: &Home, target: &Target, file: &str) -> Result<Act,
 fn is_from_behind(fault: &DialFault) -> bool {
     const BEHIND: [&str; 3] = ["update-unknown", "upstream-failed", "updates-busy"];
     match fault {
-        DialFault::Status { problem, .. } => {
-            problem.code.as_deref().is_some_and(|code| BEHIND.contains(&code))
-        }
+        DialFault::Status { problem, .. } => BEHIND.contains(&problem.code.as_str()),
         _ => false,
     }
 }

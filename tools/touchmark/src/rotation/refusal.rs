@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, text: &str, turn: Turn) -> Refused {
-        let problem = touchmark_dial::Problem { detail: Some(text.to_owned()), ..Default::default() };
+        let problem = touchmark_api::Problem { detail: Some(text.to_owned()), ..Default::default() };
         let fault = DialFault::Status { status, problem: Box::new(problem) };
         Refused::read(fault, turn, &"pump-01".parse().unwrap())
     }
