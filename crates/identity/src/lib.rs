@@ -20,7 +20,7 @@ mod validity;
 
 pub use actor::{Actor, ActorKind};
 pub use hash::{BadHash, Fingerprint, SpkiHash};
-pub use host::is_dns_name;
+pub use host::{BadHostPort, HostPort, is_dns_name};
 pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, MakerId, ProfileVersionId, TokenId};
 pub use name::{BadName, EnvironmentName, Name, NamePrefix, OrganisationName, TrustDomain};
 pub use permission::{Permission, UnknownPermission};

@@ -1,47 +1,40 @@
 //! A base URL: scheme, host and port, nothing else.
 
 use crate::DialFault;
-use ::http::Uri;
 use core::fmt;
 use core::str::FromStr;
+use touchmark_identity::{BadHostPort, HostPort};
 
-/// `https://host:port` or `http://host:port`, parsed once; a path, query or user name is refused.
+/// Where a client connects to, parsed once; nothing a server says ever becomes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     https: bool,
-    host: String,
-    port: u16,
+    place: HostPort,
 }
 
 impl BaseUrl {
-    /// Whether requests go through TLS.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// Host name or address, an IPv6 address without its brackets.
+    /// Host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.place.host()
     }
 
-    /// Port, the scheme's own where the text named none.
     pub fn port(&self) -> u16 {
-        self.port
+        self.place.port()
     }
 
-    /// `host:port` as a `Host` header and a resolver take it, an IPv6 address in brackets.
+    /// `host:port`, as the Host header and a resolver take it.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        self.place.to_string()
     }
 }
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority())
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.place)
     }
 }
 
@@ -50,33 +43,21 @@ impl FromStr for BaseUrl {
 
     fn from_str(text: &str) -> Result<Self, DialFault> {
         let bad = |why| DialFault::BadTarget { target: text.to_owned(), why };
-        let uri: Uri = text.parse().map_err(|_| bad("it is no URL"))?;
-        let https = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            Some(_) | None => return Err(bad("it must start with https:// or http://")),
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let (https, port) = match scheme {
+            "https" => (true, 443),
+            "http" => (false, 80),
+            _ => return Err(bad("it must start with https:// or http://")),
         };
-        let authority = uri.authority().ok_or_else(|| bad("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(bad("a base URL carries no user name or password"));
-        }
-        if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-            return Err(bad("a base URL ends after the port"));
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(bad("it names no host"));
-        }
-        // Read here, since `Authority::port` takes a number out of range for no port.
-        let port = match authority.as_str().strip_prefix(authority.host()).unwrap_or_default() {
-            "" if https => 443,
-            "" => 80,
-            rest => rest
-                .strip_prefix(':')
-                .and_then(|digits| digits.parse().ok())
-                .ok_or_else(|| bad("its port is no number from 0 to 65535"))?,
-        };
-        Ok(Self { https, host: host.to_owned(), port })
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let place = HostPort::parse(rest, Some(port)).map_err(|fault| {
+            bad(match fault {
+                BadHostPort::Host => "it names no host",
+                BadHostPort::Port => "its port is no number from 1 to 65535",
+                BadHostPort::More => "a base URL has no user, and ends after the port",
+            })
+        })?;
+        Ok(Self { https, place })
     }
 }
 

@@ -11,6 +11,7 @@ use core::time::Duration;
 use std::net::IpAddr;
 use tokio::net::TcpStream;
 use touchmark_dial::DialFault;
+use touchmark_identity::HostPort;
 use touchmark_mqtt::{
     Connect, Disconnect, Fault, Frame, Packet, PacketOrder, PacketType, ProtocolVersion, ReasonCode, Text,
     Unencodable,
@@ -24,22 +25,16 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// `host:port` of a broker.
 #[derive(Clone, Debug)]
 pub(crate) struct BrokerAddress {
-    address: String,
-    host: String,
+    place: HostPort,
     protected: bool,
 }
 
 impl BrokerAddress {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is not HOST:PORT");
-        let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
-        let port: u16 = port.parse().map_err(|_| bad())?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || host.contains(['/', '@', ' ']) || port == 0 {
-            return Err(bad());
-        }
-        let protected = !is_loopback(host);
-        Ok(Self { address: text.to_owned(), host: host.to_owned(), protected })
+        let place =
+            HostPort::parse(text, None).map_err(|fault| format!("`{text}` is not HOST:PORT: {fault}"))?;
+        let protected = !is_loopback(place.host());
+        Ok(Self { place, protected })
     }
 
     /// As if it were on another machine.
@@ -56,7 +51,7 @@ impl BrokerAddress {
 
 impl fmt::Display for BrokerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address)
+        self.place.fmt(f)
     }
 }
 
@@ -110,7 +105,7 @@ pub(crate) async fn end_session(
     client_id: &str,
     version: ProtocolVersion,
 ) -> Result<(), BrokerFault> {
-    let named = || address.address.clone();
+    let named = || address.to_string();
     let broken = |fault| BrokerFault::Protocol { address: named(), fault };
     let mut hello = Connect::new(version, Text::new(client_id).map_err(broken)?);
     hello.clean_start = true;
@@ -139,7 +134,7 @@ pub(super) async fn greeted(
 ) -> Result<BrokerLink, BrokerFault> {
     let (read, write) = tokio::io::split(dial(address, uplink).await?);
     let (mut inbound, mut outbound) = (Inbound::new(read, PACKET_OCTETS_MAX), Outbound::new(write));
-    let named = || address.address.clone();
+    let named = || address.to_string();
     outbound
         .write(&encoded(connect.version, &connect.clone().into()))
         .await
@@ -161,11 +156,11 @@ pub(super) async fn greeted(
 async fn dial(address: &BrokerAddress, uplink: &Uplink) -> Result<Stream, BrokerFault> {
     if address.protected {
         return Ok(Box::new(
-            uplink.upstream_tls().connect(&address.address, &address.host, DIAL_TIMEOUT).await?,
+            uplink.upstream_tls().connect(&address.to_string(), address.place.host(), DIAL_TIMEOUT).await?,
         ));
     }
-    let fault = |source| BrokerFault::Unreachable { address: address.address.clone(), source };
-    let dialled = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(&address.address)).await;
+    let fault = |source| BrokerFault::Unreachable { address: address.to_string(), source };
+    let dialled = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(address.to_string())).await;
     let stream = dialled.map_err(|_| fault(std::io::ErrorKind::TimedOut.into()))?.map_err(fault)?;
     // `localhost` is a name: it must not lead elsewhere in plain text.
     if !stream.peer_addr().map_err(fault)?.ip().is_loopback() {
