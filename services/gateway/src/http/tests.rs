@@ -1,8 +1,9 @@
 //! The HTTP port over real TLS: verbs, denials, and what the service behind gets to see.
 
 use crate::config::GatewayConfig;
-use crate::lab::{Broker, CAP, Holder, Lab};
+use crate::lab::{Broker, CAP, Holder, Lab, Running};
 use crate::start::{Gateway, start};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use touchmark_decisions::Verdict;
@@ -19,6 +20,22 @@ async fn gateway(lab: &Lab, adjust: impl FnOnce(&mut GatewayConfig)) -> Gateway 
 fn client(lab: &Lab, holder: &Holder, gateway: &Gateway) -> HttpClient {
     let base: BaseUrl = gateway.ready().http.parse().unwrap();
     HttpClient::new(base, Some(lab.client_tls(Some(holder)))).unwrap()
+}
+
+/// The port alone, over the sink, with a gateway whose parts a test may touch.
+fn serve_http(lab: &Lab, running: &Running) -> SocketAddr {
+    let port = Arc::new(super::HttpPort {
+        admission: Arc::clone(&running.admission),
+        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
+        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
+    });
+    lab.serve(running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)))
+}
+
+fn has_update(lab: &Lab, octets: impl AsRef<[u8]>) {
+    let folder = lab.data().join("updates/x200");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("fw.bin"), octets).unwrap();
 }
 
 fn plain(url: &str) -> HttpClient {
@@ -321,16 +338,8 @@ async fn wrong_methods_and_long_paths_fill_no_log() {
 async fn a_device_that_is_revoked_in_the_middle_of_its_body_is_cut() {
     let lab = Lab::new();
     let running = lab.run(None);
-    let port = Arc::new(super::HttpPort {
-        admission: Arc::clone(&running.admission),
-        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
-    });
-    let address =
-        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
-    let folder = lab.data().join("updates/x200");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("fw.bin"), vec![7; 8 * 1024 * 1024]).unwrap();
+    let address = serve_http(&lab, &running);
+    has_update(&lab, vec![7; 8 * 1024 * 1024]);
     let head = "POST /publish/plant/pump-01/t HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n";
     let rows: &[(&str, Vec<u8>)] = &[
         ("an upload", [head.as_bytes(), &[b'x'; 100_000]].concat()),
@@ -366,16 +375,8 @@ async fn a_device_that_is_revoked_in_the_middle_of_its_body_is_cut() {
 async fn no_update_is_given_out_and_no_message_passed_on_without_its_record() {
     let lab = Lab::new();
     let running = lab.run(None);
-    let port = Arc::new(super::HttpPort {
-        admission: Arc::clone(&running.admission),
-        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
-    });
-    let address =
-        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
-    let folder = lab.data().join("updates/x200");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("fw.bin"), b"secret").unwrap();
+    let address = serve_http(&lab, &running);
+    has_update(&lab, b"secret");
     let base: BaseUrl = format!("https://{address}").parse().unwrap();
     let mut https = Vec::new();
     for _ in 0..2 {
@@ -401,13 +402,7 @@ async fn no_update_is_given_out_and_no_message_passed_on_without_its_record() {
 async fn a_dead_certificate_locks_its_replacement_out_of_the_http_port_neither() {
     let lab = Lab::new();
     let running = lab.run(None);
-    let port = Arc::new(super::HttpPort {
-        admission: Arc::clone(&running.admission),
-        publish: super::PublishTarget::Sink { sink: Arc::clone(&running.sink), clock: lab.clock() },
-        updates: super::UpdateTarget::Directory(lab.data().join("updates")),
-    });
-    let address =
-        lab.serve(&running, move |accepted, stop| Box::pin(Arc::clone(&port).serve(accepted, stop)));
+    let address = serve_http(&lab, &running);
     let (old, new) = (lab.device("pump-01"), lab.device("pump-01"));
     running.fold(&lab, &lab.publish(vec![lab.revoke(&old)])).await;
     let base: BaseUrl = format!("https://{address}").parse().unwrap();

@@ -11,11 +11,9 @@ fn counter(count: u32) -> Record {
     Record::Refused(Refused { at_second: 1_700_000_000, reason: DenyReason::Plaintext, count })
 }
 
-#[test]
-fn a_full_disk_denies_keeps_and_loses_no_number() {
-    let lab = Lab::new();
+fn writer(lab: &Lab) -> (Writer, Arc<AtomicBool>) {
     let opened = open::open(&lab.log_identity()).unwrap();
-    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
+    let (publish, _) = watch::channel(Published { size: 0, note: String::new() });
     let healthy = Arc::new(AtomicBool::new(true));
     let shared = Shared {
         room: Arc::new(Semaphore::new(10)),
@@ -24,7 +22,24 @@ fn a_full_disk_denies_keeps_and_loses_no_number() {
         unwritten: Arc::default(),
         publish,
     };
-    let mut writer = Writer::new(opened, shared, lab.clock());
+    (Writer::new(opened, shared, lab.clock()), healthy)
+}
+
+/// Of the refusals, in the order of the frames.
+fn counts(lab: &Lab) -> Vec<u32> {
+    let records = lab.frames().into_iter().flat_map(|frame: Frame| frame.records);
+    records
+        .filter_map(|record| match record {
+            Record::Refused(refused) => Some(refused.count),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_full_disk_denies_keeps_and_loses_no_number() {
+    let lab = Lab::new();
+    let (mut writer, healthy) = writer(&lab);
     writer.open_epoch(None).unwrap();
     let good = std::mem::replace(&mut writer.wal, Wal::full());
 
@@ -51,33 +66,14 @@ fn a_full_disk_denies_keeps_and_loses_no_number() {
     assert_eq!(allowed.try_recv().unwrap(), Ok(Some(1)), "the kept record took number 0");
     assert!(healthy.load(Ordering::Relaxed));
     writer.publish().unwrap();
-    let counts: Vec<u32> = lab
-        .frames()
-        .iter()
-        .flat_map(|frame: &Frame| frame.records.clone())
-        .filter_map(|record| match record {
-            Record::Refused(refused) => Some(refused.count),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(counts, [2, 4]);
+    assert_eq!(counts(&lab), [2, 4]);
 }
 
 /// A gateway starts on a full disk, allows nothing, and its epoch begins when there is room.
 #[test]
 fn an_epoch_that_cannot_be_opened_waits_and_nothing_comes_before_it() {
     let lab = Lab::new();
-    let opened = open::open(&lab.log_identity()).unwrap();
-    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
-    let healthy = Arc::new(AtomicBool::new(true));
-    let shared = Shared {
-        room: Arc::new(Semaphore::new(10)),
-        healthy: Arc::clone(&healthy),
-        strangers: Arc::default(),
-        unwritten: Arc::default(),
-        publish,
-    };
-    let mut writer = Writer::new(opened, shared, lab.clock());
+    let (mut writer, healthy) = writer(&lab);
     let good = std::mem::replace(&mut writer.wal, Wal::full());
     writer.open_epoch(None).unwrap();
     assert!(!healthy.load(Ordering::Relaxed));
@@ -99,16 +95,7 @@ fn an_epoch_that_cannot_be_opened_waits_and_nothing_comes_before_it() {
 #[test]
 fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
     let lab = Lab::new();
-    let opened = open::open(&lab.log_identity()).unwrap();
-    let (publish, _published) = watch::channel(Published { size: 0, note: String::new() });
-    let shared = Shared {
-        room: Arc::new(Semaphore::new(10)),
-        healthy: Arc::new(AtomicBool::new(true)),
-        strangers: Arc::default(),
-        unwritten: Arc::default(),
-        publish,
-    };
-    let mut writer = Writer::new(opened, shared, lab.clock());
+    let (mut writer, _) = writer(&lab);
     writer.open_epoch(None).unwrap();
     // As if the tree had refused them when they became durable.
     writer.note(counter(1));
@@ -127,14 +114,5 @@ fn frames_that_the_tree_has_no_room_for_wait_and_become_leaves_in_order() {
     writer.flush();
     assert!(writer.retry_at.is_none() && writer.backlog.is_empty());
     writer.publish().unwrap();
-    let counts: Vec<u32> = lab
-        .frames()
-        .iter()
-        .flat_map(|frame: &Frame| frame.records.clone())
-        .filter_map(|record| match record {
-            Record::Refused(refused) => Some(refused.count),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(counts, [1, 2]);
+    assert_eq!(counts(&lab), [1, 2]);
 }
