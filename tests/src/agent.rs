@@ -1,13 +1,13 @@
 //! The device agent as a process on a device's folder: configured, started, asked by its own command line, killed.
 
-use crate::lab::{Lab, target_directory};
+use crate::lab::Lab;
 use crate::patience::{PATIENCE, until};
+use crate::program::built;
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Once;
 use std::time::Instant;
 use touchmark_api::Token;
 use touchmark_x509::Certificate;
@@ -29,7 +29,7 @@ impl Agent {
         std::fs::create_dir(&folder).unwrap();
         let at = folder.display();
         let config = format!("state = \"{at}/state\"\nsocket = \"{at}/agent.sock\"\n");
-        Self { child: None, folder, config, program: program().to_owned(), variables: Vec::new() }
+        Self { child: None, folder, config, program: program(), variables: Vec::new() }
     }
 
     /// An identity to keep that starts with a token, and more lines of its configuration.
@@ -210,21 +210,8 @@ impl Drop for Agent {
     }
 }
 
-/// The built agent: TOUCHMARK_AGENT names another build of it (the one for devices); built here only where it is
-/// missing.
-fn program() -> &'static Path {
-    static BUILD: Once = Once::new();
-    static PATH: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let path = PATH.get_or_init(|| match std::env::var_os("TOUCHMARK_AGENT") {
-        Some(path) => path.into(),
-        None => target_directory().join("debug/touchmark-agent"),
-    });
-    BUILD.call_once(|| {
-        if !path.exists() {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let built = Command::new(cargo).args(["build", "-p", "touchmark-agent"]).status();
-            assert!(built.is_ok_and(|status| status.success()), "the agent cannot be built");
-        }
-    });
-    path
+/// The built agent: TOUCHMARK_AGENT names another build of it (the one for devices).
+fn program() -> PathBuf {
+    std::env::var_os("TOUCHMARK_AGENT")
+        .map_or_else(|| built("touchmark-agent", "touchmark-agent"), Into::into)
 }

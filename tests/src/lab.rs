@@ -1,12 +1,13 @@
 //! One authority on an empty directory, perhaps a gateway, and where everything of them is.
 
 use crate::operator::Operator;
+use crate::program::built;
 use crate::service::Service;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::{Mutex, Once};
+use std::sync::Mutex;
 use touchmark_api::Ready;
 use touchmark_x509::Certificate;
 
@@ -28,9 +29,6 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// What cargo is told to build the program.
-    pub const BUILD: [&str; 3] = ["build", "-p", "touchmark-touchmark"];
-
     /// Starts an authority.
     pub fn start() -> Self {
         Self::start_with(Self::program(), &[])
@@ -146,23 +144,14 @@ impl Lab {
         command
     }
 
-    /// The built program; `cargo xtask test` builds it before, and here it is built only where it is missing.
+    /// The built program.
     pub fn program() -> PathBuf {
-        static BUILD: Once = Once::new();
-        let path = Self::program_in(&target_directory());
-        BUILD.call_once(|| {
-            if !path.exists() {
-                let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-                let built = Command::new(cargo).args(Self::BUILD).status();
-                assert!(built.is_ok_and(|status| status.success()), "the program cannot be built");
-            }
-        });
-        path
+        built("touchmark-touchmark", "touchmark")
     }
 
-    /// Where it lies in a target directory.
-    pub fn program_in(target: &Path) -> PathBuf {
-        target.join("debug/touchmark")
+    /// The built program with the demonstration and a device that publishes again and again.
+    pub fn demo() -> PathBuf {
+        built("touchmark-demo", "touchmark-demo")
     }
 
     /// kill -9.

@@ -1,5 +1,6 @@
 //! Programs that others wrote. Which ones took part, and in which version, stands in the test's output.
 
+use crate::lab::target_directory;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -34,6 +35,19 @@ pub fn program(name: &'static str) -> Option<Program> {
     let program = Program { name, path };
     say(name, &format!("with {name}: {}", program.version()));
     Some(program)
+}
+
+/// A program of ours; `cargo xtask test` builds it before, and here it is built only where it is missing.
+pub(crate) fn built(package: &str, name: &str) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().expect("the one before was built");
+    let path = target_directory().join("debug").join(name);
+    if !path.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo).args(["build", "-p", package]).status();
+        assert!(built.is_ok_and(|status| status.success()), "{name} cannot be built");
+    }
+    path
 }
 
 /// Past the test harness, which would keep the line back.

@@ -52,9 +52,10 @@ impl Installation {
     }
 
     fn command(&self, data: &Path, line: &str) -> Command {
-        let mut command = Command::new(Lab::program());
+        let publishes = line.starts_with("publish ");
+        let mut command = Command::new(if publishes { Lab::demo() } else { Lab::program() });
         command.arg("--data").arg(data).args(line.split(' '));
-        if line.starts_with("device ") {
+        if publishes || line.starts_with("device ") {
             command.args(["--env", ENVIRONMENT]);
         }
         command.env("NO_COLOR", "1").stdin(Stdio::null());
@@ -126,7 +127,7 @@ struct Running {
 impl Running {
     fn start(plant: &Installation, how_long: Duration, more: &str) -> Self {
         let line = format!(
-            "device connect {DEVICE} --publish {TOPIC}={{n}} --every 10ms --for {}s --json{more}",
+            "publish {DEVICE} --publish {TOPIC}={{n}} --every 10ms --for {}s --json{more}",
             how_long.as_secs()
         );
         let notes = plant.lab.path("device.notes");

@@ -1,7 +1,8 @@
 //! The command line as a whole: global flags and the nouns. Each noun's verbs stand in their own file.
 
 use crate::commands;
-use crate::demo;
+use crate::failure::{Exit, Failure};
+use crate::home::Home;
 use crate::output::{Format, Output};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -16,13 +17,12 @@ By hand, in two terminals:
   touchmark explain pump-01
   touchmark audit verify
 
-All of it at once, measured: touchmark demo
 Exit codes: touchmark help-exit-codes";
 
 /// Identities for devices: issued, renewed, revoked, decided on, and provable afterwards.
 #[derive(Debug, Parser)]
 #[command(name = "touchmark", version, after_help = AFTER, propagate_version = true)]
-pub(crate) struct Cli {
+pub(crate) struct Cli<C: Subcommand> {
     /// Data directory [default: $XDG_STATE_HOME/touchmark or ~/.local/state/touchmark]
     #[arg(long, global = true, env = "TOUCHMARK_DATA", value_name = "DIR", hide_env_values = true)]
     pub(crate) data: Option<PathBuf>,
@@ -39,10 +39,10 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     no_color: bool,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: C,
 }
 
-impl Cli {
+impl<C: Subcommand> Cli<C> {
     pub(crate) fn output(&self) -> Output {
         let format = if self.json { Format::Json } else { self.output };
         Output::new(format, self.quiet, self.no_color)
@@ -59,8 +59,20 @@ pub(crate) fn asks_for_json(words: &[String]) -> bool {
     })
 }
 
+/// The commands of a program that has these global flags, exit codes and logs.
+pub trait Commands: Subcommand {
+    /// Runs until it is told to stop, on all cores.
+    fn is_service(&self) -> bool;
+    /// Whether it changes something, so that its exit code tells of that, whatever becomes of the words about it.
+    fn acts(&self) -> bool;
+    /// Obeys.
+    fn run(self, home: &Home, output: &Output) -> impl Future<Output = Result<Exit, Failure>>;
+}
+
+/// What the product does.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+#[expect(private_interfaces, reason = "others pass a command on, and look into none")]
+pub enum Command {
     /// The authority: issues, records, revokes
     #[command(subcommand)]
     Server(commands::server::Server),
@@ -93,24 +105,20 @@ pub(crate) enum Command {
     /// The logs: verify, read
     #[command(subcommand)]
     Audit(commands::audit::Audit),
-    /// Runs a small installation of devices and measures every promise
-    Demo(demo::Demo),
     /// Prints a completion script for a shell
     Completion(commands::completion::Completion),
     /// Lists what each exit code means
     HelpExitCodes,
 }
 
-impl Command {
-    /// Runs until it is told to stop, on all cores.
-    pub(crate) fn is_service(&self) -> bool {
+impl Commands for Command {
+    fn is_service(&self) -> bool {
         matches!(self, Self::Server(_) | Self::Gateway(commands::gateway::Gateway::Up(_)))
     }
 
-    /// Whether it changes something, so that its exit code tells of that, whatever becomes of the words about it.
-    pub(crate) fn acts(&self) -> bool {
+    fn acts(&self) -> bool {
         match self {
-            Self::Server(_) | Self::Gateway(_) | Self::Demo(_) => true,
+            Self::Server(_) | Self::Gateway(_) => true,
             Self::Device(command) => command.acts(),
             Self::Operator(commands::operator::Operator::Revoke(_)) => true,
             Self::Token(command) => matches!(command, commands::token::Token::Void { .. }),
@@ -119,6 +127,24 @@ impl Command {
             Self::Policy(command) => matches!(command, commands::policy::Policy::Apply { .. }),
             Self::Cert(command) => matches!(command, commands::cert::Cert::Revoke { .. }),
             Self::Explain(_) | Self::Audit(_) | Self::Completion(_) | Self::HelpExitCodes => false,
+        }
+    }
+
+    async fn run(self, home: &Home, output: &Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Server(command) => commands::server::run(command, home, output).await,
+            Self::Gateway(command) => commands::gateway::run(command, home, output).await,
+            Self::Operator(command) => commands::operator::run(command, home, output).await,
+            Self::Device(command) => commands::device::run(command, home, output).await,
+            Self::Token(command) => commands::token::run(command, home, output).await,
+            Self::Maker(command) => commands::maker::run(command, home, output).await,
+            Self::Env(command) => commands::env::run(command, home, output).await,
+            Self::Policy(command) => commands::policy::run(command, home, output).await,
+            Self::Cert(command) => commands::cert::run(command, home, output).await,
+            Self::Explain(order) => commands::explain::run(&order, home, output).await,
+            Self::Audit(command) => commands::audit::run(command, home, output).await,
+            Self::Completion(order) => commands::completion::run(&order, output),
+            Self::HelpExitCodes => commands::exit_codes::run(output),
         }
     }
 }
@@ -148,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        Cli::<Command>::command().debug_assert();
     }
 
     #[test]
@@ -156,7 +182,7 @@ mod tests {
         let printed = AFTER.lines().map(str::trim).filter(|line| line.starts_with("touchmark "));
         let mut count = 0;
         for line in printed {
-            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+            assert!(Cli::<Command>::try_parse_from(line.split(' ')).is_ok(), "{line}");
             count += 1;
         }
         assert_eq!(count, 7);
@@ -166,7 +192,7 @@ mod tests {
     fn a_slip_of_the_finger_gets_a_suggestion() {
         let rows = [("touchmark devise list", "device"), ("touchmark device revok pump-01", "revoke")];
         for (line, meant) in rows {
-            let error = Cli::try_parse_from(line.split(' ')).err().unwrap().to_string();
+            let error = Cli::<Command>::try_parse_from(line.split(' ')).err().unwrap().to_string();
             assert!(error.contains(meant), "{line}: {error}");
         }
     }

@@ -31,31 +31,31 @@ const SWAP_PAUSE: Duration = Duration::from_millis(40);
 
 /// The folder of one credential.
 #[derive(Clone, Debug)]
-pub(crate) struct CredentialDir(PathBuf);
+pub struct CredentialDir(PathBuf);
 
 impl CredentialDir {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(crate) fn key(&self) -> PathBuf {
+    pub fn key(&self) -> PathBuf {
         self.0.join("key.pem")
     }
 
-    pub(crate) fn chain(&self) -> PathBuf {
+    pub fn chain(&self) -> PathBuf {
         self.0.join("chain.pem")
     }
 
-    pub(crate) fn anchors(&self) -> PathBuf {
+    pub fn anchors(&self) -> PathBuf {
         self.0.join("anchors.pem")
     }
 
     /// Whether there is a whole credential, after tidying up what a crash left.
-    pub(crate) fn is_there(&self) -> Result<bool, Failure> {
+    pub fn is_there(&self) -> Result<bool, Failure> {
         // Whoever holds the folder now tidies up itself.
         if let Some(held) = self.try_hold()? {
             held.recover()?;
@@ -64,12 +64,12 @@ impl CredentialDir {
     }
 
     /// The certificate in force.
-    pub(crate) fn certificate(&self) -> Result<Certificate, Failure> {
+    pub fn certificate(&self) -> Result<Certificate, Failure> {
         leaf(&self.chain())
     }
 
     /// A TLS client with this credential, trusting its anchors.
-    pub(crate) fn tls(&self) -> Result<ClientTls, Failure> {
+    pub fn tls(&self) -> Result<ClientTls, Failure> {
         let mut reads = 1;
         loop {
             let read = ClientTls::from_pem_files(&self.anchors(), Some((&self.chain(), &self.key())));

@@ -26,14 +26,14 @@ const TOKEN_OCTETS_MAX: u64 = 4096;
 /// What a token file or a token's JSON says: user name and password of HTTP Basic. The user name is the device's, or the
 /// prefix of a token for many, and then the request names the device.
 #[derive(Debug)]
-pub(crate) struct TokenSecret {
-    pub(crate) username: NamePrefix,
-    pub(crate) password: Secret<String>,
+pub struct TokenSecret {
+    pub username: NamePrefix,
+    pub password: Secret<String>,
 }
 
 impl TokenSecret {
     /// Two lines: user name, password. What `token create` prints is taken as well, as text and as JSON.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+    pub fn parse(text: &str) -> Result<Self, Failure> {
         let bad = || {
             Failure::usage("a token is two lines: user name, password")
                 .fix("touchmark token create --env lab --device NAME --out FILE")
@@ -52,7 +52,7 @@ impl TokenSecret {
     }
 
     /// Refuses a token that is for another name, before anything is made for it.
-    pub(crate) fn demand(&self, name: &Name) -> Result<(), Failure> {
+    pub fn demand(&self, name: &Name) -> Result<(), Failure> {
         let username = self.username.as_str();
         if username == name.as_str() || self.username.begins(name) {
             return Ok(());
@@ -63,7 +63,7 @@ impl TokenSecret {
     }
 
     /// From a file, or from stdin for `-`; never from an argument, which everybody on the machine can read.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    pub fn read(path: &Path) -> Result<Self, Failure> {
         if path != Path::new("-") {
             return Self::parse(Secret::new(home::read(path)?).expose());
         }
@@ -76,7 +76,7 @@ impl TokenSecret {
     }
 
     /// From the authority's answer.
-    pub(crate) fn of(token: touchmark_api::Token) -> Result<Self, Failure> {
+    pub fn of(token: touchmark_api::Token) -> Result<Self, Failure> {
         let username = token
             .username
             .parse()
@@ -86,22 +86,18 @@ impl TokenSecret {
 }
 
 /// Who asks where.
-pub(crate) struct Enrolment<'a> {
+pub struct Enrolment<'a> {
     /// Base URL of EST.
-    pub(crate) est: &'a str,
+    pub est: &'a str,
     /// PEM of the anchors: what the server's certificate and ours are held against.
-    pub(crate) anchors_pem: &'a str,
-    pub(crate) environment: &'a EnvironmentName,
-    pub(crate) name: &'a Name,
+    pub anchors_pem: &'a str,
+    pub environment: &'a EnvironmentName,
+    pub name: &'a Name,
 }
 
 impl Enrolment<'_> {
     /// Enrols. When this returns, the credential is on disk.
-    pub(crate) async fn run(
-        &self,
-        token: &TokenSecret,
-        directory: &CredentialDir,
-    ) -> Result<Certificate, Failure> {
+    pub async fn run(&self, token: &TokenSecret, directory: &CredentialDir) -> Result<Certificate, Failure> {
         let tls =
             ClientTls::from_pem(self.anchors_pem.as_bytes(), None, Default::default())?.to_authority(None)?;
         let mut client = HttpClient::new(self.est.parse()?, Some(tls))?;
@@ -183,7 +179,7 @@ impl Enrolment<'_> {
 }
 
 /// EST refuses in plain text for whoever reads it, with a code in brackets at its end: the text, and the code.
-pub(crate) fn words(problem: &touchmark_api::Problem) -> (&str, &str) {
+pub fn words(problem: &touchmark_api::Problem) -> (&str, &str) {
     let text = problem.detail.as_deref().unwrap_or_default().trim();
     match text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")) {
         Some((says, code)) if code.chars().all(|c| c.is_ascii_lowercase() || c == '-') => (says, code),

@@ -9,11 +9,11 @@ use std::io::ErrorKind;
 use touchmark_api::{Candidate, Problem};
 use touchmark_dial::{BadClientTls, DialFault, TlsReason};
 use touchmark_durable::WriteFault;
-pub(crate) use touchmark_identity::printable;
+pub use touchmark_identity::printable;
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     Ok = 0,
     Internal = 1,
     Usage = 2,
@@ -28,7 +28,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Ok, "ok"),
         (
             Self::Internal,
@@ -51,14 +51,14 @@ impl Exit {
         ),
     ];
 
-    pub(crate) fn code(self) -> u8 {
+    pub fn code(self) -> u8 {
         self as u8
     }
 }
 
 /// A failed command. Boxed, since it travels through every `?`.
 #[derive(Debug)]
-pub(crate) struct Failure(Box<Lines>);
+pub struct Failure(Box<Lines>);
 
 #[derive(Debug)]
 struct Lines {
@@ -67,21 +67,21 @@ struct Lines {
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, code: &str, title: impl Into<String>) -> Self {
+    pub fn new(exit: Exit, code: &str, title: impl Into<String>) -> Self {
         Self(Box::new(Lines { exit, problem: Problem::new(None, code, title) }))
     }
 
-    pub(crate) fn usage(title: impl Into<String>) -> Self {
+    pub fn usage(title: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", title)
     }
 
     /// The machine let us down: files, threads, pipes.
-    pub(crate) fn internal(title: impl Into<String>) -> Self {
+    pub fn internal(title: impl Into<String>) -> Self {
         Self::new(Exit::Internal, "internal", title)
     }
 
     /// A call to the authority that failed.
-    pub(crate) fn at_authority(fault: DialFault) -> Self {
+    pub fn at_authority(fault: DialFault) -> Self {
         let silent = match &fault {
             DialFault::Unreachable { target, .. } | DialFault::Timeout { target, .. } => {
                 Some(format!("the authority does not answer at {target}"))
@@ -95,7 +95,7 @@ impl Failure {
 
     /// What the authority cannot do before somebody has put its machine in order: asking again does not help. `None` where it
     /// does.
-    pub(crate) fn at_authoritys_machine(code: &str, says: &str) -> Option<Self> {
+    pub fn at_authoritys_machine(code: &str, says: &str) -> Option<Self> {
         let (exit, title, fix) = match code {
             "disk-full" => (
                 Exit::Unreachable,
@@ -113,39 +113,39 @@ impl Failure {
     }
 
     /// On what it was tried.
-    pub(crate) fn what(mut self, what: impl Into<String>) -> Self {
+    pub fn what(mut self, what: impl Into<String>) -> Self {
         self.0.problem.what = said(what.into());
         self
     }
 
     /// The same, where nobody said it before.
-    pub(crate) fn or_what(mut self, what: impl FnOnce() -> String) -> Self {
+    pub fn or_what(mut self, what: impl FnOnce() -> String) -> Self {
         self.0.problem.what = self.0.problem.what.or_else(|| said(what()));
         self
     }
 
     /// Why it failed, with the values.
-    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+    pub fn why(mut self, why: impl Into<String>) -> Self {
         self.0.problem.detail = said(why.into());
         self
     }
 
     /// A command or act that helps.
-    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.0.problem.fix = said(fix.into());
         self
     }
 
-    pub(crate) fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         self.0.exit
     }
 
-    pub(crate) fn code(&self) -> &str {
+    pub fn code(&self) -> &str {
         &self.0.problem.code
     }
 
     /// One object on one line, for programs.
-    pub(crate) fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         let Lines { exit, problem } = &*self.0;
         let text = |text: &Option<String>| text.as_deref().map(|text| bounded(text).into_owned());
         let problem = Problem {
@@ -161,7 +161,7 @@ impl Failure {
     }
 
     /// One line, for tables.
-    pub(crate) fn brief(&self) -> String {
+    pub fn brief(&self) -> String {
         let Problem { title, detail, .. } = &self.0.problem;
         let why = detail.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         printable(&format!("{title}{why}"))

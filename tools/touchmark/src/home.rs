@@ -15,11 +15,11 @@ const FILE_OCTETS_MAX: u64 = 1024 * 1024;
 
 /// A data directory that may or may not exist yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Home(PathBuf);
+pub struct Home(PathBuf);
 
 impl Home {
     /// `data` is `--data` or TOUCHMARK_DATA.
-    pub(crate) fn find(data: Option<PathBuf>) -> Result<Self, Failure> {
+    pub fn find(data: Option<PathBuf>) -> Result<Self, Failure> {
         let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
         let chosen = data
             .or_else(|| variable("XDG_STATE_HOME").map(|state| PathBuf::from(state).join("touchmark")))
@@ -31,34 +31,34 @@ impl Home {
         Ok(Self(whole))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(crate) fn endpoints(&self) -> PathBuf {
+    pub fn endpoints(&self) -> PathBuf {
         self.0.join("endpoints.json")
     }
 
     /// Chain and key of the operator.
-    pub(crate) fn operator(&self) -> (PathBuf, PathBuf) {
+    pub fn operator(&self) -> (PathBuf, PathBuf) {
         (self.0.join("operator/operator.pem"), self.0.join("operator/operator.key"))
     }
 
     /// Trust anchors of an environment.
-    pub(crate) fn anchors(&self, environment: &EnvironmentName) -> PathBuf {
+    pub fn anchors(&self, environment: &EnvironmentName) -> PathBuf {
         self.0.join("ca").join(format!("{environment}.pem"))
     }
 
-    pub(crate) fn device(&self, environment: &EnvironmentName, name: &Name) -> PathBuf {
+    pub fn device(&self, environment: &EnvironmentName, name: &Name) -> PathBuf {
         self.0.join("devices").join(environment.as_str()).join(name.as_str())
     }
 
-    pub(crate) fn gateway(&self, name: &Name) -> PathBuf {
+    pub fn gateway(&self, name: &Name) -> PathBuf {
         self.0.join("gateways").join(name.as_str())
     }
 
     /// Where the running (or last) server is.
-    pub(crate) fn ready(&self) -> Result<Ready, Failure> {
+    pub fn ready(&self) -> Result<Ready, Failure> {
         let path = self.endpoints();
         let text = read(&path).map_err(|failure| match std::fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Failure::new(
@@ -84,19 +84,19 @@ impl Home {
     }
 
     /// Tells other commands where the server is.
-    pub(crate) fn write_ready(&self, ready: &Ready) -> Result<(), Failure> {
+    pub fn write_ready(&self, ready: &Ready) -> Result<(), Failure> {
         write_ready(&self.endpoints(), ready)
     }
 }
 
-pub(crate) fn write_ready(path: &Path, ready: &Ready) -> Result<(), Failure> {
+pub fn write_ready(path: &Path, ready: &Ready) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(ready)
         .map_err(|error| Failure::internal("the addresses have no form in JSON").why(error.to_string()))?;
     Ok(write_changed(path, &text, Mode::Private0600)?)
 }
 
 /// One of the addresses, or what to start to have it.
-pub(crate) fn address(held: Option<String>, what: &str) -> Result<String, Failure> {
+pub fn address(held: Option<String>, what: &str) -> Result<String, Failure> {
     held.ok_or_else(|| {
         Failure::new(Exit::Unreachable, "not-running", format!("no {what} is running here"))
             .fix("start it with the words of its last start: touchmark server up, or touchmark gateway up")
@@ -104,7 +104,7 @@ pub(crate) fn address(held: Option<String>, what: &str) -> Result<String, Failur
 }
 
 /// A file's text, bounded.
-pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+pub fn read(path: &Path) -> Result<String, Failure> {
     let fault = |why: String| {
         Failure::new(Exit::NotFound, "file", "a file cannot be read")
             .what(path.display().to_string())

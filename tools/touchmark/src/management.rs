@@ -24,7 +24,7 @@ const PATIENCE_LONG: Duration = Duration::from_secs(60);
 
 /// A client of the management API. A clone has a connection of its own.
 #[derive(Clone, Debug)]
-pub(crate) struct Management {
+pub struct Management {
     client: HttpClient,
 }
 
@@ -35,7 +35,7 @@ impl Management {
         Self::for_operator(home, &ready)
     }
 
-    pub(crate) fn for_operator(home: &Home, ready: &Ready) -> Result<Self, Failure> {
+    pub fn for_operator(home: &Home, ready: &Ready) -> Result<Self, Failure> {
         let (chain, key) = home.operator();
         let url = home::address(ready.api.clone(), "management API")?;
         Self::with_files(&url, Path::new(&ready.ca), &chain, &key)
@@ -47,7 +47,7 @@ impl Management {
     }
 
     /// Any GET, with a query made of a value's fields.
-    pub(crate) async fn get<T, Q>(&mut self, path: &str, query: &Q) -> Result<T, Failure>
+    pub async fn get<T, Q>(&mut self, path: &str, query: &Q) -> Result<T, Failure>
     where
         T: serde::de::DeserializeOwned,
         Q: Serialize + ?Sized,
@@ -60,7 +60,7 @@ impl Management {
     }
 
     /// Any POST.
-    pub(crate) async fn post<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
+    pub async fn post<T, B>(&mut self, path: &str, body: &B) -> Result<T, Failure>
     where
         T: serde::de::DeserializeOwned,
         B: Serialize + ?Sized,
@@ -77,13 +77,13 @@ impl Management {
     }
 
     /// A POST that is answered without a body.
-    pub(crate) async fn tell<B: Serialize + ?Sized>(&mut self, path: &str, body: &B) -> Result<(), Failure> {
+    pub async fn tell<B: Serialize + ?Sized>(&mut self, path: &str, body: &B) -> Result<(), Failure> {
         self.send(Request::new(Method::POST, path).json(body)?).await?.ok()?;
         Ok(())
     }
 
     /// Sets or checks a policy.
-    pub(crate) async fn set_policy(
+    pub async fn set_policy(
         &mut self,
         environment: &str,
         document: &PolicyDocument,
@@ -92,16 +92,16 @@ impl Management {
         self.send_and_wait(Method::PUT, path, document, document.wait_ms).await
     }
 
-    pub(crate) async fn token(&mut self, order: &TokenOrder) -> Result<Token, Failure> {
+    pub async fn token(&mut self, order: &TokenOrder) -> Result<Token, Failure> {
         self.post("/v1/tokens", order).await
     }
 
-    pub(crate) async fn environment(&mut self, name: &EnvironmentName) -> Result<Environment, Failure> {
+    pub async fn environment(&mut self, name: &EnvironmentName) -> Result<Environment, Failure> {
         self.get(&format!("/v1/environments/{}", segment(name.as_str())), &()).await
     }
 
     /// `verb` is `revoke`, `quarantine`, `release` or `ban`.
-    pub(crate) async fn contain(
+    pub async fn contain(
         &mut self,
         device: &str,
         verb: &str,
@@ -159,7 +159,7 @@ impl Management {
         self.ask(request.timeout(wait.saturating_add(PATIENCE))).await
     }
 
-    pub(crate) async fn explain(
+    pub async fn explain(
         &mut self,
         id: &str,
         environment: Option<&EnvironmentName>,
@@ -170,7 +170,7 @@ impl Management {
     }
 
     /// Decisions, newest first.
-    pub(crate) async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
+    pub async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
         let request = Request::get(with_query("/v1/decisions", query)?)
             .header("accept", "application/x-ndjson")?
             .response_octets_max(ANSWER_OCTETS_MAX)
@@ -209,7 +209,7 @@ pub(crate) async fn known_environment(home: &Home, environment: &EnvironmentName
 }
 
 /// Why a device can do nothing from here: there is no such environment, or it was not enrolled here.
-pub(crate) async fn no_credential(home: &Home, environment: &EnvironmentName, name: &Name) -> Failure {
+pub async fn no_credential(home: &Home, environment: &EnvironmentName, name: &Name) -> Failure {
     if let Err(failure) = known_environment(home, environment).await {
         return failure.what(format!("device {name}"));
     }
@@ -219,7 +219,7 @@ pub(crate) async fn no_credential(home: &Home, environment: &EnvironmentName, na
 }
 
 /// Where an environment's policy is read and set.
-pub(crate) fn policy_path(environment: &str) -> String {
+pub fn policy_path(environment: &str) -> String {
     format!("/v1/environments/{}/policy", segment(environment))
 }
 

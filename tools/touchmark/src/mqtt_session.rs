@@ -4,13 +4,17 @@
 //! messages and the end that come unasked. No rule is applied here: it shows what the gateway decided.
 //! Standards: MQTT 5.0 and 3.1.1 (OASIS), codec in `touchmark_mqtt`.
 
+use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure, printable};
+use crate::home::{self, Home};
+use crate::management::no_credential;
 use bytes::BytesMut;
 use core::time::Duration;
 use serde::Serialize;
 use std::collections::VecDeque;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use touchmark_dial::{ClientTls, DialFault, TlsReason};
+use touchmark_identity::{EnvironmentName, Name};
 use touchmark_mqtt::{
     Acknowledgement, Connect, Delivery, Disconnect, FrameReader, Packet, PacketId, ProtocolVersion, Publish,
     PublishProperties, QoS, ReasonCode, Subscribe, Subscription, Text, TopicFilter, TopicName,
@@ -23,33 +27,45 @@ const INBOX_MAX: usize = 1024;
 /// Without a word from the server (MQTT 5.0 §3.2.2.3.3, and every 3.1.1): what all servers known here can bear.
 const RECEIVE_MAXIMUM: u16 = 20;
 /// Time for connecting, and for each answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Where a device connects.
+/// Where a device connects, and as whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) tls: ClientTls,
+pub struct Target {
+    pub tls: ClientTls,
     /// `host:port`.
-    pub(crate) address: String,
+    pub address: String,
+}
+
+impl Target {
+    /// A device of this data directory at its gateway.
+    pub async fn of(home: &Home, environment: &EnvironmentName, name: &Name) -> Result<Self, Failure> {
+        let directory = CredentialDir::new(home.device(environment, name));
+        if !directory.is_there()? {
+            return Err(no_credential(home, environment, name).await);
+        }
+        let address = home::address(home.ready()?.mqtt, "gateway")?;
+        Ok(Self { tls: directory.tls()?, address })
+    }
 }
 
 /// A refusal, as it reached the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Denial {
+pub struct Denial {
     /// `connack 0x87 NotAuthorized`, `tls alert CertificateRequired`, `closed`.
-    pub(crate) code: String,
+    pub code: String,
     /// The server's words; empty where the protocol has no place for them.
-    pub(crate) reason: String,
+    pub reason: String,
     /// Whether somebody decided so, rather than that something broke or stops.
     #[serde(skip)]
-    pub(crate) decided: bool,
+    pub decided: bool,
 }
 
 impl Denial {
-    pub(crate) fn new(code: impl Into<String>, reason: &str) -> Self {
+    pub fn new(code: impl Into<String>, reason: &str) -> Self {
         Self { code: code.into(), reason: printable(reason), decided: false }
     }
 
@@ -57,7 +73,7 @@ impl Denial {
         Self { decided: true, ..Self::new(format!("tls alert {alert}"), "") }
     }
 
-    pub(crate) fn by(packet: &str, reason: ReasonCode, words: Option<Text<'_>>) -> Self {
+    pub fn by(packet: &str, reason: ReasonCode, words: Option<Text<'_>>) -> Self {
         let code = format!("{packet} 0x{:02x} {reason:?}", reason.octet());
         let passes = matches!(
             reason,
@@ -74,7 +90,7 @@ impl Denial {
 
 /// What became of one act.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Allowed,
     Denied(Denial),
     /// The connection ended before, or instead of, an answer.
@@ -83,13 +99,13 @@ pub(crate) enum Verdict {
 
 /// A message that came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Message {
-    pub(crate) topic: String,
-    pub(crate) payload: String,
+pub struct Message {
+    pub topic: String,
+    pub payload: String,
 }
 
 /// A connection that the server accepted.
-pub(crate) struct Session {
+pub struct Session {
     stream: Box<dyn Stream>,
     frames: FrameReader,
     version: ProtocolVersion,
@@ -99,12 +115,12 @@ pub(crate) struct Session {
 }
 
 /// A session taken apart, for who sends and hears at the same time.
-pub(crate) struct Parts {
-    pub(crate) stream: Box<dyn Stream>,
-    pub(crate) frames: FrameReader,
-    pub(crate) version: ProtocolVersion,
+pub struct Parts {
+    pub stream: Box<dyn Stream>,
+    pub frames: FrameReader,
+    pub version: ProtocolVersion,
     /// QoS 1 messages that may wait for their acknowledgement at a time.
-    pub(crate) receive_maximum: u16,
+    pub receive_maximum: u16,
 }
 
 /// A packet from the server, freed from its frame.
@@ -118,7 +134,7 @@ enum Incoming {
 
 impl Session {
     /// Connects. A refusal, on whatever layer, is an answer too: `Ok(Err(denial))`.
-    pub(crate) async fn open(
+    pub async fn open(
         target: &Target,
         client_id: &str,
         version: ProtocolVersion,
@@ -165,12 +181,7 @@ impl Session {
     }
 
     /// Publishes with QoS 0 or 1. For QoS 0 a ping behind it shows whether the connection was kept.
-    pub(crate) async fn publish(
-        &mut self,
-        topic: &str,
-        payload: &[u8],
-        qos: QoS,
-    ) -> Result<Verdict, Failure> {
+    pub async fn publish(&mut self, topic: &str, payload: &[u8], qos: QoS) -> Result<Verdict, Failure> {
         let delivery = match qos {
             QoS::AtMostOnce => Delivery::AtMostOnce,
             QoS::AtLeastOnce => Delivery::AtLeastOnce { packet_id: self.next_id(), duplicate: false },
@@ -201,7 +212,7 @@ impl Session {
     }
 
     /// Subscribes to one filter.
-    pub(crate) async fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<Verdict, Failure> {
+    pub async fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<Verdict, Failure> {
         let filter = TopicFilter::new(filter).map_err(not_sayable)?;
         let packet = Subscribe {
             packet_id: self.next_id(),
@@ -227,7 +238,7 @@ impl Session {
     }
 
     /// Whether the connection lives.
-    pub(crate) async fn ping(&mut self) -> Result<Verdict, Failure> {
+    pub async fn ping(&mut self) -> Result<Verdict, Failure> {
         if let Err(denial) = self.send(&Packet::Pingreq).await? {
             return Ok(Verdict::Closed(denial));
         }
@@ -246,7 +257,7 @@ impl Session {
     }
 
     /// The next message, or the end of the connection. Safe to drop and call again.
-    pub(crate) async fn message(&mut self) -> Result<Message, Denial> {
+    pub async fn message(&mut self) -> Result<Message, Denial> {
         loop {
             if let Some(message) = self.inbox.pop_front() {
                 return Ok(message);
@@ -257,13 +268,13 @@ impl Session {
         }
     }
 
-    pub(crate) fn into_parts(self) -> Parts {
+    pub fn into_parts(self) -> Parts {
         let Self { stream, frames, version, receive_maximum, .. } = self;
         Parts { stream, frames, version, receive_maximum }
     }
 
     /// Says good-bye.
-    pub(crate) async fn disconnect(mut self) {
+    pub async fn disconnect(mut self) {
         // The server may be gone already; nothing is owed to it.
         let _ = self.send(&Disconnect::default().into()).await;
         let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.shutdown()).await;
@@ -360,7 +371,7 @@ impl Session {
 }
 
 /// Names the end of a connection; a TLS alert says more than the operating system does.
-pub(crate) fn ended(error: &std::io::Error) -> Denial {
+pub fn ended(error: &std::io::Error) -> Denial {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::AlertReceived(alert)) => Denial::alert(&format!("{alert:?}")),
         Some(other) => Denial::new("tls", &other.to_string()),
@@ -376,4 +387,12 @@ async fn timed<T>(work: impl Future<Output = Result<T, Denial>>) -> Result<T, De
 fn not_sayable(fault: touchmark_mqtt::Fault) -> Failure {
     Failure::new(Exit::Usage, "topic", "not a topic, filter or client id that MQTT allows")
         .why(fault.to_string())
+}
+
+/// `TOPIC=PAYLOAD` of a command line.
+pub fn publication(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((topic, payload)) if !topic.is_empty() => Ok((topic.to_owned(), payload.to_owned())),
+        _ => Err("expected TOPIC=PAYLOAD, like plant/pump-01/temp=21".to_owned()),
+    }
 }

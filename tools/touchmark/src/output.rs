@@ -16,7 +16,7 @@ use std::sync::{LazyLock, OnceLock};
 
 /// What stdout carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// For people.
     #[default]
     Table,
@@ -53,7 +53,7 @@ fn is_null(file: &File) -> bool {
 }
 
 /// Something that can stand in a listing.
-pub(crate) trait Listed: Serialize {
+pub trait Listed: Serialize {
     /// Column titles.
     const HEADERS: &'static [&'static str];
     /// The cells.
@@ -64,38 +64,38 @@ pub(crate) trait Listed: Serialize {
 
 /// Where and how to print.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Output {
-    pub(crate) format: Format,
-    pub(crate) quiet: bool,
-    pub(crate) colour: bool,
+pub struct Output {
+    pub format: Format,
+    pub quiet: bool,
+    pub colour: bool,
 }
 
 /// A word that is good, bad or neither; coloured where colour is wanted, and readable without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tone {
+pub enum Tone {
     Good,
     Bad,
     Dim,
 }
 
 impl Output {
-    pub(crate) fn new(format: Format, quiet: bool, no_colour: bool) -> Self {
+    pub fn new(format: Format, quiet: bool, no_colour: bool) -> Self {
         let wanted = !no_colour && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self { format, quiet, colour: wanted && io::stdout().is_terminal() }
     }
 
     /// Whether stdout carries JSON.
-    pub(crate) fn is_json(&self) -> bool {
+    pub fn is_json(&self) -> bool {
         matches!(self.format, Format::Json | Format::Ndjson)
     }
 
     /// Whether stdout is for programs.
-    pub(crate) fn is_machine(&self) -> bool {
+    pub fn is_machine(&self) -> bool {
         self.format != Format::Table
     }
 
     /// A listing.
-    pub(crate) fn list<T: Listed>(&self, items: &[T]) -> Result<(), Failure> {
+    pub fn list<T: Listed>(&self, items: &[T]) -> Result<(), Failure> {
         match self.format {
             Format::Json => self.json(&items),
             Format::Ndjson => items.iter().try_for_each(|item| self.json_line(item)),
@@ -115,7 +115,7 @@ impl Output {
     }
 
     /// One thing: as JSON, as its name, or as the text that `human` makes of it.
-    pub(crate) fn one<T: Serialize>(
+    pub fn one<T: Serialize>(
         &self,
         value: &T,
         name: &str,
@@ -163,13 +163,13 @@ impl Output {
     }
 
     /// Indented JSON.
-    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+    pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
         self.line(&harmless::json(serde_json::to_string_pretty(value).map_err(no_json)?));
         Ok(())
     }
 
     /// JSON on one line.
-    pub(crate) fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+    pub fn json_line<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
         self.line(&harmless::json(serde_json::to_string(value).map_err(no_json)?));
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Output {
     /// A line on stdout, at once: the other end of a pipe may wait for it.
     ///
     /// Never a failure of the act that it tells of: [`unsaid`] remembers a line that could not be written.
-    pub(crate) fn line(&self, text: &str) {
+    pub fn line(&self, text: &str) {
         // Remarks that were made before it stand before it.
         touchmark_logging::keep_order();
         let line = harmless::lines(text, self.colour) + "\n";
@@ -187,13 +187,13 @@ impl Output {
     }
 
     /// A remark on stderr.
-    pub(crate) fn note(&self, text: &str) {
+    pub fn note(&self, text: &str) {
         if !self.quiet {
             touchmark_logging::line(format_args!("{}", harmless::lines(text, self.colour)));
         }
     }
 
-    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
         let code = match tone {
             _ if !self.colour => return text.to_owned(),
             Tone::Good => "32",
@@ -209,7 +209,7 @@ fn no_json(error: serde_json::Error) -> Failure {
 }
 
 /// Columns, aligned; as wide as the terminal allows.
-pub(crate) fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(headers.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());

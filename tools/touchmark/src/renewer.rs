@@ -18,27 +18,27 @@ use touchmark_listen::Clock;
 use touchmark_x509::Certificate;
 
 /// How often a publishing device looks whether somebody else renewed, or it shall end.
-pub(crate) const STEADY_LOOK: Duration = Duration::from_millis(200);
+pub const STEADY_LOOK: Duration = Duration::from_millis(200);
 /// The same for a service, whose certificate lives for weeks.
-pub(crate) const SERVICE_LOOK: Duration = Duration::from_secs(60);
+pub const SERVICE_LOOK: Duration = Duration::from_secs(60);
 /// After a failed attempt; doubled each time.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// What became of an attempt.
-pub(crate) enum Attempt {
+pub enum Attempt {
     Renewed(Box<Rotated>),
     Failed(Failure),
 }
 
 /// The running renewer.
-pub(crate) struct Renewer {
+pub struct Renewer {
     stop: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Renewer {
-    pub(crate) fn start(
+    pub fn start(
         rotation: Rotation,
         directory: CredentialDir,
         look: Duration,
@@ -54,7 +54,7 @@ impl Renewer {
     }
 
     /// Lets a renewal that has begun come to its end.
-    pub(crate) async fn stop(self, patience: Duration) {
+    pub async fn stop(self, patience: Duration) {
         self.stop.store(true, Ordering::Relaxed);
         // Cut off after that, it goes on at the next run.
         let _ = tokio::time::timeout(patience, self.task).await;

@@ -34,7 +34,7 @@ const MANNER_HEADER: &str = "Touchmark-Renewal-Manner";
 
 /// Who set a renewal going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub enum Manner {
     /// A program, by itself.
     Automatic,
     /// A person.
@@ -52,28 +52,28 @@ impl Manner {
 
 /// Whose credential is renewed, and where.
 #[derive(Clone, Debug)]
-pub(crate) struct Rotation {
+pub struct Rotation {
     /// Base URL of EST.
-    pub(crate) est: String,
-    pub(crate) environment: EnvironmentName,
-    pub(crate) name: Name,
-    pub(crate) manner: Manner,
+    pub est: String,
+    pub environment: EnvironmentName,
+    pub name: Name,
+    pub manner: Manner,
 }
 
 /// A credential that was replaced by its successor.
 #[derive(Debug)]
-pub(crate) struct Rotated {
-    pub(crate) old: Certificate,
-    pub(crate) new: Certificate,
+pub struct Rotated {
+    pub old: Certificate,
+    pub new: Certificate,
     /// When the authority wants to see the device next.
-    pub(crate) window: Option<RenewalWindow>,
+    pub window: Option<RenewalWindow>,
     /// It goes back to an attempt that was cut off.
-    pub(crate) resumed: bool,
+    pub resumed: bool,
 }
 
 impl Rotation {
     /// Renews. When this returns, the new pair is in force on disk and the authority has seen it at work.
-    pub(crate) async fn run(
+    pub async fn run(
         &self,
         directory: &CredentialDir,
         tell: &mut (dyn FnMut(String) + Send),
@@ -177,7 +177,7 @@ impl Rotation {
     }
 
     /// When the authority wants to see this credential next; without an answer the device decides alone.
-    pub(crate) async fn window(&self, directory: &CredentialDir) -> Option<RenewalWindow> {
+    pub async fn window(&self, directory: &CredentialDir) -> Option<RenewalWindow> {
         let tls = directory.tls().ok()?.to_authority(None).ok()?;
         let mut client = HttpClient::new(self.est.parse().ok()?, Some(tls)).ok()?;
         let answer = client.send(Request::get(RENEWAL_PATH).timeout(EXCHANGE_MAX)).await.ok()?.ok().ok()?;

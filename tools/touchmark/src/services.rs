@@ -2,4 +2,4 @@
 
 pub(crate) mod authority;
 pub(crate) mod gateway;
-pub(crate) mod process;
+pub mod process;

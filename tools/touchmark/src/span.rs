@@ -7,7 +7,7 @@ const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3_600), ("
 const SPAN_S_MAX: u64 = 100 * 366 * 86_400;
 
 /// For clap: a number with a unit.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();
     let expected = || "expected a number and a unit, like 90s, 15m, 24h, 30d or 2w".to_owned();

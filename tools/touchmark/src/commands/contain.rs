@@ -10,7 +10,7 @@ use crate::commands::device_connect::{self, Act};
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::Management;
-use crate::mqtt_session::Session;
+use crate::mqtt_session::{Session, Target};
 use crate::output::{Output, Tone};
 use crate::span;
 use clap::Args;
@@ -131,7 +131,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
     let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
     let environment = order.whom.env.clone().map_or_else(lab, Ok)?;
     containment.environment = Some(environment.to_string());
-    let target = device_connect::target(home, &environment, &order.whom.name).await?;
+    let target = Target::of(home, &environment, &order.whom.name).await?;
     let before = Session::open(&target, &format!("{name}/watch"), ProtocolVersion::V5).await?.ok();
     let called = Instant::now();
     let Some(mut session) = before else {

@@ -1,8 +1,6 @@
 //! `touchmark device`: the verbs, and those that only ask.
 
-use crate::commands::{
-    contain, device_connect, device_enroll, device_register, device_rotate, device_run, explain,
-};
+use crate::commands::{contain, device_connect, device_enroll, device_register, device_rotate, explain};
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::{Management, segment};
@@ -41,9 +39,6 @@ pub(crate) enum Device {
     Ban(contain::Ban),
     /// A new key and certificate after a revocation or a loss
     Replace(device_enroll::Enroll),
-    /// One device as a process, driven by lines on stdin
-    #[command(hide = true)]
-    Run(device_run::Run),
 }
 
 impl Device {
@@ -131,7 +126,6 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
         Device::Quarantine(order) => contain::quarantine(order, home, output).await,
         Device::Release(order) => contain::release(order, home, output).await,
         Device::Ban(order) => contain::ban(order, home, output).await,
-        Device::Run(order) => device_run::run(order).await,
     }
 }
 

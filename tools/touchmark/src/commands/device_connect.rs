@@ -3,15 +3,12 @@
 //! Exit 4 if anything was denied, or the session was ended for good; 8 if it ended otherwise. Decision ids come from the authority, once the gateway has sent its log
 //! there; on a machine without the operator's certificate they stay `no data`.
 
-use crate::commands::device_publish::Steadily;
-use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure, printable};
 use crate::home::{self, Home};
-use crate::management::{Management, no_credential, segment};
-use crate::mqtt_session::{Denial, Session, Target, Verdict};
+use crate::management::{Management, segment};
+use crate::mqtt_session::{Denial, Session, Target, Verdict, publication};
 use crate::output::{Output, Tone};
 use crate::span;
-use crate::steady::Plan;
 use clap::{Args, ValueEnum};
 use core::time::Duration;
 use serde::Serialize;
@@ -31,8 +28,7 @@ pub(crate) struct Connect {
     /// Environment
     #[arg(long, default_value = "lab")]
     env: EnvironmentName,
-    // Not as it is written: clap makes the end of a line of it.
-    /// Publish this payload to this topic (repeatable); with --every, an n in braces in the payload counts from 1
+    /// Publish this payload to this topic (repeatable)
     #[arg(long, value_name = "TOPIC=PAYLOAD", value_parser = publication)]
     publish: Vec<(String, String)>,
     /// Subscribe, and print what comes until Ctrl-C (repeatable)
@@ -47,9 +43,7 @@ pub(crate) struct Connect {
     /// Ask the gateway's HTTP listener for an update file (repeatable)
     #[arg(long, value_name = "MODEL/FILE")]
     request_update: Vec<String>,
-    #[command(flatten)]
-    steadily: Steadily,
-    /// With --subscribe or --every: end after this time
+    /// With --subscribe: end after this time
     #[arg(long = "for", value_name = "SPAN", value_parser = span::parse)]
     stay: Option<Duration>,
 }
@@ -135,34 +129,9 @@ struct Report<'a> {
     acts: Vec<Act>,
 }
 
-/// The device's own side: where to connect, and as whom.
-pub(crate) async fn target(
-    home: &Home,
-    environment: &EnvironmentName,
-    name: &Name,
-) -> Result<Target, Failure> {
-    let directory = CredentialDir::new(home.device(environment, name));
-    if !directory.is_there()? {
-        return Err(no_credential(home, environment, name).await);
-    }
-    let address = home::address(home.ready()?.mqtt, "gateway")?;
-    Ok(Target { tls: directory.tls()?, address })
-}
-
 pub(crate) async fn run(order: Connect, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let target = target(home, &order.env, &order.name).await?;
+    let target = Target::of(home, &order.env, &order.name).await?;
     let version = if order.v311 { ProtocolVersion::V311 } else { ProtocolVersion::V5 };
-    if let Some(every) = order.steadily.every {
-        if order.qos != Level::One {
-            return Err(
-                Failure::usage("--every needs QoS 1").why("without acknowledgements nothing is counted")
-            );
-        }
-        let (name, publications, stay) = (order.name, order.publish, order.stay);
-        let renews = order.steadily.renews();
-        let plan = Plan { name, publications, every, stay, version, renews };
-        return order.steadily.run(plan, order.env, &target.address, home, output).await;
-    }
     let since = Clock::system().now();
     let (mut acts, mut cut) = (Vec::new(), None);
     let only_updates =
@@ -374,11 +343,4 @@ pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, 
 
 fn matches(act: &Act, decision: &Decision) -> bool {
     decision.action == act.action && decision.verdict == act.verdict && decision.resource == act.resource
-}
-
-fn publication(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((topic, payload)) if !topic.is_empty() => Ok((topic.to_owned(), payload.to_owned())),
-        _ => Err("expected TOPIC=PAYLOAD, like plant/pump-01/temp=21".to_owned()),
-    }
 }

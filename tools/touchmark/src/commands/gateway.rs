@@ -7,6 +7,7 @@ use crate::home::{self, Home};
 use crate::management::{Management, known_environment, segment};
 use crate::output::{Listed, Output};
 use crate::services::gateway::{GatewayOptions, start};
+use crate::services::process;
 use crate::span;
 use clap::{Args, Subcommand};
 use std::net::{IpAddr, Ipv4Addr};
@@ -198,7 +199,7 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
         ack: order.ack,
         publish_rate: order.publish_rate,
     };
-    let mut signals = server::Signals::new()?;
+    let mut signals = process::Signals::new()?;
     let (gateway, ready) = start(home, options).await?;
     if let Ok(known) = home.ready() {
         home.write_ready(&server::with_gateway(known, &ready))?;

@@ -7,7 +7,7 @@ use crate::home::{self, Home};
 use crate::output::Output;
 use crate::services::authority::{self, AuthorityOptions};
 use crate::services::gateway::{self, GatewayOptions};
-use crate::services::process;
+use crate::services::process::{self, Signals};
 use crate::span;
 use clap::{Args, Subcommand};
 use core::num::NonZeroU32;
@@ -15,7 +15,6 @@ use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use tokio::process::Child;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use touchmark_api::{Pids, Ready};
 use touchmark_gateway::{Gateway, PUBLISH_RATE};
 use touchmark_identity::{EnvironmentName, Name};
@@ -278,36 +277,4 @@ pub(crate) fn announce(ready: &Ready, output: &Output) -> Result<(), Failure> {
     text += "\nin another terminal: touchmark device enroll pump-01 --env lab\nCtrl-C stops.";
     output.line(&text);
     Ok(())
-}
-
-/// SIGINT, SIGTERM and SIGHUP, caught from the beginning.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let caught = |kind| {
-            signal(kind).map_err(|error| Failure::internal("signals cannot be caught").why(error.to_string()))
-        };
-        Ok(Self {
-            interrupt: caught(SignalKind::interrupt())?,
-            terminate: caught(SignalKind::terminate())?,
-            hangup: caught(SignalKind::hangup())?,
-        })
-    }
-
-    /// Returns when the end is asked for. A terminal that goes away, or a wish to read files again, is none: files that may
-    /// change are followed as it is.
-    pub(crate) async fn asked(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => tracing::info!("SIGHUP changes nothing: files are followed as they change"),
-            }
-        }
-    }
 }

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal, SignalKind, signal as caught_signal};
 use touchmark_api::Ready;
 
 /// A start takes a second or two; an old machine with a slow disk may need many.
 const START_AWAITED: Duration = Duration::from_secs(60);
 
 /// This program, again.
-pub(crate) fn own() -> Result<Command, Failure> {
+pub fn own() -> Result<Command, Failure> {
     let path = std::env::current_exe()
         .map_err(|error| Failure::internal("this program does not find itself").why(error.to_string()))?;
     Ok(Command::new(path))
@@ -23,14 +24,14 @@ pub(crate) fn own() -> Result<Command, Failure> {
 
 /// A service that printed where it is.
 #[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) child: Child,
-    pub(crate) ready: Ready,
+pub struct Service {
+    pub child: Child,
+    pub ready: Ready,
 }
 
 /// Starts a service with `--json` and waits for the one object that it prints when it serves.
 #[expect(clippy::disallowed_methods, reason = "it belongs to one child, and ends with its output")]
-pub(crate) async fn start(mut command: Command) -> Result<Service, Failure> {
+pub async fn start(mut command: Command) -> Result<Service, Failure> {
     command.arg("--json").stdin(Stdio::null()).stdout(Stdio::piped());
     let no_start =
         |why: String| Failure::new(Exit::Unreachable, "no-start", "a service did not start").why(why);
@@ -54,7 +55,7 @@ pub(crate) async fn start(mut command: Command) -> Result<Service, Failure> {
 }
 
 /// Sends a signal by its name: `TERM`, `STOP`, `CONT`, `KILL`.
-pub(crate) async fn signal(pid: u32, name: &str) -> Result<(), Failure> {
+pub async fn signal(pid: u32, name: &str) -> Result<(), Failure> {
     let sent = Command::new("sh")
         .args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()])
         .stdin(Stdio::null())
@@ -69,7 +70,7 @@ pub(crate) async fn signal(pid: u32, name: &str) -> Result<(), Failure> {
 }
 
 /// Asks a child to end, and ends it if it does not in time.
-pub(crate) async fn end(child: &mut Child, patience: Duration) {
+pub async fn end(child: &mut Child, patience: Duration) {
     if let Some(pid) = child.id() {
         // Gone already: then there is nothing to ask.
         let _ = signal(pid, "TERM").await;
@@ -82,12 +83,45 @@ pub(crate) async fn end(child: &mut Child, patience: Duration) {
 /// Whether this process is one of this program's, run with these words in this data directory.
 ///
 /// A process identifier alone may have been given to somebody else meanwhile.
-pub(crate) fn is_ours(pid: u32, words: &[&str], data: &Path) -> bool {
+pub fn is_ours(pid: u32, words: &[&str], data: &Path) -> bool {
     let Ok(line) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     // A zombie has no command line any more.
     let arguments: Vec<_> = line.split(|octet| *octet == 0).map(String::from_utf8_lossy).collect();
     words.iter().all(|word| arguments.iter().any(|argument| argument == word))
         && arguments.iter().any(|argument| Path::new(argument.as_ref()) == data)
+}
+
+/// SIGINT, SIGTERM and SIGHUP, caught from the beginning.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    pub fn new() -> Result<Self, Failure> {
+        let caught = |kind| {
+            caught_signal(kind)
+                .map_err(|error| Failure::internal("signals cannot be caught").why(error.to_string()))
+        };
+        Ok(Self {
+            interrupt: caught(SignalKind::interrupt())?,
+            terminate: caught(SignalKind::terminate())?,
+            hangup: caught(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the end is asked for. A terminal that goes away, or a wish to read files again, is none: files that may
+    /// change are followed as it is.
+    pub async fn asked(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => tracing::info!("SIGHUP changes nothing: files are followed as they change"),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! Steps `stranger`, `thief` and `foreign-topic`: those who may not, do not, and it is written down.
 
-use crate::credential::CredentialDir;
 use crate::demo::arrivals::failed;
 use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
 use crate::demo::policy::everybody_everywhere;
 use crate::demo::thief;
-use crate::failure::Failure;
-use crate::home;
-use crate::mqtt_session::{Session, Target};
 use std::path::Path;
 use std::time::Instant;
 use touchmark_api::Decision;
 use touchmark_dial::ClientTls;
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::ProtocolVersion;
+use touchmark_touchmark::credential::CredentialDir;
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::home;
+use touchmark_touchmark::mqtt_session::{Session, Target};
 
 pub(crate) async fn stranger(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = this_second();

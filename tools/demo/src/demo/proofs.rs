@@ -1,18 +1,18 @@
 //! Steps `audit` and `openssl`: the same answers from the files alone, and from a program of others.
 
-use crate::credential::CredentialDir;
 use crate::demo::arrivals::failed;
 use crate::demo::containment::REVOKED;
 use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::failure::Failure;
-use crate::services::process;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::Output as Ran;
 use std::time::Instant;
 use tokio::process::Command;
 use touchmark_dial::{HttpClient, Request};
+use touchmark_touchmark::credential::CredentialDir;
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::services::process;
 
 pub(crate) async fn audit(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let witness = installation.folder().join("witness");

@@ -17,15 +17,15 @@ mod step;
 mod thief;
 mod trespass;
 
-use crate::commands::server::Signals;
-use crate::failure::{Exit, Failure};
-use crate::output::Output;
 use clap::Args;
 use core::time::Duration;
 use installation::Installation;
 use ledger::{Ledger, Proof};
 use std::time::Instant;
 use step::{Sabotage, Step};
+use touchmark_touchmark::failure::{Exit, Failure};
+use touchmark_touchmark::output::Output;
+use touchmark_touchmark::services::process::Signals;
 
 /// The revoked, the quarantined, the good and the trespasser; more show that others are not disturbed.
 const DEVICES_MIN: u16 = 5;

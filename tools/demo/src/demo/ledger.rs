@@ -1,11 +1,11 @@
 //! What came out: one row a step, told as it happens and once more as a table, or as one JSON object.
 
 use crate::demo::step::Step;
-use crate::failure::{Failure, printable};
-use crate::output::{Output, Tone, table};
 use core::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use touchmark_touchmark::failure::{Failure, printable};
+use touchmark_touchmark::output::{Output, Tone, table};
 
 /// What a step measured, when its claim held.
 pub(crate) struct Proof {

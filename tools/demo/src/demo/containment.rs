@@ -3,10 +3,10 @@
 use crate::demo::arrivals::{enrolled, failed};
 use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::failure::Failure;
 use core::time::Duration;
 use std::time::Instant;
 use touchmark_api::Containment;
+use touchmark_touchmark::failure::Failure;
 
 pub(crate) const REVOKED: &str = "pump-03";
 const QUARANTINED: &str = "pump-04";

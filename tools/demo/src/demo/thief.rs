@@ -2,8 +2,6 @@
 //! a thief would not use it, so the pair is handed to the handshake unchecked.
 
 use crate::demo::arrivals::failed;
-use crate::failure::Failure;
-use crate::home;
 use bytes::BytesMut;
 use core::time::Duration;
 use rustls::client::ResolvesClientCert;
@@ -17,6 +15,8 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use touchmark_mqtt::{Connect, Packet, ProtocolVersion, Text};
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::home;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,15 +1,15 @@
 //! Steps `start`, `enrol` and `publish`: from nothing to an installation whose devices are heard.
 
-use crate::commands::device_run::Happened;
 use crate::demo::device_process::DeviceProcess;
 use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::failure::{Exit, Failure};
+use crate::scripted::Happened;
 use core::time::Duration;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 use touchmark_api::{Certificate, LogHead};
+use touchmark_touchmark::failure::{Exit, Failure};
 
 /// Devices that enrol at the same time.
 const WIDTH: usize = 8;

@@ -1,14 +1,14 @@
 //! One device of the installation: a process of its own, told what to do by lines, reporting by JSON lines.
 
-use crate::commands::device_run::Happened;
-use crate::failure::{Exit, Failure};
-use crate::services::process;
+use crate::scripted::Happened;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
+use touchmark_touchmark::failure::{Exit, Failure};
+use touchmark_touchmark::services::process;
 
 /// Reports that nobody has looked at; a device that floods is cut off, not waited for.
 const REPORTS_MAX: usize = 4096;
@@ -39,7 +39,7 @@ impl DeviceProcess {
         let folder = around.folders.join(name);
         let mut command = process::own()?;
         command
-            .args(["device", "run", name, "--env", &around.environment, "--est", &around.est])
+            .args(["scripted", name, "--env", &around.environment, "--est", &around.est])
             .args(["--mqtt", &around.mqtt])
             .args([Path::new("--anchors"), &around.anchors, Path::new("--dir"), &folder])
             .stdin(Stdio::piped())

@@ -3,10 +3,6 @@
 //! Everything that was started here ends with it, also a gateway whose authority was killed.
 
 use crate::demo::device_process::{DeviceProcess, Surroundings};
-use crate::failure::{Exit, Failure};
-use crate::home::{self, Home};
-use crate::management::Management;
-use crate::services::process::{self, Service};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -16,6 +12,10 @@ use touchmark_api::{Decision, DecisionQuery, Ready, TokenOrder};
 use touchmark_dial::{HttpClient, Request};
 use touchmark_identity::{Name, Timestamp};
 use touchmark_listen::Clock;
+use touchmark_touchmark::failure::{Exit, Failure};
+use touchmark_touchmark::home::{self, Home};
+use touchmark_touchmark::management::Management;
+use touchmark_touchmark::services::process::{self, Service};
 
 pub(crate) const ENVIRONMENT: &str = "lab";
 const GATEWAY: &str = "gateway-01";

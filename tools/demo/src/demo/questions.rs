@@ -4,10 +4,10 @@ use crate::demo::arrivals::{enrolled, failed};
 use crate::demo::device_process::DeviceProcess;
 use crate::demo::installation::{Installation, PATIENCE};
 use crate::demo::ledger::Proof;
-use crate::failure::Failure;
 use core::time::Duration;
 use std::time::Instant;
 use touchmark_api::Explanation;
+use touchmark_touchmark::failure::Failure;
 
 pub(crate) async fn ask(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let name = if sabotaged { "idle-01" } else { "pump-01" };

@@ -1,16 +1,16 @@
 //! Steps `offline` and `kill`: what holds while the authority is dead, and what it still knows afterwards.
 
-use crate::commands::device_run::Happened;
 use crate::demo::arrivals::{copy_folder, enrolled, failed};
 use crate::demo::containment::REVOKED;
 use crate::demo::device_process::DeviceProcess;
 use crate::demo::installation::{Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::failure::Failure;
+use crate::scripted::Happened;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::time::Instant;
 use touchmark_api::{Certificate, LogHead};
+use touchmark_touchmark::failure::Failure;
 
 const GOOD: &str = "pump-01";
 /// Devices that enrol before the authority is killed, and in that moment: half and half.

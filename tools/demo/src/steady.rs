@@ -8,11 +8,6 @@ pub(crate) mod flight;
 mod link;
 mod report;
 
-use crate::credential::CredentialDir;
-use crate::failure::Failure;
-use crate::mqtt_session::{Denial, PATIENCE, Parts, Session, Target};
-use crate::output::Output;
-use crate::renewer::Attempt;
 use core::time::Duration;
 use flight::{Counts, Flight, LinkId, Message};
 use link::{Heard, Link};
@@ -23,6 +18,11 @@ use tokio::sync::mpsc;
 use touchmark_identity::{Fingerprint, Name};
 use touchmark_listen::Clock;
 use touchmark_mqtt::ProtocolVersion;
+use touchmark_touchmark::credential::CredentialDir;
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::mqtt_session::{Denial, PATIENCE, Parts, Session, Target};
+use touchmark_touchmark::output::Output;
+use touchmark_touchmark::renewer::Attempt;
 use touchmark_x509::Certificate;
 
 /// How often the files and the sessions are looked at: a new certificate is in use that much later.

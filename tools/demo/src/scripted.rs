@@ -1,14 +1,8 @@
-//! `touchmark device run` (hidden): one device as a process of its own, told what to do by lines on stdin.
+//! `scripted` (hidden): one device as a process of its own, told what to do by lines on stdin.
 //!
 //! Lines: `enroll USERNAME PASSWORD`, `connect [CLIENT-ID]`, `publish TOPIC PAYLOAD`, `every MS TOPIC`, `ping`,
 //! `disconnect`; the end of stdin ends it. Each thing that happens is one JSON object on stdout.
 
-use crate::credential::CredentialDir;
-use crate::enrolment::{Enrolment, TokenSecret};
-use crate::failure::{Exit, Failure};
-use crate::home;
-use crate::mqtt_session::{Denial, Session, Target, Verdict};
-use crate::output::{Format, Output};
 use clap::Args;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -20,6 +14,12 @@ use tokio::time::{Interval, MissedTickBehavior};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_listen::Clock;
 use touchmark_mqtt::{ProtocolVersion, QoS};
+use touchmark_touchmark::credential::CredentialDir;
+use touchmark_touchmark::enrolment::{Enrolment, TokenSecret};
+use touchmark_touchmark::failure::{Exit, Failure};
+use touchmark_touchmark::home;
+use touchmark_touchmark::mqtt_session::{Denial, Session, Target, Verdict};
+use touchmark_touchmark::output::{Format, Output};
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

@@ -1,8 +1,8 @@
 //! What steady publishing came to: counted, for people and as JSON, and as the way the process ends.
 
-use crate::failure::Exit;
-use crate::mqtt_session::Denial;
 use serde::Serialize;
+use touchmark_touchmark::failure::Exit;
+use touchmark_touchmark::mqtt_session::Denial;
 
 /// Everything that is worth knowing afterwards.
 #[derive(Debug, Serialize)]

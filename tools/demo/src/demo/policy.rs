@@ -2,9 +2,9 @@
 
 use crate::demo::arrivals::environment;
 use crate::demo::installation::Installation;
-use crate::failure::Failure;
-use crate::management::policy_path;
 use touchmark_api::{Policy, PolicyDocument};
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::management::policy_path;
 
 /// It names what it opens, so the linter lets it pass: whether that is wise is for people to say.
 const CARELESS_RULE: &str = "@id(\"careless\")\npermit (principal, action == Action::\"publish\", resource in Topics::\"everything\");\n";

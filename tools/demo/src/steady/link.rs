@@ -2,8 +2,6 @@
 //!
 //! In: a session that was greeted, octets to send. Out: [`Heard`]. What a session's messages are is not known here.
 
-use crate::failure::{Exit, Failure};
-use crate::mqtt_session::{Denial, PATIENCE, Parts, Stream, ended};
 use crate::steady::flight::LinkId;
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
@@ -14,6 +12,8 @@ use touchmark_identity::Fingerprint;
 use touchmark_mqtt::{
     Delivery, Disconnect, FrameReader, Packet, PacketId, ProtocolVersion, Publish, TopicName,
 };
+use touchmark_touchmark::failure::{Exit, Failure};
+use touchmark_touchmark::mqtt_session::{Denial, PATIENCE, Parts, Stream, ended};
 
 /// Packets that were not written yet: the window of messages in flight is what really bounds them.
 const UNWRITTEN_MAX: usize = 1_024;

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 const SIDE_BY_SIDE: usize = 3;
 
 fn demo(arguments: &[&str]) -> (i32, Value) {
-    let ran = Command::new(env!("CARGO_BIN_EXE_touchmark"))
+    let ran = Command::new(env!("CARGO_BIN_EXE_touchmark-demo"))
         .args(["demo", "--json", "--devices", "6"])
         .args(arguments)
         .env_remove("TOUCHMARK_DATA")
@@ -38,8 +38,10 @@ fn every_claim_of_the_demonstration_holds() {
 
 #[test]
 fn every_step_fails_when_it_is_sabotaged() {
-    let listed =
-        Command::new(env!("CARGO_BIN_EXE_touchmark")).args(["demo", "--sabotage", "list"]).output().unwrap();
+    let listed = Command::new(env!("CARGO_BIN_EXE_touchmark-demo"))
+        .args(["demo", "--sabotage", "list"])
+        .output()
+        .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let steps: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(steps.len(), 15);

@@ -1,11 +1,8 @@
 //! Step `rotate`: a device changes its key and certificate while it publishes, as people would do it by hand.
 
-use crate::credential::CredentialDir;
 use crate::demo::arrivals::{copy_folder, failed};
 use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
 use crate::demo::ledger::Proof;
-use crate::failure::Failure;
-use crate::services::process;
 use core::time::Duration;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -13,6 +10,9 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 use touchmark_api::Certificate;
 use touchmark_identity::Name;
+use touchmark_touchmark::credential::CredentialDir;
+use touchmark_touchmark::failure::Failure;
+use touchmark_touchmark::services::process;
 
 const NAME: &str = "rotor-01";
 const TOPIC: &str = "plant/rotor-01/count";
@@ -36,10 +36,8 @@ pub(crate) async fn rotate(
     let before = installation.folder().join("rotor-before");
     copy_folder(&folder, &before)?;
     let publish = format!("{TOPIC}={{n}}");
-    let running = touchmark(
-        installation,
-        &["device", "connect", NAME, "--publish", &publish, "--every", EVERY, "--for", RUNS],
-    )?;
+    let running =
+        touchmark(installation, &["publish", NAME, "--publish", &publish, "--every", EVERY, "--for", RUNS])?;
     let running = spawn(running)?;
     let first = counted(installation, SOME).await?;
     let rotated = told(touchmark(installation, &["device", "rotate", NAME])?).await?;
