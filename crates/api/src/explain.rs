@@ -18,6 +18,9 @@ pub struct Explanation {
     /// The operator or service, or `null` for a device's certificate.
     #[serde(default)]
     pub party: Option<Party>,
+    /// What environments know it as.
+    #[serde(default)]
+    pub identities: Vec<KnownIdentity>,
     /// Which certificates it holds or held, newest first.
     pub certificates: Vec<Certificate>,
     /// Where they are used, or `null`.
@@ -36,6 +39,18 @@ pub struct Explanation {
     /// What was left out or shown together to keep the answer short, one phrase each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+}
+
+/// A device, operator or service as one environment knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownIdentity {
+    pub environment: String,
+    /// `operational`, `service` or `operator`.
+    pub kind: String,
+    /// The opaque name in the URI of its certificates.
+    pub handle: String,
+    /// That of its newest certificate; 0 before the first.
+    pub generation: u64,
 }
 
 /// Whose certificate is no device's.

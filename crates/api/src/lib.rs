@@ -24,7 +24,7 @@ pub use device::{
     History, LetIn, LetInParty, Page, Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
-pub use explain::{Candidate, ExplainQuery, Explanation, OnExpiry, Party, Revoker, Sighting};
+pub use explain::{Candidate, ExplainQuery, Explanation, KnownIdentity, OnExpiry, Party, Revoker, Sighting};
 pub use feed::{
     FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayQuery, GatewayRegistration,
     GatewayStanding,

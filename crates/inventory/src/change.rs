@@ -42,6 +42,8 @@ pub enum Change {
     VoidTokensOfParty { environment: EnvironmentName, party: PartyName },
     /// Adds a device.
     AddDevice(DeviceRow),
+    /// Adds an identity, or brings it to its next generation.
+    PutIdentity(IdentityRow),
     /// Changes a device's standing.
     SetStanding {
         device: DeviceId,
@@ -191,6 +193,7 @@ impl Change {
                 UniqueKey::Serial(row.authority_version, row.serial),
             ],
             Self::PutParty(_)
+            | Self::PutIdentity(_)
             | Self::CountTokenUse(_)
             | Self::RefundTokenUse(_)
             | Self::VoidToken(_)

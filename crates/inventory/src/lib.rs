@@ -23,8 +23,8 @@ pub use memory::{Fault, MemoryStore};
 pub use project::{Unprojectable, concerned_device, denies_keys, project};
 pub use rows::{
     AuthorityRow, CertificateRow, CertificateState, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow,
-    EnvironmentRow, GatewayAbsenceRow, HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow,
-    RenewalRow, SightingRow, TokenRow,
+    EnvironmentRow, GatewayAbsenceRow, HardwareRow, IdentityRow, IssueRow, MakerRow, PartyRow, PolicyRow,
+    ProfileRow, RenewalRow, SightingRow, TokenRow,
 };
 pub use sightings::{FOLDED_MIN, RESOURCE_OCTETS_MAX, RESOURCES_MAX, Seen, Sightings};
 pub use store::{

@@ -253,6 +253,21 @@ impl Store for MemoryStore {
         Ok(self.lock().tables.devices.get(&device).cloned())
     }
 
+    fn identity(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        handle: &Name,
+    ) -> Result<Option<IdentityRow>, StoreFault> {
+        let key = (Some(environment.clone()), kind, handle.clone());
+        Ok(self.lock().tables.identities.get(&key).cloned())
+    }
+
+    fn identities_of_device(&self, device: DeviceId) -> Result<Vec<IdentityRow>, StoreFault> {
+        let inner = self.lock();
+        Ok(inner.tables.identities.values().filter(|row| row.device == Some(device)).cloned().collect())
+    }
+
     fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault> {
         let inner = self.lock();
         let mut rows: Vec<DeviceRow> = inner

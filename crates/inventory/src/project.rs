@@ -112,7 +112,7 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
             if entry.envelope.scope.environment.is_none() {
                 return Err(Unprojectable::NoEnvironment { seq });
             }
-            vec![Change::AddDevice(DeviceRow {
+            let mut changes = vec![Change::AddDevice(DeviceRow {
                 device: e.device,
                 scope: scope(),
                 name: private.map(|p| p.name.clone()),
@@ -122,7 +122,18 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 standing_until: None,
                 registered_at: at,
                 revoked_at: None,
-            })]
+            })];
+            // Where nothing must be hidden, the handle is the device's name.
+            changes.extend(private.map(|p| {
+                Change::PutIdentity(IdentityRow {
+                    scope: scope(),
+                    kind: IdentityKind::Operational,
+                    handle: p.name.clone(),
+                    device: Some(e.device),
+                    generation: 0,
+                })
+            }));
+            changes
         }
         Event::CertificateIntended(e) => {
             let private = match &entry.private {
@@ -156,6 +167,15 @@ pub fn project(entry: &Entry) -> Result<Vec<Change>, Unprojectable> {
                 revocation_reason: None,
             };
             let mut changes = vec![Change::AddCertificate(Box::new(row))];
+            changes.extend(private.map(|p| {
+                Change::PutIdentity(IdentityRow {
+                    scope: scope(),
+                    kind: e.kind,
+                    handle: p.identity.name.clone(),
+                    device: e.device,
+                    generation: e.generation,
+                })
+            }));
             changes.extend(e.token.map(Change::CountTokenUse));
             changes.extend(e.device.zip(e.renewal).map(|(device, facts)| Change::CountRenewal {
                 scope: scope(),

@@ -113,6 +113,19 @@ pub struct DeviceRow {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// A device, operator or service as one environment knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityRow {
+    pub scope: Scope,
+    pub kind: IdentityKind,
+    /// The opaque name in the URI of its certificates: key of the row with environment and kind.
+    pub handle: Name,
+    /// The device behind it; `None` for an operator or service.
+    pub device: Option<DeviceId>,
+    /// That of its newest certificate or intent; 0 before the first.
+    pub generation: u64,
+}
+
 /// Where a certificate is in its life. Expiry is a comparison with now, never a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CertificateState {

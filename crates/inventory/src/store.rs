@@ -291,6 +291,15 @@ pub trait Store: Send + Sync {
     fn devices_named(&self, name: &Name) -> Result<Vec<DeviceRow>, StoreFault>;
     /// The device with this identifier.
     fn device(&self, device: DeviceId) -> Result<Option<DeviceRow>, StoreFault>;
+    /// What an environment knows by this handle.
+    fn identity(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        handle: &Name,
+    ) -> Result<Option<IdentityRow>, StoreFault>;
+    /// All identities of a device, ordered by environment, kind and handle.
+    fn identities_of_device(&self, device: DeviceId) -> Result<Vec<IdentityRow>, StoreFault>;
     /// A page of devices.
     fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault>;
     /// Devices that are quarantined or banned, in an environment.

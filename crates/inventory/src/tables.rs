@@ -24,6 +24,7 @@ pub struct Tables {
     pub(crate) tokens: BTreeMap<TokenId, TokenRow>,
     pub(crate) devices: BTreeMap<DeviceId, DeviceRow>,
     pub(crate) device_names: HashMap<(EnvironmentName, Name), DeviceId>,
+    pub(crate) identities: BTreeMap<(Option<EnvironmentName>, IdentityKind, Name), IdentityRow>,
     pub(crate) certificates: BTreeMap<CertificateId, CertificateRow>,
     pub(crate) serials: HashMap<(AuthorityVersionId, SerialNumber), CertificateId>,
     pub(crate) indexes: Indexes,
@@ -83,6 +84,10 @@ impl Tables {
                 }
             }
             Change::AddDevice(row) => self.add_device(row),
+            Change::PutIdentity(row) => {
+                let key = (row.scope.environment.clone(), row.kind, row.handle.clone());
+                self.identities.insert(key, row);
+            }
             Change::SetStanding { device, standing, until } => {
                 if let Some(row) = self.devices.get_mut(&device) {
                     row.standing = standing;
@@ -378,6 +383,7 @@ impl Tables {
         lines.extend(self.policies.values().map(|row| format!("{row:?}")));
         lines.extend(self.tokens.values().map(|row| format!("{row:?}")));
         lines.extend(self.devices.values().map(|row| format!("{row:?}")));
+        lines.extend(self.identities.values().map(|row| format!("{row:?}")));
         lines.extend(self.certificates.values().map(|row| format!("{row:?}")));
         lines.extend(self.denied_keys.values().map(|row| format!("{row:?}")));
         lines.extend(self.crls.values().map(|row| format!("{row:?}")));

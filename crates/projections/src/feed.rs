@@ -4,8 +4,8 @@
 //! is folded from the changes of each entry refuses whatever the state from the rows refuses; both tests and
 //! a gateway that fetches a snapshot rely on it.
 
-use touchmark_identity::{AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Timestamp};
-use touchmark_inventory::{CertificateRow, Store, StoreFault, denies_keys};
+use touchmark_identity::{AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Name, Timestamp};
+use touchmark_inventory::{CertificateRow, IdentityRow, Store, StoreFault, denies_keys};
 use touchmark_journal::{Event, RevokedCertificate, Standing};
 use touchmark_status::{Anchor, AnchorRole, Change, PolicyBundle, Revocation, Supersession};
 
@@ -89,15 +89,14 @@ pub fn feed_changes(
             }
             changes
         }
-        Concern::Standing(id) => rows
-            .device(id)?
-            .and_then(|row| row.name.map(|handle| (handle, row.standing)))
-            .map(|(handle, standing)| match exception(standing) {
+        Concern::Standing(id) => {
+            let standing = rows.device(id)?.map(|row| exception(row.standing));
+            let change = |handle| match standing.flatten() {
                 Some(standing) => Change::SetStanding { handle, standing },
                 None => Change::ClearStanding(handle),
-            })
-            .into_iter()
-            .collect(),
+            };
+            handles(environment, id, rows)?.map(change).collect()
+        }
         Concern::Policy => policy(environment, rows)?.into_iter().collect(),
         Concern::Anchors => vec![anchors(environment, own, rows)?],
     })
@@ -123,12 +122,24 @@ pub fn feed_state(
     changes.extend(rows.superseded(environment, kept_from)?.iter().filter_map(supersession));
     changes.extend(rows.denied_keys(environment)?.into_iter().map(|row| Change::DenyKey(row.spki)));
     for device in rows.standing_exceptions(environment)? {
-        if let (Some(handle), Some(standing)) = (device.name, exception(device.standing)) {
-            changes.push(Change::SetStanding { handle, standing });
+        if let Some(standing) = exception(device.standing) {
+            let handles = handles(environment, device.device, rows)?;
+            changes.extend(handles.map(|handle| Change::SetStanding { handle, standing }));
         }
     }
     changes.extend(policy(environment, rows)?);
     Ok(changes)
+}
+
+/// What a gateway of the environment meets the device as.
+fn handles(
+    environment: &EnvironmentName,
+    device: DeviceId,
+    rows: &dyn Store,
+) -> Result<impl Iterator<Item = Name>, StoreFault> {
+    let environment = environment.clone();
+    let here = move |row: &IdentityRow| row.scope.environment.as_ref() == Some(&environment);
+    Ok(rows.identities_of_device(device)?.into_iter().filter(here).map(|row| row.handle))
 }
 
 /// One anchor.

@@ -13,7 +13,9 @@ use bound::{CERTIFICATES_MAX, bound};
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
-use touchmark_api::{Candidate, Certificate, Explanation, History, NO_DATA, OnExpiry, Revoker, Sighting};
+use touchmark_api::{
+    Candidate, Certificate, Explanation, History, KnownIdentity, NO_DATA, OnExpiry, Revoker, Sighting,
+};
 use touchmark_decisions::DecisionId;
 use touchmark_identity::{
     ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, RevocationReason,
@@ -162,7 +164,10 @@ impl Explain {
         let trust = self.hierarchy.all().into_iter().find(in_domain).ok_or(ExplainFault::Unknown)?;
         match id.kind {
             PathKind::Device => {
-                device(self.commits.store().device_by_name(&trust.environment.name, &id.name)?)
+                let (store, environment) = (self.commits.store(), &trust.environment.name);
+                let identity = store.identity(environment, IdentityKind::Operational, &id.name)?;
+                let known = identity.and_then(|identity| identity.device).ok_or(ExplainFault::Unknown)?;
+                device(store.device(known)?)
             }
             PathKind::Service => self.party(IdentityKind::Service, &id.name),
             PathKind::Operator => self.party(IdentityKind::Operator, &id.name),
@@ -235,6 +240,7 @@ impl Explain {
             matched: found.certificate.map(|certificate| certificate.to_string()),
             device: device.map(views::device),
             party: party.map(views::party),
+            identities: self.identities(&found.subject)?,
             renewals: renewals.as_ref().map(views::renewals),
             certificates: rows.iter().filter(|row| row.fingerprint.is_some()).map(shown).collect(),
             where_used: self.where_used(&rows)?,
@@ -245,6 +251,26 @@ impl Explain {
             left_out: Vec::new(),
         };
         Ok(bound(explanation, all - rows.len()))
+    }
+
+    fn identities(&self, subject: &Subject) -> Result<Vec<KnownIdentity>, ExplainFault> {
+        let store = self.commits.store();
+        let rows = match subject {
+            Subject::Device(row) => store.identities_of_device(row.device)?,
+            Subject::Party(row) => match &row.scope.environment {
+                Some(environment) => store.identity(environment, row.kind, &row.name)?.into_iter().collect(),
+                None => Vec::new(),
+            },
+        };
+        let known = rows.into_iter().filter_map(|row| {
+            Some(KnownIdentity {
+                environment: row.scope.environment?.to_string(),
+                kind: row.kind.as_str().to_owned(),
+                handle: row.handle.to_string(),
+                generation: row.generation,
+            })
+        });
+        Ok(known.collect())
     }
 
     fn where_used(&self, rows: &[CertificateRow]) -> Result<Option<Vec<Sighting>>, ExplainFault> {
@@ -426,6 +452,7 @@ fn nobody(asked: &str) -> Explanation {
         matched: None,
         device: None,
         party: None,
+        identities: Vec::new(),
         certificates: Vec::new(),
         where_used: None,
         who_can_revoke: None,

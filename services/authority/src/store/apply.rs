@@ -41,6 +41,12 @@ const VOID_TOKENS_FOR_PARTY: &str = "UPDATE token SET void = 1 WHERE environment
     AND subject_kind = 'named' AND subject = ?3 AND kind = ?2";
 const VOID_TOKENS_BY: &str = "UPDATE token SET void = 1 WHERE created_by = ?1 AND void = 0";
 const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+const PUT_IDENTITY: &str = insert!(
+    identity,
+    "?, ?, ?, ?, ?, ?",
+    "(environment, kind, handle) DO UPDATE SET organisation = excluded.organisation, device = excluded.device, \
+     generation = excluded.generation"
+);
 const SET_DEVICE_REVOKED: &str = "UPDATE device SET revoked_at_ms = ?2 WHERE device = ?1";
 const COUNT_PARTY_CLONE_ALARM: &str = "UPDATE party SET clone_alarms = clone_alarms + 1, clone_alarm_at_ms = ?3 \
     WHERE kind = ?1 AND name = ?2";
@@ -134,6 +140,7 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<(), Fail
             execute(connection, SET_DEVICE_REVOKED, [device.write(), at.write()])
         }
         Change::AddDevice(row) => add(ADD_DEVICE, row),
+        Change::PutIdentity(row) => add(PUT_IDENTITY, row),
         Change::SetStanding { device, standing, until } => {
             execute(connection, SET_STANDING, [device.write(), standing.write(), until.write()])
         }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_revocation_by_set.sql"),
     include_str!("migrations/0005_gateway_absences.sql"),
     include_str!("migrations/0006_reach.sql"),
+    include_str!("migrations/0007_identities.sql"),
 ];
 
 /// Nobody else writes; this covers a recovery of the log while readers open.

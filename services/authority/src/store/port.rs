@@ -19,8 +19,8 @@ use touchmark_identity::{
 use touchmark_inventory::{
     AuthorityRow, CertificateFacts, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter,
     DeviceRow, EnforcementRow, EnvironmentRow, ExpectedFacts, GatewayAbsenceRow, HardwareRow, Holder,
-    LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store, StoreFault,
-    StoredEntry, TokenFacts, TokenRow,
+    IdentityRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store,
+    StoreFault, StoredEntry, TokenFacts, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -151,6 +151,19 @@ impl Store for SqliteStore {
 
     fn device(&self, device: DeviceId) -> Result<Option<DeviceRow>, StoreFault> {
         self.readers.row(queries::DEVICE, [device.write()])
+    }
+
+    fn identity(
+        &self,
+        environment: &EnvironmentName,
+        kind: IdentityKind,
+        handle: &Name,
+    ) -> Result<Option<IdentityRow>, StoreFault> {
+        self.readers.row(queries::IDENTITY, [environment.write(), kind.write(), handle.write()])
+    }
+
+    fn identities_of_device(&self, device: DeviceId) -> Result<Vec<IdentityRow>, StoreFault> {
+        self.readers.rows(queries::IDENTITIES_OF_DEVICE, [device.write()])
     }
 
     fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault> {
@@ -346,6 +359,7 @@ fn dump(connection: &Connection) -> Result<Vec<String>, StoreFault> {
     lines.extend(debug::<PolicyRow>(connection, whole::POLICIES)?);
     lines.extend(debug::<TokenRow>(connection, whole::TOKENS)?);
     lines.extend(debug::<DeviceRow>(connection, whole::DEVICES)?);
+    lines.extend(debug::<IdentityRow>(connection, whole::IDENTITIES)?);
     lines.extend(debug::<CertificateRow>(connection, whole::CERTIFICATES)?);
     lines.extend(debug::<DeniedKeyRow>(connection, whole::DENIED_KEYS)?);
     lines.extend(debug::<CrlRow>(connection, whole::CRLS)?);

@@ -48,6 +48,8 @@ queries! {
         "WHERE environment = ?3 AND name > ?1 AND standing = 'active' ORDER BY name LIMIT ?2");
     DEVICES_IN_EXCEPTION = select!(device,
         "WHERE environment = ?3 AND standing = ?4 AND standing <> 'active' AND name > ?1 ORDER BY name LIMIT ?2");
+    IDENTITY = select!(identity, "WHERE environment = ?1 AND kind = ?2 AND handle = ?3");
+    IDENTITIES_OF_DEVICE = select!(identity, "WHERE device = ?1 ORDER BY environment, kind, handle");
     PARTY = select!(party, "WHERE kind = ?1 AND name = ?2");
     STANDING_EXCEPTIONS = select!(device, "WHERE environment = ?1 AND standing <> 'active' ORDER BY device");
 
@@ -162,6 +164,7 @@ pub(super) mod whole {
     pub(in crate::store) const POLICIES: &str = select!(policy, "");
     pub(in crate::store) const TOKENS: &str = select!(token, "");
     pub(in crate::store) const DEVICES: &str = select!(device, "");
+    pub(in crate::store) const IDENTITIES: &str = select!(identity, "");
     pub(in crate::store) const CERTIFICATES: &str = select!(certificate, "");
     pub(in crate::store) const DENIED_KEYS: &str = select!(denied_key, "");
     pub(in crate::store) const RENEWALS: &str = select!(renewal, "");

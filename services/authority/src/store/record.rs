@@ -5,8 +5,8 @@ use rusqlite::types::{ToSqlOutput, Value};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, Validity};
 use touchmark_inventory::{
     AuthorityRow, CertificateRow, CrlRow, DeniedKeyRow, DeviceRow, EnforcementRow, EnvironmentRow,
-    GatewayAbsenceRow, HardwareRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow,
-    SightingRow, StoreFault, TokenRow,
+    GatewayAbsenceRow, HardwareRow, IdentityRow, IssueRow, MakerRow, PartyRow, PolicyRow, ProfileRow,
+    RenewalRow, SightingRow, StoreFault, TokenRow,
 };
 use touchmark_journal::{Scope, TokenSubject};
 
@@ -36,6 +36,9 @@ macro_rules! columns {
     (device) => {
         "device, organisation, environment, name, model, owner, standing, standing_until_ms, registered_at_ms, \
          revoked_at_ms"
+    };
+    (identity) => {
+        "organisation, environment, kind, handle, device, generation"
     };
     (certificate) => {
         "certificate, organisation, environment, device, kind, identity, authority_version, serial, spki, \
@@ -167,6 +170,7 @@ record!(GatewayAbsenceRow { scope, gateway, since, until, declared_by });
 record!(PartyRow { scope, kind, name, roles, reach, owner, registered_at, clone_alarms, clone_alarm_at });
 record!(PolicyRow { scope, version, files, topics, activated_at });
 record!(DeviceRow { device, scope, name, model, owner, standing, standing_until, registered_at, revoked_at });
+record!(IdentityRow { scope, kind, handle, device, generation });
 record!(IssueRow { generation, intended_at, token });
 record!(DeniedKeyRow { scope, spki, denied_at });
 record!(CrlRow { scope, authority_version, shard, number, sha256, published_at });

@@ -1,7 +1,7 @@
 //! Devices page by page, and the short lists.
 
 use super::{Case, Claim};
-use crate::journal_builder::name;
+use crate::journal_builder::{Intent, name};
 use touchmark_identity::{DeviceId, Name};
 use touchmark_inventory::DeviceFilter;
 use touchmark_journal::Reach;
@@ -9,6 +9,7 @@ use touchmark_journal::{Event, IdentityKind, Standing};
 
 pub(super) const CLAIMS: &[Claim] = &[
     ("a device is found by identifier and by name", device_found),
+    ("an identity is found by its handle and by its device, with the newest generation", identities),
     ("pages of devices follow one another without gap or repetition, for every filter", pages),
     ("a page does not end between devices of one name", namesakes),
     ("exceptions are the quarantined and the banned of an environment", exceptions),
@@ -38,6 +39,40 @@ fn device_found(case: &mut Case<'_>) {
     assert_eq!((row.name, row.standing, row.owner), (Some(pump), Standing::Active, Some(name("ada"))));
     let unknown = case.builder.device_id();
     assert_eq!(case.store.device(unknown), Ok(None));
+}
+
+fn identities(case: &mut Case<'_>) {
+    let (device, other) = (case.device("pump-01"), case.device("pump-02"));
+    for generation in [1, 2] {
+        let intent = case.builder.intent(Some(device), case.authority);
+        let mut entry = case.builder.intended(&intent);
+        let Event::CertificateIntended(event) = &mut entry.event else { panic!("an intent") };
+        event.generation = generation;
+        case.accept([entry]);
+    }
+    let ada = Intent {
+        kind: IdentityKind::Operator,
+        handle: name("ada"),
+        ..case.builder.intent(None, case.authority)
+    };
+    case.record(&ada);
+    case.builder.move_to("plant");
+    let elsewhere = case.device("pump-01");
+    let known = |environment: &str, kind, handle: &str| {
+        let row = case.store.identity(&name(environment), kind, &name(handle)).expect("rows can be read");
+        row.map(|row| (row.device, row.generation))
+    };
+    let device_in = |environment, handle| known(environment, IdentityKind::Operational, handle);
+    assert_eq!(device_in("lab", "pump-01"), Some((Some(device), 2)));
+    assert_eq!(device_in("lab", "pump-02"), Some((Some(other), 0)), "before its first certificate");
+    assert_eq!(device_in("plant", "pump-01"), Some((Some(elsewhere), 0)));
+    assert_eq!(known("lab", IdentityKind::Operator, "ada"), Some((None, 1)));
+    assert_eq!(known("lab", IdentityKind::Service, "ada"), None, "of another kind");
+    assert_eq!(device_in("office", "pump-01"), None);
+    let of = |device| case.store.identities_of_device(device).expect("rows can be read");
+    let handles: Vec<_> = of(device).into_iter().map(|row| (row.scope.environment, row.handle)).collect();
+    assert_eq!(handles, [(Some(name("lab")), name("pump-01"))]);
+    assert_eq!(of(case.builder.device_id()), []);
 }
 
 fn page_all(case: &Case<'_>, filter: &DeviceFilter) -> Vec<DeviceId> {

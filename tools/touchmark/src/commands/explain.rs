@@ -55,6 +55,12 @@ pub(crate) fn human(all: &Explanation) -> String {
         }
         (None, None) => format!("{}: nobody proved to be there\n", printable(&all.asked)),
     };
+    for known in &all.identities {
+        text += &format!(
+            "known in {} as {} {}, generation {}\n",
+            known.environment, known.kind, known.handle, known.generation
+        );
+    }
     text += "\nWhich certificates does it hold?\n";
     let asked_for = |one: &&Certificate| all.matched.as_deref() == Some(one.id.as_str());
     // The one that was asked for comes first, so that it is never among the rest that is not shown.
@@ -183,6 +189,7 @@ mod tests {
             matched: None,
             device: None,
             party: None,
+            identities: Vec::new(),
             certificates: Vec::new(),
             where_used: None,
             who_can_revoke: None,

@@ -102,6 +102,7 @@ mod tests {
             matched: Some(text()),
             device: None,
             party: None,
+            identities: Vec::new(),
             certificates: (0..lists).map(|_| certificate()).collect(),
             where_used: Some((0..lists).map(|n| sighting(n == 0)).collect()),
             who_can_revoke: Some(
