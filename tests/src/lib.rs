@@ -45,7 +45,7 @@ pub use journal::{leaves, refusal_is_recorded, renewal_refusal_is_recorded};
 pub use lab::{Lab, target_directory};
 pub use load::{Outcome, Shot, storm, storm_as};
 pub use mqtt::{Greeted, Mqtt};
-pub use operator::{Operator, device_token, operator_token, prefix_token};
+pub use operator::{Operator, device_token, environment_order, operator_token, prefix_token};
 pub use page::{promised, same_as_promised};
 pub use patience::{PATIENCE, until};
 pub use program::{Program, program};

@@ -5,11 +5,13 @@ use crate::lab::Lab;
 use crate::patience::until;
 use std::path::Path;
 use touchmark_api::{
-    Containment, ContainmentOutcome, Decision, Environment, EnvironmentOrder, Explanation, Token, TokenOrder,
+    Containment, ContainmentOutcome, Decision, Environment, EnvironmentOrder, Explanation, Page, Token,
+    TokenKind, TokenOrder,
 };
 use touchmark_dial::{
     BaseUrl, BlockingHttp, ClientIdentity, ClientTls, DialFault, HttpClient, Request, Response,
 };
+use touchmark_identity::RevocationReason;
 use touchmark_x509::Certificate;
 
 /// A caller of the management API.
@@ -66,7 +68,7 @@ impl Operator {
 
     /// Makes an environment with certificates that live so long.
     pub fn environment(&mut self, name: &str, device_lifetime_s: Option<u64>) -> Environment {
-        let order = EnvironmentOrder { name: name.into(), device_lifetime_s, ..EnvironmentOrder::default() };
+        let order = EnvironmentOrder { device_lifetime_s, ..environment_order(name) };
         self.http.post_json("/v1/environments", &order).unwrap()
     }
 
@@ -90,7 +92,7 @@ impl Operator {
 
     /// Revokes for key compromise.
     pub fn revoke(&mut self, device: &str) -> ContainmentOutcome {
-        let order = Containment { reason: Some("key-compromise".into()), ..Containment::default() };
+        let order = Containment { reason: Some(RevocationReason::KeyCompromise), ..Containment::default() };
         self.contain(device, "revoke", &order).unwrap()
     }
 
@@ -111,8 +113,8 @@ impl Operator {
     pub fn all_decisions(&mut self, query: &str) -> Vec<Decision> {
         let answer = self.get(&format!("/v1/decisions{query}")).unwrap();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        let lines = answer.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
-        let mut decisions: Vec<Decision> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let page: Page<Decision> = serde_json::from_slice(&answer.body).unwrap();
+        let mut decisions = page.items;
         decisions.reverse();
         decisions
     }
@@ -132,36 +134,29 @@ impl Operator {
 }
 
 fn order(environment: &str) -> TokenOrder {
-    TokenOrder {
-        environment: environment.into(),
-        device: None,
-        prefix: None,
-        uses: None,
-        model: None,
-        ttl_s: 3600,
-        kind: None,
-        hosts: Vec::new(),
-        roles: Vec::new(),
-        organisation: false,
-    }
+    TokenOrder::new(environment.parse().unwrap(), 3600)
+}
+
+/// With the defaults.
+pub fn environment_order(name: &str) -> EnvironmentOrder {
+    EnvironmentOrder::new(name.parse().unwrap())
 }
 
 /// For one device, once.
 pub fn device_token(environment: &str, device: &str) -> TokenOrder {
-    TokenOrder { device: Some(device.into()), ..order(environment) }
+    TokenOrder { device: Some(device.parse().unwrap()), ..order(environment) }
 }
 
 /// For new devices whose names start so.
 pub fn prefix_token(environment: &str, prefix: &str, uses: u32) -> TokenOrder {
-    TokenOrder { prefix: Some(prefix.into()), uses: Some(uses), ..order(environment) }
+    TokenOrder { prefix: Some(prefix.parse().unwrap()), uses: Some(uses), ..order(environment) }
 }
 
 /// For an operator with one role.
 pub fn operator_token(name: &str, roles: &[&str]) -> TokenOrder {
     TokenOrder {
-        device: Some(name.into()),
-        kind: Some("operator".into()),
+        kind: Some(TokenKind::Operator),
         roles: roles.iter().map(|&role| role.to_owned()).collect(),
-        ..order("lab")
+        ..device_token("lab", name)
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use touchmark_api::{Containment, EnvironmentOrder};
 use touchmark_dial::Request;
 use touchmark_identity::Timestamp;
-use touchmark_tests::{Agent, Lab, PATIENCE, device_token, program, until};
+use touchmark_tests::{Agent, Lab, PATIENCE, device_token, environment_order, program, until};
 use touchmark_x509::Certificate;
 
 const SHORT: &str = "short";
@@ -28,10 +28,9 @@ fn anchors(lab: &Lab) -> String {
 /// An environment of short lives; gives its anchors.
 fn short(lab: &Lab, grace_s: u64) -> String {
     let order = EnvironmentOrder {
-        name: SHORT.into(),
         device_lifetime_s: Some(LIFE_S),
         late_renewal_grace_s: Some(grace_s),
-        ..EnvironmentOrder::default()
+        ..environment_order(SHORT)
     };
     let request = Request::post("/v1/environments", "application/json", serde_json::to_vec(&order).unwrap());
     let answer = lab.operator().send(request.unwrap()).unwrap();

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
-use touchmark_api::{Containment, EnvironmentOrder};
+use touchmark_api::{Containment, EnvironmentOrder, TokenKind};
 use touchmark_dial::{DialFault, Method, Request};
-use touchmark_tests::{Device, Lab, Operator, device_token, operator_token, refusal_is_recorded};
+use touchmark_tests::{
+    Device, Lab, Operator, device_token, environment_order, operator_token, refusal_is_recorded,
+};
 
 /// A token for an operator, enrolled like anybody else.
 fn enrol_operator(lab: &Lab, admin: &mut Operator, name: &str, roles: &[&str]) -> Operator {
@@ -15,7 +17,7 @@ fn enrol_operator(lab: &Lab, admin: &mut Operator, name: &str, roles: &[&str]) -
 
 /// A service: it calls this interface, and no role of the operator policy is its.
 fn enrol_service(lab: &Lab, admin: &mut Operator, name: &str) -> Operator {
-    let order = touchmark_api::TokenOrder { kind: Some("service".into()), ..device_token("lab", name) };
+    let order = touchmark_api::TokenOrder { kind: Some(TokenKind::Service), ..device_token("lab", name) };
     let (key, chain) = Device::new(lab).enrol(None, &admin.token(&order));
     Operator::with_key(lab, &key, &chain)
 }
@@ -95,34 +97,41 @@ fn an_environment_out_of_bounds_is_refused_with_its_reason() {
     let mut admin = lab.operator();
     let long = 826 * 86_400;
     let rows: [(&str, EnvironmentOrder, u16, &str); 6] = [
-        ("a taken name", named("lab"), 409, "environment-exists"),
+        ("a taken name", environment_order("lab"), 409, "environment-exists"),
         (
             "a taken trust domain",
-            EnvironmentOrder { trust_domain: Some("lab.touchmark.internal".into()), ..named("other") },
+            EnvironmentOrder {
+                trust_domain: Some("lab.touchmark.internal".parse().unwrap()),
+                ..environment_order("other")
+            },
             409,
             "trust-domain-exists",
         ),
         (
             "a life too short",
-            EnvironmentOrder { device_lifetime_s: Some(29), ..named("other") },
+            EnvironmentOrder { device_lifetime_s: Some(29), ..environment_order("other") },
             400,
             "lifetime",
         ),
         (
             "a life too long",
-            EnvironmentOrder { device_lifetime_s: Some(long), ..named("other") },
+            EnvironmentOrder { device_lifetime_s: Some(long), ..environment_order("other") },
             400,
             "lifetime",
         ),
         (
             "a grace of years",
-            EnvironmentOrder { late_renewal_grace_s: Some(long), ..named("other") },
+            EnvironmentOrder { late_renewal_grace_s: Some(long), ..environment_order("other") },
             400,
             "grace",
         ),
         (
             "an overlap longer than the life",
-            EnvironmentOrder { device_lifetime_s: Some(60), overlap_s: Some(61), ..named("other") },
+            EnvironmentOrder {
+                device_lifetime_s: Some(60),
+                overlap_s: Some(61),
+                ..environment_order("other")
+            },
             400,
             "overlap",
         ),
@@ -135,14 +144,11 @@ fn an_environment_out_of_bounds_is_refused_with_its_reason() {
         assert_eq!(answer.status, status, "{what}: {says}");
         assert!(says.contains(&format!("\"code\":\"{code}\"")), "{what}: {says}");
     }
-    let fits = EnvironmentOrder { device_lifetime_s: Some(60), overlap_s: Some(60), ..named("other") };
+    let fits =
+        EnvironmentOrder { device_lifetime_s: Some(60), overlap_s: Some(60), ..environment_order("other") };
     let made = admin.environment_like(&fits);
     let device = made.profiles.iter().find(|profile| profile.kind == "operational").unwrap();
     assert_eq!((device.lifetime_s, device.overlap_s), (60, 60));
-}
-
-fn named(name: &str) -> EnvironmentOrder {
-    EnvironmentOrder { name: name.into(), ..EnvironmentOrder::default() }
 }
 
 /// R50: who is listed as able to revoke is exactly who succeeds in a dry run, whatever changes.

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::time::{Duration, Instant, SystemTime};
-use touchmark_api::{EnvironmentOrder, Token};
+use touchmark_api::Token;
 use touchmark_dial::{Method, Request};
 use touchmark_enrol::est::parse_certs_response;
 use touchmark_identity::Timestamp;
 use touchmark_tests::{
-    Device, Enrolment, Key, Lab, Meter, Operator, Outcome, device_token, forged_requests, prefix_token,
-    refusal_is_recorded, same_as_promised, storm, until,
+    Device, Enrolment, Key, Lab, Meter, Operator, Outcome, device_token, environment_order, forged_requests,
+    prefix_token, refusal_is_recorded, same_as_promised, storm, until,
 };
 
 /// Each row is repeated so often: the kernel counts processor time in steps of 10 ms.
@@ -239,7 +239,7 @@ fn an_environment_that_cannot_bear_its_name_leaves_nothing_behind() {
     rows.push(("a_b", "value-invalid", "a_b.touchmark.internal"));
     rows.push(("a.-b", "trust-domain", "a.-b.touchmark.internal"));
     for (name, code, says) in rows {
-        let order = EnvironmentOrder { name: name.into(), ..EnvironmentOrder::default() };
+        let order = environment_order(name);
         let request = Request::new(Method::POST, "/v1/environments").json(&order).unwrap();
         let answer = operator.send(request).unwrap();
         let text = String::from_utf8_lossy(&answer.body).into_owned();

@@ -1,6 +1,7 @@
 //! The four questions, by every name that a device, certificate or key has.
 #![allow(clippy::unwrap_used)]
 
+use touchmark_dial::Request;
 use touchmark_tests::{Device, Lab, device_token};
 
 /// R48: whatever names a device, its certificate or its key finds both, in both directions and with history;
@@ -90,9 +91,11 @@ fn services_operators_and_namesakes_are_told_apart() {
         let unknown = operator.get(&format!("/v1/{list}?environment=nowhere")).unwrap();
         assert_eq!(unknown.status, 404, "{list}: {}", String::from_utf8_lossy(&unknown.body));
     }
-    let quarantine =
-        touchmark_api::Containment { ttl_s: Some(0), environment: Some("lab".into()), ..Default::default() };
-    assert!(operator.contain("pump-01", "quarantine", &quarantine).is_err(), "an end before it begins");
+    let ended = r#"{"ttl_s":0,"environment":"lab"}"#;
+    let quarantine = Request::post("/v1/devices/pump-01/quarantine", "application/json", ended).unwrap();
+    let refused = operator.send(quarantine).unwrap();
+    let problem: touchmark_api::Problem = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status.as_u16(), problem.field.as_deref()), (400, Some("ttl_s")), "{problem}");
     let found = operator.explain("pump-01?environment=plant").unwrap();
     assert_eq!(found.device.unwrap().environment, "plant");
     for unknown in ["pump-01?environment=nowhere", "authority?environment=plant"] {

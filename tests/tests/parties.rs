@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Read as _, Write as _};
-use touchmark_api::{Certificate, ContainmentOutcome, Problem, Token, TokenOrder};
+use touchmark_api::{Certificate, ContainmentOutcome, Page, Problem, Token, TokenOrder};
 use touchmark_dial::{Request, Response};
 use touchmark_tests::{Device, Enrolment, Holder, Key, Lab, Operator, device_token, operator_token, tls};
 
 fn service_token(name: &str, kind: &str) -> TokenOrder {
     TokenOrder {
-        kind: Some(kind.into()),
+        kind: Some(kind.parse().unwrap()),
         hosts: vec!["gateway.example.org".into()],
         ..device_token("lab", name)
     }
@@ -150,9 +150,9 @@ fn a_revoked_certificate_takes_its_unproven_successors_along_and_names_what_live
     let mut named = outcome.lives_on.clone();
     named.sort();
     assert_eq!(named, lives, "proven since, and its own successor");
-    let certificates: Vec<Certificate> =
+    let certificates: Page<Certificate> =
         serde_json::from_slice(&admin.get("/v1/devices/pump-01/certificates").unwrap().body).unwrap();
-    let dead: Vec<_> = certificates.iter().filter(|one| one.state == "revoked").collect();
+    let dead: Vec<_> = certificates.items.iter().filter(|one| one.state == "revoked").collect();
     assert_eq!(dead.len(), 1, "{certificates:?}");
 }
 

@@ -5,8 +5,9 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use touchmark_api::{Containment, ContainmentOutcome, Page, Token, TokenInfo, TokenOrder};
+use touchmark_api::{Containment, ContainmentOutcome, Page, Token, TokenInfo, TokenKind, TokenOrder};
 use touchmark_dial::Request;
+use touchmark_identity::RevocationReason;
 use touchmark_mqtt::ProtocolVersion;
 use touchmark_tests::{
     Device, Enrolment, Holder, Key, Lab, Mqtt, Operator, device_token, flood, operator_token, until,
@@ -138,7 +139,11 @@ impl<'a> Victim<'a> {
 
 /// Nobody has to wait for gateways that are busy: what counts is what they do.
 fn order() -> Containment {
-    Containment { reason: Some("key-compromise".into()), wait_ms: Some(1_000), ..Containment::default() }
+    Containment {
+        reason: Some(RevocationReason::KeyCompromise),
+        wait_ms: Some(1_000),
+        ..Containment::default()
+    }
 }
 
 fn states(admin: &mut Operator, name: &str) -> Vec<String> {
@@ -239,7 +244,7 @@ fn no_operator_and_no_gateway_outlives_its_revocation() {
         let gateway = round % 2 == 1;
         let name = format!("party-{round}");
         let token_order = match gateway {
-            true => TokenOrder { kind: Some("gateway".into()), ..device_token("lab", &name) },
+            true => TokenOrder { kind: Some(TokenKind::Gateway), ..device_token("lab", &name) },
             false => operator_token(&name, &["admin"]),
         };
         let parties = if gateway { "services" } else { "operators" };

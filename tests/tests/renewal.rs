@@ -6,12 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::PathBuf;
 use std::time::SystemTime;
-use touchmark_api::{EnvironmentOrder, Renewals, TokenInfo};
+use touchmark_api::{EnvironmentOrder, Renewals, TokenInfo, TokenKind};
 use touchmark_dial::{Method, Request};
 use touchmark_enrol::{RenewalHint, RenewalWindow};
 use touchmark_identity::Timestamp;
 use touchmark_tests::{
-    Answer, Curl, Holder, Key, Lab, Operator, Program, device_token, operator_token, program, until,
+    Answer, Curl, Holder, Key, Lab, Operator, Program, device_token, environment_order, operator_token,
+    program, until,
 };
 use touchmark_x509::Certificate;
 
@@ -219,10 +220,9 @@ fn a_device_that_slept_past_its_end_comes_back_inside_the_grace() {
     let lab = Lab::start();
     let mut operator = lab.operator();
     let order = EnvironmentOrder {
-        name: "short".into(),
         device_lifetime_s: Some(30),
         late_renewal_grace_s: Some(3600),
-        ..EnvironmentOrder::default()
+        ..environment_order("short")
     };
     let profile =
         operator.environment_like(&order).profiles.into_iter().find(|p| p.name == "device").unwrap();
@@ -249,7 +249,7 @@ fn operators_and_services_renew_as_devices_do() {
     let lab = Lab::start();
     let mut operator = lab.operator();
     let service = touchmark_api::TokenOrder {
-        kind: Some("service".into()),
+        kind: Some(TokenKind::Service),
         hosts: vec!["gateway.example.org".into(), "192.0.2.1".into()],
         ..device_token("lab", "collector")
     };
@@ -261,7 +261,7 @@ fn operators_and_services_renew_as_devices_do() {
         assert_eq!(second.chain[0].ip_sans(), first.chain[0].ip_sans(), "{what}");
         let answer = Operator::with_key(&lab, &second.key, &second.chain).get("/v1/status").unwrap();
         assert_eq!(answer.status == 200, what == "operator", "{what}: {}", answer.status);
-        let name = order.device.as_deref().unwrap();
+        let name = order.device.as_ref().unwrap().as_str();
         assert_eq!(states(&mut operator, name), ["confirmed", "superseded"], "{what}: confirmed at the API");
         if what == "operator" {
             let answer = Operator::with_key(&lab, &first.key, &first.chain).get("/v1/status").unwrap();
@@ -288,7 +288,7 @@ fn tokens_are_listed_and_taken_back() {
     let page: touchmark_api::Page<TokenInfo> =
         read(&mut operator, Request::get("/v1/tokens?environment=lab&limit=1"));
     assert_eq!(page.items[0].token, open.token, "newest first");
-    let rest = format!("/v1/tokens?environment=lab&after={}", page.next.unwrap());
+    let rest = format!("/v1/tokens?environment=lab&cursor={}", page.next.unwrap());
     let rest: touchmark_api::Page<TokenInfo> = read(&mut operator, Request::get(rest));
     assert_eq!(rest.items.len() + 1, listed.items.len());
 

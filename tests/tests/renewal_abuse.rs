@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::time::SystemTime;
-use touchmark_api::EnvironmentOrder;
+use touchmark_api::{CloneResponse, EnvironmentOrder};
 use touchmark_dial::{Request, Response};
 use touchmark_identity::Timestamp;
 use touchmark_tests::{
-    Device, Holder, Key, Lab, Operator, Outcome, device_token, refusal_is_recorded, renewal,
-    renewal_refusal_is_recorded, same_as_promised, storm_as, until,
+    Device, Holder, Key, Lab, Operator, Outcome, device_token, environment_order, refusal_is_recorded,
+    renewal, renewal_refusal_is_recorded, same_as_promised, storm_as, until,
 };
 
 fn enrolled(lab: &Lab, environment: &str, name: &str) -> Holder {
@@ -126,10 +126,9 @@ fn nobody_renews_but_the_holder_of_the_newest_certificate() {
     tested.refused("confirmation of a revoked certificate", &answer, 403, "certificate-revoked");
 
     let order = EnvironmentOrder {
-        name: "short".into(),
         device_lifetime_s: Some(30),
         late_renewal_grace_s: Some(0),
-        ..EnvironmentOrder::default()
+        ..environment_order("short")
     };
     operator.environment_like(&order);
     let mut late = enrolled(&lab, "short", "pump-04");
@@ -203,14 +202,10 @@ fn a_copied_key_that_renews_on_its_own_is_noticed() {
     let lab = Lab::start();
     let mut operator = lab.operator();
     for (environment, on_clone, standing) in
-        [("lab", None, "active"), ("strict", Some("quarantine"), "quarantined")]
+        [("lab", None, "active"), ("strict", Some(CloneResponse::Quarantine), "quarantined")]
     {
         if let Some(on_clone) = on_clone {
-            let order = EnvironmentOrder {
-                name: environment.into(),
-                on_clone: Some(on_clone.into()),
-                ..EnvironmentOrder::default()
-            };
+            let order = EnvironmentOrder { on_clone: Some(on_clone), ..environment_order(environment) };
             operator.environment_like(&order);
         }
         let device = format!("pump-{environment}");
@@ -242,10 +237,9 @@ fn a_copy_that_only_asks_is_noticed_after_the_overlap() {
     for revoked in [false, true] {
         let environment = if revoked { "listed" } else { "plain" };
         let order = EnvironmentOrder {
-            name: environment.into(),
             overlap_s: Some(0),
             revoke_superseded: revoked,
-            ..EnvironmentOrder::default()
+            ..environment_order(environment)
         };
         let profile =
             operator.environment_like(&order).profiles.into_iter().find(|p| p.name == "device").unwrap();

@@ -355,7 +355,7 @@ fn ended_well(plant: &Installation, told: &Value, what: &str) {
 fn a_refused_rotation_says_why_and_takes_nothing_away() {
     let Some(plant) = Installation::start(json!({})) else { return };
     let mut operator = plant.lab.operator();
-    let contain = Containment { environment: Some(ENVIRONMENT.into()), ..Containment::default() };
+    let contain = Containment { environment: Some(ENVIRONMENT.parse().unwrap()), ..Containment::default() };
     let refused = |code: &str, exit: i32| {
         let before = plant.in_force().fingerprint();
         let (ended, _, stderr) = plant.touchmark(&format!("device rotate {DEVICE}"));

@@ -1,24 +1,22 @@
 //! Decisions, the decision logs, and the journal's head.
 
-use crate::KnownText;
+use crate::page::list_query;
+use crate::{KnownText, Verdict};
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{Name, Timestamp};
 
-/// `GET /v1/decisions`: NDJSON of [`Decision`], newest first whichever gateway decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecisionQuery {
-    /// Only this device (name).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
-    /// Only from this moment on (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// Only this verdict: `allow` or `deny`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
-    /// Only the newest so many (10000 by default, 100000 at most).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
+list_query! {
+    /// `GET /v1/decisions`: newest first, whichever gateway decided.
+    DecisionQuery {
+        /// Only this device.
+        device: Name,
+        /// Only from this moment on.
+        since: Timestamp,
+        verdict: Verdict,
+    }
+    const LIMIT_DEFAULT: usize = 10_000;
+    /// Each page reads the logs.
+    const LIMIT_MAX: usize = 10_000;
 }
 
 /// One decision of a gateway.

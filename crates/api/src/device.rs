@@ -1,33 +1,34 @@
 //! Devices, their certificates, and containment.
 
-use crate::KnownText;
+use crate::page::list_query;
+use crate::{KnownText, Standing};
+use core::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, RevocationReason};
 
-/// A page of a listing; `next` goes into the next query's `after`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page<T> {
-    pub items: Vec<T>,
-    /// Where to go on, if there is more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+list_query! {
+    /// `GET /v1/devices`, by name.
+    DeviceQuery {
+        environment: EnvironmentName,
+        standing: Standing,
+    }
 }
 
-/// `GET /v1/devices`.
+list_query! {
+    /// Other lists: `GET /v1/environments`, `/v1/gateways`, `/v1/makers`, by name; `/v1/tokens`, newest first; the
+    /// certificates of a device, the highest generation first.
+    ListIn {
+        /// Only this environment; of a device, the one that is meant if its name exists in several.
+        environment: EnvironmentName,
+    }
+}
+
+/// Where something is looked for, if its name may exist in several environments.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DeviceQuery {
-    /// Only this environment.
+pub struct InEnvironment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// Only this standing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<String>,
-    /// Names after this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// At most this many (1..=1000, 100 by default).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
+    pub environment: Option<EnvironmentName>,
 }
 
 /// A device.
@@ -123,13 +124,12 @@ pub struct Certificate {
 pub struct Containment {
     /// Where, if the name exists in several environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-    /// RFC 5280's word: `key-compromise`.
+    pub environment: Option<EnvironmentName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<RevocationReason>,
     /// Seconds until a quarantine ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl_s: Option<u64>,
+    pub ttl_s: Option<NonZeroU64>,
     /// Only say what would happen.
     #[serde(default)]
     pub dry_run: bool,

@@ -1,15 +1,17 @@
 //! Environments and profiles.
 
+use crate::CloneResponse;
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, TrustDomain};
 
 /// `POST /v1/environments`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnvironmentOrder {
-    pub name: String,
+    pub name: EnvironmentName,
     /// Host of its identities; `<name>.touchmark.internal` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trust_domain: Option<String>,
+    pub trust_domain: Option<TrustDomain>,
     /// Seconds that a device certificate lives; 30 days by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_lifetime_s: Option<u64>,
@@ -20,12 +22,27 @@ pub struct EnvironmentOrder {
     /// at least five minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_s: Option<u64>,
-    /// What a suspected clone of a device leads to: `alarm` (default) or `quarantine`.
+    /// What a suspected clone of a device leads to; an alarm by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_clone: Option<String>,
+    pub on_clone: Option<CloneResponse>,
     /// Whether a superseded device certificate is revoked, and so listed, once its overlap is over.
     #[serde(default)]
     pub revoke_superseded: bool,
+}
+
+impl EnvironmentOrder {
+    /// With the defaults.
+    pub fn new(name: EnvironmentName) -> Self {
+        Self {
+            name,
+            trust_domain: None,
+            device_lifetime_s: None,
+            late_renewal_grace_s: None,
+            overlap_s: None,
+            on_clone: None,
+            revoke_superseded: false,
+        }
+    }
 }
 
 /// An environment.

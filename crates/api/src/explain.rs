@@ -67,15 +67,6 @@ pub struct Party {
     pub reach: Option<String>,
 }
 
-/// `GET /v1/explain/{id}`, in one environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExplainQuery {
-    /// Only what belongs to this environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
-}
-
 /// Where a certificate was used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {

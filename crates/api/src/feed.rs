@@ -1,6 +1,9 @@
 //! What a gateway asks of the authority: the status feed down, reports and decision logs up.
 
+use crate::Staleness;
+use core::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, Timestamp};
 
 /// `GET /v1/feed`: long poll. The body is a feed file: length-prefixed signed messages.
 ///
@@ -18,9 +21,9 @@ pub struct FeedQuery {
     /// Milliseconds to wait for news (0..=30000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
-    /// The gateway's staleness class: `strict`, `standard`, `life-safety`.
+    /// The gateway's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<String>,
+    pub class: Option<Staleness>,
     /// The gateway was refused before, and serves nobody until it is accepted again.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub cut_off: bool,
@@ -35,7 +38,7 @@ pub struct FeedAcknowledgement {
     /// Highest sequence number in force.
     pub seq: u64,
     /// By the gateway's clock.
-    pub applied_at: String,
+    pub applied_at: Timestamp,
     /// Sessions that it ended for the changes since its last acknowledgement.
     pub sessions_closed: u64,
 }
@@ -46,15 +49,6 @@ pub struct FeedAcknowledgement {
 pub struct GatewayRegistration {
     /// Verifier key of its decision log (C2SP signed note).
     pub decision_log_vkey: String,
-}
-
-/// `GET /v1/gateways`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GatewayQuery {
-    /// Only this environment's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
 }
 
 /// A gateway, as the authority knows it.
@@ -103,10 +97,10 @@ pub enum GatewayStanding {
 pub struct GatewayAbsence {
     /// Its environment; the caller's own if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<String>,
+    pub environment: Option<EnvironmentName>,
     /// Seconds until it ends by itself; without an end it lasts until the gateway asks again or is declared online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ttl_s: Option<u64>,
+    pub ttl_s: Option<NonZeroU64>,
     /// Offline: also of a gateway that asked a moment ago.
     #[serde(default)]
     pub although_online: bool,

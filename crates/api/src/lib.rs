@@ -13,28 +13,31 @@ mod explain;
 mod feed;
 mod known;
 mod maker;
+mod page;
 mod policy;
 mod problem;
 mod ready;
 mod token;
+mod words;
 
 pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
 pub use device::{
     Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, EnforcementState, GatewayEnforcement,
-    History, LetIn, LetInParty, Page, Renewals,
+    History, InEnvironment, LetIn, LetInParty, ListIn, Renewals,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
-pub use explain::{Candidate, ExplainQuery, Explanation, KnownIdentity, OnExpiry, Party, Revoker, Sighting};
+pub use explain::{Candidate, Explanation, KnownIdentity, OnExpiry, Party, Revoker, Sighting};
 pub use feed::{
-    FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayQuery, GatewayRegistration,
-    GatewayStanding,
+    FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayRegistration, GatewayStanding,
 };
 pub use known::KnownText;
-pub use maker::{HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
+pub use maker::{HardwareOrder, Maker, MakerOrder, MakerWithdrawal};
+pub use page::{Cursor, ListQuery, Page};
 pub use policy::{Policy, PolicyDocument, PolicyEnforcement};
 pub use problem::Problem;
 pub use ready::{LogAddress, Pids, Ready};
-pub use token::{Token, TokenInfo, TokenOrder, TokenQuery};
+pub use token::{Token, TokenInfo, TokenOrder};
+pub use words::{CloneResponse, Staleness, Standing, TokenKind, UnknownWord, Verdict, Word};
 
 /// What people read where a question has no answer. Programs read `null`.
 pub const NO_DATA: &str = "no data";

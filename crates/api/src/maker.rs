@@ -1,31 +1,25 @@
 //! Makers of devices, and the hardware that is expected from them.
 
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, Name};
 
 /// `POST /v1/makers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakerOrder {
     /// Where its initial certificates are to open enrolment.
-    pub environment: String,
+    pub environment: EnvironmentName,
     /// For people.
-    pub name: String,
+    pub name: Name,
     /// The one authority's certificate that ends their paths, PEM.
     pub certificate: String,
-}
-
-/// `GET /v1/makers`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MakerQuery {
-    pub environment: String,
 }
 
 /// `POST /v1/makers/{name}/withdraw`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MakerWithdrawal {
-    pub environment: String,
+    pub environment: EnvironmentName,
 }
 
 /// A maker.
@@ -49,14 +43,14 @@ pub struct Maker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HardwareOrder {
-    pub environment: String,
+    pub environment: EnvironmentName,
     /// The device, made if there is none of that name.
-    pub device: String,
+    pub device: Name,
     /// Who made the hardware.
-    pub maker: String,
+    pub maker: Name,
     /// Its identifier, as the maker's certificate states it.
     pub hardware_id: String,
     /// The model of a new device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<Name>,
 }

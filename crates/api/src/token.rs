@@ -1,31 +1,32 @@
 //! Enrolment tokens.
 
-use crate::KnownText;
+use crate::{KnownText, TokenKind};
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, Name, NamePrefix};
 
 /// `POST /v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenOrder {
     /// Where it is good.
-    pub environment: String,
+    pub environment: EnvironmentName,
     /// For this device (or service) only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<String>,
+    pub device: Option<Name>,
     /// For new devices whose names start so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
+    pub prefix: Option<NamePrefix>,
     /// How often a prefix token may be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
     /// Model that the device gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<Name>,
     /// Seconds it lives.
     pub ttl_s: u64,
-    /// `device` (default), `service`, `gateway` or `operator`.
+    /// A device by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<TokenKind>,
     /// Host names and addresses in a service's certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
@@ -35,6 +36,24 @@ pub struct TokenOrder {
     /// Whether an operator's roles hold in the whole organisation, and not in the environment alone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub organisation: bool,
+}
+
+impl TokenOrder {
+    /// For whatever is named, once.
+    pub fn new(environment: EnvironmentName, ttl_s: u64) -> Self {
+        Self {
+            environment,
+            device: None,
+            prefix: None,
+            uses: None,
+            model: None,
+            ttl_s,
+            kind: None,
+            hosts: Vec::new(),
+            roles: Vec::new(),
+            organisation: false,
+        }
+    }
 }
 
 /// The answer, and the only time that the password is shown.
@@ -56,20 +75,6 @@ impl core::fmt::Debug for Token {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Token").field("token", &self.token).finish_non_exhaustive()
     }
-}
-
-/// `GET /v1/tokens`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenQuery {
-    /// Where they are good.
-    pub environment: String,
-    /// Made before this one (`tok_...`, from `next`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// At most this many (1..=1000, 100 by default).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
 }
 
 /// A token as it stands; its password is not kept. Also the answer to `POST /v1/tokens/{id}/void`.

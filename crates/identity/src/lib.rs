@@ -15,6 +15,8 @@ mod reason;
 mod secret;
 mod serial;
 mod spiffe;
+#[cfg(feature = "serde")]
+mod text;
 mod timestamp;
 mod validity;
 

@@ -1,6 +1,7 @@
 //! A moment. Read from a clock once, at the edge, and handed down.
 
 use core::fmt;
+use core::str::FromStr;
 use core::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -57,6 +58,13 @@ impl Timestamp {
         let ms = moment.unix_timestamp_nanos().div_euclid(1_000_000);
         let ms = u64::try_from(ms).map_err(|_| BadTimestamp)?;
         if ms <= Self::MAX.0 { Ok(Self(ms)) } else { Err(BadTimestamp) }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = BadTimestamp;
+    fn from_str(text: &str) -> Result<Self, BadTimestamp> {
+        Self::parse(text)
     }
 }
 

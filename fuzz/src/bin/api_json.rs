@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
     reads_back::<api::FeedQuery>(data);
     // Answers, which the command line and the gateway read.
     reads_back::<api::Problem>(data);
+    reads_back::<api::ListIn>(data);
     reads_back::<api::Page<api::Device>>(data);
     reads_back::<api::Certificate>(data);
     reads_back::<api::ContainmentOutcome>(data);

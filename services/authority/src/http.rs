@@ -15,7 +15,7 @@ mod public;
 mod succession;
 
 pub use api::addresses;
-pub(crate) use api::{Rows, router as api_router};
+pub(crate) use api::{CursorKey, Rows, router as api_router};
 pub(crate) use connection::{Peer, PresentedChain, serve_http, serve_http_plain};
 pub(crate) use est::{refused, router as est_router};
 pub(crate) use public::router as public_router;
@@ -87,6 +87,7 @@ pub(crate) struct UseCases {
     pub(crate) clock: Clock,
     pub(crate) organisation: OrganisationName,
     pub(crate) rows: Rows,
+    pub(crate) cursors: CursorKey,
     pub(crate) hierarchy: Arc<Hierarchy>,
     pub(crate) enrolments: Arc<Enrolments>,
     pub(crate) initial: Arc<InitialEnrolments>,

@@ -28,7 +28,7 @@ fn actions_are_decided_apart_and_a_change_reaches_open_sessions() {
     let Some(installation) = Installation::start() else { return };
     let mut operator = installation.lab.operator();
     let mut order = device_token("lab", "pump-01");
-    order.model = Some("x200".into());
+    order.model = Some("x200".parse().unwrap());
     let (key, chain) = Device::new(&installation.lab).enrol(None, &operator.token(&order));
     let device = Enrolled { name: "pump-01".into(), key, chain };
     let plain = installation.enrol("plain-01");

@@ -110,14 +110,14 @@ fn makers_are_for_those_who_change_the_rules() {
     let mut admin = lab.operator();
     let acme = Factory::new(&openssl, &lab, "acme", FOR_EVER);
     let maker = touchmark_api::MakerOrder {
-        environment: "lab".into(),
-        name: "acme".into(),
+        environment: "lab".parse().unwrap(),
+        name: "acme".parse().unwrap(),
         certificate: std::fs::read_to_string(acme.authority()).unwrap(),
     };
     let hardware = touchmark_api::HardwareOrder {
-        environment: "lab".into(),
-        device: "pump-01".into(),
-        maker: "acme".into(),
+        environment: "lab".parse().unwrap(),
+        device: "pump-01".parse().unwrap(),
+        maker: "acme".parse().unwrap(),
         hardware_id: "SN-1".into(),
         model: None,
     };

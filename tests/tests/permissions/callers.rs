@@ -79,8 +79,10 @@ pub(crate) fn enrol_all(lab: &Lab) -> Vec<Caller> {
             let device = device_token(environment, &name);
             let order = match kind {
                 "device" => device,
-                "service" | "gateway" => TokenOrder { kind: Some(kind.into()), ..device },
-                role => TokenOrder { environment: environment.into(), ..operator_token(&name, &[role]) },
+                "service" | "gateway" => TokenOrder { kind: Some(kind.parse().unwrap()), ..device },
+                role => {
+                    TokenOrder { environment: environment.parse().unwrap(), ..operator_token(&name, &[role]) }
+                }
             };
             let (key, chain) = enrol(lab, &order);
             all.push(ours(format!("{kind}@{environment}"), Operator::with_key(lab, &key, &chain)));

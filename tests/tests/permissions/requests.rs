@@ -2,9 +2,9 @@
 //! what cannot names something that is not there.
 
 use std::fmt;
-use touchmark_api::{Certificate, EnvironmentOrder, Token};
+use touchmark_api::{Certificate, Page, Token};
 use touchmark_dial::Method;
-use touchmark_tests::{Device, Lab, Operator, device_token, operator_token};
+use touchmark_tests::{Device, Lab, Operator, device_token, environment_order, operator_token};
 
 /// The first is the default.
 pub(crate) const ENVIRONMENTS: [&str; 2] = ["lab", "yard"];
@@ -46,6 +46,8 @@ impl Row {
 /// What the requests speak of.
 pub(crate) struct Requests {
     admin: Option<Operator>,
+    /// The administrator's, of the list of devices.
+    cursor: String,
     /// A certificate of a device in each environment.
     certificates: [String; 2],
     tokens: [String; 2],
@@ -64,10 +66,13 @@ impl Requests {
             let token = admin.token(&device_token(environment, &pump(environment)));
             Device::new(lab).enrol(Some(environment), &token);
             let path = format!("/v1/devices/{}/certificates", pump(environment));
-            let rows: Vec<Certificate> = serde_json::from_slice(&admin.get(&path).unwrap().body).unwrap();
-            rows[0].id.clone()
+            let rows: Page<Certificate> = serde_json::from_slice(&admin.get(&path).unwrap().body).unwrap();
+            rows.items[0].id.clone()
         });
-        Self { admin: Some(admin), certificates, tokens: Default::default(), made: 0 }
+        let first = admin.get("/v1/devices?limit=1").unwrap();
+        let first: Page<touchmark_api::Device> = serde_json::from_slice(&first.body).unwrap();
+        let cursor = first.next.unwrap().to_string();
+        Self { admin: Some(admin), cursor, certificates, tokens: Default::default(), made: 0 }
     }
 
     /// Nothing more is made for a request; what there is must do.
@@ -96,7 +101,7 @@ impl Requests {
             ("POST", "/v1/tokens") => &["device", "service", "gateway", "operator", "operator that is there"],
             ("POST", "/v1/tokens/{id}/void") => &["device", "unknown token"],
             ("GET", "/v1/gateways") => &["all", "of an environment"],
-            ("GET", "/v1/devices") => &["all", "of an environment", "after a name"],
+            ("GET", "/v1/devices") => &["all", "of an environment", "behind another's cursor"],
             ("POST", "/v1/gateways/{name}/{word}") => &["offline", "online"],
             ("GET", "/v1/certificates/{id}") | ("POST", "/v1/certificates/{id}/revoke") => {
                 &["known", "unknown"]
@@ -155,11 +160,11 @@ impl Requests {
                 let mut order = device_token(environment, &format!("new-{}", self.made));
                 match variant {
                     "device" => {}
-                    "service" | "gateway" => order.kind = Some(variant.to_owned()),
+                    "service" | "gateway" => order.kind = Some(variant.parse().unwrap()),
                     "operator" => order = operator_token(&format!("new-{}", self.made), &["auditor"]),
                     _ => order = operator_token(&format!("auditor-{environment}"), &[]),
                 }
-                order.environment = environment.to_owned();
+                order.environment = environment.parse().unwrap();
                 body = Some(serde_json::to_string(&order).unwrap());
             }
             ("/v1/tokens/{id}/void", "device") => {
@@ -186,7 +191,7 @@ impl Requests {
             }
             ("/v1/environments", _) if row.method == Method::POST => {
                 // A name that is taken: what may be made is not made.
-                let order = EnvironmentOrder { name: environment.into(), ..EnvironmentOrder::default() };
+                let order = environment_order(environment);
                 body = Some(serde_json::to_string(&order).unwrap());
             }
             ("/v1/environments/{name}" | "/v1/environments/{name}/policy", _) => {
@@ -207,7 +212,9 @@ impl Requests {
             ("/v1/devices" | "/v1/gateways", "of an environment") => {
                 path += &format!("?environment={environment}");
             }
-            ("/v1/devices", "after a name") => path += &format!("?environment={environment}&after=a"),
+            ("/v1/devices", "behind another's cursor") => {
+                path += &format!("?environment={environment}&cursor={}", self.cursor);
+            }
             ("/v1/gateways/{name}/{word}", word) => {
                 path = format!("/v1/gateways/unknown/{word}");
                 body = Some(format!("{{{in_it}}}"));

@@ -151,16 +151,11 @@ impl Product {
 
     fn make_token(&self, device: Option<&str>, prefix: Option<&str>, uses: Option<u32>) -> Outcome<String> {
         let order = TokenOrder {
-            environment: ENVIRONMENT.to_owned(),
-            device: device.map(str::to_owned),
-            prefix: prefix.map(str::to_owned),
+            device: device.map(str::parse).transpose()?,
+            prefix: prefix.map(str::parse).transpose()?,
             uses,
-            model: Some("x200".to_owned()),
-            ttl_s: 3600,
-            kind: None,
-            hosts: Vec::new(),
-            roles: Vec::new(),
-            organisation: false,
+            model: Some("x200".parse()?),
+            ..TokenOrder::new(ENVIRONMENT.parse()?, 3600)
         };
         let token: MadeToken = self.operator()?.post_json("/v1/tokens", &order)?;
         Ok(token.password)

@@ -18,3 +18,17 @@ pub(crate) mod operator;
 pub(crate) mod policy;
 pub(crate) mod server;
 pub(crate) mod token;
+
+/// How much of a list is wanted.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Limit {
+    /// Only the first so many [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+}
+
+impl Limit {
+    pub(crate) fn rows(self) -> Option<usize> {
+        self.limit.map(|rows| usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+}

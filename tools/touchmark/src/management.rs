@@ -9,14 +9,16 @@ use core::time::Duration;
 use serde::Serialize;
 use std::path::Path;
 use touchmark_api::{
-    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, ExplainQuery, Explanation, Policy,
-    PolicyDocument, Ready, Token, TokenOrder,
+    Containment, ContainmentOutcome, Decision, DecisionQuery, Environment, Explanation, InEnvironment,
+    ListQuery, Page, Policy, PolicyDocument, Ready, Token, TokenOrder,
 };
 use touchmark_dial::{ClientTls, HttpClient, Method, Request, Response};
 use touchmark_identity::{EnvironmentName, Name};
 
 /// A page of decisions, and everything else that is asked for: 100,000 decisions of 500 octets.
 const ANSWER_OCTETS_MAX: usize = 64 * 1024 * 1024;
+/// Decisions when none are asked for.
+const DECISIONS: usize = 10_000;
 /// Time for an answer, on top of what the authority was told to wait. Connecting has a shorter limit of its own.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same where it makes keys or reads logs first.
@@ -55,7 +57,7 @@ impl Management {
         let request = Request::get(with_query(path, query)?)
             .header("accept", "application/json")?
             .response_octets_max(ANSWER_OCTETS_MAX)
-            .timeout(PATIENCE);
+            .timeout(PATIENCE_LONG);
         self.ask(request).await
     }
 
@@ -164,27 +166,56 @@ impl Management {
         id: &str,
         environment: Option<&EnvironmentName>,
     ) -> Result<Explanation, Failure> {
-        let query = ExplainQuery { environment: environment.map(ToString::to_string) };
+        let query = InEnvironment { environment: environment.cloned() };
         let answer = self.get(&format!("/v1/explain/{}", segment(id)), &query).await;
         answer.map_err(|failure| failure.what(format!("explain {id}")))
     }
 
-    /// Decisions, newest first.
+    /// Decisions, newest first: as many as the query asks for, else [`DECISIONS`].
     pub async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
-        let request = Request::get(with_query("/v1/decisions", query)?)
-            .header("accept", "application/x-ndjson")?
-            .response_octets_max(ANSWER_OCTETS_MAX)
-            .timeout(PATIENCE_LONG);
-        let answer = self.send(request).await?.ok()?;
-        let lines = answer.body.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                serde_json::from_slice(line).map_err(|error| {
-                    Failure::new(Exit::Unreachable, "answer", "a decision cannot be read")
-                        .why(error.to_string())
-                })
-            })
-            .collect()
+        self.list("/v1/decisions", query.clone(), Some(query.limit.unwrap_or(DECISIONS))).await
+    }
+
+    /// A list, page by page: whole, or its first rows.
+    pub async fn list<T, Q>(&mut self, path: &str, query: Q, limit: Option<usize>) -> Result<Vec<T>, Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        Q: ListQuery,
+    {
+        let mut all = Vec::new();
+        let take = |page| {
+            all.extend::<Vec<T>>(page);
+            Ok(())
+        };
+        self.pages(path, query, limit, take).await?;
+        Ok(all)
+    }
+
+    /// Gives the pages of a list as they come, so that a fleet needs no memory here.
+    pub async fn pages<T, Q>(
+        &mut self,
+        path: &str,
+        mut query: Q,
+        limit: Option<usize>,
+        mut take: impl FnMut(Vec<T>) -> Result<(), Failure>,
+    ) -> Result<(), Failure>
+    where
+        T: serde::de::DeserializeOwned,
+        Q: ListQuery,
+    {
+        let mut left = limit.unwrap_or(usize::MAX);
+        while left > 0 {
+            *query.limit() = Some(left.min(Q::LIMIT_MAX));
+            let Page { mut items, next } = self.get::<Page<T>, Q>(path, &query).await?;
+            items.truncate(left);
+            left -= items.len();
+            take(items)?;
+            match next {
+                Some(next) if query.cursor().as_ref() != Some(&next) => *query.cursor() = Some(next),
+                Some(_) | None => break,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -271,7 +302,8 @@ mod tests {
 
     #[test]
     fn absent_fields_leave_no_trace_in_a_query() {
-        let query = DecisionQuery { device: Some("pump-01".into()), limit: Some(5), ..Default::default() };
+        let query =
+            DecisionQuery { device: Some("pump-01".parse().unwrap()), limit: Some(5), ..Default::default() };
         assert_eq!(with_query("/v1/decisions", &query).unwrap(), "/v1/decisions?device=pump-01&limit=5");
         assert_eq!(with_query("/v1/decisions", &DecisionQuery::default()).unwrap(), "/v1/decisions");
         assert_eq!(with_query("/v1/log", &()).unwrap(), "/v1/log");

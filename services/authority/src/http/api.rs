@@ -6,9 +6,11 @@ mod devices;
 mod environments;
 mod gateways;
 mod makers;
+mod paging;
 mod rows;
 mod tokens;
 
+pub(crate) use paging::CursorKey;
 pub(crate) use rows::Rows;
 
 use super::Shell;

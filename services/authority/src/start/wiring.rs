@@ -11,7 +11,7 @@ use crate::containment::Containments;
 use crate::containment::gateways::Gateways;
 use crate::feed::Feeds;
 use crate::feed::crls::{Crls, RootCrl};
-use crate::http::{EST_TURNS, Rows, Shell, UseCases};
+use crate::http::{CursorKey, EST_TURNS, Rows, Shell, UseCases};
 use crate::issuance::Issuance;
 use crate::issuance::clones::CloneAlarms;
 use crate::issuance::confirmation::Confirmations;
@@ -98,6 +98,7 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         clock: clock.clone(),
         organisation: organisation.clone(),
         rows: Rows::new(store.clone()),
+        cursors: CursorKey::draw(),
         hierarchy: hierarchy.clone(),
         enrolments: Arc::new(Enrolments::new(
             commits.clone(),

@@ -71,12 +71,8 @@ async fn send(
     at: Timestamp,
     sessions_closed: u64,
 ) -> Result<(), DialFault> {
-    let acknowledgement = FeedAcknowledgement {
-        epoch: position.epoch,
-        seq: position.seq,
-        applied_at: at.to_string(),
-        sessions_closed,
-    };
+    let acknowledgement =
+        FeedAcknowledgement { epoch: position.epoch, seq: position.seq, applied_at: at, sessions_closed };
     let request = Request::new(Method::POST, "/v1/feed/acknowledgement").json(&acknowledgement)?;
     caller.ask(request.timeout(REPORT_TIMEOUT)).await.map(drop)
 }

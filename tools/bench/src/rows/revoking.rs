@@ -8,6 +8,7 @@ use crate::generate::{Ended, Generator, Held, HoldJob, Job};
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use touchmark_api::Containment;
+use touchmark_identity::RevocationReason;
 
 /// All rows of the family.
 pub(crate) fn run(bench: &mut Bench) {
@@ -31,8 +32,11 @@ fn measure(bench: &mut Bench) -> Outcome<()> {
     holder.order(&format!("hold {sessions}"))?;
     holder.answer::<Held>()?;
     let mut operator = bench.product.operator()?;
-    let order =
-        Containment { reason: Some("key-compromise".into()), wait_ms: Some(0), ..Containment::default() };
+    let order = Containment {
+        reason: Some(RevocationReason::KeyCompromise),
+        wait_ms: Some(0),
+        ..Containment::default()
+    };
     let (mut begun, mut calls) = (BTreeMap::new(), Vec::new());
     for name in names.iter().step_by(sessions.div_ceil(revokes)) {
         let since = Instant::now();

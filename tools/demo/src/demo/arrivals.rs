@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
-use touchmark_api::{Certificate, LogHead};
+use touchmark_api::{Certificate, ListIn, LogHead};
 use touchmark_touchmark::failure::{Exit, Failure};
 
 /// Devices that enrol at the same time.
@@ -67,7 +67,7 @@ pub(crate) async fn enrol(
     let mut management = installation.management()?;
     for name in names {
         let path = format!("/v1/devices/{name}/certificates");
-        let held: Vec<Certificate> = management.get(&path, &()).await?;
+        let held: Vec<Certificate> = management.list(&path, ListIn::default(), None).await?;
         let [one] = held.as_slice() else {
             return Err(failed(&format!("{name} has {} certificates", held.len())));
         };

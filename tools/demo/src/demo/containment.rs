@@ -1,11 +1,12 @@
 //! Steps `revoke`, `reconnect` and `quarantine`: shut out now, stay out, and be let in again where that is meant.
 
 use crate::demo::arrivals::{enrolled, failed};
-use crate::demo::installation::{ENVIRONMENT, Installation, PATIENCE, now};
+use crate::demo::installation::{Installation, PATIENCE, environment, now};
 use crate::demo::ledger::Proof;
 use core::time::Duration;
 use std::time::Instant;
 use touchmark_api::Containment;
+use touchmark_identity::RevocationReason;
 use touchmark_touchmark::failure::Failure;
 
 pub(crate) const REVOKED: &str = "pump-03";
@@ -25,8 +26,8 @@ pub(crate) async fn revoke(
         installation.device(name)?.alive(PATIENCE).await?;
     }
     let order = Containment {
-        environment: Some(ENVIRONMENT.to_owned()),
-        reason: Some("key-compromise".to_owned()),
+        environment: Some(environment()?),
+        reason: Some(RevocationReason::KeyCompromise),
         ..Containment::default()
     };
     if sabotaged {
@@ -95,7 +96,7 @@ pub(crate) async fn reconnect(installation: &mut Installation, sabotaged: bool) 
 
 pub(crate) async fn quarantine(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
     let began = now();
-    let order = Containment { environment: Some(ENVIRONMENT.to_owned()), ..Containment::default() };
+    let order = Containment { environment: Some(environment()?), ..Containment::default() };
     let mut management = installation.management()?;
     let called_at = began.unix_ms();
     management.contain(QUARANTINED, "quarantine", &order).await?;

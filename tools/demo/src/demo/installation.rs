@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::process::{Child, Command};
 use touchmark_api::{Decision, DecisionQuery, Ready, TokenOrder};
 use touchmark_dial::{HttpClient, Request};
-use touchmark_identity::{Name, Timestamp};
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_listen::Clock;
 use touchmark_touchmark::failure::{Exit, Failure};
 use touchmark_touchmark::home::{self, Home};
@@ -185,16 +185,9 @@ impl Installation {
     /// A token for one new device, as the order line for its process.
     pub(crate) async fn token(&self, name: &str) -> Result<String, Failure> {
         let order = TokenOrder {
-            environment: ENVIRONMENT.to_owned(),
-            device: Some(name.to_owned()),
-            prefix: None,
-            uses: None,
-            model: Some("x200".to_owned()),
-            ttl_s: 600,
-            kind: None,
-            hosts: Vec::new(),
-            roles: Vec::new(),
-            organisation: false,
+            device: name.parse().ok(),
+            model: "x200".parse().ok(),
+            ..TokenOrder::new(environment()?, 600)
         };
         let token = self.management()?.token(&order).await?;
         Ok(format!("enroll {} {}", token.username, token.password))
@@ -221,8 +214,8 @@ impl Installation {
     ) -> Result<Decision, Failure> {
         let mut management = self.management()?;
         let query = DecisionQuery {
-            device: device.map(str::to_owned),
-            since: Some(since.to_string()),
+            device: device.and_then(|name| name.parse().ok()),
+            since: Some(since),
             ..DecisionQuery::default()
         };
         let searching = async {
@@ -258,6 +251,11 @@ impl Installation {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// [`ENVIRONMENT`], as a name.
+pub(crate) fn environment() -> Result<EnvironmentName, Failure> {
+    ENVIRONMENT.parse().map_err(|_| Failure::internal("the demonstration's environment has no name"))
 }
 
 pub(crate) fn now() -> Timestamp {

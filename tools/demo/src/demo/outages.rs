@@ -9,7 +9,7 @@ use crate::scripted::Happened;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::time::Instant;
-use touchmark_api::{Certificate, LogHead};
+use touchmark_api::{Certificate, ListIn, LogHead};
 use touchmark_touchmark::failure::Failure;
 
 const GOOD: &str = "pump-01";
@@ -136,7 +136,8 @@ pub(crate) async fn kill(installation: &mut Installation, sabotaged: bool) -> Re
     let mut management = installation.management()?;
     let mut burned = 0;
     for (name, fingerprint) in &acknowledged {
-        let held: Vec<Certificate> = management.get(&format!("/v1/devices/{name}/certificates"), &()).await?;
+        let path = format!("/v1/devices/{name}/certificates");
+        let held: Vec<Certificate> = management.list(&path, ListIn::default(), None).await?;
         let live: Vec<_> =
             held.iter().filter(|one| one.state == "issued" || one.state == "confirmed").collect();
         burned += held.len() - live.len();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::{Child, Command};
-use touchmark_api::Certificate;
+use touchmark_api::{Certificate, ListIn};
 use touchmark_identity::Name;
 use touchmark_touchmark::credential::CredentialDir;
 use touchmark_touchmark::failure::Failure;
@@ -63,8 +63,8 @@ pub(crate) async fn rotate(
     if strict && gap > GAP_MAX {
         return Err(failed(&format!("nothing was acknowledged for {} ms", gap.as_millis())));
     }
-    let held: Vec<Certificate> =
-        installation.management()?.get(&format!("/v1/devices/{NAME}/certificates"), &()).await?;
+    let path = format!("/v1/devices/{NAME}/certificates");
+    let held: Vec<Certificate> = installation.management()?.list(&path, ListIn::default(), None).await?;
     let state = |fingerprint: &str| {
         held.iter().find(|one| one.fingerprint == fingerprint).map(|one| one.state.as_str())
     };

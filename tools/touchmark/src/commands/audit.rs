@@ -7,7 +7,7 @@ use crate::output::{Listed, Output};
 use crate::services;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use touchmark_api::{Decision, DecisionQuery, LogHead};
+use touchmark_api::{Decision, DecisionQuery, LogHead, Verdict};
 use touchmark_identity::{Name, Timestamp};
 use touchmark_listen::Clock;
 
@@ -36,8 +36,8 @@ pub(crate) struct Decisions {
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only `allow` or `deny`
-    #[arg(long, value_parser = ["allow", "deny"])]
-    verdict: Option<String>,
+    #[arg(long, value_name = "allow|deny")]
+    verdict: Option<Verdict>,
     /// Only the newest so many; the newest comes first
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -81,10 +81,11 @@ pub(crate) async fn run(command: Audit, home: &Home, output: &Output) -> Result<
         }
         Audit::Decisions(order) => {
             let query = DecisionQuery {
-                device: order.device.map(|name| name.to_string()),
+                device: order.device,
                 since: order.since.as_deref().map(since).transpose()?,
                 verdict: order.verdict,
                 limit: order.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+                cursor: None,
             };
             output.list(&Management::open(home)?.decisions(&query).await?)?;
             Ok(Exit::Ok)
@@ -100,12 +101,11 @@ pub(crate) async fn run(command: Audit, home: &Home, output: &Output) -> Result<
 }
 
 /// A moment, or a span back from now.
-fn since(text: &str) -> Result<String, Failure> {
+fn since(text: &str) -> Result<Timestamp, Failure> {
     let now = Clock::system().now();
-    let moment = match crate::span::parse(text) {
+    Ok(match crate::span::parse(text) {
         Ok(span) => Timestamp::from_unix_s(now.unix_s().saturating_sub(span.as_secs())),
         Err(_) => Timestamp::parse(text)
             .map_err(|fault| Failure::usage("--since cannot be read").what(text).why(fault.to_string()))?,
-    };
-    Ok(moment.to_string())
+    })
 }

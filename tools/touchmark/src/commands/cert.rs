@@ -88,7 +88,7 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
             output.one(&one, &one.id, human)?;
         }
         Cert::Revoke { id, reason, dry_run } => {
-            let order = Containment { reason: Some(reason.to_string()), dry_run, ..Containment::default() };
+            let order = Containment { reason: Some(reason), dry_run, ..Containment::default() };
             let outcome = management.revoke_certificate(&id, &order).await?;
             return contain::told("revoked", outcome.device.as_str(), &outcome, output);
         }

@@ -14,6 +14,7 @@ use crate::mqtt_session::{Session, Target};
 use crate::output::{Output, Tone};
 use crate::span;
 use clap::Args;
+use core::num::NonZeroU64;
 use core::time::Duration;
 use serde::Serialize;
 use std::time::Instant;
@@ -98,7 +99,7 @@ pub(crate) async fn revoke_party(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let containment = Containment {
-        reason: Some(order.reason.to_string()),
+        reason: Some(order.reason),
         dry_run: order.dry_run,
         wait_ms: Some(u64::try_from(order.wait.as_millis()).unwrap_or(u64::MAX)),
         ..Containment::default()
@@ -120,7 +121,7 @@ struct Revoked {
 }
 
 pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let mut containment = Containment { reason: Some(order.reason.to_string()), ..of(&order.whom) };
+    let mut containment = Containment { reason: Some(order.reason), ..of(&order.whom) };
     let mut management = Management::open(home)?;
     let name = order.whom.name.as_str();
     if !order.reconnect {
@@ -130,7 +131,7 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
     // The watched session and the revocation must mean the same device.
     let lab = || "lab".parse().map_err(|_| Failure::internal("`lab` is no name"));
     let environment = order.whom.env.clone().map_or_else(lab, Ok)?;
-    containment.environment = Some(environment.to_string());
+    containment.environment = Some(environment.clone());
     let target = Target::of(home, &environment, &order.whom.name).await?;
     let before = Session::open(&target, &format!("{name}/watch"), ProtocolVersion::V5).await?.ok();
     let called = Instant::now();
@@ -199,7 +200,8 @@ pub(crate) async fn revoke(order: Revoke, home: &Home, output: &Output) -> Resul
 }
 
 pub(crate) async fn quarantine(order: Quarantine, home: &Home, output: &Output) -> Result<Exit, Failure> {
-    let containment = Containment { ttl_s: order.ttl.map(|ttl| ttl.as_secs()), ..of(&order.whom) };
+    let containment =
+        Containment { ttl_s: order.ttl.and_then(|ttl| NonZeroU64::new(ttl.as_secs())), ..of(&order.whom) };
     plain("quarantine", "in quarantine", &order.whom, containment, home, output).await
 }
 
@@ -226,7 +228,7 @@ async fn plain(
 
 fn of(whom: &Whom) -> Containment {
     Containment {
-        environment: whom.env.as_ref().map(ToString::to_string),
+        environment: whom.env.clone(),
         dry_run: whom.dry_run,
         wait_ms: Some(u64::try_from(whom.wait.as_millis()).unwrap_or(u64::MAX)),
         ..Containment::default()

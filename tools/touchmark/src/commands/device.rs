@@ -1,17 +1,15 @@
 //! `touchmark device`: the verbs, and those that only ask.
 
-use crate::commands::{contain, device_connect, device_enroll, device_register, device_rotate, explain};
+use crate::commands::{
+    Limit, contain, device_connect, device_enroll, device_register, device_rotate, explain,
+};
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::{Management, segment};
-use crate::output::{Listed, Output};
+use crate::output::{Format, Listed, Output};
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use touchmark_api::{Certificate, Device as Row, DeviceQuery, Page};
+use touchmark_api::{Certificate, Device as Row, DeviceQuery, InEnvironment, ListIn, Standing};
 use touchmark_identity::{EnvironmentName, Name};
-
-/// Rows asked for at a time: the server's own bound.
-const PAGE_ROWS: usize = 1000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Device {
@@ -28,7 +26,12 @@ pub(crate) enum Device {
     /// A new key and certificate in place of the old, while the device goes on working
     Rotate(device_rotate::Rotate),
     /// Which certificates it holds or held
-    Certs(Named),
+    Certs {
+        #[command(flatten)]
+        whose: Named,
+        #[command(flatten)]
+        limit: Limit,
+    },
     /// Kills its credentials for good; `replace` brings the device back with a new key
     Revoke(contain::Revoke),
     /// Shuts it out until it is released
@@ -44,7 +47,7 @@ pub(crate) enum Device {
 impl Device {
     /// See [`crate::cli::Command::acts`].
     pub(crate) fn acts(&self) -> bool {
-        !matches!(self, Self::List(_) | Self::Get(_) | Self::Certs(_))
+        !matches!(self, Self::List(_) | Self::Get(_) | Self::Certs { .. })
     }
 }
 
@@ -54,8 +57,10 @@ pub(crate) struct List {
     #[arg(long)]
     env: Option<EnvironmentName>,
     /// Only this standing
-    #[arg(long, value_parser = ["active", "quarantined", "banned"])]
-    standing: Option<String>,
+    #[arg(long, value_name = "active|quarantined|banned")]
+    standing: Option<Standing>,
+    #[command(flatten)]
+    limit: Limit,
 }
 
 #[derive(Debug, Args)]
@@ -64,12 +69,6 @@ pub(crate) struct Named {
     /// Environment, if the name exists in several
     #[arg(long)]
     env: Option<EnvironmentName>,
-}
-
-#[derive(Serialize)]
-struct Where {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<String>,
 }
 
 impl Listed for Row {
@@ -108,12 +107,18 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
     match command {
         Device::List(order) => list(order, home, output).await,
         Device::Get(order) => {
-            let one: Row = ask(home, &order, "").await?;
+            let (path, query) = (path(&order.name, ""), InEnvironment { environment: order.env });
+            let one = Management::open(home)?.get(&path, &query).await;
+            let one: Row = one.map_err(|failure: Failure| failure.what(format!("device {}", order.name)))?;
             output.one(&one, one.name.as_str(), human)?;
             Ok(Exit::Ok)
         }
-        Device::Certs(order) => {
-            let held: Vec<Certificate> = ask(home, &order, "/certificates").await?;
+        Device::Certs { whose, limit } => {
+            let path = path(&whose.name, "/certificates");
+            let query = ListIn { environment: whose.env, ..ListIn::default() };
+            let held = Management::open(home)?.list(&path, query, limit.rows()).await;
+            let held: Vec<Certificate> =
+                held.map_err(|failure: Failure| failure.what(format!("device {}", whose.name)))?;
             output.list(&held)?;
             Ok(Exit::Ok)
         }
@@ -129,37 +134,19 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
     }
 }
 
-async fn ask<T: serde::de::DeserializeOwned>(home: &Home, order: &Named, part: &str) -> Result<T, Failure> {
-    let query = Where { environment: order.env.as_ref().map(ToString::to_string) };
-    let path = format!("/v1/devices/{}{part}", segment(order.name.as_str()));
-    let answer = Management::open(home)?.get(&path, &query).await;
-    answer.map_err(|failure: Failure| failure.what(format!("device {}", order.name)))
+fn path(name: &Name, part: &str) -> String {
+    format!("/v1/devices/{}{part}", segment(name.as_str()))
 }
 
-/// All pages. JSON lines go out page by page, so that a fleet needs no memory here.
+/// JSON lines go out page by page.
 async fn list(order: List, home: &Home, output: &Output) -> Result<Exit, Failure> {
+    let query = DeviceQuery { environment: order.env, standing: order.standing, ..DeviceQuery::default() };
     let mut management = Management::open(home)?;
-    let mut query = DeviceQuery {
-        environment: order.env.map(|env| env.to_string()),
-        standing: order.standing,
-        after: None,
-        limit: Some(PAGE_ROWS),
-    };
-    let mut rows: Vec<Row> = Vec::new();
-    loop {
-        let page: Page<Row> = management.get("/v1/devices", &query).await?;
-        rows.extend(page.items);
-        if output.format == crate::output::Format::Ndjson {
-            output.list(&rows)?;
-            rows.clear();
-        }
-        match page.next {
-            Some(next) if query.after.as_ref() != Some(&next) => query.after = Some(next),
-            _ => break,
-        }
-    }
-    if output.format != crate::output::Format::Ndjson {
-        output.list(&rows)?;
+    if output.format == Format::Ndjson {
+        let line = |page: Vec<Row>| output.list(&page);
+        management.pages("/v1/devices", query, order.limit.rows(), line).await?;
+    } else {
+        output.list(&management.list::<Row, _>("/v1/devices", query, order.limit.rows()).await?)?;
     }
     Ok(Exit::Ok)
 }

@@ -307,11 +307,7 @@ fn is_from_behind(fault: &DialFault) -> bool {
 /// Waits, for a while, until the authority knows the decisions behind these acts.
 pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, acts: &mut [Act]) {
     let Ok(mut management) = Management::open(home) else { return };
-    let query = DecisionQuery {
-        device: Some(device.to_owned()),
-        since: Some(since.to_string()),
-        ..DecisionQuery::default()
-    };
+    let query = DecisionQuery { device: device.parse().ok(), since: Some(since), ..DecisionQuery::default() };
     let searching = async {
         loop {
             // Its own fault is no fault of the device's: the answer then is `no data`.

@@ -29,7 +29,7 @@ pub(crate) struct Enroll {
     env: EnvironmentName,
     /// Model
     #[arg(long)]
-    model: Option<String>,
+    model: Option<Name>,
     /// File with a token's user name and password (`-` is stdin), instead of making one
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -80,16 +80,9 @@ async fn obtain(
         }
         None => {
             let token = TokenOrder {
-                environment: order.env.to_string(),
-                device: Some(order.name.to_string()),
-                prefix: None,
-                uses: None,
+                device: Some(order.name.clone()),
                 model: order.model.clone(),
-                ttl_s: TOKEN_TTL_S,
-                kind: None,
-                hosts: Vec::new(),
-                roles: Vec::new(),
-                organisation: false,
+                ..TokenOrder::new(order.env.clone(), TOKEN_TTL_S)
             };
             let issued = Management::for_operator(home, &ready)?.token(&token).await;
             TokenSecret::of(issued.map_err(|failure| failure.what(format!("a token for {}", order.name)))?)?

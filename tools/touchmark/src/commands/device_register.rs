@@ -29,11 +29,11 @@ pub(crate) struct Register {
 
 pub(crate) async fn run(order: Register, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let order = HardwareOrder {
-        environment: order.env.to_string(),
-        device: order.name.to_string(),
-        maker: order.maker.to_string(),
+        environment: order.env,
+        device: order.name,
+        maker: order.maker,
         hardware_id: order.hardware_id,
-        model: order.model.map(|model| model.to_string()),
+        model: order.model,
     };
     let device: Device = Management::open(home)?.post("/v1/devices", &order).await?;
     output.one(&device, device.name.as_str(), |one| {

@@ -97,7 +97,7 @@ async fn afterwards(
         tokio::time::sleep(HANDED_OVER).await;
         let old = rotated.old.fingerprint().to_string();
         let containment =
-            Containment { reason: Some(RevocationReason::Superseded.to_string()), ..Containment::default() };
+            Containment { reason: Some(RevocationReason::Superseded), ..Containment::default() };
         let outcome = operator.revoke_certificate(&old, &containment).await.map_err(|failure| {
             failure
                 .fix(format!("the rotation itself is done; touchmark cert revoke {old} --reason superseded"))

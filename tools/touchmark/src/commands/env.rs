@@ -1,19 +1,20 @@
 //! `touchmark env`: environments, each a trust domain of its own.
 
+use crate::commands::Limit;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::Management;
 use crate::output::{Listed, Output};
 use crate::span;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use core::time::Duration;
-use touchmark_api::{Environment, EnvironmentOrder};
+use touchmark_api::{CloneResponse, Environment, EnvironmentOrder, ListIn};
 use touchmark_identity::{EnvironmentName, TrustDomain};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Env {
     /// All environments
-    List,
+    List(Limit),
     /// One environment
     Get { name: EnvironmentName },
     /// Makes an environment with an issuing authority, profiles, policy and feed of its own
@@ -37,28 +38,11 @@ pub(crate) struct Create {
     #[arg(long, value_parser = span::parse, value_name = "SPAN")]
     overlap: Option<Duration>,
     /// When a certificate is used whose successor took over: tell people, or shut the device out as well
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    on_clone: OnClone,
+    #[arg(long, default_value_t = CloneResponse::Alarm, value_name = "alarm|quarantine")]
+    on_clone: CloneResponse,
     /// Revoke device certificates once their overlap with a successor is over, so that the CRL lists them
     #[arg(long)]
     revoke_superseded: bool,
-}
-
-/// What a suspected clone leads to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum OnClone {
-    #[default]
-    Alarm,
-    Quarantine,
-}
-
-impl OnClone {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Alarm => "alarm",
-            Self::Quarantine => "quarantine",
-        }
-    }
 }
 
 impl Listed for Environment {
@@ -86,8 +70,9 @@ impl Listed for Environment {
 pub(crate) async fn run(command: Env, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let mut management = Management::open(home)?;
     match command {
-        Env::List => {
-            let all: Vec<Environment> = management.get("/v1/environments", &()).await?;
+        Env::List(limit) => {
+            let all: Vec<Environment> =
+                management.list("/v1/environments", ListIn::default(), limit.rows()).await?;
             output.list(&all)?;
         }
         Env::Get { name } => {
@@ -99,12 +84,12 @@ pub(crate) async fn run(command: Env, home: &Home, output: &Output) -> Result<Ex
                 .post(
                     "/v1/environments",
                     &EnvironmentOrder {
-                        name: order.name.to_string(),
-                        trust_domain: order.trust_domain.map(|domain| domain.to_string()),
+                        name: order.name.clone(),
+                        trust_domain: order.trust_domain,
                         device_lifetime_s: order.device_lifetime.map(|lifetime| lifetime.as_secs()),
                         late_renewal_grace_s: order.late_renewal_grace.map(|grace| grace.as_secs()),
                         overlap_s: order.overlap.map(|overlap| overlap.as_secs()),
-                        on_clone: Some(order.on_clone.as_str().to_owned()),
+                        on_clone: Some(order.on_clone),
                         revoke_superseded: order.revoke_superseded,
                     },
                 )

@@ -1,5 +1,6 @@
 //! `touchmark gateway`: runs one gateway of one environment; lists what the authority knows of them all.
 
+use crate::commands::Limit;
 use crate::commands::contain::{self, RevokeParty};
 use crate::commands::server;
 use crate::failure::{Exit, Failure};
@@ -10,9 +11,10 @@ use crate::services::gateway::{GatewayOptions, start};
 use crate::services::process;
 use crate::span;
 use clap::{Args, Subcommand};
+use core::num::NonZeroU64;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use touchmark_api::{Gateway as GatewayShown, GatewayAbsence, GatewayQuery, GatewayStanding, NO_DATA};
+use touchmark_api::{Gateway as GatewayShown, GatewayAbsence, GatewayStanding, ListIn, NO_DATA};
 use touchmark_gateway::{Ack, PUBLISH_RATE, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
@@ -47,6 +49,8 @@ pub(crate) enum Gateway {
         /// Only this environment's
         #[arg(long)]
         env: Option<EnvironmentName>,
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Kill all that a gateway, or another service, has: certificates, successors, keys, tokens
     Revoke(RevokeParty),
@@ -157,19 +161,18 @@ pub(crate) async fn run(command: Gateway, home: &Home, output: &Output) -> Resul
     let order = match command {
         Gateway::Up(order) => order,
         Gateway::DeclareOffline { name, env, ttl, yes } => {
-            let environment = env.map(|env| env.to_string());
-            let ttl_s = ttl.map(|ttl| ttl.as_secs());
-            let order = GatewayAbsence { environment, ttl_s, although_online: yes };
+            let ttl_s = ttl.and_then(|ttl| NonZeroU64::new(ttl.as_secs()));
+            let order = GatewayAbsence { environment: env, ttl_s, although_online: yes };
             return declare(home, output, &name, "offline", order).await;
         }
         Gateway::DeclareOnline { name, env } => {
-            let environment = env.map(|env| env.to_string());
-            let order = GatewayAbsence { environment, ..GatewayAbsence::default() };
+            let order = GatewayAbsence { environment: env, ..GatewayAbsence::default() };
             return declare(home, output, &name, "online", order).await;
         }
-        Gateway::List { env } => {
-            let query = GatewayQuery { environment: env.map(|env| env.to_string()) };
-            let gateways: Vec<GatewayShown> = Management::open(home)?.get("/v1/gateways", &query).await?;
+        Gateway::List { env, limit } => {
+            let query = ListIn { environment: env, ..ListIn::default() };
+            let gateways: Vec<GatewayShown> =
+                Management::open(home)?.list("/v1/gateways", query, limit.rows()).await?;
             output.list(&gateways)?;
             return Ok(Exit::Ok);
         }

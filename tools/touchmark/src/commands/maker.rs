@@ -1,12 +1,13 @@
 //! `touchmark maker`: whose initial certificates open enrolment.
 
+use crate::commands::Limit;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use touchmark_api::{Maker as Row, MakerOrder, MakerQuery, MakerWithdrawal};
+use touchmark_api::{ListIn, Maker as Row, MakerOrder, MakerWithdrawal};
 use touchmark_identity::{EnvironmentName, Name};
 
 #[derive(Debug, Subcommand)]
@@ -18,6 +19,8 @@ pub(crate) enum Maker {
         /// Environment
         #[arg(long, default_value = "lab")]
         env: EnvironmentName,
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Ends that at once; devices that enrolled keep their identity
     Withdraw {
@@ -62,19 +65,18 @@ pub(crate) async fn run(command: Maker, home: &Home, output: &Output) -> Result<
     match command {
         Maker::Register(order) => {
             let certificate = home::read(&order.ca)?;
-            let order =
-                MakerOrder { environment: order.env.to_string(), name: order.name.to_string(), certificate };
+            let order = MakerOrder { environment: order.env, name: order.name, certificate };
             let made: Row = Management::open(home)?.post("/v1/makers", &order).await?;
             output.one(&made, &made.name, human)?;
         }
-        Maker::List { env } => {
-            let query = MakerQuery { environment: env.to_string() };
-            let all: Vec<Row> = Management::open(home)?.get("/v1/makers", &query).await?;
+        Maker::List { env, limit } => {
+            let query = ListIn { environment: Some(env), ..ListIn::default() };
+            let all: Vec<Row> = Management::open(home)?.list("/v1/makers", query, limit.rows()).await?;
             output.list(&all)?;
         }
         Maker::Withdraw { name, env } => {
             let path = format!("/v1/makers/{}/withdraw", segment(name.as_str()));
-            let order = MakerWithdrawal { environment: env.to_string() };
+            let order = MakerWithdrawal { environment: env };
             let ended: Row = Management::open(home)?.post(&path, &order).await?;
             output.one(&ended, &ended.name, human)?;
         }

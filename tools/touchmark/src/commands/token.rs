@@ -1,20 +1,18 @@
 //! `touchmark token`: permissions to enrol. A password is shown once, when the token is made, and not kept.
 
+use crate::commands::Limit;
 use crate::failure::{Exit, Failure};
 use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::{Listed, Output};
 use crate::span;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
-use touchmark_api::{Page, Token as Issued, TokenInfo, TokenOrder, TokenQuery};
+use touchmark_api::{ListIn, Token as Issued, TokenInfo, TokenKind, TokenOrder};
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
-
-/// Rows asked for at a time: the server's own bound.
-const PAGE_ROWS: usize = 1000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
@@ -25,6 +23,8 @@ pub(crate) enum Token {
         /// Environment
         #[arg(long, default_value = "lab")]
         env: EnvironmentName,
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Ends a token before its time
     Void {
@@ -32,16 +32,6 @@ pub(crate) enum Token {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         id: String,
     },
-}
-
-/// What a token enrols.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    #[default]
-    Device,
-    Service,
-    Gateway,
-    Operator,
 }
 
 #[derive(Debug, Args)]
@@ -60,13 +50,13 @@ pub(crate) struct Create {
     uses: Option<u32>,
     /// Model that the device gets
     #[arg(long)]
-    model: Option<String>,
+    model: Option<Name>,
     /// How long it is good: from a second to a week
     #[arg(long, value_parser = span::some, default_value = "1h")]
     ttl: Duration,
     /// What it enrols
-    #[arg(long, value_enum, default_value_t)]
-    kind: Kind,
+    #[arg(long, default_value_t = TokenKind::Device, value_name = "device|service|gateway|operator")]
+    kind: TokenKind,
     /// Host name or address in a service's certificate (repeatable)
     #[arg(long = "host", value_name = "HOST", value_parser = span::host)]
     hosts: Vec<String>,
@@ -99,14 +89,9 @@ pub(crate) async fn run(command: Token, home: &Home, output: &Output) -> Result<
     let mut management = Management::open(home)?;
     match command {
         Token::Create(order) => create(order, &mut management, output).await,
-        Token::List { env } => {
-            let query = |after| TokenQuery { environment: env.to_string(), after, limit: Some(PAGE_ROWS) };
-            let mut page: Page<TokenInfo> = management.get("/v1/tokens", &query(None)).await?;
-            let mut all = page.items;
-            while let Some(next) = page.next.take() {
-                page = management.get("/v1/tokens", &query(Some(next))).await?;
-                all.extend(core::mem::take(&mut page.items));
-            }
+        Token::List { env, limit } => {
+            let query = ListIn { environment: Some(env), ..ListIn::default() };
+            let all: Vec<TokenInfo> = management.list("/v1/tokens", query, limit.rows()).await?;
             output.list(&all)?;
             Ok(Exit::Ok)
         }
@@ -152,18 +137,13 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
     }
     let issued = management
         .token(&TokenOrder {
-            environment: order.env.to_string(),
-            device: order.device.as_ref().map(ToString::to_string),
-            prefix: order.prefix.as_ref().map(ToString::to_string),
+            environment: order.env.clone(),
+            device: order.device.clone(),
+            prefix: order.prefix.clone(),
             uses: order.uses,
             model: order.model.clone(),
             ttl_s: order.ttl.as_secs(),
-            kind: match order.kind {
-                Kind::Device => None,
-                Kind::Service => Some("service".to_owned()),
-                Kind::Gateway => Some("gateway".to_owned()),
-                Kind::Operator => Some("operator".to_owned()),
-            },
+            kind: Some(order.kind),
             hosts: order.hosts.clone(),
             roles: order.roles.clone(),
             organisation: order.organisation,

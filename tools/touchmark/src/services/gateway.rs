@@ -14,7 +14,7 @@ use crate::services::authority::with_causes;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
-use touchmark_api::{Pids, Ready, TokenOrder};
+use touchmark_api::{Pids, Ready, TokenKind, TokenOrder};
 use touchmark_durable::{Mode, write_changed};
 use touchmark_gateway::{Ack, CredentialFiles, Gateway, GatewayConfig, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
@@ -182,16 +182,10 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
             hosts.sort();
             hosts.dedup();
             let order = TokenOrder {
-                environment: options.environment.to_string(),
-                device: Some(options.name.to_string()),
-                prefix: None,
-                uses: None,
-                model: None,
-                ttl_s: TOKEN_TTL_S,
-                kind: Some("gateway".to_owned()),
+                device: Some(options.name.clone()),
+                kind: Some(TokenKind::Gateway),
                 hosts,
-                roles: Vec::new(),
-                organisation: false,
+                ..TokenOrder::new(options.environment.clone(), TOKEN_TTL_S)
             };
             TokenSecret::of(operator(home, options)?.token(&order).await?)?
         }

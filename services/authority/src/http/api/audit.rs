@@ -3,23 +3,18 @@
 use super::super::Shell;
 use super::super::problem::Refuse;
 use super::caller::{Called, Query};
-use super::rows::environment_named;
+use super::paging::bad_cursor;
 use crate::audit::explain::ExplainFault;
 use crate::http::views;
 use crate::operators::reading::{Audit, CAUSE, Devices};
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::IntoResponse;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use touchmark_api::{DecisionQuery, ExplainQuery, Explanation, LogHead, StatusReport};
-use touchmark_decisions::Decision;
-use touchmark_identity::{Name, Permission, Timestamp};
+use touchmark_api::{DecisionQuery, Explanation, InEnvironment, LogHead, Page, StatusReport};
+use touchmark_decisions::{Decision, DecisionId};
+use touchmark_identity::{Permission, Timestamp};
 use touchmark_ra::Act as _;
-
-const DECISIONS_DEFAULT: usize = 10_000;
-const DECISIONS_MAX: usize = 100_000;
 
 pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result<Json<StatusReport>, Refuse> {
     let read = called.read_all(&shell)?;
@@ -56,9 +51,8 @@ pub(super) async fn explain(
     State(shell): State<Shell>,
     called: Called,
     Path(id): Path<String>,
-    Query(query): Query<ExplainQuery>,
+    Query(InEnvironment { environment }): Query<InEnvironment>,
 ) -> Result<Json<Explanation>, Refuse> {
-    let environment = environment_named(query.environment.as_deref())?;
     let sight = called.sight::<Devices>(&shell, environment.clone())?;
     // A decision is looked up in the logs, which may be long: not on a network thread.
     let use_cases = shell.clone();
@@ -79,59 +73,61 @@ pub(super) async fn decisions(
     State(shell): State<Shell>,
     called: Called,
     Query(query): Query<DecisionQuery>,
-) -> Result<impl IntoResponse, Refuse> {
+) -> Result<Json<Page<touchmark_api::Decision>>, Refuse> {
     let sight = called.sight::<Audit>(&shell, None)?;
-    let since = match &query.since {
-        None => Timestamp::from_unix_ms(0),
-        Some(text) => Timestamp::parse(text).map_err(|why| Refuse::value("since", why))?,
-    };
-    let limit = query.limit.unwrap_or(DECISIONS_DEFAULT);
-    if limit == 0 || limit > DECISIONS_MAX {
-        return Err(Refuse::value("limit", format!("{limit}: a number from 1 to {DECISIONS_MAX}")));
-    }
+    let paging = called.paging(&shell, "/v1/decisions", &query)?;
+    let after =
+        paging.after.as_deref().map(|place| Place::parse(place).ok_or_else(bad_cursor)).transpose()?;
     let read = tokio::task::spawn_blocking(move || {
         // Archives come one after the other: the oldest of all that were kept goes first, whichever gateway's it is.
         let mut newest: BinaryHeap<Reverse<Newest>> = BinaryHeap::new();
         let homes = shell.explain.homes_of_gateways()?;
         shell.archives().visit(|decision| {
-            let of_device = query
-                .device
-                .as_deref()
-                .is_none_or(|name| decision.device().is_some_and(|device| device.as_str() == name));
-            let of_verdict = query.verdict.as_deref().is_none_or(|v| decision.verdict.as_str() == v);
+            let of_device = query.device.as_ref().is_none_or(|name| decision.device() == Some(name));
+            let of_verdict = query.verdict.is_none_or(|v| decision.verdict.as_str() == v.as_str());
+            let of_time = query.since.is_none_or(|since| decision.at >= since);
             let seen = sight.covers(homes.get(&decision.id.gateway));
-            if seen && of_device && of_verdict && decision.at >= since {
-                newest.push(Reverse(Newest(decision)));
-                if newest.len() > limit {
+            let place = Place { at: decision.at, id: decision.id.clone() };
+            let before = after.as_ref().is_none_or(|after| place < *after);
+            if seen && of_device && of_verdict && of_time && before {
+                newest.push(Reverse(Newest { place, decision }));
+                if newest.len() > paging.limit + 1 {
                     newest.pop();
                 }
             }
         })?;
-        let mut lines = String::new();
-        for Reverse(Newest(decision)) in newest.into_sorted_vec() {
-            let line = serde_json::to_string(&views::decision(&decision)).unwrap_or_default();
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-        Ok::<_, ExplainFault>(lines)
+        let rows = newest.into_sorted_vec().into_iter().map(|Reverse(Newest { place, decision })| {
+            (format!("{} {}", place.at.unix_ms(), place.id), views::decision(&decision))
+        });
+        Ok::<_, ExplainFault>(paging.page(&shell, rows.collect()))
     });
-    let lines = read.await.map_err(|_| Refuse::value("query", "the logs could not be read"))??;
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines))
+    let page = read.await.map_err(|_| Refuse::value("query", "the logs could not be read"))??;
+    Ok(Json(page))
 }
 
 /// A decision by its time; among those of one moment, by gateway and place in its log.
-struct Newest(Decision);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    at: Timestamp,
+    id: DecisionId,
+}
 
-impl Newest {
-    fn place(&self) -> (Timestamp, &Name, u32, u64) {
-        let id = &self.0.id;
-        (self.0.at, &id.gateway, id.epoch, id.sequence)
+impl Place {
+    fn parse(text: &str) -> Option<Self> {
+        let (ms, id) = text.split_once(' ')?;
+        Some(Self { at: Timestamp::from_unix_ms(ms.parse().ok()?), id: id.parse().ok()? })
     }
+}
+
+/// Ordered by its place alone.
+struct Newest {
+    place: Place,
+    decision: Decision,
 }
 
 impl Ord for Newest {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place().cmp(&other.place())
+        self.place.cmp(&other.place)
     }
 }
 

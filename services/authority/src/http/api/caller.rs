@@ -18,19 +18,8 @@ use touchmark_identity::EnvironmentName;
 use touchmark_journal::{IdentityKind, Reach};
 use touchmark_ra::{Act, Mandate};
 
-/// Rows of one answer; a longer list comes in several.
-const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1000;
 /// Environments that a refusal names.
 const NAMED_MAX: usize = 16;
-
-/// Rows of the answer to somebody who asks for so many at a time: no more than [`PAGE_MAX`], the rest comes with the next.
-pub(super) fn page_rows(limit: Option<usize>) -> Result<usize, Refuse> {
-    match limit.unwrap_or(PAGE_DEFAULT) {
-        0 => Err(Refuse::value("limit", "0: a number from 1 on")),
-        rows => Ok(rows.min(PAGE_MAX)),
-    }
-}
 
 /// A gateway that is well answers in milliseconds; one that is late is named after this.
 const WAIT_DEFAULT: Duration = Duration::from_secs(5);
@@ -80,6 +69,18 @@ impl Called {
         Ok(read)
     }
 
+    /// The mandates to read all of an environment, or of every environment where the caller may.
+    pub(super) fn read_in<K: Kind>(
+        &self,
+        shell: &Shell,
+        environment: Option<EnvironmentName>,
+    ) -> Result<Vec<Mandate<Read<K>>>, Refuse> {
+        match environment {
+            Some(environment) => Ok(vec![self.read(shell, environment)?]),
+            None => self.read_all(shell),
+        }
+    }
+
     /// The mandates to read all that the caller may, of every environment: one at least.
     pub(super) fn read_all<K: Kind>(&self, shell: &Shell) -> Result<Vec<Mandate<Read<K>>>, Refuse> {
         let all = self.readable(shell);
@@ -96,10 +97,7 @@ impl Called {
         environment: Option<EnvironmentName>,
     ) -> Result<Sight, Refuse> {
         let whole = environment.is_none() && self.0.reach == Reach::Organisation;
-        let read = match environment {
-            Some(environment) => vec![self.read::<K>(shell, environment)?],
-            None => self.read_all(shell)?,
-        };
+        let read = self.read_in::<K>(shell, environment)?;
         let environments = read.iter().filter_map(|read| read.act().environment().cloned()).collect();
         Ok(Sight { whole, environments })
     }
@@ -144,28 +142,30 @@ impl Called {
     }
 }
 
-/// A JSON body, or a problem that says what is wrong with it.
+/// A JSON body, or a problem that names the field and says what is taken.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> axum::extract::FromRequest<Shell> for Body<T> {
     type Rejection = Refuse;
 
     async fn from_request(request: axum::extract::Request, shell: &Shell) -> Result<Self, Refuse> {
-        match axum::Json::<T>::from_request(request, shell).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => {
-                let status = match &rejection {
-                    JsonRejection::BytesRejection(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                    _ => StatusCode::BAD_REQUEST,
-                };
-                Err(Refuse::new(status, "body-invalid", "the body is not what this address takes")
-                    .detail(rejection.body_text()))
+        let rejection = match axum::Json::<T>::from_request(request, shell).await {
+            Ok(axum::Json(value)) => return Ok(Self(value)),
+            Err(rejection) => rejection,
+        };
+        let status = match &rejection {
+            JsonRejection::JsonDataError(_) => {
+                return Err(unreadable("body-invalid", &rejection.body_text()));
             }
-        }
+            JsonRejection::BytesRejection(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Err(Refuse::new(status, "body-invalid", "the body is not what this address takes")
+            .detail(rejection.body_text()))
     }
 }
 
-/// A query, or a problem that says what is wrong with it.
+/// A query, or a problem that names the field and says what is taken.
 pub(super) struct Query<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequestParts<Shell> for Query<T> {
@@ -174,7 +174,21 @@ impl<T: DeserializeOwned> FromRequestParts<Shell> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, shell: &Shell) -> Result<Self, Refuse> {
         match axum::extract::Query::<T>::from_request_parts(parts, shell).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Refuse::value("query", rejection.body_text())),
+            Err(rejection) => Err(unreadable("value-invalid", &rejection.body_text())),
         }
     }
+}
+
+/// `says` is "what failed: field: why".
+fn unreadable(code: &str, says: &str) -> Refuse {
+    let (_, says) = says.split_once(": ").unwrap_or(("", says));
+    let is_path = |text: &str| !text.contains([' ', '`']);
+    let (field, why) = match (says.split_once(": "), says.split('`').nth(1)) {
+        (Some((field, why)), _) if is_path(field) => (field, why),
+        (_, Some(field)) => (field, says),
+        (_, None) => ("request", says),
+    };
+    let mut refuse = Refuse::value(field, why);
+    refuse.0.code = code.to_owned();
+    refuse
 }

@@ -2,51 +2,42 @@
 
 use super::super::Shell;
 use super::super::problem::Refuse;
-use super::caller::{Body, Called, Query, page_rows, wait_of};
-use super::rows::environment_named;
+use super::caller::{Body, Called, Query, wait_of};
+use super::paging::{Paging, bad_cursor};
 use crate::http::views;
 use crate::operators::reading::{CAUSE, Certificates, Read};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 use std::time::Duration;
-use touchmark_api::{Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, Page};
-use touchmark_identity::{Name, Permission, RevocationReason, SpiffeId};
+use touchmark_api::{
+    Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, InEnvironment, ListIn, Page,
+};
+use touchmark_identity::{Permission, RevocationReason, SpiffeId};
+use touchmark_inventory::{CertificateRow, DeviceRow};
 use touchmark_journal::{IdentityKind, Standing};
 use touchmark_ra::{Contain, RevokeCertificate, RevokeParty, Verb, revocation_of};
-
-/// `?environment=`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct InEnvironment {
-    environment: Option<String>,
-}
 
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
     Query(query): Query<DeviceQuery>,
 ) -> Result<Json<Page<Device>>, Refuse> {
-    let read = match environment_named(query.environment.as_deref())? {
-        Some(environment) => vec![called.read(&shell, environment)?],
-        None => called.read_all(&shell)?,
-    };
-    let standing = match query.standing.as_deref() {
-        None => None,
-        Some(word) => Some(
-            Standing::from_word(word)
-                .ok_or_else(|| Refuse::value("standing", "one of: active, quarantined, banned"))?,
-        ),
-    };
-    let after: Option<Name> =
-        query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
-    let limit = page_rows(query.limit)?;
-    let rows = shell.rows.devices(&read, after.as_ref(), standing, limit)?;
-    let next = (rows.len() >= limit)
-        .then(|| rows.last().and_then(|row| row.name.as_ref()).map(ToString::to_string))
-        .flatten();
-    Ok(Json(Page { items: rows.iter().map(views::device).collect(), next }))
+    let read = called.read_in(&shell, query.environment.clone())?;
+    let paging = called.paging(&shell, "/v1/devices", &query)?;
+    let standing = query.standing.map(|standing| match standing {
+        touchmark_api::Standing::Active => Standing::Active,
+        touchmark_api::Standing::Quarantined => Standing::Quarantined,
+        touchmark_api::Standing::Banned => Standing::Banned,
+    });
+    let after = paging.after.as_deref().map(|name| name.parse().map_err(|_| bad_cursor())).transpose()?;
+    let rows = shell.rows.devices(&read, after.as_ref(), standing, paging.limit)?;
+    // One name may stand in several environments, and a page ends with the last of them.
+    let last = rows.get(paging.limit - 1).map(|row| row.name.clone());
+    let end = last.map_or(rows.len(), |last| rows.partition_point(|row| row.name <= last));
+    let place = |row: &DeviceRow| row.name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let paging = Paging { limit: end, ..paging };
+    Ok(Json(paging.page(&shell, rows.iter().map(|row| (place(row), views::device(row))).collect())))
 }
 
 pub(super) async fn get(
@@ -56,7 +47,7 @@ pub(super) async fn get(
     Query(query): Query<InEnvironment>,
 ) -> Result<Json<Device>, Refuse> {
     let what = (Permission::DeviceRead, CAUSE);
-    let read = called.device(&shell, &name, query.environment.as_deref(), what, Read::device)?;
+    let read = called.device(&shell, &name, query.environment, what, Read::device)?;
     let renewals = shell.rows.renewals(&read)?;
     Ok(Json(views::device_with_renewals(&read.act().of, renewals.as_ref())))
 }
@@ -65,14 +56,17 @@ pub(super) async fn certificates(
     State(shell): State<Shell>,
     called: Called,
     Path(name): Path<String>,
-    Query(query): Query<InEnvironment>,
-) -> Result<Json<Vec<Certificate>>, Refuse> {
+    Query(query): Query<ListIn>,
+) -> Result<Json<Page<Certificate>>, Refuse> {
     let what = (Permission::CertificateRead, CAUSE);
-    let read = called.device(&shell, &name, query.environment.as_deref(), what, Read::device)?;
+    let read = called.device(&shell, &name, query.environment.clone(), what, Read::device)?;
+    let paging = called.paging(&shell, &format!("/v1/devices/{name}/certificates"), &query)?;
     let now = shell.clock.now();
     let rows = shell.rows.certificates(&read)?;
     let shown = rows.iter().filter(|row| row.fingerprint.is_some());
-    Ok(Json(shown.map(|row| views::certificate(row, &shell.hierarchy, now)).collect()))
+    let place = |row: &CertificateRow| format!("{:020} {}", u64::MAX - row.generation, row.certificate);
+    let view = |row| (place(row), views::certificate(row, &shell.hierarchy, now));
+    Ok(Json(paging.cut(&shell, shown.map(view).collect())))
 }
 
 /// One certificate, whoever holds it.
@@ -82,7 +76,7 @@ pub(super) async fn revoke_certificate(
     Path(id): Path<String>,
     Body(order): Body<Containment>,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
-    let reason = reason_named(order.reason.as_deref())?;
+    let reason = order.reason.unwrap_or(RevocationReason::Unspecified);
     let what = (Permission::DeviceRevoke, "api/certificate/revoke");
     let mandate = called.certificate(&shell, &id, what, |certificate| {
         let reach = shell.operators.reach_of_holder(&certificate)?;
@@ -90,12 +84,6 @@ pub(super) async fn revoke_certificate(
     })?;
     let outcome = shell.containments.revoke_one(mandate, order.dry_run, wait_of(order.wait_ms)).await?;
     Ok(Json(outcome))
-}
-
-fn reason_named(word: Option<&str>) -> Result<RevocationReason, Refuse> {
-    word.map_or(Ok(RevocationReason::Unspecified), |word| {
-        word.parse().map_err(|why| Refuse::value("reason", why))
-    })
 }
 
 pub(super) async fn certificate(
@@ -115,12 +103,9 @@ pub(super) async fn contain(
     Path((name, word)): Path<(String, String)>,
     Body(order): Body<Containment>,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
-    let reason = reason_named(order.reason.as_deref())?;
+    let reason = order.reason.unwrap_or(RevocationReason::Unspecified);
     let now = shell.clock.now();
-    if order.ttl_s == Some(0) {
-        return Err(Refuse::value("ttl_s", "at least 1 second"));
-    }
-    let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl)));
+    let until = order.ttl_s.map(|ttl| now.plus(Duration::from_secs(ttl.get())));
     let verb = match word.as_str() {
         "revoke" => Verb::Revoke(reason),
         "quarantine" => Verb::Quarantine(until),
@@ -130,7 +115,7 @@ pub(super) async fn contain(
     };
     let what = (verb.permission(), verb.cause());
     let act = |device| Contain { device, verb };
-    let mandate = called.device(&shell, &name, order.environment.as_deref(), what, act)?;
+    let mandate = called.device(&shell, &name, order.environment, what, act)?;
     let outcome = shell.containments.contain(mandate, order.dry_run, wait_of(order.wait_ms)).await?;
     Ok(Json(outcome))
 }
@@ -162,7 +147,7 @@ async fn revoke_party(
     Body(order): Body<Containment>,
     kind: IdentityKind,
 ) -> Result<Json<ContainmentOutcome>, Refuse> {
-    let reason = reason_named(order.reason.as_deref())?;
+    let reason = order.reason.unwrap_or(RevocationReason::Unspecified);
     let what = (revocation_of(kind), "api/party/revoke");
     let mandate = called.party(&shell, kind, &name, what, |party| RevokeParty { party, reason })?;
     if kind == IdentityKind::Service && mandate.act().party.name.as_str() == SpiffeId::AUTHORITY {

@@ -2,7 +2,7 @@
 
 use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
-use super::caller::{Body, Called, wait_of};
+use super::caller::{Body, Called, Query, wait_of};
 use crate::containment::gateways::Enforced;
 use crate::issuance::hierarchy::Trust;
 use crate::operators::policies::{ActivatePolicy, Activated, Policies};
@@ -11,8 +11,10 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
-use touchmark_api::{Environment, EnvironmentOrder, Policy, PolicyDocument, PolicyEnforcement, Profile};
-use touchmark_identity::{EnvironmentName, TrustDomain};
+use touchmark_api::{
+    Environment, EnvironmentOrder, ListIn, Page, Policy, PolicyDocument, PolicyEnforcement, Profile,
+};
+use touchmark_identity::EnvironmentName;
 use touchmark_journal::CloneResponse;
 use touchmark_policy_cedar::PolicyBundle;
 use touchmark_ra::{EnvironmentPlan, SuccessorPlan};
@@ -55,10 +57,16 @@ fn named(shell: &Shell, called: &Called, text: &str) -> Result<EnvironmentName, 
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
-) -> Result<Json<Vec<Environment>>, Refuse> {
-    let read = called.read_all::<Environments>(&shell)?;
-    let all = read.iter().map(|read| Ok(view(&shell, &*called.trust(&shell, read)?)));
-    Ok(Json(all.collect::<Result<_, Refuse>>()?))
+    Query(query): Query<ListIn>,
+) -> Result<Json<Page<Environment>>, Refuse> {
+    let read = called.read_in::<Environments>(&shell, query.environment.clone())?;
+    let paging = called.paging(&shell, "/v1/environments", &query)?;
+    let mut all = Vec::new();
+    for read in &read {
+        let trust = called.trust(&shell, read)?;
+        all.push((trust.environment.name.to_string(), view(&shell, &trust)));
+    }
+    Ok(Json(paging.cut(&shell, all)))
 }
 
 pub(super) async fn get(
@@ -76,16 +84,17 @@ pub(super) async fn create(
     called: Called,
     Body(order): Body<EnvironmentOrder>,
 ) -> Result<(StatusCode, Json<Environment>), Refuse> {
-    let name: EnvironmentName = order.name.parse().map_err(|why| Refuse::value("name", why))?;
-    let domain = order.trust_domain.unwrap_or_else(|| format!("{}.touchmark.internal", name.as_str()));
-    let trust_domain: TrustDomain = domain.parse().map_err(|why| {
-        Refuse::value("trust_domain", format!("`{domain}`: a host name of a-z, 0-9, `-` and `.`; {why}"))
-            .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
-    })?;
-    let on_clone = match order.on_clone.as_deref() {
-        None => CloneResponse::Alarm,
-        Some(word) => CloneResponse::from_word(word)
-            .ok_or_else(|| Refuse::value("on_clone", "one of: alarm, quarantine"))?,
+    let name = order.name;
+    let trust_domain = match order.trust_domain {
+        Some(domain) => domain,
+        None => format!("{name}.touchmark.internal").parse().map_err(|why| {
+            Refuse::value("trust_domain", format!("`{name}` begins none: {why}"))
+                .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
+        })?,
+    };
+    let on_clone = match order.on_clone {
+        None | Some(touchmark_api::CloneResponse::Alarm) => CloneResponse::Alarm,
+        Some(touchmark_api::CloneResponse::Quarantine) => CloneResponse::Quarantine,
     };
     let plan = EnvironmentPlan {
         name: name.clone(),

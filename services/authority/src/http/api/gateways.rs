@@ -3,7 +3,6 @@
 use super::super::problem::{CALLER_NOT_LIVE, Refuse};
 use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
-use super::rows::environment_named;
 use crate::audit::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
@@ -14,14 +13,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 use touchmark_api::{
-    FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence, GatewayQuery,
-    GatewayRegistration,
+    FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence,
+    GatewayRegistration, ListIn, Page, Staleness,
 };
-use touchmark_identity::{Actor, Timestamp};
+use touchmark_identity::Actor;
 use touchmark_inventory::Command;
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
 use touchmark_ra::{Declaration, DeclareGateway};
-use touchmark_status::Position;
+use touchmark_status::{Position, StalenessClass};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -40,8 +39,12 @@ pub(super) async fn feed(
     };
     let gateway = called.gateway()?;
     let feed = shell.feeds.of(&gateway.environment)?;
-    let class = query.class.as_deref().map(|class| class.parse().map_err(|why| Refuse::value("class", why)));
-    shell.gateways.asked(&feed, &gateway, class.transpose()?).await;
+    let class = query.class.map(|class| match class {
+        Staleness::Strict => StalenessClass::Strict,
+        Staleness::Standard => StalenessClass::Standard,
+        Staleness::LifeSafety => StalenessClass::LifeSafety,
+    });
+    shell.gateways.asked(&feed, &gateway, class).await;
     let held = query.epoch.zip(query.after).map(|(epoch, seq)| Position { epoch, seq });
     if let Some(held) = held {
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
@@ -55,17 +58,16 @@ pub(super) async fn feed(
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
-    Query(query): Query<GatewayQuery>,
-) -> Result<Json<Vec<Gateway>>, Refuse> {
-    let read = match environment_named(query.environment.as_deref())? {
-        Some(environment) => vec![called.read(&shell, environment)?],
-        None => called.read_all(&shell)?,
-    };
+    Query(query): Query<ListIn>,
+) -> Result<Json<Page<Gateway>>, Refuse> {
+    let read = called.read_in(&shell, query.environment.clone())?;
+    let paging = called.paging(&shell, "/v1/gateways", &query)?;
     let mut all = Vec::new();
     for read in &read {
         all.extend(shell.gateways.list(read)?);
     }
-    Ok(Json(all))
+    let place = |one: &Gateway| format!("{} {}", one.name, one.environment);
+    Ok(Json(paging.cut(&shell, all.into_iter().map(|one| (place(&one), one)).collect())))
 }
 
 /// `offline` or `online`.
@@ -78,14 +80,13 @@ pub(super) async fn declare(
     let declaration = match (word.as_str(), order.ttl_s) {
         ("offline", None) => Declaration::Offline(None),
         ("offline", Some(ttl)) => {
-            Declaration::Offline(Some(shell.clock.now().plus(Duration::from_secs(ttl))))
+            Declaration::Offline(Some(shell.clock.now().plus(Duration::from_secs(ttl.get()))))
         }
         ("online", None) => Declaration::Online,
         ("online", Some(_)) => return Err(Refuse::value("ttl_s", "a gateway that runs has no end")),
         _ => return Err(Refuse::new(StatusCode::NOT_FOUND, "route-unknown", "there is no such address")),
     };
-    let environment = environment_named(order.environment.as_deref())?;
-    let environment = environment.unwrap_or_else(|| called.0.environment.clone());
+    let environment = order.environment.unwrap_or_else(|| called.0.environment.clone());
     let gateway = name.parse().map_err(|why| Refuse::value("name", why))?;
     let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment) };
     let mandate = called.permit(&shell, DeclareGateway { scope, gateway, declaration })?;
@@ -100,7 +101,7 @@ pub(super) async fn acknowledge(
     Body(report): Body<FeedAcknowledgement>,
 ) -> Result<StatusCode, Refuse> {
     let gateway = called.gateway()?;
-    let applied_at = Timestamp::parse(&report.applied_at).map_err(|why| Refuse::value("applied_at", why))?;
+    let applied_at = report.applied_at;
     let position = Position { epoch: report.epoch, seq: report.seq };
     let feed = shell.feeds.of(&gateway.environment)?;
     // Whoever waits for it is told at once; the record follows.

@@ -8,27 +8,26 @@ use crate::issuance::makers::MakersFault;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use touchmark_api::{Device, HardwareOrder, Maker, MakerOrder, MakerQuery, MakerWithdrawal};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name};
+use touchmark_api::{Device, HardwareOrder, ListIn, Maker, MakerOrder, MakerWithdrawal, Page};
+use touchmark_identity::Fingerprint;
 use touchmark_inventory::{MakerRow, StoreFault};
 use touchmark_ra::{MakerFault, RegisterHardware, RegisterMaker, WithdrawMaker};
 use touchmark_x509::Certificate;
 
-fn environment_named(text: &str) -> Result<EnvironmentName, Refuse> {
-    text.parse().map_err(|why| Refuse::value("environment", why))
-}
-
-fn named(text: &str, field: &str) -> Result<Name, Refuse> {
-    text.parse().map_err(|why| Refuse::value(field, why))
-}
-
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
-    Query(query): Query<MakerQuery>,
-) -> Result<Json<Vec<Maker>>, Refuse> {
-    let read = called.read(&shell, environment_named(&query.environment)?)?;
-    Ok(Json(shell.makers.list(&read)?.iter().map(view).collect::<Result<_, _>>()?))
+    Query(query): Query<ListIn>,
+) -> Result<Json<Page<Maker>>, Refuse> {
+    let read = called.read_in(&shell, query.environment.clone())?;
+    let paging = called.paging(&shell, "/v1/makers", &query)?;
+    let mut all = Vec::new();
+    for read in &read {
+        for row in shell.makers.list(read)? {
+            all.push((format!("{} {}", row.name, row.maker), view(&row)?));
+        }
+    }
+    Ok(Json(paging.cut(&shell, all)))
 }
 
 pub(super) async fn register(
@@ -36,10 +35,7 @@ pub(super) async fn register(
     called: Called,
     Body(order): Body<MakerOrder>,
 ) -> Result<(StatusCode, Json<Maker>), Refuse> {
-    let act = RegisterMaker {
-        environment: environment_named(&order.environment)?,
-        name: named(&order.name, "name")?,
-    };
+    let act = RegisterMaker { environment: order.environment, name: order.name };
     let mandate = called.permit(&shell, act)?;
     shell.has_space()?;
     let trust = called.trust(&shell, &mandate)?;
@@ -55,8 +51,8 @@ pub(super) async fn withdraw(
     Path(name): Path<String>,
     Body(order): Body<MakerWithdrawal>,
 ) -> Result<Json<Maker>, Refuse> {
-    let act =
-        RegisterMaker { environment: environment_named(&order.environment)?, name: named(&name, "name")? };
+    let name = name.parse().map_err(|why| Refuse::value("name", why))?;
+    let act = RegisterMaker { environment: order.environment, name };
     let mandate = called.permit(&shell, WithdrawMaker(act))?;
     let trust = called.trust(&shell, &mandate)?;
     let maker = shell.makers.withdraw(mandate, &trust).await?;
@@ -69,11 +65,11 @@ pub(super) async fn register_device(
     Body(order): Body<HardwareOrder>,
 ) -> Result<(StatusCode, Json<Device>), Refuse> {
     let act = RegisterHardware {
-        environment: environment_named(&order.environment)?,
-        maker: named(&order.maker, "maker")?,
+        environment: order.environment,
+        maker: order.maker,
         hardware_id: order.hardware_id.parse().map_err(|why| Refuse::value("hardware_id", why))?,
-        name: named(&order.device, "device")?,
-        model: order.model.as_deref().map(|model| named(model, "model")).transpose()?,
+        name: order.device,
+        model: order.model,
     };
     let mandate = called.permit(&shell, act)?;
     shell.has_space()?;

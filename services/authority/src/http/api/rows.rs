@@ -7,6 +7,7 @@ use super::caller::Called;
 use crate::http::views;
 use crate::operators::reading::{Certificates, Devices, Lookup, Policies, Read};
 use axum::http::StatusCode;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use touchmark_api::Candidate;
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, Permission, TokenId};
@@ -24,7 +25,7 @@ impl Rows {
         Self(store)
     }
 
-    /// A page of the devices that are to be read, by name; at least `limit` if there are more.
+    /// Devices that are to be read, by name, and at least one more than `limit` if there are more.
     pub(super) fn devices(
         &self,
         read: &[Mandate<Read<Devices>>],
@@ -35,15 +36,10 @@ impl Rows {
         let mut page = Vec::new();
         for read in read {
             let environment = read.act().environment().cloned();
-            let filter = DeviceFilter { environment, after: after.cloned(), standing, limit };
+            let filter = DeviceFilter { environment, after: after.cloned(), standing, limit: limit + 1 };
             page.extend(self.0.devices(&filter)?);
         }
         page.sort_by(|a, b| (&a.name, a.device).cmp(&(&b.name, b.device)));
-        // The next page begins after a name: devices of the same name in several environments are on one page.
-        let last = limit.checked_sub(1).and_then(|last| page.get(last)).map(|row| row.name.clone());
-        if let Some(last) = last {
-            page.truncate(page.partition_point(|row| row.name <= last));
-        }
         Ok(page)
     }
 
@@ -61,14 +57,19 @@ impl Rows {
         self.0.certificates_of_device(read.act().of.device)
     }
 
+    /// Tokens that are to be read, newest first, and at least one more than `limit` if there are more.
     pub(super) fn tokens(
         &self,
-        read: &Mandate<Read<Devices>>,
-        after: Option<TokenId>,
+        read: &[Mandate<Read<Devices>>],
+        before: Option<TokenId>,
         limit: usize,
     ) -> Result<Vec<TokenRow>, StoreFault> {
-        let Some(environment) = read.act().environment() else { return Ok(Vec::new()) };
-        self.0.tokens(environment, after, limit)
+        let mut page = Vec::new();
+        for environment in read.iter().filter_map(|read| read.act().environment()) {
+            page.extend(self.0.tokens(environment, before, limit + 1)?);
+        }
+        page.sort_by_key(|row| Reverse(row.token));
+        Ok(page)
     }
 
     pub(super) fn policy(&self, read: &Mandate<Read<Policies>>) -> Result<Option<PolicyRow>, StoreFault> {
@@ -78,10 +79,6 @@ impl Rows {
     pub(super) fn journal_len(&self) -> Result<u64, StoreFault> {
         self.0.journal_len()
     }
-}
-
-pub(super) fn environment_named(text: Option<&str>) -> Result<Option<EnvironmentName>, Refuse> {
-    text.map(|text| text.parse().map_err(|why| Refuse::value("environment", why))).transpose()
 }
 
 impl Called {
@@ -107,7 +104,7 @@ impl Called {
         &self,
         shell: &Shell,
         name: &str,
-        environment: Option<&str>,
+        environment: Option<EnvironmentName>,
         what: (Permission, &'static str),
         act: impl Fn(DeviceRow) -> A,
     ) -> Result<Mandate<A>, Refuse> {
@@ -115,7 +112,6 @@ impl Called {
             Refuse::new(StatusCode::NOT_FOUND, "device-unknown", format!("no device `{name}`"))
                 .fix("touchmark device list")
         };
-        let environment = environment_named(environment)?;
         let parsed: Option<Name> = name.parse().ok();
         let rows = match (&environment, &parsed) {
             (Some(environment), Some(name)) => {

@@ -2,7 +2,8 @@
 
 use super::super::Shell;
 use super::super::problem::Refuse;
-use super::caller::{Body, Called, Query, page_rows};
+use super::caller::{Body, Called, Query};
+use super::paging::bad_cursor;
 use crate::containment::ContainFault;
 use crate::http::views;
 use crate::operators::{ROLE_GATEWAY, ROLE_SERVICE};
@@ -10,8 +11,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use std::time::Duration;
-use touchmark_api::{Page, Token, TokenInfo, TokenOrder, TokenQuery};
-use touchmark_identity::{EnvironmentName, Name, Permission, SpiffeId, TokenId};
+use touchmark_api::{ListIn, Page, Token, TokenInfo, TokenKind, TokenOrder};
+use touchmark_identity::{Permission, SpiffeId};
 use touchmark_journal::{IdentityKind, Reach, Scope, TokenSubject};
 use touchmark_ra::VoidToken;
 
@@ -50,18 +51,15 @@ fn roles_of(
 pub(super) async fn list(
     State(shell): State<Shell>,
     called: Called,
-    Query(query): Query<TokenQuery>,
+    Query(query): Query<ListIn>,
 ) -> Result<Json<Page<TokenInfo>>, Refuse> {
-    let environment: EnvironmentName =
-        query.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    let read = called.read(&shell, environment)?;
-    let after: Option<TokenId> =
-        query.after.map(|after| after.parse().map_err(|why| Refuse::value("after", why))).transpose()?;
-    let limit = page_rows(query.limit)?;
-    let rows = shell.rows.tokens(&read, after, limit)?;
-    let next = (rows.len() == limit).then(|| rows.last().map(|row| row.token.to_string())).flatten();
+    let read = called.read_in(&shell, query.environment.clone())?;
+    let paging = called.paging(&shell, "/v1/tokens", &query)?;
+    let before = paging.after.as_deref().map(|id| id.parse().map_err(|_| bad_cursor())).transpose()?;
+    let rows = shell.rows.tokens(&read, before, paging.limit)?;
     let now = shell.clock.now();
-    Ok(Json(Page { items: rows.iter().map(|row| views::token(row, now)).collect(), next }))
+    let rows = rows.iter().map(|row| (row.token.to_string(), views::token(row, now)));
+    Ok(Json(paging.page(&shell, rows.collect())))
 }
 
 pub(super) async fn void(
@@ -79,22 +77,17 @@ pub(super) async fn create(
     called: Called,
     Body(order): Body<TokenOrder>,
 ) -> Result<(StatusCode, Json<Token>), Refuse> {
-    let environment: EnvironmentName =
-        order.environment.parse().map_err(|why| Refuse::value("environment", why))?;
-    let (kind, of_kind) = match order.kind.as_deref() {
-        None | Some("device") => (IdentityKind::Operational, None),
-        Some("service") => (IdentityKind::Service, Some(ROLE_SERVICE)),
-        Some("gateway") => (IdentityKind::Service, Some(ROLE_GATEWAY)),
-        Some("operator") => (IdentityKind::Operator, None),
-        Some(_) => return Err(Refuse::value("kind", "one of: device, service, gateway, operator")),
+    let environment = order.environment;
+    let (kind, of_kind) = match order.kind.unwrap_or(TokenKind::Device) {
+        TokenKind::Device => (IdentityKind::Operational, None),
+        TokenKind::Service => (IdentityKind::Service, Some(ROLE_SERVICE)),
+        TokenKind::Gateway => (IdentityKind::Service, Some(ROLE_GATEWAY)),
+        TokenKind::Operator => (IdentityKind::Operator, None),
     };
-    let name = |text: &str, field: &str| text.parse::<Name>().map_err(|why| Refuse::value(field, why));
-    let (subject, uses) = match (&order.device, &order.prefix) {
-        (Some(device), None) => (TokenSubject::Named(name(device, "device")?), order.uses.unwrap_or(1)),
-        (None, Some(prefix)) => {
-            let prefix = prefix.parse().map_err(|why| Refuse::value("prefix", why))?;
-            (TokenSubject::Prefix(prefix), order.uses.unwrap_or(1))
-        }
+    let uses = order.uses.unwrap_or(1);
+    let subject = match (order.device, order.prefix) {
+        (Some(device), None) => TokenSubject::Named(device),
+        (None, Some(prefix)) => TokenSubject::Prefix(prefix),
         (Some(_), Some(_)) | (None, None) => {
             return Err(Refuse::value("device", "give either a device or a prefix"));
         }
@@ -130,7 +123,6 @@ pub(super) async fn create(
         Ok(roles) => (roles, None),
         Err(wrong) => (None, Some(wrong)),
     };
-    let model = order.model.as_deref().map(|model| name(model, "model")).transpose()?;
     let scope = Scope { organisation: shell.organisation.clone(), environment: Some(environment.clone()) };
     let order = touchmark_ra::TokenOrder {
         scope,
@@ -138,7 +130,7 @@ pub(super) async fn create(
         subject,
         uses,
         lifetime: Duration::from_secs(order.ttl_s),
-        model,
+        model: order.model,
         hosts: order.hosts,
         roles,
         reach,
