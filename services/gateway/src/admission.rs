@@ -8,7 +8,6 @@ use crate::decision_log::{DecisionLog, denied_resource};
 use crate::mqtt::may_leave;
 use crate::rates::{Metered, Rates};
 use crate::session::{Entered, Judge, Session, Sessions};
-use crate::tls_facts::tls_numbers;
 use crate::trust::{PathIdentity, Trust};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +16,7 @@ use touchmark_decisions::{
     SessionOpened, Tls, Verdict,
 };
 use touchmark_identity::Name;
-use touchmark_listen::{AcceptFault, Accepted, Clock};
+use touchmark_listen::{AcceptFault, Accepted, Clock, TlsFacts};
 use touchmark_policy::{Denial, DenyReason, Permit, PolicyVersion, RuleId};
 
 /// What the listeners share.
@@ -167,7 +166,9 @@ impl Admission {
             SocketAddr::V4(_) => AddressFamily::V4,
             SocketAddr::V6(_) => AddressFamily::V6,
         };
-        Some(Arrival::new(identity, tls_numbers(accepted.tls), family, place))
+        let TlsFacts { version, cipher_suite, group } = accepted.tls;
+        let tls = Tls { version, cipher_suite, group };
+        Some(Arrival::new(identity, tls, family, place))
     }
 
     /// Counts a connection that never became one.

@@ -20,7 +20,6 @@ mod rates;
 mod session;
 mod sink;
 mod start;
-mod tls_facts;
 mod trust;
 mod uplink;
 mod witness;

@@ -7,7 +7,7 @@ use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
-use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{HandshakeKind, ServerConnection};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,34 +38,14 @@ pub struct Accepted {
     pub tls: TlsFacts,
 }
 
-/// What was negotiated, by the standards' names.
+/// What was negotiated, by the numbers of IANA's registries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFacts {
-    /// Protocol version.
-    pub version: TlsVersion,
-    /// Cipher suite, like `TLS13_AES_256_GCM_SHA384`.
-    pub cipher_suite: &'static str,
-    /// Key exchange group, like `X25519MLKEM768`.
-    pub group: &'static str,
-}
-
-/// The two versions that are spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    Tls12,
-    /// RFC 8446.
-    Tls13,
-}
-
-impl TlsVersion {
-    /// `1.2` or `1.3`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        }
-    }
+    /// 0x0303 for TLS 1.2 (RFC 5246), 0x0304 for TLS 1.3 (RFC 8446).
+    pub version: u16,
+    pub cipher_suite: u16,
+    /// Of the key exchange.
+    pub group: u16,
 }
 
 /// A handshake that failed, with the socket over which the alert may still be on its way.
@@ -170,15 +150,10 @@ fn facts(session: &ServerConnection) -> Option<TlsFacts> {
         HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => {}
         HandshakeKind::Resumed => return None,
     }
-    let version = match session.protocol_version()? {
-        ProtocolVersion::TLSv1_2 => TlsVersion::Tls12,
-        ProtocolVersion::TLSv1_3 => TlsVersion::Tls13,
-        _ => return None,
-    };
     Some(TlsFacts {
-        version,
-        cipher_suite: session.negotiated_cipher_suite()?.suite().as_str()?,
-        group: session.negotiated_key_exchange_group()?.name().as_str()?,
+        version: session.protocol_version()?.into(),
+        cipher_suite: session.negotiated_cipher_suite()?.suite().into(),
+        group: session.negotiated_key_exchange_group()?.name().into(),
     })
 }
 

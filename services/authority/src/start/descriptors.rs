@@ -1,7 +1,7 @@
 //! File descriptors: as many as the system allows, shared out so that no port can take those of the others, of the
 //! store or of the log.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use touchmark_listen::raise_open_files;
 
 /// Kept for the store, the log, archives and everything that opens a file for a moment.
 const SPARE: u64 = 256;
@@ -14,13 +14,7 @@ const CONNECTIONS_MIN: u64 = 8;
 
 /// Raises the soft limit to the hard one; gives the connections that each port may hold, those in a handshake included.
 pub(super) fn connections_max() -> usize {
-    let before = getrlimit(Resource::Nofile);
-    if before.current != before.maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, ..before })
-    {
-        tracing::warn!(%error, limit = before.current, "the limit of open files stays as it is");
-    }
-    let limit = getrlimit(Resource::Nofile).current;
+    let limit = raise_open_files();
     let share = share(limit);
     if limit.is_some_and(|limit| limit < SPARE + SHARES * 64) {
         tracing::warn!(limit, connections = share, "few open files are allowed: raise the limit (ulimit -n)");

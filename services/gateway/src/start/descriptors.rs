@@ -1,6 +1,8 @@
 //! File descriptors: one limit of the process, shared out so that neither port can take those of the other, of the
 //! log or of the feed.
 
+use touchmark_listen::raise_open_files;
+
 /// Kept for the log, the feed, the sink's page and everything that opens a file for a moment.
 const SPARE: u64 = 512;
 /// MQTT and HTTP.
@@ -12,19 +14,13 @@ const CONNECTIONS_MIN: u64 = 8;
 
 /// The connections that each port may hold, those in a handshake included. With a broker or a service behind, each takes two descriptors.
 pub(super) fn connections_max(with_upstream: bool) -> usize {
-    let limit = std::fs::read_to_string("/proc/self/limits").ok().and_then(|text| soft_limit(&text));
+    let limit = raise_open_files();
     let share = share(limit, with_upstream);
     tracing::info!(connections = share, limit, "connections that each port may hold");
     if limit.is_some_and(|limit| limit < SPARE * 2) {
         tracing::warn!(limit, "few open files are allowed: raise the limit (ulimit -n)");
     }
     share
-}
-
-/// The soft limit of open files. `None` when there is none, or when the system does not say.
-fn soft_limit(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 fn share(limit: Option<u64>, with_upstream: bool) -> usize {
@@ -53,18 +49,5 @@ mod tests {
         ] {
             assert_eq!(share(limit, with_upstream), expected, "with a limit of {limit:?}");
         }
-    }
-
-    #[test]
-    fn the_soft_limit_is_read_from_the_systems_table() {
-        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
-                     Max processes             95                   96                   processes \n\
-                     Max open files            1024                 524288               files     \n";
-        assert_eq!(soft_limit(table), Some(1024));
-        assert_eq!(soft_limit(&table.replace("1024  ", "unlimited")), None);
-        assert_eq!(soft_limit(""), None);
-        assert!(
-            soft_limit(&std::fs::read_to_string("/proc/self/limits").unwrap()).is_some_and(|limit| limit > 0)
-        );
     }
 }
