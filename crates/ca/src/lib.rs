@@ -1,6 +1,6 @@
 //! The certification authority: order -> plan -> certificate, and revoked set -> CRL.
 //!
-//! The road to the signing key is a chain of types, none `Clone`, each made only from the one before:
+//! The way to the signing key is a chain of types, none `Clone`, each made only from the one before:
 //! [`IssuanceOrder`] -> [`IssuancePlan`] (linted) -> [`Recorded`] (durable intent) -> [`IssuedCertificate`]
 //! (signed, compared byte for byte) -> [`LoggedCertificate`] (durable result). No protocol, no device rule.
 #![cfg_attr(test, allow(clippy::unwrap_used))]

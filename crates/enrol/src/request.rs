@@ -1,4 +1,4 @@
-//! The start of the road to the signing key: what every enrolment protocol turns its messages into.
+//! the start of the way to the signing key: what every enrolment protocol turns its messages into.
 //!
 //! In: a request whose possession is proven, and what was presented with it, none of it believed yet.
 
