@@ -14,8 +14,8 @@ mod problem;
 mod public;
 mod succession;
 
-pub use api::addresses;
 pub(crate) use api::{CursorKey, Rows, router as api_router};
+pub use api::{Route, routes};
 pub(crate) use connection::{Peer, PresentedChain, serve_http, serve_http_plain};
 pub(crate) use est::{refused, router as est_router};
 pub(crate) use public::router as public_router;

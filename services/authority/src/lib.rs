@@ -19,7 +19,7 @@ mod store;
 
 pub use audit::log_rebuild::{RebuildFault, rebuild_log};
 pub use config::AuthorityConfig;
-pub use http::addresses as api_addresses;
+pub use http::{Route as ApiRoute, routes as api_routes};
 pub use keys::VaultFault;
 pub use start::{Authority, StartFault, start};
 pub use store::SqliteStore;

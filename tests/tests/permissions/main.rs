@@ -41,10 +41,8 @@ fn every_route_answers_every_caller_as_the_table_says() {
     let mut callers = enrol_all(&lab);
     let [revoked, superseded, expired] = enrol_ended(&lab);
     let mut requests = Requests::prepare(&lab);
-    let rows: Vec<Row> = touchmark_authority::api_addresses()
-        .iter()
-        .flat_map(|(method, path)| requests.rows(method, path))
-        .collect();
+    let routes = touchmark_authority::api_routes();
+    let rows: Vec<Row> = routes.iter().flat_map(|route| requests.rows(&route.method, route.path)).collect();
     let mut table = vec![Answers::new(); rows.len()];
     callers.push(revoked);
     ask(&lab, &mut requests, &rows, &mut callers, &mut table);
@@ -67,6 +65,13 @@ fn every_route_answers_every_caller_as_the_table_says() {
         for (answer, who) in answers.iter().filter(|(answer, _)| !answer.starts_with("403")) {
             let foreign = who.iter().find(|who| row.is_foreign_to(who));
             assert_eq!(foreign, None, "{row}: {answer}");
+        }
+    }
+
+    for (row, answers) in rows.iter().zip(&table) {
+        let route = routes.iter().find(|route| row.is_of(&route.method, route.path)).unwrap();
+        for code in answers.keys().filter_map(|answer| answer.split_once(' ')?.1.split(' ').next()) {
+            assert!(code == "connection" || route.refuses(code), "{row}: {code} is not declared");
         }
     }
 

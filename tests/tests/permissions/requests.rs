@@ -34,6 +34,10 @@ impl fmt::Display for Row {
 }
 
 impl Row {
+    pub(crate) fn is_of(&self, method: &Method, route: &str) -> bool {
+        self.method == *method && self.route == route
+    }
+
     /// Whether it speaks of the other environment than the one that the caller `KIND@ENVIRONMENT` is of.
     pub(crate) fn is_foreign_to(&self, caller: &str) -> bool {
         let home = caller.split_once('@').map(|(_, home)| home);

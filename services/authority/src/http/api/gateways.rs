@@ -3,12 +3,12 @@
 use super::super::problem::{CALLER_NOT_LIVE, Refuse};
 use super::super::{Peer, Shell};
 use super::caller::{Body, Called, Query};
+use super::route::FeedFile;
 use crate::audit::archive::UPLOAD_OCTETS_MAX;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) async fn feed(
     Extension(Peer(peer)): Extension<Peer>,
     called: Result<Called, Refuse>,
     Query(query): Query<FeedQuery>,
-) -> Result<impl IntoResponse, Refuse> {
+) -> Result<FeedFile, Refuse> {
     let called = match (called, peer) {
         (Err(refuse), Some(certificate)) if refuse.0.code == CALLER_NOT_LIVE => {
             shell.gateways.refused(&certificate, query.cut_off).await;
@@ -51,7 +51,7 @@ pub(super) async fn feed(
         feed.wait_for_news(held, wait).await;
     }
     let body = Bytes::from(shell.feeds.since(&gateway.environment, held, shell.clock.now())?);
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body))
+    Ok(FeedFile(body))
 }
 
 /// All gateways that the caller may see, or those of one environment.
