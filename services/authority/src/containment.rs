@@ -62,21 +62,33 @@ struct Change {
 
 pub(crate) struct Containments {
     /// Rows.
-    pub commits: Commits,
+    commits: Commits,
     /// Authorities.
-    pub hierarchy: Arc<Hierarchy>,
+    hierarchy: Arc<Hierarchy>,
     /// Who must hear of it.
-    pub gateways: Arc<Gateways>,
+    gateways: Arc<Gateways>,
     /// CRLs.
-    pub crls: Arc<Crls>,
+    pub(crate) crls: Arc<Crls>,
     /// Who could still let an operator in.
-    pub operators: Arc<Operators>,
-    pub clock: Clock,
+    operators: Arc<Operators>,
+    clock: Clock,
     /// What of it may be believed.
-    pub time: SteadyTime,
+    time: SteadyTime,
 }
 
 impl Containments {
+    pub(crate) fn new(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        gateways: Arc<Gateways>,
+        crls: Arc<Crls>,
+        operators: Arc<Operators>,
+        clock: Clock,
+        time: SteadyTime,
+    ) -> Self {
+        Self { commits, hierarchy, gateways, crls, operators, clock, time }
+    }
+
     /// Decides, and does it unless `dry_run`. Waits up to `wait` for the gateways' reports.
     ///
     /// # Errors

@@ -29,7 +29,6 @@ use crate::containment::Containments;
 use crate::containment::gateways::Gateways;
 use crate::feed::Feeds;
 use crate::feed::crls::Crls;
-use crate::issuance::Issuance;
 use crate::issuance::clones::{CloneAlarms, Use};
 use crate::issuance::confirmation::Confirmations;
 use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
@@ -92,7 +91,6 @@ pub(crate) struct UseCases {
     pub(crate) enrolments: Arc<Enrolments>,
     pub(crate) initial: Arc<InitialEnrolments>,
     pub(crate) makers: Arc<Makers>,
-    pub(crate) issuance: Arc<Issuance>,
     pub(crate) renewals: Arc<Renewals>,
     pub(crate) hints: Arc<RenewalHints>,
     /// Requests for certificates that are looked at at once.

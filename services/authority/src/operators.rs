@@ -99,15 +99,24 @@ pub(crate) fn accepted(row: &CertificateRow, now: Timestamp) -> Result<(), Calle
 
 /// The directory of callers and the policy over them.
 pub(crate) struct Operators {
-    pub(crate) commits: Commits,
-    pub(crate) policy: OperatorPolicy,
+    commits: Commits,
+    policy: OperatorPolicy,
     pub(crate) refusals: Arc<Refusals>,
-    pub(crate) clock: Clock,
+    clock: Clock,
     /// One at a time from the question whether somebody else could still let an operator in to the commit.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 impl Operators {
+    pub(crate) fn new(
+        commits: Commits,
+        policy: OperatorPolicy,
+        refusals: Arc<Refusals>,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, policy, refusals, clock, turn: tokio::sync::Mutex::default() }
+    }
+
     /// Who is behind a certificate whose possession the TLS handshake proved; `row` is its row as it is now. Asked on
     /// every request, so that a revoked operator loses a kept-alive connection too.
     ///

@@ -54,7 +54,7 @@ use touchmark_supervise::{Lost, Supervisor};
 use touchmark_tilelog::BadSeed;
 use touchmark_x509::Certificate;
 use touchmark_x509::certificate::BadCertificate;
-pub(crate) use wiring::{Founded, wire};
+pub(crate) use wiring::{Founded, Wired, wire};
 
 /// Why the authority does not run. An operator must act.
 #[derive(Debug, thiserror::Error)]
@@ -202,16 +202,15 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     let low_s_since = first_second(&config.data.join("low-s-since"), clock.now().unix_s())?;
     let low_s_since = Timestamp::from_unix_s(low_s_since);
     let commits = Commits::new(store.clone());
-    let environments = Arc::new(Environments {
-        commits: commits.clone(),
-        vault: vault.clone(),
+    let environments = Arc::new(Environments::new(
+        commits.clone(),
+        vault.clone(),
         crl_url_base,
-        organisation: organisation.clone(),
+        organisation.clone(),
         incarnation,
-        clock: clock.clone(),
-        anchors: config.anchors(),
-        creating: tokio::sync::Mutex::default(),
-    });
+        clock.clone(),
+        config.anchors(),
+    ));
     ensure_default_environment(&environments, &config, &*store).await?;
     record_start(&commits, &organisation, epoch, incarnation, clock.now()).await?;
     let closed = recovery::close_open_intents(&commits, &clock).await?;
@@ -249,12 +248,12 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log_origin: log_origin.clone(),
         organisation,
     };
-    let shell = wire(founded, &config, &clock)?;
+    let Wired { shell, upkeep, own } = wire(founded, &config, &clock)?;
     shell.intake.catch_up().await?;
     shell.crls.refresh_all().await?;
     let trust = hierarchy.default_trust().ok_or(StartFault::NoDefault)?;
-    let server = ServerCertificate::obtain(&shell, &trust.environment, &config).await?;
-    let operator = LocalOperator::of(&shell, &trust.environment, &config);
+    let server = ServerCertificate::obtain(own.clone(), config.names()).await?;
+    let operator = LocalOperator::of(own, config.operator());
     operator.renew_if_due().await?;
     for trust in hierarchy.all() {
         write_anchors(&config.anchors(), &trust)?;
@@ -273,7 +272,15 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
     let feeds = shell.feeds.clone();
-    listeners::serve(shell, ports, server, operator, (connections_max, low_s_since), clock, &tasks)?;
+    listeners::serve(
+        shell,
+        upkeep,
+        ports,
+        (server, operator),
+        (connections_max, low_s_since),
+        clock,
+        &tasks,
+    )?;
     Ok(Authority { ready, feeds, tasks, _lock: lock })
 }
 

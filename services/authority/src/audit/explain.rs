@@ -60,15 +60,24 @@ struct Found {
 /// The queries.
 pub(crate) struct Explain {
     /// Rows.
-    pub commits: Commits,
+    commits: Commits,
     /// Authorities.
-    pub hierarchy: Arc<Hierarchy>,
+    hierarchy: Arc<Hierarchy>,
     /// Who may.
-    pub operators: Arc<Operators>,
-    pub clock: Clock,
+    operators: Arc<Operators>,
+    clock: Clock,
 }
 
 impl Explain {
+    pub(crate) fn new(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        operators: Arc<Operators>,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, hierarchy, operators, clock }
+    }
+
     /// Answers the four questions about whatever `asked` names, as far as it is seen.
     ///
     /// # Errors

@@ -30,18 +30,28 @@ pub enum UploadFault {
 
 pub(crate) struct DecisionIntake {
     /// Frames.
-    pub archives: Archives,
+    pub(crate) archives: Archives,
     /// Rows.
-    pub commits: Commits,
+    commits: Commits,
     /// First proofs.
-    pub confirmations: Arc<Confirmations>,
+    confirmations: Arc<Confirmations>,
     /// Uses of what was replaced.
-    pub clones: Arc<CloneAlarms>,
+    clones: Arc<CloneAlarms>,
     /// Who is accountable.
-    pub organisation: OrganisationName,
+    pub(crate) organisation: OrganisationName,
 }
 
 impl DecisionIntake {
+    pub(crate) fn new(
+        archives: Archives,
+        commits: Commits,
+        confirmations: Arc<Confirmations>,
+        clones: Arc<CloneAlarms>,
+        organisation: OrganisationName,
+    ) -> Self {
+        Self { archives, commits, confirmations, clones, organisation }
+    }
+
     /// Remembers a gateway's log key, for ever.
     ///
     /// # Errors

@@ -15,14 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{EnforcementState, Gateway, GatewayEnforcement, GatewayStanding};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name, SpiffeId};
-use touchmark_inventory::{CertificateRow, GatewayAbsenceRow, Holder, PartyRow, StoreFault};
-use touchmark_journal::IdentityKind;
+use touchmark_identity::{Actor, EnvironmentName, Fingerprint, Name, SpiffeId, Timestamp};
+use touchmark_inventory::{CertificateRow, Command, GatewayAbsenceRow, Holder, PartyRow, StoreFault};
+use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, IdentityKind, Scope};
 use touchmark_listen::Clock;
 use touchmark_ra::{
     Act as _, Declaration, DeclarationEnded, DeclareGateway, Mandate, declare_gateway, gateway_returned,
 };
-use touchmark_status::{Enforcement, GatewayView, ONLINE_WITHIN, StalenessClass};
+use touchmark_status::{Enforcement, GatewayView, ONLINE_WITHIN, Position, StalenessClass};
 
 /// How long after the end of its last certificate a gateway that is silent may still serve somebody: devices whose clocks
 /// are behind accept its certificate, and they are not that far behind.
@@ -46,10 +46,10 @@ pub(crate) enum GatewaysFault {
 }
 
 pub(crate) struct Gateways {
-    pub(crate) commits: Commits,
-    pub(crate) feeds: Arc<Feeds>,
-    pub(crate) intake: Arc<DecisionIntake>,
-    pub(crate) clock: Clock,
+    commits: Commits,
+    feeds: Arc<Feeds>,
+    intake: Arc<DecisionIntake>,
+    clock: Clock,
 }
 
 /// The gateways of an environment as they were before a change.
@@ -105,6 +105,53 @@ impl Known {
 }
 
 impl Gateways {
+    pub(crate) fn new(
+        commits: Commits,
+        feeds: Arc<Feeds>,
+        intake: Arc<DecisionIntake>,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, feeds, intake, clock }
+    }
+
+    /// What a gateway has in force, and how many sessions that ended. Whoever waits for it is told at once; the record
+    /// follows. `None` for a position that the feed never had.
+    ///
+    /// # Errors
+    /// [`GatewaysFault`]; only the record is missing then.
+    pub(crate) async fn acknowledged(
+        &self,
+        gateway: &Caller,
+        position: Position,
+        applied_at: Timestamp,
+        sessions_closed: u64,
+    ) -> Result<Option<()>, GatewaysFault> {
+        let feed = self.feeds.of(&gateway.environment)?;
+        let news = feed.acknowledge(&gateway.name, position, applied_at, sessions_closed);
+        if news != Some(true) {
+            return Ok(news.map(drop));
+        }
+        let event = Event::EnforcementReported(EnforcementReported {
+            gateway: gateway.name.clone(),
+            epoch: position.epoch,
+            seq: position.seq,
+            applied_at,
+            sessions_closed,
+        });
+        let envelope = Envelope {
+            scope: Scope {
+                organisation: self.intake.organisation.clone(),
+                environment: Some(gateway.environment.clone()),
+            },
+            actor: Actor::automation(gateway.name.clone()),
+            cause: "api/feed/acknowledgement".into(),
+            at: self.clock.now(),
+        };
+        let entries = vec![Draft { envelope, event, private: None }];
+        self.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
+        Ok(Some(()))
+    }
+
     /// The gateways of an environment, by name: those that the authority accepts, and those that may still serve though
     /// it does not, since they asked in this run of the authority or their certificates ended but a day ago.
     fn known(

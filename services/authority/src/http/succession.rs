@@ -6,7 +6,6 @@ use super::{Peer, Shell};
 use crate::issuance::EnrolmentFault;
 use crate::issuance::clones::{Use, was_superseded};
 use crate::issuance::confirmation::Proven;
-use crate::issuance::presented::PresentedRows;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -97,7 +96,7 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
 
 fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
     let now = shell.clock.now();
-    let rows = PresentedRows::read(&**shell.operators.commits.store(), &shell.hierarchy, peer, None)?;
+    let rows = shell.renewals.presented(peer)?;
     rows.presented()?.may_renew(None, now)?;
     Ok(shell.hints.asked(
         &rows.trust.environment.name,

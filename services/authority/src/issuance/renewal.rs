@@ -45,7 +45,7 @@ impl Renewals {
         manner: RenewalManner,
         cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let known = self.read(peer, None)?;
+        let known = self.presented(peer)?;
         known.presented()?.may_renew(request.label(), self.clock.now())?;
         let identity = known.facts.row.identity.as_ref().ok_or(Refusal::CertificateUnknown)?;
         let name = identity.name.clone();
@@ -93,6 +93,14 @@ impl Renewals {
         let terms = RenewalTerms { old: &Certificate::from_der(der)?, key_proven, form, manner };
         let admitted = admit_renewal(request, &read.presented()?, &terms, cause, self.clock.now())?;
         self.issuance.issue(admitted, &read.trust, kind).await
+    }
+
+    /// The rows behind a certificate whose key was proven.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`].
+    pub(crate) fn presented(&self, peer: &Fingerprint) -> Result<PresentedRows, EnrolmentFault> {
+        self.read(peer, None)
     }
 
     fn read(&self, peer: &Fingerprint, key: Option<&SpkiHash>) -> Result<PresentedRows, EnrolmentFault> {

@@ -54,23 +54,49 @@ pub enum EnvironmentFault {
 
 pub(crate) struct Environments {
     /// Rows.
-    pub commits: Commits,
+    commits: Commits,
     /// Keys.
-    pub vault: Arc<KeyVault>,
+    vault: Arc<KeyVault>,
     /// Where CRLs are published.
-    pub crl_url_base: String,
+    crl_url_base: String,
     /// Who is accountable.
-    pub organisation: OrganisationName,
+    organisation: OrganisationName,
     /// Serial prefix.
-    pub incarnation: Incarnation,
-    pub clock: Clock,
+    incarnation: Incarnation,
+    clock: Clock,
     /// Where each environment's trust anchors are written for people.
-    pub anchors: PathBuf,
+    anchors: PathBuf,
     /// One creation at a time: what was free when the key was made is still free at the commit.
-    pub creating: tokio::sync::Mutex<()>,
+    creating: tokio::sync::Mutex<()>,
 }
 
 impl Environments {
+    #[cfg(test)]
+    pub(crate) fn vault(&self) -> &KeyVault {
+        &self.vault
+    }
+
+    pub(crate) fn new(
+        commits: Commits,
+        vault: Arc<KeyVault>,
+        crl_url_base: String,
+        organisation: OrganisationName,
+        incarnation: Incarnation,
+        clock: Clock,
+        anchors: PathBuf,
+    ) -> Self {
+        Self {
+            commits,
+            vault,
+            crl_url_base,
+            organisation,
+            incarnation,
+            clock,
+            anchors,
+            creating: tokio::sync::Mutex::default(),
+        }
+    }
+
     /// The root, made if there is none.
     ///
     /// # Errors

@@ -60,13 +60,22 @@ pub(crate) struct Activated {
 }
 
 pub(crate) struct Policies {
-    pub(crate) commits: Commits,
-    pub(crate) gateways: Arc<Gateways>,
-    pub(crate) organisation: OrganisationName,
-    pub(crate) clock: Clock,
+    commits: Commits,
+    gateways: Arc<Gateways>,
+    organisation: OrganisationName,
+    clock: Clock,
 }
 
 impl Policies {
+    pub(crate) fn new(
+        commits: Commits,
+        gateways: Arc<Gateways>,
+        organisation: OrganisationName,
+        clock: Clock,
+    ) -> Self {
+        Self { commits, gateways, organisation, clock }
+    }
+
     /// Compiles a bundle: its version and rule names.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::server_certificate::ServerCertificate;
 use crate::audit::journal_log::JournalLog;
 use crate::http::ports::Ports;
 use crate::http::{Shell, api_router, est_router, public_router, refused, serve_http, serve_http_plain};
-use crate::start::upkeep;
+use crate::start::upkeep::{Upkeep, advance_log, tick};
 use crate::steady_time::SteadyTime;
 use crate::store::disk_reserve::DiskReserve;
 use axum::extract::{Request, State};
@@ -54,9 +54,9 @@ async fn while_provable(State(hindrance): State<Hindrance>, request: Request, ne
 /// [`StartFault::Tls`]; nothing is served.
 pub(super) fn serve(
     shell: Shell,
+    upkeep: Upkeep,
     ports: Ports,
-    server: ServerCertificate,
-    operator: LocalOperator,
+    (server, operator): (ServerCertificate, LocalOperator),
     (connections_max, low_s_since): (usize, Timestamp),
     clock: Clock,
     tasks: &Supervisor,
@@ -95,16 +95,11 @@ pub(super) fn serve(
         serving.await;
     });
     // Issuing on beside a log that nobody advances would break the promise that everything acknowledged is provable.
-    let advance = upkeep::advance_log(
-        shell.log.clone(),
-        shell.operators.commits.clone(),
-        shell.reserve.clone(),
-        stop.clone(),
-    );
+    let advance = advance_log(shell.log.clone(), upkeep.commits.clone(), shell.reserve.clone(), stop.clone());
     tasks.vital("journal-log", stop.clone(), advance);
     let (server, operator) = (Arc::new(server), Arc::new(operator));
     tasks.restarted("upkeep", stop.clone(), move |_| {
-        upkeep::tick(shell.clone(), Arc::clone(&server), Arc::clone(&operator), stop.clone())
+        tick(upkeep.clone(), Arc::clone(&server), Arc::clone(&operator), stop.clone())
     });
     Ok(())
 }

@@ -3,29 +3,18 @@
 //! Whoever reads the directory's private files has the authority's keys too, so nothing is gained by letting this
 //! certificate end; when it ended, nobody could make the next. A revocation holds: a revoked operator is not made again.
 
-use crate::config::AuthorityConfig;
-use crate::http::Shell;
-use crate::issuance::enrolment::Enrolments;
-use crate::operators::tokens::Tokens;
-use crate::start::bootstrap::{BootstrapFault, own_identity};
+use crate::start::bootstrap::{BootstrapFault, OwnIdentities};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
 use touchmark_durable::{Mode, create_dir_durable, write_atomic};
 use touchmark_identity::Name;
-use touchmark_inventory::{CertificateState, EnvironmentRow, Store};
 use touchmark_journal::IdentityKind;
-use touchmark_listen::Clock;
 use touchmark_x509::{Certificate, Signer as _, SoftwareKey};
 
 /// Its files, and how they are made.
 pub(crate) struct LocalOperator {
     directory: PathBuf,
-    tokens: Arc<Tokens>,
-    enrolments: Arc<Enrolments>,
-    store: Arc<dyn Store>,
-    environment: EnvironmentRow,
-    clock: Clock,
+    own: OwnIdentities,
 }
 
 /// What the files say.
@@ -36,15 +25,9 @@ enum Held {
 }
 
 impl LocalOperator {
-    pub(crate) fn of(shell: &Shell, environment: &EnvironmentRow, config: &AuthorityConfig) -> Self {
-        Self {
-            directory: config.operator(),
-            tokens: shell.tokens.clone(),
-            enrolments: shell.enrolments.clone(),
-            store: shell.operators.commits.store().clone(),
-            environment: environment.clone(),
-            clock: shell.clock.clone(),
-        }
+    /// The one whose files are, or will be, in `directory`.
+    pub(crate) fn of(own: OwnIdentities, directory: PathBuf) -> Self {
+        Self { directory, own }
     }
 
     /// Makes certificate and key where there are none, and new ones in the last third of a life or after it; says
@@ -54,20 +37,14 @@ impl LocalOperator {
     /// [`BootstrapFault`]; the old files stay.
     pub(crate) async fn renew_if_due(&self) -> Result<bool, BootstrapFault> {
         if let Held::Pair(certificate) = self.held() {
-            if !super::is_due(certificate.validity(), self.clock.now()) {
-                return Ok(false);
-            }
-            let row = self.store.certificate_by_fingerprint(&certificate.fingerprint())?;
-            if row.is_some_and(|row| row.state == CertificateState::Revoked) {
+            let due = super::is_due(certificate.validity(), self.own.clock.now());
+            if !due || self.own.is_revoked(&certificate)? {
                 return Ok(false);
             }
         }
         create_dir_durable(&self.directory, Mode::Private0600)?;
         let name: Name = "operator".parse().expect("the word is a name");
-        let roles = vec!["admin".to_owned()];
-        let (tokens, enrolments) = (&self.tokens, &self.enrolments);
-        let kind = IdentityKind::Operator;
-        let own = own_identity(tokens, enrolments, &self.environment, kind, &name, Vec::new(), roles).await?;
+        let own = self.own.enrol(IdentityKind::Operator, &name, Vec::new(), vec!["admin".to_owned()]).await?;
         let [issuing, _] = &own.enrolled.chain;
         let pem = format!("{}{}", own.enrolled.certificate.to_pem(), issuing.to_pem());
         write_atomic(&self.key(), own.key.to_pkcs8_pem().expose().as_bytes(), Mode::Private0600)?;

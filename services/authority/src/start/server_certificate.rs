@@ -2,76 +2,37 @@
 //! repairs itself and one that never restarts never expires.
 
 use super::StartFault;
-use crate::config::AuthorityConfig;
-use crate::http::Shell;
-use crate::issuance::confirmation::{Confirmations, Proven};
-use crate::issuance::enrolment::Enrolments;
-use crate::operators::tokens::Tokens;
-use crate::start::bootstrap::{OwnIdentity, own_identity};
-use std::sync::Arc;
+use crate::issuance::confirmation::Proven;
+use crate::start::bootstrap::{OwnIdentities, OwnIdentity};
 use touchmark_identity::{SpiffeId, Timestamp, Validity};
-use touchmark_inventory::{CertificateState, EnvironmentRow, Store};
 use touchmark_journal::IdentityKind;
-use touchmark_listen::{Clock, ServerIdentity};
+use touchmark_listen::ServerIdentity;
 use touchmark_x509::Certificate;
 
 /// What EST and API show, and how it is made.
 pub(crate) struct ServerCertificate {
     identity: ServerIdentity,
-    issuance: OwnIssuance,
+    own: OwnIdentities,
+    hosts: Vec<String>,
 }
 
 /// The same for every certificate: token, request, admission, plan, record, sign, record.
-struct OwnIssuance {
-    tokens: Arc<Tokens>,
-    enrolments: Arc<Enrolments>,
-    confirmations: Arc<Confirmations>,
-    store: Arc<dyn Store>,
-    environment: EnvironmentRow,
-    hosts: Vec<String>,
-    clock: Clock,
-}
-
-impl OwnIssuance {
-    async fn issue(&self) -> Result<OwnIdentity, StartFault> {
-        let name = SpiffeId::AUTHORITY.parse().expect("the word is a name");
-        let own = own_identity(
-            &self.tokens,
-            &self.enrolments,
-            &self.environment,
-            IdentityKind::Service,
-            &name,
-            self.hosts.clone(),
-            Vec::new(),
-        )
-        .await?;
-        // We hold its key: that is the proof.
-        self.confirmations.proven(&own.enrolled.certificate.fingerprint(), Proven::Here, "bootstrap").await?;
-        Ok(own)
-    }
+async fn issue(own: &OwnIdentities, hosts: &[String]) -> Result<OwnIdentity, StartFault> {
+    let name = SpiffeId::AUTHORITY.parse().expect("the word is a name");
+    let made = own.enrol(IdentityKind::Service, &name, hosts.to_vec(), Vec::new()).await?;
+    // We hold its key: that is the proof.
+    own.confirmations.proven(&made.enrolled.certificate.fingerprint(), Proven::Here, "bootstrap").await?;
+    Ok(made)
 }
 
 impl ServerCertificate {
-    /// A fresh one.
+    /// A fresh one for these host names.
     ///
     /// # Errors
     /// [`StartFault`] when the way to a certificate is closed.
-    pub(crate) async fn obtain(
-        shell: &Shell,
-        environment: &EnvironmentRow,
-        config: &AuthorityConfig,
-    ) -> Result<Self, StartFault> {
-        let issuance = OwnIssuance {
-            tokens: shell.tokens.clone(),
-            enrolments: shell.enrolments.clone(),
-            confirmations: shell.confirmations.clone(),
-            store: shell.operators.commits.store().clone(),
-            environment: environment.clone(),
-            hosts: config.names(),
-            clock: shell.clock.clone(),
-        };
-        let own = issuance.issue().await?;
-        Ok(Self { identity: ServerIdentity::new(chain(&own), own.key.to_pkcs8())?, issuance })
+    pub(crate) async fn obtain(own: OwnIdentities, hosts: Vec<String>) -> Result<Self, StartFault> {
+        let made = issue(&own, &hosts).await?;
+        Ok(Self { identity: ServerIdentity::new(chain(&made), made.key.to_pkcs8())?, own, hosts })
     }
 
     /// For the ports; a renewal is seen by all.
@@ -86,13 +47,11 @@ impl ServerCertificate {
     /// [`StartFault`]; the old one is shown further.
     pub(crate) async fn renew_if_due(&self) -> Result<bool, StartFault> {
         let shown = Certificate::from_der(&self.identity.leaf_der())?;
-        let row = self.issuance.store.certificate_by_fingerprint(&shown.fingerprint())?;
-        let revoked = row.is_some_and(|row| row.state == CertificateState::Revoked);
-        if !revoked && !is_due(shown.validity(), self.issuance.clock.now()) {
+        if !self.own.is_revoked(&shown)? && !is_due(shown.validity(), self.own.clock.now()) {
             return Ok(false);
         }
-        let own = self.issuance.issue().await?;
-        self.identity.swap(chain(&own), own.key.to_pkcs8())?;
+        let made = issue(&self.own, &self.hosts).await?;
+        self.identity.swap(chain(&made), made.key.to_pkcs8())?;
         Ok(true)
     }
 }

@@ -248,16 +248,15 @@ async fn environments_created_at_once_are_all_in_force_and_leave_no_spare_keys()
     let now = Clock::system().now();
     let feeds =
         Arc::new(Feeds::load(opened.feed_signer, opened.epoch, &hierarchy, &*store, now, now).unwrap());
-    let environments = Arc::new(Environments {
-        commits: Commits::new(store.clone()),
+    let environments = Arc::new(Environments::new(
+        Commits::new(store.clone()),
         vault,
-        crl_url_base: base,
-        organisation: "touchmark".parse().unwrap(),
-        incarnation: opened.incarnation,
-        clock: Clock::system(),
-        anchors: config.anchors(),
-        creating: tokio::sync::Mutex::default(),
-    });
+        base,
+        "touchmark".parse().unwrap(),
+        opened.incarnation,
+        Clock::system(),
+        config.anchors(),
+    ));
     let mut tasks = JoinSet::new();
     for number in 0..16 {
         // Each name twice.

@@ -2,15 +2,20 @@
 //! end, superseded certificates that are revoked, our own certificate before it expires, memory that nobody needs any more.
 
 use crate::audit::journal_log::{HEAD_EVERY, JournalLog, JournalLogFault};
-use crate::feed::crls::kept_from;
-use crate::http::Shell;
+use crate::audit::refusals::Refusals;
+use crate::containment::Containments;
+use crate::feed::Feeds;
+use crate::feed::crls::{Crls, kept_from};
+use crate::issuance::Issuance;
+use crate::issuance::makers::Makers;
 use crate::start::{LocalOperator, ServerCertificate};
+use crate::steady_time::SteadyTime;
 use crate::store::commit::Commits;
 use crate::store::disk_reserve::DiskReserve;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use touchmark_listen::Stop;
+use touchmark_listen::{Clock, Stop};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// What is superseded is looked through so often, in environments that want it revoked: an overlap lasts minutes.
@@ -143,9 +148,24 @@ async fn integrate(log: &Arc<JournalLog>) -> Result<u64, JournalLogFault> {
     }
 }
 
+/// What the slow turns look after.
+#[derive(Clone)]
+pub(crate) struct Upkeep {
+    pub(crate) clock: Clock,
+    pub(crate) time: SteadyTime,
+    pub(crate) reserve: Arc<DiskReserve>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) commits: Commits,
+    pub(crate) crls: Arc<Crls>,
+    pub(crate) containments: Arc<Containments>,
+    pub(crate) issuance: Arc<Issuance>,
+    pub(crate) makers: Arc<Makers>,
+    pub(crate) feeds: Arc<Feeds>,
+}
+
 /// The slow turns, each second.
 pub(crate) async fn tick(
-    shell: Shell,
+    parts: Upkeep,
     server: Arc<ServerCertificate>,
     operator: Arc<LocalOperator>,
     mut stop: Stop,
@@ -161,36 +181,36 @@ pub(crate) async fn tick(
             () = stop.stopped() => break,
             _ = turn.tick() => {}
         }
-        shell.reserve.look();
-        shell.time.look();
-        if shell.time.is_behind() && Instant::now() >= tell_clock_at {
+        parts.reserve.look();
+        parts.time.look();
+        if parts.time.is_behind() && Instant::now() >= tell_clock_at {
             tell_clock_at = Instant::now() + CLOCK_TOLD_EVERY;
             tracing::error!(
-                clock = %shell.clock.now(),
+                clock = %parts.clock.now(),
                 "the clock of this machine went back: nothing is issued until it is right again"
             );
         }
-        if let Err(fault) = shell.refusals.flush().await {
+        if let Err(fault) = parts.refusals.flush().await {
             tracing::error!(%fault, "refusals are counted but not recorded yet");
         }
-        if let Err(fault) = shell.operators.commits.catch_up() {
+        if let Err(fault) = parts.commits.catch_up() {
             tracing::error!(%fault, "a feed still misses what is recorded");
         }
-        if let Err(fault) = shell.crls.refresh_all().await {
+        if let Err(fault) = parts.crls.refresh_all().await {
             tracing::error!(%fault, "a CRL could not be renewed");
         }
-        if let Err(fault) = shell.containments.end_due_quarantines().await {
+        if let Err(fault) = parts.containments.end_due_quarantines().await {
             tracing::error!(%fault, "a quarantine that is over could not be ended");
         }
         if Instant::now() >= superseded_at {
             superseded_at = Instant::now() + SUPERSEDED_EVERY;
-            if let Err(fault) = shell.containments.revoke_superseded().await {
+            if let Err(fault) = parts.containments.revoke_superseded().await {
                 tracing::error!(%fault, "superseded certificates could not be revoked; it is tried again");
             }
         }
         if Instant::now() >= stranded_at {
             stranded_at = Instant::now() + STRANDED_EVERY;
-            match shell.issuance.burn_stranded(STRANDED).await {
+            match parts.issuance.burn_stranded(STRANDED).await {
                 Ok(0) => {}
                 Ok(burned) => {
                     tracing::warn!(
@@ -201,7 +221,7 @@ pub(crate) async fn tick(
                 Err(fault) => tracing::error!(%fault, "intents that were left half-done are still open"),
             }
         }
-        if let Err(fault) = shell.makers.repair() {
+        if let Err(fault) = parts.makers.repair() {
             tracing::error!(%fault, "a change of makers is recorded, but not in force everywhere");
         }
         if Instant::now() >= renew_at {
@@ -226,11 +246,11 @@ pub(crate) async fn tick(
         }
         if Instant::now() >= prune_at {
             prune_at = Instant::now() + PRUNE_EVERY;
-            let dropped = shell.feeds.prune(kept_from(&shell.time));
+            let dropped = parts.feeds.prune(kept_from(&parts.time));
             tracing::debug!(dropped, "ended certificates left the feeds");
         }
     }
-    if let Err(fault) = shell.refusals.finish().await {
+    if let Err(fault) = parts.refusals.finish().await {
         tracing::error!(%fault, "the last refusals are not recorded");
     }
 }

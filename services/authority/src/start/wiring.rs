@@ -1,6 +1,8 @@
 //! The use cases, wired once and visibly.
 
 use super::StartFault;
+use super::bootstrap::OwnIdentities;
+use super::upkeep::Upkeep;
 use crate::audit::archive::Archives;
 use crate::audit::explain::Explain;
 use crate::audit::journal_log::JournalLog;
@@ -47,9 +49,16 @@ pub(crate) struct Founded {
     pub(crate) organisation: OrganisationName,
 }
 
+/// What came of it: what the routes reach, what the slow turns look after, what makes our own identities.
+pub(crate) struct Wired {
+    pub(crate) shell: Shell,
+    pub(crate) upkeep: Upkeep,
+    pub(crate) own: OwnIdentities,
+}
+
 /// # Errors
-/// [`StartFault::OperatorPolicy`], [`StartFault::Makers`].
-pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Shell, StartFault> {
+/// [`StartFault::OperatorPolicy`], [`StartFault::Makers`], [`StartFault::NoDefault`].
+pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) -> Result<Wired, StartFault> {
     let Founded {
         commits,
         environments,
@@ -66,13 +75,12 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
     let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let refusals = Arc::new(Refusals::new(commits.clone(), organisation.clone(), clock.clone()));
-    let operators = Arc::new(Operators {
-        commits: commits.clone(),
-        policy: OperatorPolicy::compile(OperatorPolicy::starter_text())?,
-        refusals: refusals.clone(),
-        clock: clock.clone(),
-        turn: tokio::sync::Mutex::default(),
-    });
+    let operators = Arc::new(Operators::new(
+        commits.clone(),
+        OperatorPolicy::compile(OperatorPolicy::starter_text())?,
+        refusals.clone(),
+        clock.clone(),
+    ));
     let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let issuance = Arc::new(Issuance::new(
         commits.clone(),
@@ -81,32 +89,58 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         clock.clone(),
     ));
     let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);
-    let intake = Arc::new(DecisionIntake {
-        archives: Archives::new(config.decisions()),
-        commits: commits.clone(),
+    let intake = Arc::new(DecisionIntake::new(
+        Archives::new(config.decisions()),
+        commits.clone(),
+        confirmations.clone(),
+        clones.clone(),
+        organisation.clone(),
+    ));
+    let gateways = Arc::new(Gateways::new(commits.clone(), feeds.clone(), intake.clone(), clock.clone()));
+    let enrolments = Arc::new(Enrolments::new(
+        commits.clone(),
+        hierarchy.clone(),
+        issuance.clone(),
+        operators.clone(),
+        clock.clone(),
+    ));
+    let containments = Arc::new(Containments::new(
+        commits.clone(),
+        hierarchy.clone(),
+        gateways.clone(),
+        crls.clone(),
+        operators.clone(),
+        clock.clone(),
+        time.clone(),
+    ));
+    let tokens = Arc::new(Tokens::new(commits.clone(), clock.clone()));
+    let own = OwnIdentities {
+        tokens: tokens.clone(),
+        enrolments: enrolments.clone(),
         confirmations: confirmations.clone(),
-        clones: clones.clone(),
-        organisation: organisation.clone(),
-    });
-    let gateways = Arc::new(Gateways {
-        commits: commits.clone(),
-        feeds: feeds.clone(),
-        intake: intake.clone(),
+        store: store.clone(),
+        environment: hierarchy.default_trust().ok_or(StartFault::NoDefault)?.environment.clone(),
         clock: clock.clone(),
-    });
-    Ok(Shell::new(UseCases {
+    };
+    let upkeep = Upkeep {
+        clock: clock.clone(),
+        time: time.clone(),
+        reserve: reserve.clone(),
+        refusals: refusals.clone(),
+        commits: commits.clone(),
+        crls: crls.clone(),
+        containments: containments.clone(),
+        issuance: issuance.clone(),
+        makers: makers.clone(),
+        feeds: feeds.clone(),
+    };
+    let shell = Shell::new(UseCases {
         clock: clock.clone(),
         organisation: organisation.clone(),
         rows: Rows::new(store.clone()),
         cursors: CursorKey::draw(),
         hierarchy: hierarchy.clone(),
-        enrolments: Arc::new(Enrolments::new(
-            commits.clone(),
-            hierarchy.clone(),
-            issuance.clone(),
-            operators.clone(),
-            clock.clone(),
-        )),
+        enrolments,
         initial: Arc::new(InitialEnrolments::new(
             commits.clone(),
             hierarchy.clone(),
@@ -115,7 +149,6 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
             clock.clone(),
         )),
         makers,
-        issuance: issuance.clone(),
         renewals: Arc::new(Renewals::new(
             commits.clone(),
             hierarchy.clone(),
@@ -127,30 +160,17 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         est_turns: Semaphore::new(EST_TURNS),
         clones: clones.clone(),
         confirmations,
-        containments: Arc::new(Containments {
-            commits: commits.clone(),
-            hierarchy: hierarchy.clone(),
-            gateways: gateways.clone(),
-            crls: crls.clone(),
-            operators: operators.clone(),
-            clock: clock.clone(),
-            time: time.clone(),
-        }),
+        containments,
         environments,
-        policies: Arc::new(Policies {
-            commits: commits.clone(),
-            gateways: gateways.clone(),
-            organisation: organisation.clone(),
-            clock: clock.clone(),
-        }),
-        tokens: Arc::new(Tokens::new(commits.clone(), clock.clone())),
+        policies: Arc::new(Policies::new(
+            commits.clone(),
+            gateways.clone(),
+            organisation.clone(),
+            clock.clone(),
+        )),
+        tokens,
         operators: operators.clone(),
-        explain: Arc::new(Explain {
-            commits: commits.clone(),
-            hierarchy: hierarchy.clone(),
-            operators,
-            clock: clock.clone(),
-        }),
+        explain: Arc::new(Explain::new(commits.clone(), hierarchy.clone(), operators, clock.clone())),
         feeds,
         gateways,
         crls,
@@ -161,5 +181,6 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         refusals,
         log_directory: config.log(),
         log_origin,
-    }))
+    });
+    Ok(Wired { shell, upkeep, own })
 }

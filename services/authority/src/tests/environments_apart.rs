@@ -87,12 +87,12 @@ async fn a_maker_vouches_in_its_own_environment_only() {
 async fn a_policy_is_told_to_gateways_and_one_that_is_too_large_is_not_recorded() {
     let house = House::new().await;
     let home = tempfile::tempdir().unwrap();
-    let policies = Policies {
-        commits: house.commits.clone(),
-        gateways: house.gateways(home.path()),
-        organisation: name("example"),
-        clock: house.clock.clone(),
-    };
+    let policies = Policies::new(
+        house.commits.clone(),
+        house.gateways(home.path()),
+        name("example"),
+        house.clock.clone(),
+    );
     let lab: EnvironmentName = name("lab");
     let told = || {
         let octets = house.feeds.since(&lab, None, house.clock.now()).unwrap();
@@ -145,7 +145,7 @@ async fn who_lags_gets_what_it_misses_or_all() {
 async fn a_key_that_is_not_the_certificates_stops_the_loading() {
     let house = House::new().await;
     let version = house.hierarchy.default_trust().unwrap().issuing.version().to_string();
-    let vault = &house.environments.vault;
+    let vault = house.environments.vault();
     std::fs::remove_file(house.keys().join(format!("{version}.key"))).unwrap();
     vault.create(&version, touchmark_x509::KeyAlgorithm::P256).unwrap();
     let fault = house.hierarchy.reload(&*house.store, vault).unwrap_err();

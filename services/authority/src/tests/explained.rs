@@ -18,12 +18,8 @@ const OPERATOR: IdentityKind = IdentityKind::Operator;
 
 fn explain(house: &House, asked: &str) -> Explanation {
     let home = tempfile::tempdir().unwrap();
-    let explain = Explain {
-        commits: house.commits.clone(),
-        hierarchy: house.hierarchy.clone(),
-        operators: house.operators(),
-        clock: house.clock.clone(),
-    };
+    let explain =
+        Explain::new(house.commits.clone(), house.hierarchy.clone(), house.operators(), house.clock.clone());
     explain
         .explain(
             asked,
@@ -190,12 +186,8 @@ async fn a_device_and_an_operator_of_one_name_are_told_apart() {
     house.first(IdentityKind::Operational).await;
     house.joins(OPERATOR, DEVICE, &["admin"]).await;
     let home = tempfile::tempdir().unwrap();
-    let explain = Explain {
-        commits: house.commits.clone(),
-        hierarchy: house.hierarchy.clone(),
-        operators: house.operators(),
-        clock: house.clock.clone(),
-    };
+    let explain =
+        Explain::new(house.commits.clone(), house.hierarchy.clone(), house.operators(), house.clock.clone());
     let sight = Sight { whole: true, environments: Vec::new() };
     let answer = explain.explain(DEVICE, &sight, &Archives::new(home.path().to_owned()));
     assert!(matches!(answer, Err(crate::audit::explain::ExplainFault::Ambiguous(all)) if all.len() == 2));

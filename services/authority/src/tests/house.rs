@@ -111,16 +111,15 @@ impl House {
         let time = SteadyTime::begin_with(clock.clone(), passed, None);
         let incarnation = Incarnation::try_from(1).unwrap();
         let crl_url_base = "http://127.0.0.1:1/crl".to_owned();
-        let environments = Arc::new(Environments {
-            commits: commits.clone(),
-            vault: vault.clone(),
-            crl_url_base: crl_url_base.clone(),
-            organisation: name("example"),
+        let environments = Arc::new(Environments::new(
+            commits.clone(),
+            vault.clone(),
+            crl_url_base.clone(),
+            name("example"),
             incarnation,
-            clock: clock.clone(),
-            anchors: home.path().join("anchors"),
-            creating: tokio::sync::Mutex::default(),
-        });
+            clock.clone(),
+            home.path().join("anchors"),
+        ));
         let plan = EnvironmentPlan {
             name: name("lab"),
             trust_domain: name("lab.touchmark.internal"),
@@ -269,15 +268,15 @@ impl House {
 
     /// Whom containments wait for; logs of gateways below `home`.
     pub(crate) fn gateways(&self, home: &Path) -> Arc<Gateways> {
-        let intake = DecisionIntake {
-            archives: Archives::new(home.join("decisions")),
-            commits: self.commits.clone(),
-            confirmations: self.confirmations.clone(),
-            clones: self.clones.clone(),
-            organisation: name("example"),
-        };
+        let intake = DecisionIntake::new(
+            Archives::new(home.join("decisions")),
+            self.commits.clone(),
+            self.confirmations.clone(),
+            self.clones.clone(),
+            name("example"),
+        );
         let (commits, feeds, clock) = (self.commits.clone(), self.feeds.clone(), self.clock.clone());
-        Arc::new(Gateways { commits, feeds, intake: Arc::new(intake), clock })
+        Arc::new(Gateways::new(commits, feeds, Arc::new(intake), clock))
     }
 
     /// What contains devices, and the CRLs that it signs; files below `home`.
@@ -285,15 +284,15 @@ impl House {
         let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
         let crls = Arc::new(crls);
         self.held_against_its_rows(&crls);
-        Containments {
-            commits: self.commits.clone(),
-            hierarchy: self.hierarchy.clone(),
-            gateways: self.gateways(home),
+        Containments::new(
+            self.commits.clone(),
+            self.hierarchy.clone(),
+            self.gateways(home),
             crls,
-            operators: self.operators(),
-            clock: self.clock.clone(),
-            time: self.time.clone(),
-        }
+            self.operators(),
+            self.clock.clone(),
+            self.time.clone(),
+        )
     }
 
     pub(crate) async fn token(&self, kind: IdentityKind, subject: TokenSubject) -> NewToken {
@@ -398,11 +397,10 @@ pub(crate) fn sent(der: &[u8], token: &NewToken) -> EnrolmentRequest {
 }
 
 fn operators(commits: &Commits, clock: &Clock) -> Arc<Operators> {
-    Arc::new(Operators {
-        commits: commits.clone(),
-        policy: OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap(),
-        refusals: Arc::new(Refusals::new(commits.clone(), name("example"), clock.clone())),
-        clock: clock.clone(),
-        turn: tokio::sync::Mutex::default(),
-    })
+    Arc::new(Operators::new(
+        commits.clone(),
+        OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap(),
+        Arc::new(Refusals::new(commits.clone(), name("example"), clock.clone())),
+        clock.clone(),
+    ))
 }

@@ -5,7 +5,7 @@ use crate::config::AuthorityConfig;
 use crate::http::Shell;
 use crate::start::bootstrap::bootstrapped;
 use crate::start::upkeep::tick;
-use crate::start::{Founded, LocalOperator, ServerCertificate, wire};
+use crate::start::{Founded, LocalOperator, ServerCertificate, Wired, wire};
 use crate::store::disk_reserve::DiskReserve;
 use crate::tests::house::{DEVICE, House, LIFETIME, key, request};
 use std::sync::Arc;
@@ -62,13 +62,12 @@ impl Running {
             log_origin: "example.org/journal".into(),
             organisation: name("example"),
         };
-        let shell = wire(founded, &config, &house.clock).unwrap();
+        let Wired { shell, upkeep, own } = wire(founded, &config, &house.clock).unwrap();
         house.held_against_its_rows(&shell.crls);
-        let environment = house.hierarchy.default_trust().unwrap().environment.clone();
-        let server = Arc::new(ServerCertificate::obtain(&shell, &environment, &config).await.unwrap());
-        let operator = Arc::new(LocalOperator::of(&shell, &environment, &config));
+        let server = Arc::new(ServerCertificate::obtain(own.clone(), config.names()).await.unwrap());
+        let operator = Arc::new(LocalOperator::of(own, config.operator()));
         let (stop, listener) = StopSwitch::new();
-        let ticks = tokio::spawn(tick(shell.clone(), server, operator, listener));
+        let ticks = tokio::spawn(tick(upkeep, server, operator, listener));
         let running = Self { house, shell, stop, ticks, _home: home };
         running.until("the first CRL", |running| running.crl_number() > 0).await;
         running

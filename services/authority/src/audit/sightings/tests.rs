@@ -28,7 +28,7 @@ pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionInta
     let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy, clock));
     let archives = Archives::new(archives.to_owned());
-    Arc::new(DecisionIntake { archives, commits, confirmations, clones, organisation: name("example") })
+    Arc::new(DecisionIntake::new(archives, commits, confirmations, clones, name("example")))
 }
 
 pub(crate) fn commit(store: &dyn Store, entries: Vec<Draft>) {
@@ -245,13 +245,13 @@ async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm(
             house.pass(LIFETIME / 10 + std::time::Duration::from_secs(1));
         }
         let home = tempfile::tempdir().unwrap();
-        let intake = Arc::new(DecisionIntake {
-            archives: Archives::new(home.path().to_owned()),
-            commits: house.commits.clone(),
-            confirmations: house.confirmations.clone(),
-            clones: house.clones.clone(),
-            organisation: name("example"),
-        });
+        let intake = Arc::new(DecisionIntake::new(
+            Archives::new(home.path().to_owned()),
+            house.commits.clone(),
+            house.confirmations.clone(),
+            house.clones.clone(),
+            name("example"),
+        ));
         intake.archives.register(&name(GATEWAY), &signed(GATEWAY, &[]).0).unwrap();
         let Record::SessionOpened(opened) = session(handle, "lab", old.fingerprint()) else { panic!() };
         let opened = Record::SessionOpened(SessionOpened { verdict, proof, ..opened });

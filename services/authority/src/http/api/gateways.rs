@@ -16,9 +16,7 @@ use touchmark_api::{
     FeedAcknowledgement, FeedQuery, FramesAccepted, FramesUpload, Gateway, GatewayAbsence,
     GatewayRegistration, ListIn, Page, Staleness,
 };
-use touchmark_identity::Actor;
-use touchmark_inventory::Command;
-use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, Scope};
+use touchmark_journal::Scope;
 use touchmark_ra::{Declaration, DeclareGateway};
 use touchmark_status::{Position, StalenessClass};
 
@@ -103,32 +101,11 @@ pub(super) async fn acknowledge(
     let gateway = called.gateway()?;
     let applied_at = report.applied_at;
     let position = Position { epoch: report.epoch, seq: report.seq };
-    let feed = shell.feeds.of(&gateway.environment)?;
-    // Whoever waits for it is told at once; the record follows.
-    let news = feed
-        .acknowledge(&gateway.name, position, applied_at, report.sessions_closed)
+    shell
+        .gateways
+        .acknowledged(&gateway, position, applied_at, report.sessions_closed)
+        .await?
         .ok_or_else(|| Refuse::value("seq", "the feed never was there"))?;
-    if !news {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let event = Event::EnforcementReported(EnforcementReported {
-        gateway: gateway.name.clone(),
-        epoch: report.epoch,
-        seq: report.seq,
-        applied_at,
-        sessions_closed: report.sessions_closed,
-    });
-    let envelope = Envelope {
-        scope: Scope {
-            organisation: shell.organisation.clone(),
-            environment: Some(gateway.environment.clone()),
-        },
-        actor: Actor::automation(gateway.name),
-        cause: "api/feed/acknowledgement".into(),
-        at: shell.clock.now(),
-    };
-    let entries = vec![Draft { envelope, event, private: None }];
-    shell.operators.commits.commit(Command { preconditions: Vec::new(), entries }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -84,7 +84,7 @@ async fn what_has_ended_finishes_a_handshake_with_est_and_with_nothing_else() {
     let house = House::new().await;
     let trust = house.hierarchy.default_trust().unwrap();
     // The house's signer asks for an intent first.
-    let key = house.environments.vault.open(&trust.issuing.version().to_string()).unwrap();
+    let key = house.environments.vault().open(&trust.issuing.version().to_string()).unwrap();
     let ours = leaf(&key, trust.issuing.certificate(), house.clock.now(), 10);
     let (stranger, strangers) = authority(house.clock.now(), 100);
     type Row<'a> = (&'a str, u64, &'a [u8], (&'a str, &'a str));
