@@ -1,10 +1,10 @@
-//! Issuing: the only place that uses an issuing key on a certificate, and only on a recorded plan.
+//! Issuing: the only place that uses an issuing key on a certificate, and only on a plan.
 
 use crate::plan::IssuancePlan;
 use touchmark_identity::{CertificateId, DeviceId};
 use touchmark_journal::{CertificateBody, CertificateIssued, Event, Private, Scope};
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::{Certificate, PublicKey, Signer, SigningFault};
+use touchmark_x509::{Certificate, KeyPlace, PublicKey, Signer, SigningFault};
 
 /// Proof that the intent inside is durable.
 #[derive(Debug)]
@@ -14,6 +14,37 @@ impl Recorded<IssuancePlan> {
     /// Declares that the plan's intent is in a durable commit. Called only with a store's receipt at hand.
     pub fn recorded_unchecked(plan: IssuancePlan) -> Self {
         Self(plan)
+    }
+}
+
+/// A plan on its way to the key.
+#[derive(Debug)]
+pub enum Unsigned {
+    /// Its intent is not durable.
+    Planned(IssuancePlan),
+    Recorded(Recorded<IssuancePlan>),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Signed {
+    Issued(IssuedCertificate),
+    /// Nothing was signed: the key lives elsewhere, and the intent has to be durable before.
+    RecordFirst(IssuancePlan),
+}
+
+impl Unsigned {
+    /// Signs a plan whose intent is durable, or, with a key in this process, one that is recorded together with its
+    /// certificate: a crash before that commit leaves nothing that anybody was given.
+    ///
+    /// # Errors
+    /// As [`issue`].
+    pub fn sign(self, signer: &dyn Signer) -> Result<Signed, IssueFault> {
+        match (self, signer.place()) {
+            (Self::Planned(plan), KeyPlace::Outside) => Ok(Signed::RecordFirst(plan)),
+            (Self::Planned(plan), KeyPlace::Inside) => sign(plan, signer).map(Signed::Issued),
+            (Self::Recorded(recorded), _) => issue(recorded, signer).map(Signed::Issued),
+        }
     }
 }
 
@@ -55,7 +86,10 @@ pub struct IssuedCertificate {
 /// # Errors
 /// [`IssueFault`]; the intent must then be burned.
 pub fn issue(plan: Recorded<IssuancePlan>, signer: &dyn Signer) -> Result<IssuedCertificate, IssueFault> {
-    let plan = plan.0;
+    sign(plan.0, signer)
+}
+
+fn sign(plan: IssuancePlan, signer: &dyn Signer) -> Result<IssuedCertificate, IssueFault> {
     let intended = plan.tbs().to_vec();
     let signature = signer.sign(&intended)?;
     let der = plan.tbs.into_certificate(signer.algorithm(), &signature);

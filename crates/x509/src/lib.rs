@@ -27,4 +27,4 @@ pub mod tbs;
 
 pub use certificate::Certificate;
 pub use key::{KeyAlgorithm, PublicKey, SignatureAlgorithm};
-pub use signer::{Signer, SigningFault, SoftwareKey};
+pub use signer::{KeyPlace, Signer, SigningFault, SoftwareKey};

@@ -37,6 +37,15 @@ pub enum SigningFault {
     Keeper,
 }
 
+/// Where a key lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In this process's memory: a signature that was not released dies with the process.
+    Inside,
+    /// Elsewhere: a signature may outlive this process, so what is to be signed is recorded before.
+    Outside,
+}
+
 /// Something that signs with one key.
 pub trait Signer: Send + Sync {
     /// The public half.
@@ -44,6 +53,8 @@ pub trait Signer: Send + Sync {
 
     /// The algorithm of every signature made here.
     fn algorithm(&self) -> SignatureAlgorithm;
+
+    fn place(&self) -> KeyPlace;
 
     /// Signs `message` (not its hash); the signature is as X.509 carries it, an ECDSA one with the smaller s.
     ///
@@ -150,6 +161,10 @@ impl Signer for SoftwareKey {
 
     fn algorithm(&self) -> SignatureAlgorithm {
         SignatureAlgorithm::default_for(self.public_key.algorithm())
+    }
+
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Inside
     }
 
     #[expect(clippy::disallowed_methods, reason = "the nonce of a signature is the provider's to draw")]

@@ -13,7 +13,9 @@ use touchmark_identity::{
 };
 use touchmark_journal::{IdentityKind, RenewalFacts, RenewalManner, Scope};
 use touchmark_x509::tbs::{CaContents, ca_tbs};
-use touchmark_x509::{Certificate, PublicKey, SignatureAlgorithm, Signer, SigningFault, SoftwareKey};
+use touchmark_x509::{
+    Certificate, KeyPlace, PublicKey, SignatureAlgorithm, Signer, SigningFault, SoftwareKey,
+};
 
 /// 2027-01-15T08:00:00Z.
 pub(crate) const NOW_S: u64 = 1_800_000_000;
@@ -217,6 +219,10 @@ impl Signer for TestSigner {
 
     fn algorithm(&self) -> SignatureAlgorithm {
         if let Fault::Names(algorithm) = self.fault { algorithm } else { self.key.algorithm() }
+    }
+
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Inside
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFault> {

@@ -14,7 +14,7 @@ use touchmark_journal::{Draft, Event, Salt, Standing};
 use touchmark_status::{FeedSigner, StatusSet, open_feed_file};
 use touchmark_testkit::replay;
 use touchmark_x509::crl::Crl;
-use touchmark_x509::{PublicKey, SignatureAlgorithm, Signer, SigningFault};
+use touchmark_x509::{KeyPlace, PublicKey, SignatureAlgorithm, Signer, SigningFault};
 
 /// What is committed when a certificate is about to be signed, once.
 pub(super) type Between = Arc<Mutex<Option<Command>>>;
@@ -33,6 +33,10 @@ impl Signer for AfterTheIntent {
 
     fn algorithm(&self) -> SignatureAlgorithm {
         self.signer.algorithm()
+    }
+
+    fn place(&self) -> KeyPlace {
+        KeyPlace::Outside
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFault> {
