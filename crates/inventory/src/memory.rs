@@ -40,6 +40,8 @@ struct Inner {
     positions: BTreeMap<Name, (u32, u64)>,
     faults: VecDeque<Fault>,
     unread: u32,
+    reads: u64,
+    commits: u64,
 }
 
 /// See the module.
@@ -54,24 +56,38 @@ impl MemoryStore {
 
     /// Plans the fate of the next commits, in order; later ones pass.
     pub fn plan_faults(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.lock().faults.extend(faults);
+        self.inner().faults.extend(faults);
     }
 
     /// Refuses the next readings of the journal, so many; later ones pass.
     pub fn refuse_journal_reads(&self, times: u32) {
-        self.lock().unread = times;
+        self.inner().unread = times;
     }
 
     pub fn tables(&self) -> Tables {
-        self.lock().tables.clone()
+        self.inner().tables.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    /// Reads and commits that were asked for so far.
+    pub fn asked(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.reads, inner.commits)
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// For one reading.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner();
+        inner.reads += 1;
+        inner
+    }
+
     fn accept(&self, command: Command) -> Result<Receipt, StoreFault> {
-        let mut inner = self.lock();
+        let mut inner = self.inner();
+        inner.commits += 1;
         let fault = inner.faults.pop_front().unwrap_or(Fault::None);
         if fault == Fault::Lost {
             return Err(StoreFault::Storage("fault point: lost".into()));

@@ -3,10 +3,176 @@
 //! A proof with the new key confirms the new certificate; one that was never proven is replaced at once.
 //! No row that is dead is touched: each change demands the state that it was decided on.
 
+use crate::fault::{EnrolmentFault, Notice};
+use crate::holder::holder_actor;
+use crate::recovery::recovery_actor;
+use crate::refusal::Refusal;
+use crate::renewal::Presented;
+use crate::step::{Read, Step};
+use crate::trust::Trusts;
 use core::time::Duration;
-use touchmark_identity::{Actor, CertificateId, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, DeviceRow, Precondition};
-use touchmark_journal::{CertificateConfirmed, CertificateSuperseded, Draft, Envelope, Event, Standing};
+use std::sync::Arc;
+use touchmark_identity::{Actor, CertificateId, EnvironmentName, Fingerprint, Name, Timestamp};
+use touchmark_inventory::{
+    CertificateFacts, CertificateRow, CertificateState, Command, DeviceRow, Precondition, StoreFault,
+};
+use touchmark_journal::{
+    CertificateConfirmed, CertificateSuperseded, Draft, Envelope, Event, IdentityKind, Standing,
+};
+
+/// How often something is decided again when rows change under it.
+pub(crate) const TRIES: u8 = 4;
+
+/// Before whom a key was proven.
+#[derive(Clone, Debug)]
+pub enum Proven {
+    /// Before us, in a certificate's life: one that is over may only be renewed.
+    Here,
+    /// Before a gateway, which wrote it down. Its word is good for devices of its own environment.
+    AtGateway {
+        /// The gateway's.
+        environment: EnvironmentName,
+        /// What it wrote.
+        witnessed: Witnessed,
+    },
+}
+
+/// A certificate that a gateway saw proven, and what it took it for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Witnessed {
+    pub fingerprint: Fingerprint,
+    pub environment: EnvironmentName,
+    pub handle: Name,
+}
+
+impl Proven {
+    /// Whether this proof says anything about the certificate.
+    pub fn covers(&self, row: &CertificateRow, now: Timestamp) -> bool {
+        match self {
+            Self::Here => row.validity.contains(now),
+            Self::AtGateway { environment, witnessed } => {
+                row.kind == IdentityKind::Operational
+                    && row.scope.environment.as_ref() == Some(environment)
+                    && witnessed.environment == *environment
+                    && row.fingerprint == Some(witnessed.fingerprint)
+                    && row.identity.as_ref().is_some_and(|identity| identity.name == witnessed.handle)
+            }
+        }
+    }
+}
+
+/// Records that the key of this certificate was proven; nothing when that is known, when whoever says so has no say
+/// about it, or while the device is held off. Gives the row as it was found last; `None` for none of ours. After a fault
+/// a later use confirms it.
+pub fn prove(
+    fingerprint: Fingerprint,
+    proven: Proven,
+    cause: &'static str,
+    trusts: Arc<Trusts>,
+) -> Step<Option<CertificateRow>, StoreFault> {
+    prove_again(fingerprint, proven, cause, trusts, TRIES)
+}
+
+fn prove_again(
+    fingerprint: Fingerprint,
+    proven: Proven,
+    cause: &'static str,
+    trusts: Arc<Trusts>,
+    tries: u8,
+) -> Step<Option<CertificateRow>, StoreFault> {
+    Step::Read(Read::Row(
+        fingerprint,
+        Box::new(move |row, moment| {
+            let Some(row) = row else { return Ok(Step::Done(None)) };
+            if row.state != CertificateState::Issued {
+                return Ok(Step::Done(Some(row)));
+            }
+            if !proven.covers(&row, moment.now) {
+                let notice = match &proven {
+                    Proven::Here => Notice::ProvenPastEnd(row.certificate),
+                    Proven::AtGateway { environment, .. } => {
+                        Notice::ProvenElsewhere(row.certificate, environment.clone())
+                    }
+                };
+                return Ok(Step::Tell(notice, Box::new(move || Ok(Step::Done(Some(row))))));
+            }
+            let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+                let command = facts.and_then(|facts| confirm_facts(&facts, cause, &trusts, moment.now));
+                let Some(command) = command else { return Ok(Step::Done(Some(row))) };
+                let committed = move |outcome, _| match outcome {
+                    // It, or a sibling, changed meanwhile: look again.
+                    Err(StoreFault::Conflict(_)) if tries > 1 => {
+                        Ok(prove_again(fingerprint, proven, cause, trusts, tries - 1))
+                    }
+                    Ok(_) | Err(StoreFault::Conflict(_)) => Ok(Step::Done(Some(row))),
+                    Err(fault) => Err(fault),
+                };
+                Ok(Step::Commit(command, Box::new(committed)))
+            };
+            Ok(Step::Read(Read::Certificate(fingerprint, None, Box::new(read))))
+        }),
+    ))
+}
+
+/// The holder asks for it by name: the certificate of its connection, and no other. `meant` is the one that the request
+/// names.
+pub fn confirm_by_name(
+    peer: Fingerprint,
+    meant: Option<Fingerprint>,
+    cause: &'static str,
+    trusts: Arc<Trusts>,
+) -> Step<(), EnrolmentFault> {
+    by_name_again(peer, meant, cause, trusts, TRIES)
+}
+
+fn by_name_again(
+    peer: Fingerprint,
+    meant: Option<Fingerprint>,
+    cause: &'static str,
+    trusts: Arc<Trusts>,
+    tries: u8,
+) -> Step<(), EnrolmentFault> {
+    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+        let facts = facts.ok_or(Refusal::CertificateUnknown)?;
+        Presented::of(&facts, &trusts)?.may_confirm(meant.as_ref(), moment.now)?;
+        let Some(command) = confirm_facts(&facts, cause, &trusts, moment.now) else {
+            return Ok(Step::Done(()));
+        };
+        let committed = move |outcome, _| match outcome {
+            Ok(_) => Ok(Step::Done(())),
+            Err(StoreFault::Conflict(_)) if tries > 1 => {
+                Ok(by_name_again(peer, meant, cause, trusts, tries - 1))
+            }
+            Err(fault) => Err(fault.into()),
+        };
+        Ok(Step::Commit(command, Box::new(committed)))
+    };
+    Step::Read(Read::Certificate(peer, None, Box::new(read)))
+}
+
+/// When the certificate of the connection may be renewed at all: its row and environment.
+pub fn may_be_renewed(peer: Fingerprint, trusts: Arc<Trusts>) -> Step<CertificateRow, EnrolmentFault> {
+    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+        let facts = facts.ok_or(Refusal::CertificateUnknown)?;
+        Presented::of(&facts, &trusts)?.may_renew(None, moment.now)?;
+        Ok(Step::Done(facts.row))
+    };
+    Step::Read(Read::Certificate(peer, None, Box::new(read)))
+}
+
+/// See [`confirm`].
+pub(crate) fn confirm_facts(
+    facts: &CertificateFacts,
+    cause: &str,
+    trusts: &Trusts,
+    now: Timestamp,
+) -> Option<Command> {
+    let CertificateFacts { row, of } = facts;
+    let profile = row.scope.environment.as_ref().and_then(|name| trusts.of(name)?.profiles.get(&row.kind));
+    let overlap = profile.map(|profile| profile.overlap).unwrap_or_default();
+    let actor = holder_actor(row).unwrap_or_else(recovery_actor);
+    confirm(actor, cause, row, of.device.as_ref(), &of.current, overlap, now)
+}
 
 /// The command that confirms `proven` and supersedes the identity's other certificates that are not newer.
 ///

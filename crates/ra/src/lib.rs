@@ -9,7 +9,9 @@ mod admission;
 mod certificate;
 mod confirmation;
 mod containment;
+mod enrol;
 mod environment;
+mod fault;
 mod gateway;
 mod holder;
 mod initial;
@@ -19,18 +21,22 @@ mod mandate;
 mod recovery;
 mod refusal;
 mod renewal;
+mod step;
 mod suspicion;
 mod token;
+mod trust;
 
 pub use admission::{Admitted, EnrolmentFacts, admit, name_asked};
 pub use certificate::{RevokeCertificate, revoke_certificate};
-pub use confirmation::{confirm, take_place};
+pub use confirmation::{Proven, Witnessed, confirm, confirm_by_name, may_be_renewed, prove, take_place};
 pub use containment::{
     Contain, ContainmentFault, RevokeParty, Verb, contain, reach_of, revocation_of, revoke_party,
 };
+pub use enrol::{Enrolled, Enrolling, Evidence, Initial, enrol};
 pub use environment::{
     EnvironmentPlan, EnvironmentRefusal, Foundable, SuccessorPlan, check_environment, found_environment,
 };
+pub use fault::{EnrolmentFault, EstRefusal, Notice};
 pub use gateway::{Declaration, DeclarationEnded, DeclareGateway, declare_gateway, gateway_returned};
 pub use holder::holder_actor;
 pub use initial::{
@@ -44,5 +50,7 @@ pub use mandate::{Act, Mandate};
 pub use recovery::burn;
 pub use refusal::Refusal;
 pub use renewal::{Presented, RenewalTerms, admit_renewal};
-pub use suspicion::{revoke_superseded, suspect_clone};
+pub use step::{Memory, Moment, Next, RANDOM_OCTETS, Read, Step, Then, Turn, World};
+pub use suspicion::{Use, look_at_use, revoke_superseded, suspect_clone, was_superseded};
 pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, VoidToken, create_token, void_token};
+pub use trust::{ActiveProfile, Trust, Trusts};

@@ -6,15 +6,18 @@
 //! Standard: RFC 7030 §4.2.2.
 
 use crate::admission::{Admitted, newest_generation, scope_strings};
+use crate::fault::EnrolmentFault;
 use crate::holder::holder_actor;
 use crate::issue_rate::may_issue;
 use crate::refusal::Refusal;
+use crate::trust::Trusts;
 use core::time::Duration;
 use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Timestamp};
 use touchmark_inventory::{
-    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, IssueRow, Precondition,
+    CertificateFacts, CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, IssueRow,
+    Precondition,
 };
 use touchmark_journal::{Envelope, RenewalFacts, RenewalManner, Standing};
 use touchmark_x509::Certificate;
@@ -34,6 +37,30 @@ pub struct Presented<'a> {
     pub issues: &'a [IssueRow],
     /// How long past its end it may still be renewed.
     pub grace: Duration,
+}
+
+impl<'a> Presented<'a> {
+    /// What the rules judge of the facts.
+    ///
+    /// # Errors
+    /// [`Refusal::CertificateUnknown`] for what is nobody's any more; an environment or profile that is not there.
+    pub fn of(facts: &'a CertificateFacts, trusts: &'a Trusts) -> Result<Self, EnrolmentFault> {
+        let CertificateFacts { row, of } = facts;
+        Holder::of(row).ok_or(Refusal::CertificateUnknown)?;
+        let environment = row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
+        let trust = trusts.of(environment).ok_or(EnrolmentFault::UnknownEnvironment)?;
+        if row.device.is_some() && of.device.is_none() {
+            return Err(Refusal::CertificateUnknown.into());
+        }
+        Ok(Self {
+            row,
+            environment: &trust.environment,
+            device: of.device.as_ref(),
+            certificates: &of.current,
+            issues: &of.issues,
+            grace: trust.profiles.get(&row.kind).ok_or(EnrolmentFault::NoProfile)?.grace,
+        })
+    }
 }
 
 impl Presented<'_> {

@@ -1,12 +1,141 @@
 //! What follows by itself: a certificate that is used although its successor was proven, and one whose overlap is over.
 
+use crate::confirmation::TRIES;
+use crate::fault::Notice;
+use crate::refusal::Refusal;
 use crate::renewal::Presented;
-use touchmark_identity::{Actor, Name, RevocationReason, Timestamp};
-use touchmark_inventory::{CertificateRow, CertificateState, Command, Precondition, REVOKED_IN_ONE_EVENT};
+use crate::step::{Read, Step};
+use crate::trust::Trusts;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use touchmark_identity::{Actor, CertificateId, Fingerprint, Name, RevocationReason, Timestamp};
+use touchmark_inventory::{
+    CertificateFacts, CertificateRow, CertificateState, Command, Precondition, REVOKED_IN_ONE_EVENT,
+    StoreFault,
+};
 use touchmark_journal::{
     CertificatesRevoked, CloneResponse, CloneSuspected, Draft, Envelope, Event, PartyCloneSuspected,
     PartyName, RevokedCertificate, Standing, StandingChanged,
 };
+
+/// One certificate raises one alarm in so long, however often it is used.
+const QUIET: Duration = Duration::from_secs(3600);
+/// Certificates remembered for that; when there are more, the one that was quiet longest may ring again.
+const REMEMBERED_MAX: usize = 4096;
+
+/// What was done with the older certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It asked for a successor, which only the newest may.
+    Renewal,
+    /// Anything else: suspicious only once its overlap is over.
+    Other,
+}
+
+/// When each certificate rang last.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms(BTreeMap<CertificateId, Timestamp>);
+
+impl Alarms {
+    /// Whether this certificate's alarm was quiet long enough.
+    pub(crate) fn ring(&mut self, certificate: CertificateId, now: Timestamp) -> bool {
+        if self.0.get(&certificate).is_some_and(|last| now.since(*last) < QUIET) {
+            return false;
+        }
+        if self.0.len() >= REMEMBERED_MAX {
+            let oldest = self.0.iter().min_by_key(|(_, at)| **at).map(|(certificate, _)| *certificate);
+            oldest.map(|oldest| self.0.remove(&oldest));
+        }
+        self.0.insert(certificate, now);
+        true
+    }
+
+    pub(crate) fn unring(&mut self, certificate: CertificateId) {
+        self.0.remove(&certificate);
+    }
+}
+
+/// Refused because another took its place, on the CRL or not.
+pub fn was_superseded(row: &CertificateRow) -> bool {
+    row.state == CertificateState::Superseded
+        || (row.state == CertificateState::Revoked
+            && row.revocation_reason == Some(RevocationReason::Superseded))
+}
+
+/// Whether a refused renewal may be a thief's, or come from somebody robbed: only the newest certificate may ask for a
+/// successor. A superseded one may have been revoked for just that.
+pub(crate) fn is_suspicious(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Superseded { newer: Some(_) } | Refusal::Revoked)
+}
+
+/// Looks at a use of a certificate whose key was proven to `seen_by`; records nothing where nothing is suspicious. After
+/// a fault the next use is looked at again.
+pub fn look_at_use(
+    used: Fingerprint,
+    what: Use,
+    seen_by: Name,
+    cause: &'static str,
+    trusts: Arc<Trusts>,
+) -> Step<(), StoreFault> {
+    look(Look { used, what, seen_by, cause, trusts }, TRIES, Box::new(|looked| looked.map(Step::Done)))
+}
+
+pub(crate) struct Look {
+    pub(crate) used: Fingerprint,
+    pub(crate) what: Use,
+    pub(crate) seen_by: Name,
+    pub(crate) cause: &'static str,
+    pub(crate) trusts: Arc<Trusts>,
+}
+
+/// What follows a look, whether or not there was anything to see.
+pub(crate) type Looked<T, E> = Box<dyn FnOnce(Result<(), StoreFault>) -> Result<Step<T, E>, E> + Send>;
+
+pub(crate) fn look<T: 'static, E: 'static>(look: Look, tries: u8, then: Looked<T, E>) -> Step<T, E> {
+    let used = look.used;
+    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+        let Some(facts) = facts else { return then(Ok(())) };
+        let Some(command) = look.suspects(&facts, moment.now) else { return then(Ok(())) };
+        let certificate = facts.row.certificate;
+        let ring = move |rings: bool, _| {
+            if !rings {
+                return then(Ok(()));
+            }
+            let quarantined =
+                command.entries.iter().any(|draft| matches!(draft.event, Event::StandingChanged(_)));
+            let (holder, seen_by) = (facts.row.identity, look.seen_by.clone());
+            let notice = Notice::CloneSuspected { holder, certificate, seen_by, quarantined };
+            let committed = move |outcome, _| match outcome {
+                Ok(_) => then(Ok(())),
+                // Its standing changed meanwhile.
+                Err(StoreFault::Conflict(_)) if tries > 1 => {
+                    Ok(Step::Unring(certificate, Box::new(move || Ok(self::look(look, tries - 1, then)))))
+                }
+                Err(fault) => {
+                    let fault = if matches!(fault, StoreFault::Conflict(_)) { Ok(()) } else { Err(fault) };
+                    Ok(Step::Unring(certificate, Box::new(move || then(fault))))
+                }
+            };
+            Ok(Step::Tell(notice, Box::new(move || Ok(Step::Commit(command, Box::new(committed))))))
+        };
+        Ok(Step::Ring(certificate, Box::new(ring)))
+    };
+    Step::Read(Read::Certificate(used, None, Box::new(read)))
+}
+
+impl Look {
+    fn suspects(&self, facts: &CertificateFacts, now: Timestamp) -> Option<Command> {
+        let row = &facts.row;
+        let over = row.refused_from.is_some_and(|from| now >= from);
+        if !was_superseded(row) || !(over || self.what == Use::Renewal) {
+            return None;
+        }
+        let presented = Presented::of(facts, &self.trusts).ok()?;
+        let profile = self.trusts.of(row.scope.environment.as_ref()?)?.profiles.get(&row.kind)?;
+        suspect_clone(&presented, &self.seen_by, profile.on_clone, self.cause, now)
+    }
+}
 
 /// Records that an older certificate was used after a newer one, and holds the device off if its profile says so.
 /// `None` when there is nothing to suspect: no newer certificate that was proven.

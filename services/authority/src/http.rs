@@ -29,12 +29,9 @@ use crate::containment::Containments;
 use crate::containment::gateways::Gateways;
 use crate::feed::Feeds;
 use crate::feed::crls::Crls;
-use crate::issuance::clones::{CloneAlarms, Use};
-use crate::issuance::confirmation::Confirmations;
-use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
+use crate::issuance::Issuance;
 use crate::issuance::hierarchy::Hierarchy;
 use crate::issuance::makers::Makers;
-use crate::issuance::renewal::Renewals;
 use crate::issuance::renewal_hints::RenewalHints;
 use crate::operators::Operators;
 use crate::operators::environments::Environments;
@@ -47,7 +44,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use touchmark_identity::{Fingerprint, Name, OrganisationName};
+use touchmark_inventory::{CertificateRow, StoreFault};
 use touchmark_listen::Clock;
+use touchmark_ra::{Proven, Use, was_superseded};
 
 /// The use cases, shared: each request takes a handle, and handles cost one count.
 #[derive(Clone)]
@@ -88,15 +87,11 @@ pub(crate) struct UseCases {
     pub(crate) rows: Rows,
     pub(crate) cursors: CursorKey,
     pub(crate) hierarchy: Arc<Hierarchy>,
-    pub(crate) enrolments: Arc<Enrolments>,
-    pub(crate) initial: Arc<InitialEnrolments>,
     pub(crate) makers: Arc<Makers>,
-    pub(crate) renewals: Arc<Renewals>,
+    pub(crate) issuance: Arc<Issuance>,
     pub(crate) hints: Arc<RenewalHints>,
     /// Requests for certificates that are looked at at once.
     pub(crate) est_turns: Semaphore,
-    pub(crate) clones: Arc<CloneAlarms>,
-    pub(crate) confirmations: Arc<Confirmations>,
     pub(crate) containments: Arc<Containments>,
     pub(crate) environments: Arc<Environments>,
     pub(crate) policies: Arc<Policies>,
@@ -116,12 +111,20 @@ pub(crate) struct UseCases {
 }
 
 impl UseCases {
-    /// Looks at the use of a certificate that another took the place of. A fault here answers nothing else.
-    pub(crate) async fn look_at_use(&self, used: &Fingerprint, what: Use, seen_by: &str, cause: &str) {
-        let seen_by: Name = seen_by.parse().expect("the word is a name");
-        if let Err(fault) = self.clones.look_at(used, what, &seen_by, cause).await {
-            tracing::error!(%fault, "a clone is suspected, which could not be recorded");
+    /// Any request with a certificate proves its key: the first one makes it the current one. Whatever is asked, a
+    /// replaced certificate that is used is a thief, or somebody robbed. Gives its row; `None` for none of ours.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; a later use confirms it.
+    async fn used(&self, by: &Fingerprint, at: &'static str) -> Result<Option<CertificateRow>, StoreFault> {
+        let row = self.issuance.proven(by, Proven::Here, at).await?;
+        if row.as_ref().is_some_and(was_superseded) {
+            let seen_by: Name = at.parse().expect("the word is a name");
+            if let Err(fault) = self.issuance.look_at(by, Use::Other, &seen_by, at).await {
+                tracing::error!(%fault, "a clone is suspected, which could not be recorded");
+            }
         }
+        Ok(row)
     }
 
     pub(crate) fn archives(&self) -> &Archives {

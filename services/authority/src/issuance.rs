@@ -1,236 +1,183 @@
-//! From an admitted order to a logged certificate, whatever protocol it came by, with what a crash leaves at each
-//! step: plan, record, sign, record, hand out.
+//! Certificates: what the RA's use cases need of this process, and the way in for those who ask.
 
-pub(crate) mod clones;
-pub(crate) mod confirmation;
-pub(crate) mod enrolment;
 pub(crate) mod hierarchy;
-pub(crate) mod keyed_lock;
 pub(crate) mod makers;
-pub(crate) mod presented;
-pub(crate) mod recovery;
-pub(crate) mod renewal;
 pub(crate) mod renewal_hints;
-pub(crate) mod schedule;
 
-use crate::entropy::random;
-use crate::issuance::hierarchy::{Hierarchy, Trust};
-use crate::issuance::keyed_lock::{KeyedLocks, Turn};
-use crate::issuance::schedule::Schedule;
-use crate::sha256;
+mod driver;
+mod keyed_lock;
+#[cfg(test)]
+mod tests;
+
+use crate::issuance::hierarchy::Hierarchy;
+use crate::issuance::keyed_lock::KeyedLocks;
+use crate::issuance::makers::Makers;
+use crate::operators::Operators;
 use crate::store::commit::Commits;
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use touchmark_ca::{IssueFault, IssuedCertificate, LoggedCertificate, PlanFault, Recorded, issue, plan};
-use touchmark_enrol::EnrolmentRequest;
-use touchmark_identity::{Actor, CertificateId, EnvironmentName, Name, Timestamp};
-use touchmark_inventory::{
-    CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Store, StoreFault,
+use tokio::sync::Semaphore;
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
+use touchmark_identity::{EnvironmentName, Fingerprint, Name};
+use touchmark_inventory::{CertificateRow, CertificateState, Holder, Store, StoreFault};
+use touchmark_journal::{BurnCause, IdentityKind, RenewalManner};
+use touchmark_listen::{Clock, PeerChain};
+pub(crate) use touchmark_ra::{Enrolled, EnrolmentFault};
+use touchmark_ra::{
+    Evidence, Memory, Proven, Use, burn, confirm_by_name, enrol, look_at_use, may_be_renewed, prove,
 };
-use touchmark_journal::{BurnCause, Draft, Envelope, IdentityKind, Salt};
-use touchmark_listen::Clock;
-use touchmark_ra::{Admitted, Refusal, Urgency, burn, take_place};
-use touchmark_x509::Certificate;
-use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::csr::Granted;
 
-/// Why no certificate was handed out.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrolmentFault {
-    /// The RA said no.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// There is no such environment.
-    #[error("no environment has this name")]
-    UnknownEnvironment,
-    /// Neither a token nor anything else that enrols was presented.
-    #[error("no credential was presented")]
-    NoCredential,
-    /// The environment has no profile for what the token enrols.
-    #[error("the environment has no profile for this")]
-    NoProfile,
-    /// Too many at once; this identity has a place of its own after so long.
-    #[error("more certificates are asked for than can be made now; come back in {} s", retry_after.as_secs())]
-    TooMany {
-        /// When to come back.
-        retry_after: Duration,
-    },
-    /// Storage: the same request may be sent again and gets the same certificate.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
-    /// Planning failed: an operator must act.
-    #[error(transparent)]
-    Plan(#[from] PlanFault),
-    /// Signing failed: an operator must act.
-    #[error(transparent)]
-    Issue(#[from] IssueFault),
-    /// A stored certificate cannot be read.
-    #[error(transparent)]
-    Certificate(#[from] BadCertificate),
-}
+/// What one core does at least, with room to spare: a commit shared by many, one signature, one handshake. It is there
+/// for storms, not for tuning.
+const PER_CORE: u32 = 4_000;
 
-/// What the device is given.
-#[derive(Debug)]
-pub(crate) struct Enrolled {
-    /// Its certificate.
-    pub certificate: Certificate,
-    /// Issuing certificate and root.
-    pub chain: [Certificate; 2],
-    /// Where it is good.
-    pub environment: EnvironmentName,
-    /// What it is for.
-    pub kind: IdentityKind,
-    /// Whether it was made just now, rather than given once more.
-    pub fresh: bool,
+/// What a connection proved, and what its request says beside the certificate request.
+#[derive(Clone, Default)]
+pub(crate) struct Shown {
+    /// The whole chain, for a maker's certificate.
+    pub(crate) chain: Option<Arc<PeerChain>>,
+    /// Who set a renewal going.
+    pub(crate) manner: Option<RenewalManner>,
 }
 
 /// An identity, whatever it brings to prove itself.
-pub(crate) type IdentityKey = (EnvironmentName, IdentityKind, Name);
+type IdentityKey = (EnvironmentName, IdentityKind, Name);
 
-/// The use case that every protocol ends in.
+/// The use cases that every protocol ends in.
 pub(crate) struct Issuance {
     commits: Commits,
     hierarchy: Arc<Hierarchy>,
-    schedule: Schedule,
+    makers: Arc<Makers>,
+    operators: Arc<Operators>,
     clock: Clock,
+    /// The schedule of all environments together: they share disk and processor.
+    memory: Mutex<Memory>,
     /// One certificate at a time per identity, on whosever word.
     in_flight: KeyedLocks<IdentityKey>,
+    /// Decisions and signatures at once: as many as there are cores, so that none waits for a core half-done.
+    aside: Arc<Semaphore>,
 }
 
 impl Issuance {
-    pub(crate) fn new(commits: Commits, hierarchy: Arc<Hierarchy>, schedule: Schedule, clock: Clock) -> Self {
-        Self { commits, hierarchy, schedule, clock, in_flight: KeyedLocks::default() }
+    /// At most `per_second` certificates; as many as the cores should do when nothing is said.
+    pub(crate) fn new(
+        commits: Commits,
+        hierarchy: Arc<Hierarchy>,
+        makers: Arc<Makers>,
+        operators: Arc<Operators>,
+        per_second: Option<NonZeroU32>,
+        clock: Clock,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let by_cores = PER_CORE.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX));
+        let memory = Mutex::new(Memory::new(per_second.map_or(by_cores, NonZeroU32::get)));
+        let (in_flight, aside) = (KeyedLocks::default(), Arc::new(Semaphore::new(cores)));
+        Self { commits, hierarchy, makers, operators, clock, memory, in_flight, aside }
     }
 
-    /// Waits until nobody else works on this identity.
-    pub(crate) async fn turn(&self, identity: IdentityKey) -> Turn<IdentityKey> {
-        self.in_flight.lock(identity).await
-    }
-
-    /// A certificate that was issued before, if it may be handed out again. An intent that nobody works on is
-    /// burned; for the caller who holds the identity's turn.
+    /// A certificate for this request. The same request on the same word gets the same one until it is confirmed or
+    /// revoked.
     ///
     /// # Errors
-    /// [`EnrolmentFault`].
-    pub(crate) async fn again(
-        &self,
-        row: CertificateRow,
-        trust: &Trust,
-    ) -> Result<Option<Enrolled>, EnrolmentFault> {
-        match (row.state, &row.der) {
-            (CertificateState::Issued, Some(der)) => Ok(Some(Enrolled {
-                certificate: Certificate::from_der(der)?,
-                chain: trust.above(),
-                environment: trust.environment.name.clone(),
-                kind: row.kind,
-                fresh: false,
-            })),
-            (CertificateState::Intended, _) => {
-                self.commits.commit(burn(recovery_actor(), &row, BurnCause::Crash, self.clock.now())).await?;
-                Ok(None)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Plan, record, sign, record, hand out.
-    ///
-    /// # Errors
-    /// [`EnrolmentFault`]; the same request may be sent again.
-    pub(crate) async fn issue(
-        &self,
-        admitted: Admitted,
-        trust: &Trust,
-        kind: IdentityKind,
+    /// [`EnrolmentFault`]; a token is spent only by a certificate that is durable, and an old certificate serves on.
+    pub(crate) async fn enrol(
+        self: &Arc<Self>,
+        request: EnrolmentRequest,
+        shown: Shown,
+        cause: &'static str,
     ) -> Result<Enrolled, EnrolmentFault> {
-        let profile = trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
-        // And what it means for the requester when the certificate is killed between the two commits.
-        let (urgency, on_death) = match admitted.order.parts().renewal {
-            Some(_) => (Urgency::Renewal, Refusal::Revoked),
-            None => (Urgency::First, Refusal::TokenVoid),
-        };
-        self.schedule
-            .ask(&admitted.order.parts().identity, urgency)
-            .map_err(|retry_after| EnrolmentFault::TooMany { retry_after })?;
-        let Admitted { order, mut preconditions, still, mut entries, envelope } = admitted;
-        let holder = match order.parts().device {
-            Some(device) => Holder::Device(device),
-            None => Holder::Party { kind, name: order.parts().identity.name.clone() },
-        };
-        let planned = plan(
-            order,
-            &profile.profile,
-            &trust.issuing,
-            self.hierarchy.incarnation(),
-            self.clock.now(),
-            random(),
-        )?;
-        let (authority_version, serial) = planned.serial();
-        preconditions.push(Precondition::SerialFree { authority_version, serial });
-        let (event, private) = planned.intent(sha256);
-        entries.push(Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) });
-        // A crash before this commit leaves nothing; after it, an open intent that recovery burns.
-        self.commits.commit(Command { preconditions, entries }).await?;
-        let certificate = planned.certificate();
-        let recorded = Recorded::recorded_unchecked(planned);
-        match issue(recorded, &*trust.signer) {
-            // A crash after signing leaves the intent with the very TBS that was signed: recovery revokes it.
-            Ok(issued) => {
-                let to_log = ToLog { issued, envelope, still, holder, on_death };
-                let logged = self.log(to_log).await?;
-                Ok(Enrolled {
-                    certificate: logged.certificate().clone(),
-                    chain: trust.above(),
-                    environment: trust.environment.name.clone(),
-                    kind,
-                    fresh: true,
-                })
+        let issuance = Arc::clone(self);
+        self.run(move || {
+            let evidence = issuance.evidence(&request, &shown)?;
+            enrol(request, evidence, cause, issuance.hierarchy.now())
+        })
+        .await
+    }
+
+    /// What speaks for the requester.
+    fn evidence(&self, request: &EnrolmentRequest, shown: &Shown) -> Result<Evidence, EnrolmentFault> {
+        match (request.intent(), request.credential()) {
+            (Intent::Renew, PresentedCredential::ClientCertificate(fingerprint)) => {
+                let manner = shown.manner.unwrap_or(RenewalManner::Unknown);
+                Ok(Evidence::Certificate { fingerprint: *fingerprint, manner })
             }
-            Err(fault) => {
-                self.burn_now(certificate, BurnCause::SigningFault).await;
-                Err(fault.into())
+            (Intent::Enrol, PresentedCredential::ClientCertificate(leaf)) => {
+                let chain = shown.chain.as_deref().ok_or(EnrolmentFault::NoCredential)?;
+                let trusts = self.hierarchy.now();
+                let trust = match request.label() {
+                    Some(label) => trusts.of(label),
+                    None => trusts.default_one(),
+                };
+                let environment = &trust.ok_or(EnrolmentFault::UnknownEnvironment)?.environment.name;
+                // One of ours: it has a way of its own, which is renewal.
+                if self.commits.store().certificate_by_fingerprint(leaf)?.is_some() {
+                    return Err(EnrolmentFault::NoCredential);
+                }
+                Ok(Evidence::Initial(Box::new(self.makers.initial(environment, chain, self.clock.now())?)))
             }
+            (Intent::Enrol, _) => Evidence::token(request),
+            (Intent::Renew, _) => Err(EnrolmentFault::NoCredential),
         }
     }
 
-    /// Makes the certificate durable, in the place of what the identity never proved. What it was admitted on must
-    /// hold still: the certificate that it was asked with, and the device's standing.
-    async fn log(&self, to_log: ToLog) -> Result<LoggedCertificate, EnrolmentFault> {
-        let ToLog { issued, envelope, still, holder, on_death } = to_log;
-        let mine = issued.id();
-        loop {
-            let (event, private) = issued.event();
-            let draft = Draft { envelope: envelope.clone(), event, private: Some((Salt(random()), private)) };
-            // Refused when the device was revoked meanwhile: the certificate is dead and is not handed out.
-            let alive =
-                Precondition::CertificateInState { certificate: mine, state: CertificateState::Intended };
-            let mut preconditions = vec![alive];
-            preconditions.extend(still.iter().cloned());
-            let mut command = Command { preconditions, entries: vec![draft] };
-            let siblings = self.commits.store().current_certificates(&holder)?;
-            take_place(&mut command, &envelope, mine, &siblings, self.clock.now());
-            match self.commits.commit(command).await {
-                Ok(receipt) => {
-                    return Ok(LoggedCertificate::logged_unchecked(issued, receipt.first_seq));
-                }
-                // Revoked meanwhile, the device or what it was asked with held off or replaced: whoever asks
-                // again hears which.
-                Err(StoreFault::Conflict(conflict)) if still.contains(&conflict.failed) => {
-                    self.burn_now(mine, BurnCause::Crash).await;
-                    return Err(StoreFault::Conflict(conflict).into());
-                }
-                // A sibling was confirmed or revoked meanwhile, which happens once to each.
-                Err(StoreFault::Conflict(Conflict {
-                    failed: Precondition::CertificateInState { certificate, .. },
-                })) if certificate != mine => {}
-                Err(StoreFault::Conflict(_)) => return Err(on_death.into()),
-                Err(fault) => return Err(fault.into()),
-            }
-        }
+    /// Records that the key of this certificate was proven; see [`prove`].
+    ///
+    /// # Errors
+    /// [`StoreFault`]; a later use confirms it.
+    pub(crate) async fn proven(
+        self: &Arc<Self>,
+        fingerprint: &Fingerprint,
+        proven: Proven,
+        cause: &'static str,
+    ) -> Result<Option<CertificateRow>, StoreFault> {
+        let step = prove(*fingerprint, proven, cause, self.hierarchy.now());
+        self.run(move || Ok(step)).await
     }
 
-    /// Burns intents that nobody works on any more: a fault or a caller that went away came between the two commits.
-    /// Gives how many. `older_than` is far more than the way from one commit to the other takes.
+    /// The holder asks for it by name: the certificate of its connection, and no other.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`]: the RA's refusal, or the rows.
+    pub(crate) async fn confirm(
+        self: &Arc<Self>,
+        peer: &Fingerprint,
+        meant: Option<&Fingerprint>,
+        cause: &'static str,
+    ) -> Result<(), EnrolmentFault> {
+        let step = confirm_by_name(*peer, meant.copied(), cause, self.hierarchy.now());
+        self.run(move || Ok(step)).await
+    }
+
+    /// A certificate that may be renewed.
+    ///
+    /// # Errors
+    /// [`EnrolmentFault`]: the RA's refusal, or the rows.
+    pub(crate) async fn renewable(
+        self: &Arc<Self>,
+        peer: &Fingerprint,
+    ) -> Result<CertificateRow, EnrolmentFault> {
+        let step = may_be_renewed(*peer, self.hierarchy.now());
+        self.run(move || Ok(step)).await
+    }
+
+    /// Looks at a use of a certificate whose key was proven to `seen_by`; does nothing where nothing is suspicious.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the next use is looked at again.
+    pub(crate) async fn look_at(
+        self: &Arc<Self>,
+        used: &Fingerprint,
+        what: Use,
+        seen_by: &Name,
+        cause: &'static str,
+    ) -> Result<(), StoreFault> {
+        let step = look_at_use(*used, what, seen_by.clone(), cause, self.hierarchy.now());
+        self.run(move || Ok(step)).await
+    }
+
+    /// Burns intents that nobody works on any more: a fault or a caller that went away came between two commits. Gives
+    /// how many. `older_than` is far more than the way from one commit to the other takes.
     ///
     /// # Errors
     /// [`StoreFault`]; the next turn goes on.
@@ -245,70 +192,28 @@ impl Issuance {
             if now.since(row.intended_at) < older_than {
                 continue;
             }
-            let _turn = self.turn((environment.clone(), row.kind, identity.name.clone())).await;
+            let _turn = self.in_flight.lock((environment.clone(), row.kind, identity.name.clone())).await;
             if store.certificate(row.certificate)?.is_some_and(|row| row.state == CertificateState::Intended)
             {
-                self.commits.commit(burn(recovery_actor(), &row, BurnCause::Crash, now)).await?;
+                self.commits.commit(burn(&row, BurnCause::Crash, now)).await?;
                 burned += 1;
             }
         }
         Ok(burned)
     }
-
-    async fn burn_now(&self, certificate: CertificateId, cause: BurnCause) {
-        let Ok(Some(row)) = self.commits.store().certificate(certificate) else { return };
-        let command = burn(recovery_actor(), &row, cause, self.clock.now());
-        if let Err(fault) = self.commits.commit(command).await {
-            tracing::error!(%certificate, %fault, "an unsigned intent stays open until the next start");
-        }
-    }
 }
 
-/// Signed, and on its way into the journal.
-struct ToLog {
-    issued: IssuedCertificate,
-    envelope: Envelope,
-    /// What must hold still.
-    still: Vec<Precondition>,
-    holder: Holder,
-    /// What it means for the requester when the intent was killed meanwhile.
-    on_death: Refusal,
-}
-
-/// What an earlier request for the same key was given on the same word, and has not been proven yet. A request that is
-/// signed anew is the same request: only its key is taken.
+/// Burns every intent that was neither issued nor burned: what a crash left. Gives how many; running it twice changes
+/// nothing.
 ///
 /// # Errors
-/// [`EnrolmentFault`]: the request asks for other names than the certificate has.
-pub(crate) fn given_before(
-    request: &EnrolmentRequest,
-    current: &[CertificateRow],
-    on_the_same_word: impl Fn(&CertificateRow) -> bool,
-    trust: &Trust,
-    now: Timestamp,
-) -> Result<Option<CertificateRow>, EnrolmentFault> {
-    let key = request.csr().public_key().spki_hash();
-    let same = |row: &&CertificateRow| {
-        matches!(row.state, CertificateState::Intended | CertificateState::Issued)
-            && row.spki == Some(key)
-            && row.scope.environment.as_ref() == Some(&trust.environment.name)
-            && on_the_same_word(row)
-            && may_come_again(row, now)
-    };
-    let Some(row) = current.iter().find(same) else { return Ok(None) };
-    if let (Some(der), Some(identity)) = (&row.der, &row.identity) {
-        let certificate = Certificate::from_der(der)?;
-        let granted = Granted {
-            common_name: identity.name.as_str(),
-            uri: &identity.to_string(),
-            dns: certificate.dns_sans(),
-            ips: certificate.ip_sans(),
-            scope: certificate.scope(),
-            form: trust.form(row.kind).ok_or(EnrolmentFault::NoProfile)?,
-        };
-        request.csr().within(&granted).map_err(Refusal::from)?;
+/// [`StoreFault`]; the authority must not start.
+pub(crate) async fn close_open_intents(commits: &Commits, clock: &Clock) -> Result<usize, StoreFault> {
+    let open = commits.store().open_intents()?;
+    for intent in &open {
+        commits.commit(burn(intent, BurnCause::Crash, clock.now())).await?;
     }
-    Ok(Some(row.clone()))
+    Ok(open.len())
 }
 
 /// All certificates of an identity, newest first.
@@ -320,15 +225,4 @@ pub(crate) fn certificates_of(store: &dyn Store, holder: &Holder) -> Result<Vec<
         Holder::Device(device) => store.certificates_of_device(*device),
         Holder::Party { kind, name } => store.certificates_of_party(*kind, name),
     }
-}
-
-/// Whether what an earlier, lost answer held is still of use: one that is over, asked for again in the old one's grace,
-/// would be handed out for ever and never serve.
-fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
-    before.state != CertificateState::Issued || now <= before.validity.not_after()
-}
-
-/// Who burns what a crash left.
-pub(crate) fn recovery_actor() -> Actor {
-    Actor::automation("recovery".parse().expect("the word is a name"))
 }

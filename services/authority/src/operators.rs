@@ -104,7 +104,7 @@ pub(crate) struct Operators {
     pub(crate) refusals: Arc<Refusals>,
     clock: Clock,
     /// One at a time from the question whether somebody else could still let an operator in to the commit.
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Operators {
@@ -114,7 +114,7 @@ impl Operators {
         refusals: Arc<Refusals>,
         clock: Clock,
     ) -> Self {
-        Self { commits, policy, refusals, clock, turn: tokio::sync::Mutex::default() }
+        Self { commits, policy, refusals, clock, turn: Arc::default() }
     }
 
     /// Who is behind a certificate whose possession the TLS handshake proved; `row` is its row as it is now. Asked on

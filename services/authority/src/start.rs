@@ -27,9 +27,9 @@ use crate::config::{AuthorityConfig, log_vkey};
 use crate::feed::crls::{CrlPublishFault, RootCrl, kept_from};
 use crate::feed::{Feeds, Follower, PublishFault};
 use crate::http::ports::PortsFault;
+use crate::issuance::close_open_intents;
 use crate::issuance::hierarchy::{Hierarchy, HierarchyFault};
 use crate::issuance::makers::MakersFault;
-use crate::issuance::recovery;
 use crate::keys::VaultFault;
 use crate::operators::environments::{
     EnvironmentFault, Environments, anchors_file, bootstrap_actor, write_anchors,
@@ -213,7 +213,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     ));
     ensure_default_environment(&environments, &config, &*store).await?;
     record_start(&commits, &organisation, epoch, incarnation, clock.now()).await?;
-    let closed = recovery::close_open_intents(&commits, &clock).await?;
+    let closed = close_open_intents(&commits, &clock).await?;
     if closed > 0 {
         tracing::warn!(closed, "intents left by a crash were burned and are listed as revoked");
     }

@@ -3,6 +3,7 @@
 mod dry_runs;
 mod environments_apart;
 mod explained;
+mod few_reads;
 mod held;
 pub(crate) mod house;
 mod moved_clock;

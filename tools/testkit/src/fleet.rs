@@ -5,12 +5,10 @@
 //! and certificates; the network, the clocks, the power and the server's speed are simulated. No thread, no socket, no
 //! clock: events happen in the order of their time, and the same seed gives the same run. docs/simulation.md tells more.
 
-mod admission;
 mod authority;
 mod chance;
 mod device;
 mod invariant;
-mod issuance;
 mod judgement;
 mod network;
 mod run;

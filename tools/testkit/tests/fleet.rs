@@ -7,6 +7,7 @@ use std::time::Duration;
 use touchmark_agent::lifecycle::Needs;
 use touchmark_journal::CloneResponse;
 use touchmark_testkit::fleet::{Chances, Driver, Fleet, Happening, Invariant, Outcome, Scenario, Skew};
+use touchmark_x509::KeyPlace;
 
 /// What the storm is sized by: at this rate a fleet of any size is through in 500 s, so 600 s is a fifth more.
 const STORM_S: u64 = 500;
@@ -165,10 +166,12 @@ fn lost_requests_and_answers_lock_nobody_out() {
 #[test]
 fn commits_that_are_lost_or_reported_lost_give_no_serial_twice_and_lock_nobody_out() {
     let chances = Chances { commit_lost: 40, commit_reported_lost: 40, ..Chances::default() };
-    let outcome = run("faulty storage", Scenario { chances, ..fleet(300) });
-    outcome.assert_sound();
-    assert_all_fresh(&outcome);
-    assert_eq!(outcome.summary.expired, 0);
+    for key in [KeyPlace::Inside, KeyPlace::Outside] {
+        let outcome = run("faulty storage", Scenario { chances, key, ..fleet(300) });
+        outcome.assert_sound();
+        assert_all_fresh(&outcome);
+        assert_eq!(outcome.summary.expired, 0, "{key:?}");
+    }
 }
 
 #[test]

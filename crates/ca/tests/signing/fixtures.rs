@@ -200,11 +200,12 @@ pub(crate) struct TestSigner {
     key: SoftwareKey,
     fault: Fault,
     signed: Mutex<Vec<Vec<u8>>>,
+    pub(crate) place: KeyPlace,
 }
 
 impl TestSigner {
     pub(crate) fn new(key: SoftwareKey, fault: Fault) -> Self {
-        Self { key, fault, signed: Mutex::default() }
+        Self { key, fault, signed: Mutex::default(), place: KeyPlace::Inside }
     }
 
     pub(crate) fn signed(&self) -> Vec<Vec<u8>> {
@@ -222,7 +223,7 @@ impl Signer for TestSigner {
     }
 
     fn place(&self) -> KeyPlace {
-        KeyPlace::Inside
+        self.place
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFault> {

@@ -4,11 +4,11 @@ use crate::fixtures::{
     Fault, NOW_S, RANDOM, TestSigner, at, device, device_order, fixed_key, issuing, issuing_key, issuing_of,
     planned, prepared, root, root_key, scope, service_order,
 };
-use touchmark_ca::{IssueFault, LoggedCertificate, Recorded, issue};
+use touchmark_ca::{IssueFault, LoggedCertificate, Recorded, Signed, Unsigned, issue};
 use touchmark_identity::CertificateId;
 use touchmark_journal::{CertificateBody, CertificateIssued, Event, Private};
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::{KeyAlgorithm, SignatureAlgorithm, SigningFault, SoftwareKey};
+use touchmark_x509::{KeyAlgorithm, KeyPlace, SignatureAlgorithm, SigningFault, SoftwareKey};
 
 #[test]
 fn what_was_recorded_is_signed_once_and_told_as_it_is() {
@@ -77,5 +77,27 @@ fn what_the_issuing_certificate_would_not_verify_is_not_issued() {
             "{name}"
         );
         assert_eq!(signer.signed().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_key_elsewhere_signs_only_what_is_recorded() {
+    let authority = prepared(issuing(), &issuing_key(), 1);
+    let plan = || planned(device_order(), &authority).unwrap();
+    let recorded = || Unsigned::Recorded(Recorded::recorded_unchecked(plan()));
+    for (name, place, unsigned, signs) in [
+        ("here, planned", KeyPlace::Inside, Unsigned::Planned(plan()), true),
+        ("here, recorded", KeyPlace::Inside, recorded(), true),
+        ("elsewhere, planned", KeyPlace::Outside, Unsigned::Planned(plan()), false),
+        ("elsewhere, recorded", KeyPlace::Outside, recorded(), true),
+    ] {
+        let mut signer = TestSigner::new(issuing_key(), Fault::None);
+        signer.place = place;
+        let signed = unsigned.sign(&signer).unwrap();
+        assert_eq!(matches!(signed, Signed::Issued(_)), signs, "{name}");
+        assert_eq!(signer.signed().len(), usize::from(signs), "{name}");
+        if let Signed::RecordFirst(same) = signed {
+            assert_eq!(same.tbs(), plan().tbs(), "{name}");
+        }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod tests;
 
 pub(crate) use fault::ArchiveFault;
 pub(crate) use frames::{decode, for_each_frame};
-pub(crate) use tally::{Position, Tally, What, Witnessed, what};
+pub(crate) use tally::{Position, Tally, What, what};
 
 use frames::with_length;
 use std::collections::BTreeMap;

@@ -8,8 +8,7 @@
 pub(crate) mod tests;
 
 use crate::audit::archive::{Accepted, Archive, ArchiveFault, Archives};
-use crate::issuance::clones::{CloneAlarms, Use};
-use crate::issuance::confirmation::{Confirmations, Proven};
+use crate::issuance::Issuance;
 use crate::operators::Caller;
 use crate::store::commit::Commits;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use tokio::runtime::Handle;
 use touchmark_identity::{EnvironmentName, Name, OrganisationName};
 use touchmark_inventory::StoreFault;
 use touchmark_journal::{IdentityKind, Scope};
+use touchmark_ra::{Proven, Use};
 
 /// Why an upload was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +33,8 @@ pub(crate) struct DecisionIntake {
     pub(crate) archives: Archives,
     /// Rows.
     commits: Commits,
-    /// First proofs.
-    confirmations: Arc<Confirmations>,
-    /// Uses of what was replaced.
-    clones: Arc<CloneAlarms>,
+    /// First proofs, and uses of what was replaced.
+    issuance: Arc<Issuance>,
     /// Who is accountable.
     pub(crate) organisation: OrganisationName,
 }
@@ -45,11 +43,10 @@ impl DecisionIntake {
     pub(crate) fn new(
         archives: Archives,
         commits: Commits,
-        confirmations: Arc<Confirmations>,
-        clones: Arc<CloneAlarms>,
+        issuance: Arc<Issuance>,
         organisation: OrganisationName,
     ) -> Self {
-        Self { archives, commits, confirmations, clones, organisation }
+        Self { archives, commits, issuance, organisation }
     }
 
     /// Remembers a gateway's log key, for ever.
@@ -130,20 +127,16 @@ impl DecisionIntake {
         let Some((tally, reached)) = archive.uncounted(counted)? else { return Ok(()) };
         // Proofs first: the position says that they were told, too.
         for witnessed in tally.proven() {
-            let proven = Proven::AtGateway { environment, witnessed };
-            Handle::current().block_on(self.confirmations.proven(
-                &witnessed.fingerprint,
-                proven,
-                "gateway",
-            ))?;
+            let proven = Proven::AtGateway { environment: environment.clone(), witnessed: witnessed.clone() };
+            Handle::current().block_on(self.issuance.proven(&witnessed.fingerprint, proven, "gateway"))?;
         }
         for witnessed in tally.superseded() {
-            let proven = Proven::AtGateway { environment, witnessed };
+            let proven = Proven::AtGateway { environment: environment.clone(), witnessed: witnessed.clone() };
             let of_ours = store
                 .certificate_by_fingerprint(&witnessed.fingerprint)?
                 .is_some_and(|row| proven.covers(&row, row.validity.not_after()));
             if of_ours {
-                let look = self.clones.look_at(&witnessed.fingerprint, Use::Other, gateway, "gateway");
+                let look = self.issuance.look_at(&witnessed.fingerprint, Use::Other, gateway, "gateway");
                 Handle::current().block_on(look)?;
             }
         }

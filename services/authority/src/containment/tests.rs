@@ -17,7 +17,7 @@ async fn what_is_superseded_is_revoked_once_its_overlap_is_over_where_the_profil
         let containments = house.containments(home.path());
         let old = house.first(IdentityKind::Operational).await;
         let new = house.renew(&old, &request()).await.unwrap();
-        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
         let open = house.token(IdentityKind::Operational, TokenSubject::Named(name("pump-01"))).await;
         let state = |certificate: &touchmark_x509::Certificate| {
             let row = house.row(&certificate.fingerprint());
@@ -56,7 +56,7 @@ async fn the_end_of_an_overlap_denies_no_key() {
     let dropped = house.renew(&old, &other).await.unwrap();
     let alive = house.renew(&old, &ours).await.unwrap();
     assert_eq!(alive.spki_hash(), replaced.spki_hash());
-    house.confirmations.confirm(&alive.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&alive.fingerprint(), None, "test").await.unwrap();
     house.pass(Duration::from_secs(1));
     containments.revoke_superseded().await.unwrap();
     let state = |certificate: &touchmark_x509::Certificate| house.row(&certificate.fingerprint()).state;
@@ -69,17 +69,17 @@ async fn the_end_of_an_overlap_denies_no_key() {
 
 #[tokio::test]
 async fn a_superseded_certificate_that_was_revoked_for_it_still_raises_the_alarm() {
-    use crate::issuance::clones::Use;
+    use touchmark_ra::Use;
     let house = House::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
     let home = tempfile::tempdir().unwrap();
     let containments = house.containments(home.path());
     let old = house.first(IdentityKind::Operational).await;
     let new = house.renew(&old, &request()).await.unwrap();
-    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
     house.pass(LIFETIME / 10 + Duration::from_secs(1));
     containments.revoke_superseded().await.unwrap();
     let device = house.row(&old.fingerprint()).device.unwrap();
-    house.clones.look_at(&old.fingerprint(), Use::Other, &name("gateway-01"), "test").await.unwrap();
+    house.issuance.look_at(&old.fingerprint(), Use::Other, &name("gateway-01"), "test").await.unwrap();
     assert_eq!(house.store.renewals_of(device).unwrap().unwrap().clone_alarms, 1);
 }
 
@@ -92,7 +92,7 @@ async fn a_device_that_was_revoked_while_its_certificate_was_over_does_not_come_
         let containments = house.containments(home.path());
         let old = house.first(IdentityKind::Operational).await;
         if proven {
-            house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+            house.issuance.confirm(&old.fingerprint(), None, "test").await.unwrap();
         }
         house.pass(LIFETIME + Duration::from_secs(60));
         let device = house.store.device(house.row(&old.fingerprint()).device.unwrap()).unwrap().unwrap();

@@ -169,7 +169,10 @@ impl Crls {
             environment: Some(trust.environment.name.clone()),
         };
         let certificate = trust.issuing.certificate();
-        self.sign(trust.issuing.version(), shard, scope, certificate, &*trust.signer).await
+        let version = trust.issuing.version();
+        let signer =
+            self.hierarchy.signer(version).ok_or(CrlFault::Signing(touchmark_x509::SigningFault::Keeper))?;
+        self.sign(version, shard, scope, certificate, &*signer).await
     }
 
     async fn sign(

@@ -2,7 +2,7 @@
 
 use super::succession::{self, put_hint};
 use super::{Peer, PresentedChain, Shell};
-use crate::issuance::{Enrolled, EnrolmentFault};
+use crate::issuance::{Enrolled, EnrolmentFault, Shown};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -19,9 +19,8 @@ use touchmark_enrol::est::{
 use touchmark_enrol::renewal::{CONFIRM_PATH, RENEWAL_PATH};
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential, UserAgent};
 use touchmark_identity::{EnvironmentName, Fingerprint};
-use touchmark_inventory::StoreFault;
 use touchmark_journal::RenewalManner;
-use touchmark_ra::Refusal;
+use touchmark_ra::EstRefusal;
 
 /// Time that a device gets to send its request after the head.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,9 +30,6 @@ const DROPPED_OCTETS_MAX: usize = 4 * 1024 * 1024;
 const RENEWAL: &str = "est/simplereenroll";
 /// Who set a renewal going, as the device says: `automatic` or `manual`.
 const MANNER: HeaderName = HeaderName::from_static("touchmark-renewal-manner");
-/// When to come back after a storage fault, and when an operator has to make space first.
-const RETRY: Duration = Duration::from_secs(5);
-const RETRY_DISK: Duration = Duration::from_secs(30);
 
 /// Every path is read by the EST parser, so that a wrong one is answered in EST's way.
 pub(crate) fn router(shell: Shell) -> Router {
@@ -54,7 +50,10 @@ async fn answer(
     let mut label = None;
     match run(&shell, peer, request, &mut label).await {
         Ok(answer) => answer,
-        Err(Refused { fault, code }) => {
+        Err(EstRefusal { fault, code }) => {
+            if let Some(peer) = peer.filter(|_| cause == RENEWAL) {
+                succession::used(&shell, &peer).await;
+            }
             // An invented label must not become a row of its own.
             let known = label.filter(|name| shell.hierarchy.trust_of(name).is_some());
             // What we could not do is no failure of the device.
@@ -64,19 +63,6 @@ async fn answer(
             }
             refused(&fault)
         }
-    }
-}
-
-/// A refusal as the device hears it, and the code that our journal keeps.
-pub(super) struct Refused {
-    pub(super) fault: EstFault,
-    pub(super) code: &'static str,
-}
-
-impl From<EstFault> for Refused {
-    fn from(fault: EstFault) -> Self {
-        let code = fault.code();
-        Self { fault, code }
     }
 }
 
@@ -95,7 +81,7 @@ async fn run(
     peer: Option<Fingerprint>,
     request: Request,
     label: &mut Option<EnvironmentName>,
-) -> Result<Response, Refused> {
+) -> Result<Response, EstRefusal> {
     let path = EstPath::parse(request.uri().path())?;
     label.clone_from(&path.label);
     path.operation.demand_method(request.method().as_str())?;
@@ -135,38 +121,23 @@ async fn run(
             }
             let agent = user_agent.and_then(UserAgent::from_header);
             let request = EnrolmentRequest::new(intent, csr, path.label, credential, agent);
-            let enrolled = match (intent, peer) {
-                (Intent::Enrol, Some(_)) if is_by_certificate(&request) => {
-                    let chain = head.extensions.get::<PresentedChain>().ok_or(EstFault::Unauthorised)?;
-                    shell.initial.enrol(&request, &chain.0, "est/simpleenroll/initial").await
-                }
-                (Intent::Enrol, _) => shell.enrolments.enrol(&request, "est/simpleenroll").await,
-                (Intent::Renew, Some(peer)) => {
-                    let manner = text(MANNER).and_then(RenewalManner::from_word);
-                    let manner = manner.unwrap_or(RenewalManner::Unknown);
-                    let outcome = shell.renewals.renew(&request, &peer, manner, RENEWAL).await;
-                    if let Err(fault) = &outcome {
-                        succession::look_at_renewal(shell, &peer, fault, RENEWAL).await;
-                    }
-                    outcome
-                }
-                (Intent::Renew, None) => Err(EnrolmentFault::NoCredential),
+            let shown = Shown {
+                chain: head.extensions.get::<PresentedChain>().map(|chain| chain.0.clone()),
+                manner: text(MANNER).and_then(RenewalManner::from_word),
             };
-            let enrolled = enrolled.map_err(|fault| match intent {
-                Intent::Enrol => est_fault(fault),
-                Intent::Renew => by_certificate(est_fault(fault)),
-            })?;
+            let cause = match (intent, request.credential()) {
+                (Intent::Renew, _) => RENEWAL,
+                (Intent::Enrol, PresentedCredential::ClientCertificate(_)) => "est/simpleenroll/initial",
+                (Intent::Enrol, _) => "est/simpleenroll",
+            };
+            let enrolled = shell.issuance.enrol(request, shown, cause).await;
+            let enrolled = enrolled.map_err(|fault| in_est(fault, intent))?;
             Ok(issued(shell, &enrolled, user_agent))
         }
         Operation::FullCmc | Operation::ServerKeyGen => {
             Err(EstFault::NotOffered { operation: path.operation.as_str() }.into())
         }
     }
-}
-
-/// Without a token the certificate of the connection is all that speaks for the requester.
-fn is_by_certificate(request: &EnrolmentRequest) -> bool {
-    matches!(request.credential(), PresentedCredential::ClientCertificate(_))
 }
 
 /// Closing on octets that nobody read would reset the connection, and the reset can overtake the answer that
@@ -199,77 +170,18 @@ fn issued(shell: &Shell, enrolled: &Enrolled, user_agent: Option<&str>) -> Respo
 }
 
 /// What rests on a certificate is not asked for by password: no challenge, which a client would answer with one.
-pub(super) fn certificate_missing() -> Refused {
+pub(super) fn certificate_missing() -> EstRefusal {
     let says = "this takes the certificate that it is about as the TLS client certificate, and here is none; a first \
                 certificate is asked for at simpleenroll";
     EstFault::Forbidden { code: "certificate-missing", says: says.to_owned() }.into()
 }
 
-/// The same for a certificate that we do not know.
-pub(super) fn by_certificate(refused: Refused) -> Refused {
-    let Refused { fault: EstFault::Unauthorised, code } = refused else { return refused };
-    let unknown = Refusal::CertificateUnknown;
-    let says = format!("{unknown}; {}", unknown.fix());
-    Refused { fault: EstFault::Forbidden { code: unknown.code(), says }, code }
-}
-
-pub(super) fn est_fault(fault: EnrolmentFault) -> Refused {
-    match fault {
-        EnrolmentFault::Refused(refusal) => Refused { code: refusal.code(), fault: refusal_as_est(refusal) },
-        EnrolmentFault::UnknownEnvironment => EstFault::UnknownPath.into(),
-        EnrolmentFault::NoCredential => EstFault::Unauthorised.into(),
-        EnrolmentFault::TooMany { retry_after } => {
-            Refused { code: "paced", fault: EstFault::Unavailable { retry_after } }
-        }
-        EnrolmentFault::Store(StoreFault::Conflict(_)) => {
-            Refused { code: "changed-meanwhile", fault: EstFault::Unavailable { retry_after: RETRY } }
-        }
-        EnrolmentFault::Store(StoreFault::DiskFull) => EstFault::DiskFull { retry_after: RETRY_DISK }.into(),
-        EnrolmentFault::Store(fault) => {
-            tracing::error!(%fault, "an enrolment could not be recorded");
-            EstFault::Unavailable { retry_after: RETRY }.into()
-        }
-        EnrolmentFault::NoProfile => {
-            tracing::error!("an environment has no profile for what a token enrols");
-            EstFault::Internal.into()
-        }
-        EnrolmentFault::Plan(fault) => internal(&fault),
-        EnrolmentFault::Issue(fault) => internal(&fault),
-        EnrolmentFault::Certificate(fault) => internal(&fault),
+/// In EST's words; what is ours to mend goes to the log.
+pub(super) fn in_est(fault: EnrolmentFault, intent: Intent) -> EstRefusal {
+    if fault.is_ours() {
+        tracing::error!(%fault, "no certificate could be given or confirmed");
     }
-}
-
-fn internal(fault: &dyn std::fmt::Display) -> Refused {
-    tracing::error!(%fault, "an enrolment failed");
-    EstFault::Internal.into()
-}
-
-fn refusal_as_est(refusal: Refusal) -> EstFault {
-    match refusal {
-        Refusal::Request(fault) => EstFault::Csr(fault),
-        Refusal::TooSoon { wait } => EstFault::TooSoon { retry_after: wait },
-        // Strangers are not told which of these it is.
-        Refusal::Token
-        | Refusal::TokenExpired
-        | Refusal::TokenUsed
-        | Refusal::TokenVoid
-        | Refusal::CertificateUnknown => EstFault::Unauthorised,
-        Refusal::Environment { .. }
-        | Refusal::Standing { .. }
-        | Refusal::DeviceExists { .. }
-        | Refusal::Key
-        | Refusal::CertificateEnvironment { .. }
-        | Refusal::Superseded { .. }
-        | Refusal::Revoked
-        | Refusal::Expired { .. }
-        | Refusal::Late { .. }
-        | Refusal::SameKey
-        | Refusal::OtherCertificate
-        | Refusal::LastWayIn
-        | Refusal::Initial(_) => {
-            EstFault::Forbidden { code: refusal.code(), says: format!("{refusal}; {}", refusal.fix()) }
-        }
-    }
+    fault.in_est(intent)
 }
 
 fn written(body: EstBody) -> Response {

@@ -1,21 +1,19 @@
 //! What stands beside EST on its port: confirm a certificate, ask when to renew it. Both rest on the certificate of
 //! the connection; both are ours, and no RFC's.
 
-use super::est::{Refused, by_certificate, certificate_missing, est_fault, read, refused};
+use super::est::{certificate_missing, in_est, read, refused};
 use super::{Peer, Shell};
 use crate::issuance::EnrolmentFault;
-use crate::issuance::clones::{Use, was_superseded};
-use crate::issuance::confirmation::Proven;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use touchmark_enrol::RenewalHint;
-use touchmark_enrol::est::EstFault;
-use touchmark_enrol::renewal::RENEWAL_HEADER;
+use touchmark_enrol::est::{EstFault, EstPath, Operation};
+use touchmark_enrol::renewal::{CONFIRM_PATH, RENEWAL_HEADER};
+use touchmark_enrol::{Intent, RenewalHint};
 use touchmark_identity::Fingerprint;
-use touchmark_ra::Refusal;
+use touchmark_ra::EstRefusal;
 
 const CONFIRM: &str = "confirm";
 const HINT: &str = "renewal";
@@ -27,19 +25,22 @@ pub(super) async fn confirm_by_use(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Some(peer) = peer {
-        match shell.confirmations.proven(&peer, Proven::Here, "est").await {
-            Ok(row) => {
-                // Whatever is asked: a replaced certificate that is used is a thief, or somebody robbed.
-                if row.as_ref().is_some_and(was_superseded) {
-                    shell.look_at_use(&peer, Use::Other, "est", "est").await;
-                }
-            }
-            // A later use confirms it; what is asked now may be answered all the same.
-            Err(fault) => tracing::error!(%fault, "a first use could not be recorded"),
-        }
+    if let Some(peer) = peer.filter(|_| !proves_by_itself(request.uri().path())) {
+        used(&shell, &peer).await;
     }
     next.run(request).await
+}
+
+/// What records the proof together with what is asked, unless that is refused.
+fn proves_by_itself(path: &str) -> bool {
+    path == CONFIRM_PATH || EstPath::parse(path).is_ok_and(|path| path.operation == Operation::SimpleReenroll)
+}
+
+/// See [`super::UseCases::used`]. A later use confirms it after a fault; what is asked now may be answered all the same.
+pub(super) async fn used(shell: &Shell, peer: &Fingerprint) {
+    if let Err(fault) = shell.used(peer, "est").await {
+        tracing::error!(%fault, "a first use could not be recorded");
+    }
 }
 
 /// `POST`: 204 when the certificate of this connection is the current one, now or since long. A body, if there is one,
@@ -51,11 +52,16 @@ pub(super) async fn confirm(
 ) -> Response {
     match confirmed(&shell, peer, request).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(fault) => said(&shell, CONFIRM, &fault),
+        Err(fault) => {
+            if let Some(peer) = &peer {
+                used(&shell, peer).await;
+            }
+            said(&shell, CONFIRM, &fault)
+        }
     }
 }
 
-async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -> Result<(), Refused> {
+async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -> Result<(), EstRefusal> {
     let body = read(request.into_body()).await?;
     let peer = peer.ok_or_else(certificate_missing)?;
     let meant = match String::from_utf8_lossy(&body).trim() {
@@ -65,24 +71,14 @@ async fn confirmed(shell: &Shell, peer: Option<Fingerprint>, request: Request) -
             says: "the body is empty, or the SHA-256 of the certificate in hexadecimal".into(),
         })?),
     };
-    let confirmed = shell.confirmations.confirm(&peer, meant.as_ref(), CONFIRM).await;
-    confirmed.map_err(|fault| by_certificate(est_fault(fault)))?;
-    Ok(())
-}
-
-/// Only the newest certificate may ask for a successor: one that another took the place of, and asks in its overlap, may
-/// be the thief, or the robbed.
-pub(super) async fn look_at_renewal(shell: &Shell, peer: &Fingerprint, fault: &EnrolmentFault, cause: &str) {
-    // A superseded one may have been revoked for just that.
-    if matches!(fault, EnrolmentFault::Refused(Refusal::Superseded { newer: Some(_) } | Refusal::Revoked)) {
-        shell.look_at_use(peer, Use::Renewal, "est", cause).await;
-    }
+    let confirmed = shell.issuance.confirm(&peer, meant.as_ref(), CONFIRM).await;
+    confirmed.map_err(|fault| in_est(fault, Intent::Renew))
 }
 
 /// `GET`: when to renew the certificate of this connection.
 pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Extension<Peer>) -> Response {
     let Some(peer) = peer else { return said(&shell, HINT, &certificate_missing()) };
-    match hinted(&shell, &peer) {
+    match hinted(&shell, &peer).await {
         Ok(hint) => {
             let mut response = Response::new(Body::from(hint.to_json()));
             let json = HeaderValue::from_static("application/json");
@@ -90,24 +86,17 @@ pub(super) async fn hint(State(shell): State<Shell>, Extension(Peer(peer)): Exte
             put_hint(&mut response, hint);
             response
         }
-        Err(fault) => said(&shell, HINT, &by_certificate(est_fault(fault))),
+        Err(fault) => said(&shell, HINT, &in_est(fault, Intent::Renew)),
     }
 }
 
-fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
-    let now = shell.clock.now();
-    let rows = shell.renewals.presented(peer)?;
-    rows.presented()?.may_renew(None, now)?;
-    Ok(shell.hints.asked(
-        &rows.trust.environment.name,
-        rows.facts.row.kind,
-        rows.facts.row.validity,
-        peer,
-        now,
-    ))
+async fn hinted(shell: &Shell, peer: &Fingerprint) -> Result<RenewalHint, EnrolmentFault> {
+    let row = shell.issuance.renewable(peer).await?;
+    let environment = row.scope.environment.as_ref().ok_or(EnrolmentFault::UnknownEnvironment)?;
+    Ok(shell.hints.asked(environment, row.kind, row.validity, peer, shell.clock.now()))
 }
 
-fn said(shell: &Shell, cause: &str, refusal: &Refused) -> Response {
+fn said(shell: &Shell, cause: &str, refusal: &EstRefusal) -> Response {
     shell.refusals.count_stranger(None, cause, refusal.code);
     refused(&refusal.fault)
 }

@@ -1,15 +1,16 @@
 //! The authorities and profiles in force, ready to issue: read from the rows at start and after each change.
 
 use crate::keys::{KeyVault, VaultFault};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use touchmark_ca::{AuthorityFault, IssuingAuthority, Profile};
 use touchmark_identity::{AuthorityVersionId, EnvironmentName, Incarnation, Name, ProfileVersionId};
 use touchmark_inventory::{AuthorityRow, EnvironmentRow, ProfileRow, Store, StoreFault};
-use touchmark_journal::{AuthorityKind, CloneResponse, IdentityKind};
+use touchmark_journal::AuthorityKind;
+pub(crate) use touchmark_ra::Trust;
+use touchmark_ra::{ActiveProfile, Trusts};
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::csr::Form;
 use touchmark_x509::{Certificate, Signer, SoftwareKey};
 
 /// Why the hierarchy cannot be read. An operator must act.
@@ -34,61 +35,12 @@ pub enum HierarchyFault {
     Incarnation(u8),
 }
 
-/// A profile version with what only its name and the RA need.
-#[derive(Clone, Debug)]
-pub(crate) struct ActiveProfile {
-    /// For the CA.
-    pub profile: Profile,
-    /// For people.
-    pub name: Name,
-    /// How long a superseded certificate still serves.
-    pub overlap: Duration,
-    /// How long past its end a certificate may still be renewed.
-    pub grace: Duration,
-    /// What a suspected clone leads to.
-    pub on_clone: CloneResponse,
-    /// Whether what is superseded is revoked once its overlap is over.
-    pub revoke_superseded: bool,
-}
-
-/// One environment, ready to issue.
-pub(crate) struct Trust {
-    /// Its row.
-    pub environment: EnvironmentRow,
-    /// Its issuing authority.
-    pub issuing: IssuingAuthority,
-    /// The issuing authority's key.
-    pub signer: Arc<dyn Signer>,
-    /// The root above it.
-    pub root: Certificate,
-    /// The root's key of rows.
-    pub root_version: AuthorityVersionId,
-    /// Newest profile of each kind.
-    pub profiles: HashMap<IdentityKind, ActiveProfile>,
-}
-
-impl Trust {
-    /// What all certificates of a kind have in common.
-    pub(crate) fn form(&self, kind: IdentityKind) -> Option<&Form> {
-        self.issuing.form(self.profiles.get(&kind)?.profile.version)
-    }
-
-    /// Issuing certificate, then root: what a device is given as its anchors.
-    pub(crate) fn chain(&self) -> [&Certificate; 2] {
-        [self.issuing.certificate(), &self.root]
-    }
-
-    /// The same, to be handed out with a certificate.
-    pub(crate) fn above(&self) -> [Certificate; 2] {
-        self.chain().map(Certificate::clone)
-    }
-}
-
 /// All environments.
 pub(crate) struct Hierarchy {
-    by_name: RwLock<HashMap<EnvironmentName, Arc<Trust>>>,
+    trusts: RwLock<Arc<Trusts>>,
+    /// Of each issuing authority.
+    signers: RwLock<HashMap<AuthorityVersionId, Arc<dyn Signer>>>,
     profile_names: RwLock<HashMap<ProfileVersionId, Name>>,
-    incarnation: Incarnation,
     crl_url_base: String,
     /// Held from reading rows to putting them in force: a slow reader must not undo what a quick one read later.
     reloading: Mutex<()>,
@@ -118,9 +70,9 @@ impl Hierarchy {
         crl_url_base: String,
     ) -> Result<Self, HierarchyFault> {
         let hierarchy = Self {
-            by_name: RwLock::default(),
+            trusts: RwLock::new(Arc::new(Trusts { by_name: BTreeMap::new(), incarnation })),
+            signers: RwLock::default(),
             profile_names: RwLock::default(),
-            incarnation,
             crl_url_base,
             reloading: Mutex::default(),
         };
@@ -136,7 +88,7 @@ impl Hierarchy {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let authorities = store.authorities()?;
         let profiles = store.profiles()?;
-        let mut fresh = HashMap::new();
+        let (mut by_name, mut signers) = (BTreeMap::new(), HashMap::new());
         for environment in store.environments()? {
             let of_environment = |row: &&AuthorityRow| {
                 row.kind == AuthorityKind::Issuing
@@ -147,12 +99,16 @@ impl Hierarchy {
                 .parent
                 .and_then(|parent| authorities.iter().find(|row| row.authority_version == parent));
             let Some(root) = root else { continue };
-            let trust = self.trust(environment.clone(), issuing, root, &profiles, vault)?;
-            fresh.insert(environment.name, Arc::new(trust));
+            let signer: Arc<dyn Signer> = Arc::new(authority_key(issuing, vault)?);
+            let trust = self.trust(environment.clone(), issuing, root, &profiles, &*signer)?;
+            signers.insert(issuing.authority_version, signer);
+            by_name.insert(environment.name, Arc::new(trust));
         }
         let names = profiles.into_iter().map(|row| (row.profile_version, row.name)).collect();
         *self.profile_names.write().unwrap_or_else(PoisonError::into_inner) = names;
-        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let fresh = Trusts { by_name, incarnation: self.now().incarnation };
+        *self.signers.write().unwrap_or_else(PoisonError::into_inner) = signers;
+        *self.trusts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
     }
 
@@ -162,15 +118,14 @@ impl Hierarchy {
         issuing: &AuthorityRow,
         root: &AuthorityRow,
         profiles: &[ProfileRow],
-        vault: &KeyVault,
+        signer: &dyn Signer,
     ) -> Result<Trust, HierarchyFault> {
         let version = issuing.authority_version;
         let certificate = Certificate::from_der(&issuing.certificate)?;
-        let signer: Arc<dyn Signer> = Arc::new(authority_key(issuing, vault)?);
         let mut authority = IssuingAuthority::new(
             version,
             certificate,
-            &*signer,
+            signer,
             self.crl_url_base.clone(),
             issuing.crl_shards,
         );
@@ -197,47 +152,47 @@ impl Hierarchy {
         Ok(Trust {
             environment,
             issuing: authority,
-            signer,
             root: Certificate::from_der(&root.certificate)?,
             root_version: root.authority_version,
             profiles: active,
         })
     }
 
+    /// All environments as they are now.
+    pub(crate) fn now(&self) -> Arc<Trusts> {
+        Arc::clone(&self.trusts.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// One environment.
     pub(crate) fn trust_of(&self, environment: &EnvironmentName) -> Option<Arc<Trust>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner).get(environment).cloned()
+        self.now().of(environment).cloned()
     }
 
     /// The one that EST means when no label is given.
     pub(crate) fn default_trust(&self) -> Option<Arc<Trust>> {
-        self.all().into_iter().find(|trust| trust.environment.default)
+        self.now().default_one().cloned()
+    }
+
+    /// The key of an issuing authority.
+    pub(crate) fn signer(&self, version: AuthorityVersionId) -> Option<Arc<dyn Signer>> {
+        self.signers.read().unwrap_or_else(PoisonError::into_inner).get(&version).cloned()
     }
 
     /// Puts something between each authority and its key.
     #[cfg(test)]
     pub(crate) fn sign_by(&self, mut with: impl FnMut(Arc<dyn Signer>) -> Arc<dyn Signer>) {
-        for trust in self.by_name.write().unwrap().values_mut() {
-            let trust = Arc::get_mut(trust).unwrap();
-            trust.signer = with(Arc::clone(&trust.signer));
+        for signer in self.signers.write().unwrap().values_mut() {
+            *signer = with(Arc::clone(signer));
         }
     }
 
     /// All environments, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Trust>> {
-        let mut all: Vec<_> =
-            self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        all.sort_by(|a, b| a.environment.name.cmp(&b.environment.name));
-        all
+        self.now().by_name.values().cloned().collect()
     }
 
     /// The name of a profile version, for people.
     pub(crate) fn profile_name(&self, version: ProfileVersionId) -> Option<Name> {
         self.profile_names.read().unwrap_or_else(PoisonError::into_inner).get(&version).cloned()
-    }
-
-    /// Serial prefix in force.
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        self.incarnation
     }
 }

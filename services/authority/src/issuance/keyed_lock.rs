@@ -22,6 +22,14 @@ pub(crate) struct Turn<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedLocks<K> {
+    /// The key's turn, if nobody has it.
+    pub(crate) fn try_lock(&self, key: K) -> Option<Turn<K>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = Arc::clone(all.entry(key.clone()).or_default());
+        let held = Some(lock.try_lock_owned().ok()?);
+        Some(Turn { held, key, all: Arc::clone(&self.0) })
+    }
+
     /// Waits for the key's turn.
     pub(crate) async fn lock(&self, key: K) -> Turn<K> {
         let lock = {

@@ -15,13 +15,12 @@ use touchmark_identity::{EnvironmentName, MakerId, Timestamp};
 use touchmark_inventory::{DeviceRow, MakerRow, Receipt, Store, StoreFault};
 use touchmark_listen::{Clock, PeerChain};
 use touchmark_ra::{
-    Act as _, HardwareFacts, InitialRefusal, MakerFacts, MakerFault, Mandate, Refusal, RegisterHardware,
-    RegisterMaker, WithdrawMaker, register_hardware, register_maker, withdraw_maker,
+    Act as _, HardwareFacts, Initial, InitialRefusal, MakerFacts, MakerFault, Mandate, Refusal,
+    RegisterHardware, RegisterMaker, WithdrawMaker, register_hardware, register_maker, withdraw_maker,
 };
 use touchmark_x509::certificate::BadCertificate;
-use touchmark_x509::path::{
-    Budget, PRESENTED_MAX, PathFault, Purpose, VerifiedPath, validate, validate_within,
-};
+use touchmark_x509::hardware::HardwareId;
+use touchmark_x509::path::{Budget, PRESENTED_MAX, PathFault, Purpose, validate, validate_within};
 use touchmark_x509::{Certificate, PublicKey};
 
 /// Why nothing was registered or withdrawn.
@@ -116,17 +115,17 @@ impl Makers {
         validate_within(budget, leaf, presented, &anchors, now, Purpose::Initial).map(drop).map_err(Some)
     }
 
-    /// The path of an initial certificate in one environment, and the maker at its end. Asked on every request: a maker
+    /// What an initial certificate says in one environment: its path, the maker at its end, the hardware. Asked on every request: a maker
     /// that was withdrawn since the handshake vouches for nothing.
     ///
     /// # Errors
     /// [`InitialRefusal::Maker`]; [`Refusal::CertificateUnknown`] for what is no certificate.
-    pub(crate) fn path(
+    pub(crate) fn initial(
         &self,
         environment: &EnvironmentName,
         chain: &PeerChain,
         now: Timestamp,
-    ) -> Result<(VerifiedPath, MakerRow), Refusal> {
+    ) -> Result<Initial, Refusal> {
         let read = |der: &[u8]| Certificate::from_der(der).map_err(|_| Refusal::CertificateUnknown);
         let leaf = read(&chain.leaf)?;
         let presented =
@@ -138,7 +137,8 @@ impl Makers {
             validate(&leaf, &presented, &anchors, now, Purpose::Initial).map_err(InitialRefusal::Maker)?;
         let maker = makers.iter().find(|maker| maker.certificate == *path.anchor());
         let maker = maker.ok_or(Refusal::CertificateUnknown)?.row.clone();
-        Ok((path, maker))
+        let hardware_id = HardwareId::of(path.leaf()).map_err(InitialRefusal::from)?;
+        Ok(Initial { path, maker, hardware_id })
     }
 
     /// All makers of an environment, withdrawn ones too.

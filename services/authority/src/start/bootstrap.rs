@@ -1,9 +1,7 @@
 //! The product's own identities: its server certificate and the operator of this data directory. Both go
 //! the same road as every device: token, request, admission, plan, record, sign, record.
 
-use crate::issuance::confirmation::Confirmations;
-use crate::issuance::enrolment::Enrolments;
-use crate::issuance::{Enrolled, EnrolmentFault};
+use crate::issuance::{Enrolled, EnrolmentFault, Issuance, Shown};
 use crate::operators::environments::bootstrap_actor;
 use crate::operators::tokens::{NewTokenFault, Tokens};
 use std::sync::Arc;
@@ -59,8 +57,7 @@ pub(crate) fn bootstrapped<A: Act>(act: A) -> Mandate<A> {
 #[derive(Clone)]
 pub(crate) struct OwnIdentities {
     pub(crate) tokens: Arc<Tokens>,
-    pub(crate) enrolments: Arc<Enrolments>,
-    pub(crate) confirmations: Arc<Confirmations>,
+    pub(crate) issuance: Arc<Issuance>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) environment: EnvironmentRow,
     pub(crate) clock: Clock,
@@ -101,7 +98,7 @@ impl OwnIdentities {
             PresentedCredential::Token { username: name.clone().into(), password: token.password };
         let label = Some(self.environment.name.clone());
         let request = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
-        let enrolled = self.enrolments.enrol(&request, "bootstrap").await?;
+        let enrolled = self.issuance.enrol(request, Shown::default(), "bootstrap").await?;
         Ok(OwnIdentity { key, enrolled })
     }
 

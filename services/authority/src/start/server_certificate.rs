@@ -2,11 +2,11 @@
 //! repairs itself and one that never restarts never expires.
 
 use super::StartFault;
-use crate::issuance::confirmation::Proven;
 use crate::start::bootstrap::{OwnIdentities, OwnIdentity};
 use touchmark_identity::{SpiffeId, Timestamp, Validity};
 use touchmark_journal::IdentityKind;
 use touchmark_listen::ServerIdentity;
+use touchmark_ra::Proven;
 use touchmark_x509::Certificate;
 
 /// What EST and API show, and how it is made.
@@ -21,7 +21,7 @@ async fn issue(own: &OwnIdentities, hosts: &[String]) -> Result<OwnIdentity, Sta
     let name = SpiffeId::AUTHORITY.parse().expect("the word is a name");
     let made = own.enrol(IdentityKind::Service, &name, hosts.to_vec(), Vec::new()).await?;
     // We hold its key: that is the proof.
-    own.confirmations.proven(&made.enrolled.certificate.fingerprint(), Proven::Here, "bootstrap").await?;
+    own.issuance.proven(&made.enrolled.certificate.fingerprint(), Proven::Here, "bootstrap").await?;
     Ok(made)
 }
 

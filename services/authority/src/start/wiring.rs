@@ -15,13 +15,8 @@ use crate::feed::Feeds;
 use crate::feed::crls::{Crls, RootCrl};
 use crate::http::{CursorKey, EST_TURNS, Rows, Shell, UseCases};
 use crate::issuance::Issuance;
-use crate::issuance::clones::CloneAlarms;
-use crate::issuance::confirmation::Confirmations;
-use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
 use crate::issuance::hierarchy::Hierarchy;
 use crate::issuance::makers::Makers;
-use crate::issuance::renewal::Renewals;
-use crate::issuance::schedule::Schedule;
 use crate::operators::Operators;
 use crate::operators::environments::Environments;
 use crate::operators::policies::Policies;
@@ -73,7 +68,6 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     } = founded;
     let store = commits.store().clone();
     let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
-    let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
     let refusals = Arc::new(Refusals::new(commits.clone(), organisation.clone(), clock.clone()));
     let operators = Arc::new(Operators::new(
         commits.clone(),
@@ -81,29 +75,22 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         refusals.clone(),
         clock.clone(),
     ));
-    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy.clone(), clock.clone()));
+    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);
     let issuance = Arc::new(Issuance::new(
         commits.clone(),
         hierarchy.clone(),
-        Schedule::new(config.enrolments_per_second, clock.clone()),
+        makers.clone(),
+        operators.clone(),
+        config.enrolments_per_second,
         clock.clone(),
     ));
-    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);
     let intake = Arc::new(DecisionIntake::new(
         Archives::new(config.decisions()),
         commits.clone(),
-        confirmations.clone(),
-        clones.clone(),
+        issuance.clone(),
         organisation.clone(),
     ));
     let gateways = Arc::new(Gateways::new(commits.clone(), feeds.clone(), intake.clone(), clock.clone()));
-    let enrolments = Arc::new(Enrolments::new(
-        commits.clone(),
-        hierarchy.clone(),
-        issuance.clone(),
-        operators.clone(),
-        clock.clone(),
-    ));
     let containments = Arc::new(Containments::new(
         commits.clone(),
         hierarchy.clone(),
@@ -116,8 +103,7 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
     let tokens = Arc::new(Tokens::new(commits.clone(), clock.clone()));
     let own = OwnIdentities {
         tokens: tokens.clone(),
-        enrolments: enrolments.clone(),
-        confirmations: confirmations.clone(),
+        issuance: issuance.clone(),
         store: store.clone(),
         environment: hierarchy.default_trust().ok_or(StartFault::NoDefault)?.environment.clone(),
         clock: clock.clone(),
@@ -140,26 +126,10 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         rows: Rows::new(store.clone()),
         cursors: CursorKey::draw(),
         hierarchy: hierarchy.clone(),
-        enrolments,
-        initial: Arc::new(InitialEnrolments::new(
-            commits.clone(),
-            hierarchy.clone(),
-            makers.clone(),
-            issuance.clone(),
-            clock.clone(),
-        )),
         makers,
-        renewals: Arc::new(Renewals::new(
-            commits.clone(),
-            hierarchy.clone(),
-            issuance,
-            confirmations.clone(),
-            clock.clone(),
-        )),
+        issuance,
         hints: Arc::default(),
         est_turns: Semaphore::new(EST_TURNS),
-        clones: clones.clone(),
-        confirmations,
         containments,
         environments,
         policies: Arc::new(Policies::new(

@@ -43,7 +43,7 @@ impl Lab {
         }
         for kind in [IdentityKind::Operational, IdentityKind::Service, IdentityKind::Operator] {
             let old = house.rows(kind)[0].fingerprint.unwrap();
-            house.confirmations.confirm(&old, None, "test").await.unwrap();
+            house.issuance.confirm(&old, None, "test").await.unwrap();
             let der = house.row(&old).der.unwrap();
             let old = touchmark_x509::Certificate::from_der(&der).unwrap();
             house.renew(&old, &request()).await.unwrap();
@@ -142,7 +142,7 @@ async fn what_lives_on_is_what_is_not_of_the_line() {
     let lab = Lab::new().await;
     // A second line, on a token of its own.
     let other = lab.house.first(IdentityKind::Operational).await;
-    lab.house.confirmations.confirm(&other.fingerprint(), None, "test").await.unwrap();
+    lab.house.issuance.confirm(&other.fingerprint(), None, "test").await.unwrap();
     let newer = lab.house.renew(&other, &request()).await.unwrap();
     let row = lab.house.row(&newer.fingerprint());
     let act = || {

@@ -72,7 +72,8 @@ async fn a_maker_vouches_in_its_own_environment_only() {
         leaf: read(made_by_openssl!("acme-sn-1.pem")).der().to_vec(),
         rest: vec![read(made_by_openssl!("acme-factory.pem")).der().to_vec()],
     };
-    let found = |environment: &str| house.makers.path(&name(environment), &chain, house.clock.now()).is_ok();
+    let found =
+        |environment: &str| house.makers.initial(&name(environment), &chain, house.clock.now()).is_ok();
     let acme = || RegisterMaker { environment: name("plant"), name: name("acme") };
     let plant = house.hierarchy.trust_of(&name("plant")).unwrap();
     let anchor = read(made_by_openssl!("acme-ca.pem"));

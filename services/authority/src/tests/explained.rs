@@ -71,12 +71,12 @@ async fn where_a_device_was_and_what_it_loses_is_what_was_seen() {
     let house = House::new().await;
     let mut ledger = BTreeMap::new();
     let old = house.first(IdentityKind::Operational).await;
-    house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&old.fingerprint(), None, "test").await.unwrap();
     is_seen(&house, &mut ledger, 1, &old, &[("publish", "plant/1/x", 3, 1), ("connect", "mqtt", 2, 0)]);
     is_seen(&house, &mut ledger, 2, &old, &[("publish", "plant/1/x", 4, 0)]);
     house.pass(LIFETIME / 2);
     let new = house.renew(&old, &request()).await.unwrap();
-    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
     is_seen(
         &house,
         &mut ledger,

@@ -1,6 +1,6 @@
 //! An authority without its ports, on a store that loses commits on demand and a clock that tests move.
 
-use super::held::{AfterTheIntent, Between};
+use super::held::{Between, Watched};
 use crate::audit::archive::Archives;
 use crate::audit::refusals::Refusals;
 use crate::audit::sightings::DecisionIntake;
@@ -8,14 +8,9 @@ use crate::containment::Containments;
 use crate::containment::gateways::Gateways;
 use crate::feed::crls::Crls;
 use crate::feed::{Feeds, Follower};
-use crate::issuance::clones::CloneAlarms;
-use crate::issuance::confirmation::Confirmations;
-use crate::issuance::enrolment::{Enrolments, InitialEnrolments};
 use crate::issuance::hierarchy::Hierarchy;
 use crate::issuance::makers::Makers;
-use crate::issuance::renewal::Renewals;
-use crate::issuance::schedule::Schedule;
-use crate::issuance::{EnrolmentFault, Issuance};
+use crate::issuance::{EnrolmentFault, Issuance, Shown};
 use crate::keys::KeyVault;
 use crate::operators::Operators;
 use crate::operators::environments::Environments;
@@ -42,7 +37,7 @@ use touchmark_status::{FeedSigner, Position};
 use touchmark_testkit::name;
 use touchmark_x509::csr::UnprovenCsr;
 use touchmark_x509::request::certification_request;
-use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
+use touchmark_x509::{Certificate, KeyAlgorithm, KeyPlace, SoftwareKey};
 
 pub(crate) const DEVICE: &str = "pump-01";
 pub(crate) const LIFETIME: Duration = Duration::from_secs(86_400);
@@ -56,18 +51,13 @@ pub(crate) struct House {
     pub(crate) hierarchy: Arc<Hierarchy>,
     pub(crate) feeds: Arc<Feeds>,
     pub(crate) tokens: Tokens,
-    pub(crate) enrolments: Enrolments,
     pub(crate) makers: Arc<Makers>,
-    pub(crate) initial: InitialEnrolments,
     pub(crate) issuance: Arc<Issuance>,
-    pub(crate) renewals: Renewals,
-    pub(crate) confirmations: Arc<Confirmations>,
-    pub(crate) clones: Arc<CloneAlarms>,
     /// What of the clock may be believed; tests look as often as they like.
     pub(crate) time: SteadyTime,
     /// What a gateway got that asked at the beginning, and its position.
     pub(super) first_feed: Option<(Position, Vec<u8>)>,
-    /// What comes between the record of the next intent and its signature.
+    /// What comes just before the next signature.
     between: Between,
     /// All that sign CRLs here.
     pub(super) crls: Mutex<Vec<Arc<Crls>>>,
@@ -95,8 +85,17 @@ impl House {
         Self::paced(successors, None).await
     }
 
+    /// With the authority's key here or elsewhere. Elsewhere is the harder case, and the other houses'.
+    pub(crate) async fn keyed(place: KeyPlace) -> Self {
+        Self::made(SuccessorPlan::default(), None, place).await
+    }
+
     /// That makes so many certificates a second.
     pub(crate) async fn paced(successors: SuccessorPlan, per_second: Option<NonZeroU32>) -> Self {
+        Self::made(successors, per_second, KeyPlace::Outside).await
+    }
+
+    async fn made(successors: SuccessorPlan, per_second: Option<NonZeroU32>, place: KeyPlace) -> Self {
         let home = tempfile::tempdir().unwrap();
         let vault = Arc::new(quick_vault(&home.path().join("keys")));
         let store = Arc::new(MemoryStore::new());
@@ -132,7 +131,7 @@ impl House {
         let between = Between::default();
         hierarchy.sign_by(|signer| {
             let (store, between) = (Arc::clone(&store), Arc::clone(&between));
-            Arc::new(AfterTheIntent { signer, store, between })
+            Arc::new(Watched { signer, store, between, place })
         });
         let hierarchy = Arc::new(hierarchy);
         let signer = FeedSigner::from_seed(&[1; 32]).unwrap();
@@ -144,21 +143,15 @@ impl House {
         let next = store.journal_len().unwrap();
         commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), clock.clone(), next));
         let (c, h, k) = (commits.clone(), hierarchy.clone(), clock.clone());
-        let issuance =
-            Arc::new(Issuance::new(c.clone(), h.clone(), Schedule::new(per_second, k.clone()), k.clone()));
-        let confirmations = Arc::new(Confirmations::new(c.clone(), h.clone(), k.clone()));
         let makers = Arc::new(Makers::load(c.clone(), h.clone(), k.clone()).unwrap());
-        let (m, i) = (makers.clone(), issuance.clone());
+        let operators = operators(&c, &k);
+        let issuance =
+            Arc::new(Issuance::new(c.clone(), h, makers.clone(), operators, per_second, k.clone()));
         Self {
             store,
             makers,
-            initial: InitialEnrolments::new(c.clone(), h.clone(), m, i, k.clone()),
             tokens: Tokens::new(c.clone(), k.clone()),
-            enrolments: Enrolments::new(c.clone(), h.clone(), issuance.clone(), operators(&c, &k), k.clone()),
-            renewals: Renewals::new(c.clone(), h.clone(), issuance.clone(), confirmations.clone(), k.clone()),
             issuance,
-            clones: Arc::new(CloneAlarms::new(c, h, k)),
-            confirmations,
             commits,
             clock,
             environments,
@@ -207,8 +200,8 @@ impl House {
         self.crls.lock().unwrap().push(Arc::clone(crls));
     }
 
-    /// Commits this when the next intent is recorded and its certificate not yet signed.
-    pub(crate) fn between_intent_and_signature(&self, command: Command) {
+    /// Commits this when the next certificate is decided on and not yet signed.
+    pub(crate) fn before_the_signature(&self, command: Command) {
         *self.between.lock().unwrap() = Some(command);
     }
 
@@ -249,7 +242,7 @@ impl House {
         let password = Secret::new(token.password.expose().clone());
         let credential = PresentedCredential::Token { username: name(who), password };
         let request = EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None);
-        self.enrolments.enrol(&request, "test").await.unwrap().certificate
+        self.issuance.enrol(request, Shown::default(), "test").await.unwrap().certificate
     }
 
     /// Who calls, and what the starter policy permits.
@@ -271,8 +264,7 @@ impl House {
         let intake = DecisionIntake::new(
             Archives::new(home.join("decisions")),
             self.commits.clone(),
-            self.confirmations.clone(),
-            self.clones.clone(),
+            self.issuance.clone(),
             name("example"),
         );
         let (commits, feeds, clock) = (self.commits.clone(), self.feeds.clone(), self.clock.clone());
@@ -323,7 +315,7 @@ impl House {
         token: &NewToken,
     ) -> Result<Certificate, EnrolmentFault> {
         let der = certification_request("", None, key).unwrap();
-        Ok(self.enrolments.enrol(&sent(&der, token), "test").await?.certificate)
+        Ok(self.issuance.enrol(sent(&der, token), Shown::default(), "test").await?.certificate)
     }
 
     /// A first certificate of this kind, on a fresh token.
@@ -342,7 +334,8 @@ impl House {
         let peer = with.fingerprint();
         let credential = PresentedCredential::ClientCertificate(peer);
         let request = EnrolmentRequest::new(Intent::Renew, csr, None, credential, None);
-        let enrolled = self.renewals.renew(&request, &peer, RenewalManner::Automatic, "test").await?;
+        let shown = Shown { manner: Some(RenewalManner::Automatic), ..Shown::default() };
+        let enrolled = self.issuance.enrol(request, shown, "test").await?;
         Ok(enrolled.certificate)
     }
 
@@ -396,7 +389,7 @@ pub(crate) fn sent(der: &[u8], token: &NewToken) -> EnrolmentRequest {
     EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None)
 }
 
-fn operators(commits: &Commits, clock: &Clock) -> Arc<Operators> {
+pub(crate) fn operators(commits: &Commits, clock: &Clock) -> Arc<Operators> {
     Arc::new(Operators::new(
         commits.clone(),
         OperatorPolicy::compile(OperatorPolicy::starter_text()).unwrap(),

@@ -132,7 +132,7 @@ async fn an_overlap_is_not_ended_for_good_by_a_clock_that_jumps() {
     let lab = Lab::with(SuccessorPlan { revoke_superseded: true, ..SuccessorPlan::default() }).await;
     let old = lab.house.first(IdentityKind::Operational).await;
     let new = lab.house.renew(&old, &request()).await.unwrap();
-    lab.house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    lab.house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
     let overlap = LIFETIME / 10 + SECOND;
     for (ahead, passes, state) in [
         (overlap, Duration::ZERO, CertificateState::Superseded),

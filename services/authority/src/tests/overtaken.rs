@@ -1,14 +1,15 @@
 //! What comes between the reading of rows and a commit, and between an intent and its certificate.
 
-use crate::issuance::clones::Use;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use touchmark_identity::RevocationReason;
-use touchmark_inventory::{CertificateState, Command, Fault, Store as _};
+use touchmark_inventory::{CertificateRow, CertificateState, Command, Fault, Store as _};
 use touchmark_journal::{CloneResponse, IdentityKind, Reach, Standing, TokenSubject};
 use touchmark_ra::SuccessorPlan;
+use touchmark_ra::Use;
 use touchmark_ra::{Contain, RevokeCertificate, Verb, contain, revoke_certificate};
 use touchmark_testkit::name;
+use touchmark_x509::KeyPlace;
 
 fn contains(house: &House, verb: Verb) -> Command {
     let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
@@ -17,7 +18,7 @@ fn contains(house: &House, verb: Verb) -> Command {
 
 /// Neither a device that was held off or killed meanwhile, nor the holder of a certificate that was, gets another one.
 #[tokio::test]
-async fn what_is_taken_back_between_intent_and_signature_gets_no_certificate() {
+async fn what_is_taken_back_before_the_signature_gets_no_certificate() {
     type Meanwhile = fn(&House) -> Command;
     const COMPROMISED: RevocationReason = RevocationReason::KeyCompromise;
     let rows: [(&str, Meanwhile); 4] = [
@@ -34,17 +35,21 @@ async fn what_is_taken_back_between_intent_and_signature_gets_no_certificate() {
             revoke_certificate(bootstrapped(act), house.clock.now()).unwrap()
         }),
     ];
-    for (what, meanwhile) in rows {
-        let house = House::new().await;
-        let old = house.first(IdentityKind::Operational).await;
-        house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
-        house.between_intent_and_signature(meanwhile(&house));
-        let refused = house.renew(&old, &request()).await;
-        assert!(refused.is_err(), "{what}");
-        let rows = house.rows(IdentityKind::Operational);
-        for row in rows.iter().filter(|row| row.generation > 1) {
-            let dead = matches!(row.state, CertificateState::Burned | CertificateState::Revoked);
-            assert!(dead && row.der.is_none(), "{what}: {row:?}");
+    for place in [KeyPlace::Inside, KeyPlace::Outside] {
+        for (what, meanwhile) in rows {
+            let house = House::keyed(place).await;
+            let old = house.first(IdentityKind::Operational).await;
+            house.issuance.confirm(&old.fingerprint(), None, "test").await.unwrap();
+            house.before_the_signature(meanwhile(&house));
+            let refused = house.renew(&old, &request()).await;
+            assert!(refused.is_err(), "{what}, {place:?}");
+            let rows = house.rows(IdentityKind::Operational);
+            let later: Vec<_> = rows.iter().filter(|row| row.generation > 1).collect();
+            let dead = |row: &&CertificateRow| {
+                matches!(row.state, CertificateState::Burned | CertificateState::Revoked) && row.der.is_none()
+            };
+            assert!(later.iter().all(dead), "{what}, {place:?}: {later:?}");
+            assert_eq!(later.is_empty(), place == KeyPlace::Inside, "{what}, {place:?}: {later:?}");
         }
     }
 }
@@ -57,14 +62,14 @@ async fn who_is_overtaken_once_is_served_all_the_same() {
     house.store.plan_faults([Fault::None, Fault::Overtaken]);
     let old = house.first(IdentityKind::Operational).await;
     house.store.plan_faults([Fault::Overtaken]);
-    house.confirmations.confirm(&old.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&old.fingerprint(), None, "test").await.unwrap();
     house.store.plan_faults([Fault::Overtaken]);
     let new = house.renew(&old, &request()).await.unwrap();
     assert_eq!(house.rows(IdentityKind::Operational).len(), 2);
     house.store.plan_faults([Fault::Overtaken, Fault::Overtaken]);
-    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
     house.store.plan_faults([Fault::Overtaken]);
-    house.clones.look_at(&old.fingerprint(), Use::Renewal, &name("gateway-01"), "test").await.unwrap();
+    house.issuance.look_at(&old.fingerprint(), Use::Renewal, &name("gateway-01"), "test").await.unwrap();
     let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
     assert_eq!(device.standing, Standing::Quarantined);
     assert_eq!(house.store.renewals_of(device.device).unwrap().unwrap().clone_alarms, 1);
@@ -102,7 +107,7 @@ async fn recovery_leaves_no_open_intent() {
     assert!(house.enrol(&crate::tests::house::key(), &token).await.is_err());
     assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (1, 1));
     for closed in [1, 0] {
-        let recovered = crate::issuance::recovery::close_open_intents(&house.commits, &house.clock).await;
+        let recovered = crate::issuance::close_open_intents(&house.commits, &house.clock).await;
         assert_eq!(recovered, Ok(closed));
         assert_eq!((house.store.open_intents().unwrap().len(), house.uses(&token)), (0, 0));
     }

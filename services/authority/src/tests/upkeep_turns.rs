@@ -31,38 +31,44 @@ struct Running {
     _home: tempfile::TempDir,
 }
 
+/// The use cases as a start wires them, on the house's rows and clock; files below `home`.
+pub(super) fn shell_over(house: &House, home: &std::path::Path) -> (Wired, AuthorityConfig) {
+    let config = AuthorityConfig {
+        data: home.to_owned(),
+        hosts: Vec::new(),
+        listen: [127, 0, 0, 1].into(),
+        est_port: 0,
+        api_port: 0,
+        public_port: 0,
+        passphrase_file: None,
+        default_environment: name("lab"),
+        enrolments_per_second: None,
+        accept_clock: false,
+        device_lifetime: LIFETIME,
+    };
+    let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
+    let founded = Founded {
+        commits: house.commits.clone(),
+        environments: house.environments.clone(),
+        hierarchy: house.hierarchy.clone(),
+        feeds: house.feeds.clone(),
+        roots: Vec::new(),
+        log: Arc::new(JournalLog::open(&home.join("log"), signer, house.store.clone()).unwrap()),
+        reserve: Arc::new(DiskReserve::open(home)),
+        time: house.time.clone(),
+        log_origin: "example.org/journal".into(),
+        organisation: name("example"),
+    };
+    let wired = wire(founded, &config, &house.clock).unwrap();
+    (wired, config)
+}
+
 impl Running {
     /// Wired as at a start, on the house's rows and clock.
     async fn start(successors: SuccessorPlan) -> Self {
         let house = House::with(successors).await;
         let home = tempfile::tempdir().unwrap();
-        let config = AuthorityConfig {
-            data: home.path().to_owned(),
-            hosts: Vec::new(),
-            listen: [127, 0, 0, 1].into(),
-            est_port: 0,
-            api_port: 0,
-            public_port: 0,
-            passphrase_file: None,
-            default_environment: name("lab"),
-            enrolments_per_second: None,
-            accept_clock: false,
-            device_lifetime: LIFETIME,
-        };
-        let signer = NoteSigner::from_seed("example.org/journal", &[7; 32]).unwrap();
-        let founded = Founded {
-            commits: house.commits.clone(),
-            environments: house.environments.clone(),
-            hierarchy: house.hierarchy.clone(),
-            feeds: house.feeds.clone(),
-            roots: Vec::new(),
-            log: Arc::new(JournalLog::open(&home.path().join("log"), signer, house.store.clone()).unwrap()),
-            reserve: Arc::new(DiskReserve::open(home.path())),
-            time: house.time.clone(),
-            log_origin: "example.org/journal".into(),
-            organisation: name("example"),
-        };
-        let Wired { shell, upkeep, own } = wire(founded, &config, &house.clock).unwrap();
+        let (Wired { shell, upkeep, own }, config) = shell_over(&house, home.path());
         house.held_against_its_rows(&shell.crls);
         let server = Arc::new(ServerCertificate::obtain(own.clone(), config.names()).await.unwrap());
         let operator = Arc::new(LocalOperator::of(own, config.operator()));
@@ -148,7 +154,7 @@ async fn what_is_superseded_dies_and_ended_certificates_leave_the_feed() {
     let house = &running.house;
     let old = house.first(IdentityKind::Operational).await;
     let new = house.renew(&old, &request()).await.unwrap();
-    house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
     running.turns(11).await;
     assert_eq!(house.row(&old.fingerprint()).state, CertificateState::Superseded, "in its overlap");
     house.pass(LIFETIME / 10 + Duration::from_secs(1));

@@ -60,9 +60,9 @@ async fn those_who_could_are_those_whose_request_would_pass() {
     let service = house.joins(IdentityKind::Service, "svc-01", &["service"]).await;
     // One whose only proven certificate was replaced, by one that was revoked.
     let superseded = house.joins(OPERATOR, "sue", &["admin"]).await;
-    house.confirmations.confirm(&superseded.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&superseded.fingerprint(), None, "test").await.unwrap();
     let newer = house.renew(&superseded, &request()).await.unwrap();
-    house.confirmations.confirm(&newer.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&newer.fingerprint(), None, "test").await.unwrap();
     let device = house.first(IdentityKind::Operational).await;
     revoke_one(&house, &newer).await.unwrap();
     revoke(&house, OPERATOR, "rex").await.unwrap();
@@ -143,23 +143,23 @@ async fn the_last_who_can_let_others_in_cannot_be_shut_out() {
     assert!(last(revoke(&house, OPERATOR, "adam").await.map(drop)), "a fleet operator lets nobody in");
     assert!(last(revoke_one(&house, &first).await), "its only certificate");
     // With a second one, the first may go.
-    house.confirmations.confirm(&first.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&first.fingerprint(), None, "test").await.unwrap();
     let second = house.renew(&first, &request()).await.unwrap();
-    house.confirmations.confirm(&second.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&second.fingerprint(), None, "test").await.unwrap();
     revoke_one(&house, &first).await.unwrap();
     assert!(last(revoke_one(&house, &second).await), "its last certificate");
     // An admin whose certificate is over lets nobody in either.
     house.joins(OPERATOR, "bea", &["admin"]).await;
     house.pass(OPERATOR_LIFE - Duration::from_secs(3600));
     let third = house.renew(&second, &request()).await.unwrap();
-    house.confirmations.confirm(&third.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&third.fingerprint(), None, "test").await.unwrap();
     house.pass(Duration::from_secs(7200));
     assert!(last(revoke(&house, OPERATOR, "adam").await.map(drop)), "the other's certificate is over");
     // Nor does one for long whose certificate was replaced by one that was revoked.
     let sue = house.joins(OPERATOR, "sue", &["admin"]).await;
-    house.confirmations.confirm(&sue.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&sue.fingerprint(), None, "test").await.unwrap();
     let newer = house.renew(&sue, &request()).await.unwrap();
-    house.confirmations.confirm(&newer.fingerprint(), None, "test").await.unwrap();
+    house.issuance.confirm(&newer.fingerprint(), None, "test").await.unwrap();
     revoke_one(&house, &newer).await.unwrap();
     assert!(last(revoke(&house, OPERATOR, "adam").await.map(drop)), "the other's is in its overlap");
     house.joins(OPERATOR, "cay", &["admin"]).await;

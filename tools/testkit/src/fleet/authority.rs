@@ -1,65 +1,116 @@
 //! The authority: one environment over the store in memory, what its operator does, and its commits.
 //!
-//! Driven in the order of `services/authority`, one request at a time; `admission` and `issuance` hold the two halves
-//! of a request. Commits meet the faults that the scenario draws. Feeds, CRLs and the log are left out.
+//! The use cases are the product's, carried out one request at a time; commits meet the faults that the scenario draws.
+//! Feeds, CRLs and the log are left out.
 
-use super::admission::Denied;
 use super::chance::Chance;
 use super::scenario::Scenario;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use touchmark_ca::{IssuingAuthority, Profile, create_issuing, create_root};
-use touchmark_enrol::RenewalPlanner;
+use touchmark_enrol::{Draw, EnrolmentRequest, RenewalHint, RenewalPlanner, RenewalWindow};
 use touchmark_identity::{
-    Actor, AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, Incarnation, Name,
-    ProfileVersionId, RevocationReason, Timestamp,
+    Actor, AuthorityVersionId, DeviceId, EnvironmentName, Fingerprint, Incarnation, Name, ProfileVersionId,
+    RevocationReason, SerialNumber, Timestamp,
 };
 use touchmark_inventory::{
-    CertificateRow, CertificateState, Command, DeviceRow, EnvironmentRow, Fault, Holder, IssueRow,
-    MemoryStore, Store, StoreFault,
+    CertificateRow, Command, DeviceRow, Fault, MemoryStore, PartyRow, Receipt, Store, StoreFault,
 };
-use touchmark_journal::Reach;
 use touchmark_journal::{
-    AuthorityCreated, AuthorityKind, CloneResponse, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
-    ProfileActivated, RenewalRefused, RenewalRules, Scope, TokenSubject,
+    AuthorityCreated, AuthorityKind, Draft, Envelope, EnvironmentCreated, Event, IdentityKind,
+    ProfileActivated, Reach, RenewalManner, RenewalRefused, RenewalRules, Scope, TokenSubject,
 };
 use touchmark_ra::{
-    Act, Contain, IssueSchedule, Mandate, Presented, Refusal, TokenOrder, Verb, contain, create_token,
+    Act, ActiveProfile, Contain, Enrolled, EnrolmentFault, Evidence, Mandate, Memory, Moment, Notice, Proven,
+    Step, TokenOrder, Trust, Trusts, Turn, Use, Verb, World, confirm_by_name, contain, create_token, enrol,
+    look_at_use, may_be_renewed, prove, was_superseded,
 };
-use touchmark_x509::{Certificate, KeyAlgorithm, SoftwareKey};
+use touchmark_x509::{
+    Certificate, KeyAlgorithm, KeyPlace, PublicKey, SignatureAlgorithm, Signer, SigningFault, SoftwareKey,
+};
 
-/// As `services/authority`: one certificate raises one alarm in so long.
-pub(super) const ALARM_QUIET: Duration = Duration::from_secs(3600);
 /// Cause of what renewals leave in the journal.
 pub(super) const RENEWAL: &str = "est/simplereenroll";
-
-/// The rows behind a certificate whose key was proven.
-pub(super) struct Rows {
-    pub(super) row: CertificateRow,
-    pub(super) device: DeviceRow,
-    pub(super) certificates: Vec<CertificateRow>,
-    issues: Vec<IssueRow>,
-}
+const ENROLMENT: &str = "est/simpleenroll";
 
 /// One environment's authority.
 pub(super) struct Authority {
     pub(super) store: MemoryStore,
-    pub(super) environment: EnvironmentRow,
-    pub(super) issuing: IssuingAuthority,
-    pub(super) signer: SoftwareKey,
-    pub(super) root: Certificate,
-    pub(super) profile: Profile,
-    pub(super) overlap: Duration,
-    pub(super) grace: Duration,
-    pub(super) on_clone: CloneResponse,
-    pub(super) planner: RenewalPlanner,
-    pub(super) issue_schedule: IssueSchedule,
+    pub(super) trust: Arc<Trust>,
+    trusts: Arc<Trusts>,
+    signer: Arc<dyn Signer>,
+    planner: RenewalPlanner,
+    memory: Mutex<Memory>,
     pub(super) waiting_most: usize,
-    pub(super) chance: Chance,
-    pub(super) rang: BTreeMap<CertificateId, Timestamp>,
-    pub(super) refused: BTreeMap<(DeviceId, &'static str), u64>,
+    chance: Chance,
+    now: Timestamp,
+    refused: BTreeMap<(DeviceId, &'static str), u64>,
     commit_lost: u32,
     commit_reported_lost: u32,
+}
+
+/// A key that is kept here or elsewhere, as the scenario says.
+struct Kept {
+    key: SoftwareKey,
+    place: KeyPlace,
+}
+
+impl Signer for Kept {
+    fn public_key(&self) -> &PublicKey {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+
+    fn place(&self) -> KeyPlace {
+        self.place
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFault> {
+        self.key.sign(message)
+    }
+}
+
+/// What a device is given.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) certificate: Certificate,
+    pub(super) hint: RenewalHint,
+    /// Made just now, rather than given once more.
+    pub(super) fresh: bool,
+}
+
+impl World for Authority {
+    fn store(&self) -> &dyn Store {
+        &self.store
+    }
+
+    fn moment(&mut self) -> Moment {
+        Moment::new(self.now, self.chance.octets())
+    }
+
+    fn memory(&self) -> &Mutex<Memory> {
+        &self.memory
+    }
+
+    /// One request at a time.
+    fn take_turn(&mut self, _: &Turn) -> bool {
+        true
+    }
+
+    fn signer(&self, _: AuthorityVersionId) -> Option<Arc<dyn Signer>> {
+        Some(Arc::clone(&self.signer))
+    }
+
+    /// Devices let nobody in.
+    fn closes_last_way_in(&self, _: &PartyRow, _: &[String], _: Reach) -> Result<bool, StoreFault> {
+        Ok(false)
+    }
+
+    fn tell(&self, _: &Notice) {}
 }
 
 impl Authority {
@@ -68,52 +119,135 @@ impl Authority {
         let now = Scenario::start();
         let mut chance = Chance::new(scenario.seed, 1);
         let generate = || SoftwareKey::generate(KeyAlgorithm::P256).expect("the provider makes keys");
-        let (root_key, signer) = (generate(), generate());
-        let first = Incarnation::FIRST;
-        let root = create_root("example root", &root_key, first, now, chance.octets()).expect("a root");
+        let (root_key, key) = (generate(), generate());
+        let incarnation = Incarnation::FIRST;
+        let root = create_root("example root", &root_key, incarnation, now, chance.octets()).expect("a root");
         let url = "http://127.0.0.1/crl/root/0.crl";
         let certificate =
-            create_issuing("lab issuing", &signer, &root, &root_key, url, first, now, chance.octets())
+            create_issuing("lab issuing", &key, &root, &root_key, url, incarnation, now, chance.octets())
                 .expect("an issuing authority");
         let version = AuthorityVersionId::draw(now, chance.octets());
+        let kind = IdentityKind::Operational;
         let profile = Profile {
             version: ProfileVersionId::draw(now, chance.octets()),
-            kind: IdentityKind::Operational,
+            kind,
             lifetime: scenario.lifetime,
         };
         let overlap = (scenario.lifetime / 10).max(Duration::from_secs(300));
         let store = MemoryStore::new();
         let events = beginnings(scenario, &root, &certificate, version, &profile, overlap, &mut chance);
         store.commit(Command { preconditions: Vec::new(), entries: events }).expect("nothing is there yet");
-        let base = "http://127.0.0.1/crl".to_owned();
-        let mut issuing = IssuingAuthority::new(version, certificate, &signer, base, 1);
+        let mut issuing =
+            IssuingAuthority::new(version, certificate, &key, "http://127.0.0.1/crl".to_owned(), 1);
         issuing.prepare(&profile).expect("a template");
-        let environment = store.environments().expect("rows").pop().expect("one environment");
-        Self {
-            store,
-            environment,
-            issuing,
-            signer,
-            root,
-            planner: RenewalPlanner::new(scenario.lifetime),
-            issue_schedule: IssueSchedule::new(scenario.issue_schedule),
-            waiting_most: 0,
+        let active = ActiveProfile {
             profile,
+            name: "device".parse().expect("the word is a name"),
             overlap,
             grace: scenario.grace,
             on_clone: scenario.on_clone,
+            revoke_superseded: false,
+        };
+        let environment = store.environments().expect("rows").pop().expect("one environment");
+        let name = environment.name.clone();
+        let profiles = HashMap::from([(kind, active)]);
+        let root_version = version;
+        let trust = Arc::new(Trust { environment, issuing, root, root_version, profiles });
+        let by_name = BTreeMap::from([(name, Arc::clone(&trust))]);
+        Self {
+            store,
+            trust,
+            trusts: Arc::new(Trusts { by_name, incarnation }),
+            signer: Arc::new(Kept { key, place: scenario.key }),
+            planner: RenewalPlanner::new(scenario.lifetime),
+            memory: Mutex::new(Memory::new(scenario.issue_schedule)),
+            waiting_most: 0,
             chance,
-            rang: BTreeMap::new(),
+            now,
             refused: BTreeMap::new(),
             commit_lost: scenario.chances.commit_lost,
             commit_reported_lost: scenario.chances.commit_reported_lost,
         }
     }
 
+    /// Carries out a use case.
+    fn run<T, E: From<StoreFault>>(&mut self, mut step: Step<T, E>, now: Timestamp) -> Result<T, E> {
+        self.now = now;
+        loop {
+            step = match step.advance(self)? {
+                Step::Done(outcome) => return Ok(outcome),
+                Step::Commit(command, then) => {
+                    let outcome = self.commit(command);
+                    then(outcome, self.moment())?
+                }
+                more => more,
+            };
+        }
+    }
+
+    /// `simpleenroll` on a token, or `simplereenroll` on the word of `peer`.
+    pub(super) fn enrol(
+        &mut self,
+        request: EnrolmentRequest,
+        peer: Option<Fingerprint>,
+        now: Timestamp,
+    ) -> Result<Given, EnrolmentFault> {
+        let (evidence, cause) = match peer {
+            None => (Evidence::token(&request)?, ENROLMENT),
+            Some(fingerprint) => {
+                (Evidence::Certificate { fingerprint, manner: RenewalManner::Automatic }, RENEWAL)
+            }
+        };
+        let step = enrol(request, evidence, cause, Arc::clone(&self.trusts))?;
+        let outcome = self.run(step, now);
+        let waiting = self.memory.lock().expect("nobody panicked").schedule.waiting();
+        self.waiting_most = self.waiting_most.max(waiting);
+        // What the authority could not do is no failure of the device.
+        if let (Err(EnrolmentFault::Refused(refusal)), Some(peer)) = (&outcome, &peer)
+            && let Some(device) = self.row_of(peer).and_then(|row| row.device)
+        {
+            *self.refused.entry((device, refusal.code())).or_default() += 1;
+        }
+        let Enrolled { certificate, fresh, .. } = outcome?;
+        let (validity, draw) = (certificate.validity(), draw(certificate.serial()));
+        let window = match fresh {
+            true => self.planner.plan(validity, draw, now),
+            false => self.planner.window(validity, draw),
+        };
+        Ok(Given { certificate, hint: hint(window, now), fresh })
+    }
+
+    /// Any use proves the key; a fault here keeps nobody from being answered.
+    pub(super) fn used(&mut self, peer: Fingerprint, now: Timestamp) {
+        let step = prove(peer, Proven::Here, "est", Arc::clone(&self.trusts));
+        let Ok(Some(row)) = self.run(step, now) else { return };
+        if was_superseded(&row) {
+            let est = "est".parse().expect("the word is a name");
+            let step = look_at_use(peer, Use::Other, est, "est", Arc::clone(&self.trusts));
+            let _ = self.run(step, now);
+        }
+    }
+
+    /// `confirm`: the holder asks for it by name.
+    pub(super) fn confirm(&mut self, peer: Fingerprint, now: Timestamp) -> Result<(), EnrolmentFault> {
+        let step = confirm_by_name(peer, None, "confirm", Arc::clone(&self.trusts));
+        self.run(step, now)
+    }
+
+    /// When the certificate of the connection is to be renewed.
+    pub(super) fn hinted(
+        &mut self,
+        peer: Fingerprint,
+        now: Timestamp,
+    ) -> Result<RenewalHint, EnrolmentFault> {
+        let row = self.run(may_be_renewed(peer, Arc::clone(&self.trusts)), now)?;
+        Ok(hint(self.planner.window(row.validity, draw(&row.serial)), now))
+    }
+
     /// An operator makes a token.
     pub(super) fn new_token(&mut self, subject: TokenSubject, uses: u32, password: &str, now: Timestamp) {
         let order = TokenOrder {
-            scope: self.environment.scope.clone(),
+            scope: self.trust.environment.scope.clone(),
             kind: IdentityKind::Operational,
             subject,
             uses,
@@ -147,7 +281,7 @@ impl Authority {
             return;
         }
         let actor = Actor::automation("admission".parse().expect("the word is a name"));
-        let scope = self.environment.scope.clone();
+        let scope = self.trust.environment.scope.clone();
         let envelope = Envelope { scope, actor, cause: RENEWAL.into(), at: now };
         let entries = counted.into_iter().map(|((device, code), count)| Draft {
             envelope: envelope.clone(),
@@ -158,40 +292,23 @@ impl Authority {
         self.store.commit(command).expect("refusals have no preconditions");
     }
 
-    /// The rows of a certificate that was shown.
-    pub(super) fn rows(&self, peer: &Fingerprint) -> Result<Rows, Denied> {
-        let row = self.store.certificate_by_fingerprint(peer)?.ok_or(Refusal::CertificateUnknown)?;
-        let device = row.device.ok_or(Refusal::CertificateUnknown)?;
-        let device = self.store.device(device)?.ok_or(Refusal::CertificateUnknown)?;
-        let certificates = match row.state {
-            CertificateState::Superseded => self.store.certificates_of_device(device.device)?,
-            _ => self.store.current_certificates(&Holder::Device(device.device))?,
-        };
-        let key = touchmark_identity::SpkiHash([0; 32]);
-        let issues =
-            self.store.certificate_facts(peer, Some(&key))?.map(|facts| facts.of.issues).unwrap_or_default();
-        Ok(Rows { row, device, certificates, issues })
-    }
-
-    /// For the RA.
-    pub(super) fn presented<'a>(&'a self, rows: &'a Rows) -> Presented<'a> {
-        Presented {
-            row: &rows.row,
-            environment: &self.environment,
-            device: Some(&rows.device),
-            certificates: &rows.certificates,
-            issues: &rows.issues,
-            grace: self.grace,
-        }
-    }
-
     /// The device of this name.
     pub(super) fn device_named(&self, name: &Name) -> Result<Option<DeviceRow>, StoreFault> {
-        self.store.device_by_name(&self.environment.name, name)
+        self.store.device_by_name(&self.trust.environment.name, name)
+    }
+
+    /// Certificates of a device, newest first.
+    pub(super) fn certificates_of(&self, device: DeviceId) -> Vec<CertificateRow> {
+        self.store.certificates_of_device(device).expect("rows")
+    }
+
+    /// The row of a certificate that a device holds.
+    pub(super) fn row_of(&self, fingerprint: &Fingerprint) -> Option<CertificateRow> {
+        self.store.certificate_by_fingerprint(fingerprint).expect("rows")
     }
 
     /// One commit, with the fate that it draws.
-    pub(super) fn commit(&mut self, command: Command) -> Result<(), StoreFault> {
+    fn commit(&mut self, command: Command) -> Result<Receipt, StoreFault> {
         let fate = if self.chance.hits(self.commit_lost) {
             Fault::Lost
         } else if self.chance.hits(self.commit_reported_lost) {
@@ -200,7 +317,7 @@ impl Authority {
             Fault::None
         };
         self.store.plan_faults([fate]);
-        self.store.commit(command).map(drop)
+        self.store.commit(command)
     }
 }
 
@@ -262,7 +379,22 @@ fn operator() -> Actor {
     Actor::person("ada".parse().expect("the word is a name"))
 }
 
-pub(super) fn sha256(octets: &[u8]) -> [u8; 32] {
+/// For the planner: the serial's random octets, so that the seed decides. The service takes the fingerprint's.
+fn draw(serial: &SerialNumber) -> Draw {
+    let mut draw = Draw::default();
+    for (to, from) in draw.iter_mut().zip(serial.der_content().iter().skip(1)) {
+        *to = *from;
+    }
+    draw
+}
+
+/// A window, and the wait until it begins.
+fn hint(window: RenewalWindow, now: Timestamp) -> RenewalHint {
+    let wait = window.start().since(now).as_secs().max(1);
+    RenewalHint { window, retry_after: Some(Duration::from_secs(wait)) }
+}
+
+fn sha256(octets: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets).as_ref());
     hash

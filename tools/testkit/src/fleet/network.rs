@@ -1,10 +1,9 @@
 //! What lies between an agent and the authority: latency, loss, outages, a client's patience, the server's queue.
 
-use super::admission::Denied;
 use super::invariant::Invariant;
 use super::run::{Fleet, Happens};
 use super::scenario::Driver;
-use super::server::{QUEUE_MAX, Request, answer};
+use super::server::{Denied, QUEUE_MAX, Request, answer};
 use core::time::Duration;
 use touchmark_agent::lifecycle::{Answer, Call, Input, LocalFault, Trouble};
 use touchmark_agent::transport::EXCHANGE_TIME;
@@ -88,9 +87,9 @@ impl Fleet {
         }
         let (answer, given, denied) = answer(&mut self.authority, request, self.now);
         let fresh = given.as_ref().is_some_and(|given| given.fresh);
-        let by_the_rules = matches!(denied, Some(Denied::Refused(_)));
+        let by_the_rules = denied == Some(Denied::ByTheRules);
         self.summary.refused += u64::from(by_the_rules);
-        self.summary.sent_away += u64::from(matches!(denied, Some(Denied::Paced { .. })));
+        self.summary.sent_away += u64::from(denied == Some(Denied::Paced));
         if let Some(device) =
             request.peer.filter(|_| request.call == Call::Renew).and_then(|peer| self.device_of(&peer))
         {

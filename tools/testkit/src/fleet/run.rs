@@ -238,8 +238,8 @@ impl Fleet {
 
     fn power_on(&mut self, device: usize) {
         self.trace(device, 2);
-        let environment = self.authority.environment.name.clone();
-        let started = self.devices[device].power_on(&environment, &self.authority.root, self.now);
+        let environment = self.authority.trust.environment.name.clone();
+        let started = self.devices[device].power_on(&environment, &self.authority.trust.root, self.now);
         self.look(device);
         match started {
             Ok(()) => {

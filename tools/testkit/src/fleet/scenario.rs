@@ -3,6 +3,7 @@
 use core::time::Duration;
 use touchmark_identity::Timestamp;
 use touchmark_journal::CloneResponse;
+use touchmark_x509::KeyPlace;
 
 /// One run, from its seed to its end.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Scenario {
     pub clocks: Vec<Skew>,
     /// Who drives the agents.
     pub driver: Driver,
+    /// Where the authority's key lives.
+    pub key: KeyPlace,
 }
 
 impl Scenario {
@@ -52,6 +55,7 @@ impl Scenario {
             chances: Chances::default(),
             clocks: Vec::new(),
             driver: Driver::Faithful,
+            key: KeyPlace::Inside,
         }
     }
 

@@ -3,13 +3,13 @@
 //! In: a request as it arrives. Out: when it is its turn, and then its answer. One machine, one queue in the order of
 //! arrival; every request costs a part of a turn, and a certificate a whole one more.
 
-use super::admission::{Denied, Given};
-use super::authority::Authority;
+use super::authority::{Authority, Given};
 use core::time::Duration;
 use touchmark_agent::lifecycle::{Answer, Call};
 use touchmark_enrol::est::EstFault;
 use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
 use touchmark_identity::{Fingerprint, Name, Secret, Timestamp};
+use touchmark_ra::EnrolmentFault;
 use touchmark_x509::csr::UnprovenCsr;
 
 /// Connections that are open at once; more are refused. The service has such a limit, too.
@@ -76,60 +76,88 @@ impl Server {
     }
 }
 
+/// Why it answers with no certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    ByTheRules,
+    Paced,
+    /// What the authority could not do.
+    Fault,
+}
+
 /// What the authority answers, and the certificate in it.
 pub(super) fn answer(
     authority: &mut Authority,
     request: &Request,
     now: Timestamp,
 ) -> (Answer, Option<Given>, Option<Denied>) {
-    if let Some(peer) = &request.peer {
-        // Any use proves the key; a fault here keeps nobody from being answered.
-        let _ = authority.proven(peer, false, "est", now);
+    let outcome = answered(authority, request, now);
+    // What records the proof together with what is asked has recorded none when it refused.
+    let by_itself = matches!(request.call, Call::Renew | Call::Confirm);
+    if let Some(peer) = request.peer.filter(|_| !by_itself || outcome.is_err()) {
+        authority.used(peer, now);
     }
-    match request.call {
-        Call::Anchors => {
-            let certificates = vec![authority.issuing.certificate().clone(), authority.root.clone()];
-            (Answer::Anchors { certificates }, None, None)
+    match outcome {
+        Ok((answer, given)) => (answer, given, None),
+        Err(fault) => {
+            let denied = match &fault {
+                EnrolmentFault::Refused(_) => Denied::ByTheRules,
+                EnrolmentFault::TooMany { .. } => Denied::Paced,
+                _ => Denied::Fault,
+            };
+            (refused(&fault.in_est(intent(request.call)).fault), None, Some(denied))
         }
-        Call::Hint => match shown(request).map_or_else(Err, |peer| authority.hinted(&peer, now)) {
-            Ok(hint) => (Answer::Hint(hint), None, None),
-            Err(denied) => (refused(&EstFault::from(&denied)), None, Some(denied)),
-        },
-        Call::Confirm => match shown(request).map_or_else(Err, |peer| authority.confirmed(&peer, now)) {
-            Ok(()) => (Answer::Confirmed, None, None),
-            Err(denied) => (refused(&EstFault::from(&denied)), None, Some(denied)),
-        },
-        Call::Enrol { .. } | Call::Renew => match certificate(authority, request, now) {
-            Ok(given) => {
-                let certificates = vec![given.certificate.clone(), authority.issuing.certificate().clone()];
-                (Answer::Certificates { certificates, hint: Some(given.hint) }, Some(given), None)
-            }
-            Err(denied) => (refused(&EstFault::from(&denied)), None, Some(denied)),
-        },
     }
 }
 
-fn certificate(authority: &mut Authority, request: &Request, now: Timestamp) -> Result<Given, Denied> {
+fn answered(
+    authority: &mut Authority,
+    request: &Request,
+    now: Timestamp,
+) -> Result<(Answer, Option<Given>), EnrolmentFault> {
+    let peer = || request.peer.ok_or(EnrolmentFault::NoCredential);
+    let issuing = authority.trust.issuing.certificate().clone();
+    Ok(match request.call {
+        Call::Anchors => {
+            (Answer::Anchors { certificates: vec![issuing, authority.trust.root.clone()] }, None)
+        }
+        Call::Hint => (Answer::Hint(authority.hinted(peer()?, now)?), None),
+        Call::Confirm => {
+            authority.confirm(peer()?, now)?;
+            (Answer::Confirmed, None)
+        }
+        Call::Enrol { .. } | Call::Renew => {
+            let given = certificate(authority, request, now)?;
+            let certificates = vec![given.certificate.clone(), issuing];
+            (Answer::Certificates { certificates, hint: Some(given.hint) }, Some(given))
+        }
+    })
+}
+
+fn certificate(
+    authority: &mut Authority,
+    request: &Request,
+    now: Timestamp,
+) -> Result<Given, EnrolmentFault> {
     let csr = UnprovenCsr::from_der(&request.csr).and_then(UnprovenCsr::prove_possession);
     let csr = csr.map_err(touchmark_ra::Refusal::from)?;
-    let label = Some(authority.environment.name.clone());
-    if request.call == Call::Renew {
-        let peer = shown(request)?;
-        let credential = PresentedCredential::ClientCertificate(peer);
-        return authority.renew(
-            &EnrolmentRequest::new(Intent::Renew, csr, label, credential, None),
-            &peer,
-            now,
-        );
-    }
-    let (username, password) = (request.name.clone().into(), Secret::new(request.password.clone()));
-    let credential = PresentedCredential::Token { username, password };
-    let enrolment = EnrolmentRequest::new(Intent::Enrol, csr, label, credential, None);
-    authority.enrol(&enrolment, &request.name, &request.password, now)
+    let label = Some(authority.trust.environment.name.clone());
+    let (intent, peer) = (intent(request.call), request.peer.filter(|_| request.call == Call::Renew));
+    let credential = match peer {
+        Some(peer) => PresentedCredential::ClientCertificate(peer),
+        None => PresentedCredential::Token {
+            username: request.name.clone().into(),
+            password: Secret::new(request.password.clone()),
+        },
+    };
+    authority.enrol(EnrolmentRequest::new(intent, csr, label, credential, None), peer, now)
 }
 
-fn shown(request: &Request) -> Result<Fingerprint, Denied> {
-    request.peer.ok_or(Denied::Refused(touchmark_ra::Refusal::CertificateUnknown))
+fn intent(call: Call) -> Intent {
+    match call {
+        Call::Enrol { .. } => Intent::Enrol,
+        Call::Renew | Call::Confirm | Call::Hint | Call::Anchors => Intent::Renew,
+    }
 }
 
 /// As the device reads it: status, code, wait.

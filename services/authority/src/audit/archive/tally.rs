@@ -5,23 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use touchmark_decisions::{Decision, Proof, Verdict};
-use touchmark_identity::{EnvironmentName, Fingerprint, Name};
+use touchmark_identity::{Fingerprint, Name};
 use touchmark_inventory::{Seen, SightingRow, Sightings};
 use touchmark_journal::Scope;
 use touchmark_policy::{Action, DenyReason};
+use touchmark_ra::Witnessed;
 
 /// Epoch and sequence number of the next decision.
 pub(crate) type Position = (u32, u64);
-
-/// A proof of possession as a gateway wrote it down.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Witnessed {
-    pub fingerprint: Fingerprint,
-    /// Who it is, says the gateway.
-    pub handle: Name,
-    /// Where, says the gateway.
-    pub environment: EnvironmentName,
-}
 
 /// Decisions from a position on, added up.
 #[derive(Clone, Debug)]

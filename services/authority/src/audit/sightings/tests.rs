@@ -3,8 +3,11 @@
 
 use super::*;
 use crate::audit::archive::tests::{FINGERPRINT, day, epoch_opened, frame, name, session, signed};
+use crate::issuance::Issuance;
 use crate::issuance::hierarchy::Hierarchy;
+use crate::issuance::makers::Makers;
 use crate::store::SqliteStore;
+use crate::tests::house::operators;
 use crate::tests::house::{DEVICE, House, LIFETIME, quick_vault, request};
 use std::path::Path;
 use touchmark_decisions::{Proof, Record, SessionOpened, Verdict};
@@ -25,10 +28,11 @@ pub(crate) fn intake(store: Arc<dyn Store>, archives: &Path) -> Arc<DecisionInta
     let hierarchy =
         Arc::new(Hierarchy::load(&*store, &vault, Incarnation::FIRST, "http://localhost".into()).unwrap());
     let commits = Commits::new(store);
-    let confirmations = Arc::new(Confirmations::new(commits.clone(), hierarchy.clone(), clock.clone()));
-    let clones = Arc::new(CloneAlarms::new(commits.clone(), hierarchy, clock));
+    let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone()).unwrap());
+    let operators = operators(&commits, &clock);
+    let issuance = Arc::new(Issuance::new(commits.clone(), hierarchy, makers, operators, None, clock));
     let archives = Archives::new(archives.to_owned());
-    Arc::new(DecisionIntake::new(archives, commits, confirmations, clones, name("example")))
+    Arc::new(DecisionIntake::new(archives, commits, issuance, name("example")))
 }
 
 pub(crate) fn commit(store: &dyn Store, entries: Vec<Draft>) {
@@ -240,7 +244,7 @@ async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm(
         let house = House::new().await;
         let old = house.first(IdentityKind::Operational).await;
         let new = house.renew(&old, &request()).await.unwrap();
-        house.confirmations.confirm(&new.fingerprint(), None, "test").await.unwrap();
+        house.issuance.confirm(&new.fingerprint(), None, "test").await.unwrap();
         if over {
             house.pass(LIFETIME / 10 + std::time::Duration::from_secs(1));
         }
@@ -248,8 +252,7 @@ async fn a_gateway_that_refuses_a_superseded_certificate_raises_the_clone_alarm(
         let intake = Arc::new(DecisionIntake::new(
             Archives::new(home.path().to_owned()),
             house.commits.clone(),
-            house.confirmations.clone(),
-            house.clones.clone(),
+            house.issuance.clone(),
             name("example"),
         ));
         intake.archives.register(&name(GATEWAY), &signed(GATEWAY, &[]).0).unwrap();

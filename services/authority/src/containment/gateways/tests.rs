@@ -36,7 +36,7 @@ impl Place {
         let home = tempfile::tempdir().unwrap();
         let gateways = house.gateways(home.path());
         let certificate = house.first(IdentityKind::Service).await.fingerprint();
-        house.confirmations.confirm(&certificate, None, "test").await.unwrap();
+        house.issuance.confirm(&certificate, None, "test").await.unwrap();
         // Its decision log came in an earlier run.
         std::fs::create_dir_all(home.path().join("decisions").join(DEVICE)).unwrap();
         Self { house, home, gateways, certificate }
@@ -163,7 +163,7 @@ async fn the_wait_ends_with_the_word_that_it_serves_nobody() {
     assert_eq!(place.enforced(long).await, Some((EnforcementState::CutOff, true)));
     // Let in again, it is one that is behind.
     let again = place.house.first(IdentityKind::Service).await.fingerprint();
-    place.house.confirmations.confirm(&again, None, "test").await.unwrap();
+    place.house.issuance.confirm(&again, None, "test").await.unwrap();
     place.polls(Polls::Accepted).await;
     assert_eq!(place.standing(), Some(GatewayStanding::Late));
 }

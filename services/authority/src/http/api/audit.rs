@@ -25,7 +25,7 @@ pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result
     let environments = read.iter().filter_map(|read| read.act().environment()).map(ToString::to_string);
     Ok(Json(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        incarnation: shell.hierarchy.incarnation().octet(),
+        incarnation: shell.hierarchy.now().incarnation.octet(),
         journal: shell.rows.journal_len()?,
         log_size: shell.log.head().0.size,
         environments: environments.collect(),

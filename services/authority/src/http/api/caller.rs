@@ -2,8 +2,6 @@
 
 use super::super::problem::{Refuse, environment_unknown};
 use super::super::{Peer, Shell};
-use crate::issuance::clones::{Use, was_superseded};
-use crate::issuance::confirmation::Proven;
 use crate::issuance::hierarchy::Trust;
 use crate::operators::reading::{Environments, Kind, Read, Sight};
 use crate::operators::{Caller, CallerFault, ROLE_GATEWAY};
@@ -40,14 +38,11 @@ impl FromRequestParts<Shell> for Called {
         let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
         let fingerprint = peer.ok_or(CallerFault::Unknown)?;
         // A device has nothing to say here, but its key was proven all the same.
-        let row = shell.confirmations.proven(&fingerprint, Proven::Here, "api").await?;
+        let row = shell.used(&fingerprint, "api").await?;
         let row = row.ok_or(CallerFault::Unknown)?;
         let caller = shell.operators.caller(&row).inspect_err(|_| {
             shell.refusals.count(None, "api", "caller-refused", None);
         });
-        if was_superseded(&row) {
-            shell.look_at_use(&fingerprint, Use::Other, "api", "api").await;
-        }
         Ok(Self(caller?))
     }
 }

@@ -1,16 +1,20 @@
 //! Enrolments by initial certificate over a store that loses commits, at once, and after what was trusted has gone.
 
-use super::*;
+use crate::issuance::{EnrolmentFault, Shown};
+use crate::sha256;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
+use std::sync::Arc;
 use std::time::Duration;
-use touchmark_enrol::{Intent, PresentedCredential};
-use touchmark_identity::RevocationReason;
-use touchmark_inventory::{CertificateState, Fault};
-use touchmark_ra::{RegisterHardware, RegisterMaker, Verb, WithdrawMaker};
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
+use touchmark_identity::{Fingerprint, RevocationReason};
+use touchmark_inventory::{CertificateState, Fault, StoreFault};
+use touchmark_journal::IdentityKind;
+use touchmark_listen::PeerChain;
+use touchmark_ra::{Refusal, RegisterHardware, RegisterMaker, Verb, WithdrawMaker};
 use touchmark_testkit::name;
-use touchmark_x509::Certificate;
 use touchmark_x509::csr::UnprovenCsr;
+use touchmark_x509::{Certificate, KeyPlace};
 
 macro_rules! made_by_openssl {
     ($file:literal) => {
@@ -58,7 +62,11 @@ impl House {
         let chain = shown();
         let credential = PresentedCredential::ClientCertificate(Fingerprint(sha256(&chain.leaf)));
         let request = EnrolmentRequest::new(Intent::Enrol, csr, None, credential, None);
-        Ok(self.initial.enrol(&request, &chain, "test").await?.certificate)
+        Ok(self
+            .issuance
+            .enrol(request, Shown { chain: Some(Arc::new(chain)), manner: None }, "test")
+            .await?
+            .certificate)
     }
 
     async fn refused(&self, der: &[u8]) -> &'static str {
@@ -84,8 +92,9 @@ async fn whatever_commit_is_lost_the_same_request_gets_exactly_one_certificate()
         ("the intent is stored, then its burning is lost", &[Stored, Lost]),
         ("everything goes wrong", &[Lost, Stored, Stored, Stored, Passes, Passes, Stored]),
     ];
-    for (what, plan) in faults {
-        let house = House::new().await;
+    let places = [KeyPlace::Inside, KeyPlace::Outside];
+    for ((what, plan), place) in faults.into_iter().flat_map(|row| places.map(|place| (row, place))) {
+        let house = House::keyed(place).await;
         house.maker().await;
         house.hardware().await;
         let der = request();

@@ -1,0 +1,5 @@
+//! Certificates over a store that loses commits, at once and in any order.
+
+mod by_hardware;
+mod by_token;
+mod renewals;
