@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod hooks;
 pub mod lifecycle;
 mod log;
+pub mod performer;
 pub mod socket;
 pub mod store;
 pub mod transport;

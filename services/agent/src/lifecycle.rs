@@ -115,6 +115,8 @@ pub struct Lifecycle {
     hooks: VecDeque<HookEvent>,
     /// A renewal was asked for by somebody.
     wished: bool,
+    /// Somebody wants another first certificate in place of the pair in force, whatever that is worth.
+    replaced: bool,
     /// The token, or initial certificate, was refused or is not there; a person may bring another.
     proof_refused: bool,
     this_life: ThisLife,
@@ -186,6 +188,7 @@ impl Lifecycle {
             disk,
             hooks,
             wished: false,
+            replaced: false,
             proof_refused: false,
             this_life: ThisLife::begin(now),
         };
@@ -221,9 +224,18 @@ impl Lifecycle {
                 self.wished = true;
                 self.memory.retry_at = None;
             }
+            Wish::Replace => {
+                self.replaced = true;
+                self.memory.retry_at = None;
+            }
             Wish::NewToken if self.asks_for_a_first_certificate() => self.memory.retry_at = None,
             Wish::NewToken => {}
         }
+    }
+
+    /// On whose wish a renewal is under way, or would be.
+    pub fn renewed_by(&self) -> RenewedBy {
+        if self.wished || self.replaced { RenewedBy::Wish } else { RenewedBy::Itself }
     }
 
     /// The chain in force.

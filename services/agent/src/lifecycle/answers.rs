@@ -4,7 +4,7 @@
 //! the failure. An outcome of another effect than the one under way changes nothing.
 
 use super::backoff::{DAY, Pause};
-use super::record::{Failure, Renewed, RenewedBy, says};
+use super::record::{Failure, Renewed, says};
 use super::standing::{Meaning, is_final, meaning};
 use super::{
     Answer, Call, Chain, FirstProof, HookEvent, Input, Lifecycle, LocalFault, Pending, Stage, Standing,
@@ -69,14 +69,14 @@ impl Lifecycle {
     /// The new pair is in force. The commands are told, and remembered as told only afterwards.
     fn taken_over(&mut self, chain: Chain) {
         let now = self.watch.now();
-        let by = if self.wished { RenewedBy::Wish } else { RenewedBy::Itself };
-        self.memory.renewed = Some(Renewed { at: now, by, failures: self.memory.failures });
+        self.memory.renewed =
+            Some(Renewed { at: now, by: self.renewed_by(), failures: self.memory.failures });
         self.memory.failures = 0;
         self.memory.failure = None;
         self.memory.retry_at = None;
         self.memory.standing = Standing::Good;
         self.current = Some(chain);
-        self.wished = false;
+        (self.wished, self.replaced) = (false, false);
         self.proof_refused = false;
         self.this_life = ThisLife::begin(now.plus(self.hint_after(None)));
         self.hooks.push_back(HookEvent::Renewed);

@@ -82,7 +82,7 @@ impl Lifecycle {
 
     /// How a certificate is asked for; `None` when there is nothing to ask with.
     fn question(&self) -> Option<Call> {
-        let dead = matches!(self.memory.standing, Standing::Lost { .. });
+        let dead = self.replaced || matches!(self.memory.standing, Standing::Lost { .. });
         // In turn: the maker's certificate may be registered tomorrow, the pair be taken again before it ends.
         let turn_of_the_pair = self.memory.failures.is_multiple_of(2)
             && self.proof_refused

@@ -46,4 +46,6 @@ pub enum Wish {
     RenewNow,
     /// The token file is new: worth a try.
     NewToken,
+    /// A first certificate now, in place of the pair in force, whatever that is worth; also ends every pause.
+    Replace,
 }

@@ -30,18 +30,23 @@ impl DiskDirectory {
     /// # Errors
     /// [`DirectoryFault`].
     pub fn open(state: &Path, environment: &EnvironmentName) -> Result<Self, DirectoryFault> {
-        let path = state.join(environment.as_str());
+        let directory = Self::at(state.join(environment.as_str()))?;
+        private(state)?;
+        Ok(directory)
+    }
+
+    /// The same for a folder that bears no environment's name.
+    ///
+    /// # Errors
+    /// [`DirectoryFault`].
+    pub fn at(path: PathBuf) -> Result<Self, DirectoryFault> {
         create_dir_durable(&path, Mode::Private0600).map_err(fault)?;
         // `is_dir` follows links; a folder elsewhere is somebody else's.
         let kind = fs::symlink_metadata(&path).map_err(system("look at", &path))?.file_type();
         if !kind.is_dir() {
             return Err(DirectoryFault::NotAFile { name: path.display().to_string() });
         }
-        for folder in [state, &path] {
-            if let Some(why) = others_may_write(folder) {
-                return Err(DirectoryFault::Open { name: folder.display().to_string(), why });
-            }
-        }
+        private(&path)?;
         let directory = Self { path };
         directory.clear_temporary_files()?;
         Ok(directory)
@@ -57,7 +62,9 @@ impl DiskDirectory {
         for entry in fs::read_dir(&self.path).map_err(system("list", &self.path))? {
             let entry = entry.map_err(system("list", &self.path))?;
             let name = entry.file_name();
-            let ours = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp"));
+            let ours = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".tmp"));
+            let ours =
+                ours.is_some_and(|name| FileName::ALL.iter().any(|file| name.starts_with(file.as_str())));
             if ours {
                 fs::remove_file(entry.path()).map_err(system("remove", &entry.path()))?;
             }
@@ -113,6 +120,13 @@ impl Directory for DiskDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(system("remove", &path)(error)),
         }
+    }
+}
+
+fn private(folder: &Path) -> Result<(), DirectoryFault> {
+    match others_may_write(folder) {
+        Some(why) => Err(DirectoryFault::Open { name: folder.display().to_string(), why }),
+        None => Ok(()),
     }
 }
 

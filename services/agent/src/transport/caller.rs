@@ -8,16 +8,19 @@ use super::connection::{ClientIdentity, Exchange};
 use super::fault::CallFault;
 use super::message::{Method, Request, Response};
 use super::refusal::{Refusal, retry_after, server_time};
-use crate::lifecycle::{Answer, Call, Input, ServerMoment};
+use crate::lifecycle::{Answer, Call, Input, RenewedBy, ServerMoment};
 use core::time::Duration;
 use touchmark_enrol::est::{self, EstPath, EstPost, Operation};
 use touchmark_enrol::renewal::{CONFIRM_PATH, RENEWAL_HEADER, RENEWAL_PATH};
 use touchmark_enrol::{RenewalHint, RenewalWindow};
-use touchmark_identity::{EnvironmentName, Name, Secret};
+use touchmark_identity::{EnvironmentName, Secret};
 use touchmark_x509::Certificate;
 
 /// For one exchange: a phone line's handshake takes 10 s, and a server under load answers within 20.
 pub const EXCHANGE_TIME: Duration = Duration::from_secs(60);
+
+/// Who set a renewal going: `automatic` or `manual`.
+const MANNER_HEADER: &str = "Touchmark-Renewal-Manner";
 
 /// Whom to ask, about which environment.
 #[derive(Clone, Debug)]
@@ -40,9 +43,11 @@ pub struct Credentials<'a> {
     /// What is shown in the TLS connection.
     pub identity: Option<ClientIdentity>,
     /// User name and password, for a first certificate.
-    pub token: Option<(&'a Name, &'a Secret<String>)>,
+    pub token: Option<(&'a str, &'a Secret<String>)>,
     /// The request for the `.new` key, DER; empty where a call takes none.
     pub request_der: &'a [u8],
+    /// Who set a renewal going, for the authority's records.
+    pub by: RenewedBy,
 }
 
 impl Caller {
@@ -71,14 +76,22 @@ impl Caller {
                 let path = EstPath { label: label.cloned(), operation: Operation::CaCerts };
                 Request::get(path.to_path())
             }
-            Call::Enrol { .. } => {
-                let token = with.token.map(|(username, password)| (username.as_str(), password));
-                post(est::enrol_request(label, with.request_der, token))
+            Call::Enrol { .. } => post(est::enrol_request(label, with.request_der, with.token)),
+            Call::Renew => {
+                let mut request = post(est::renew_request(label, with.request_der));
+                request.headers.push((MANNER_HEADER, manner(with.by)));
+                request
             }
-            Call::Renew => post(est::renew_request(label, with.request_der)),
             Call::Confirm => Request::post(CONFIRM_PATH),
             Call::Hint => Request::get(RENEWAL_PATH),
         }
+    }
+}
+
+fn manner(by: RenewedBy) -> &'static str {
+    match by {
+        RenewedBy::Itself => "automatic",
+        RenewedBy::Wish => "manual",
     }
 }
 

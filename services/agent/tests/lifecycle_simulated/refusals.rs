@@ -77,6 +77,25 @@ fn a_revoked_device_says_that_it_needs_a_token_and_takes_the_next_one() {
 }
 
 #[test]
+fn a_pair_that_lives_is_replaced_with_a_token_where_somebody_wants_that() {
+    let mut world = World::new(30 * DAY);
+    let mut device = Device::enrolled(&mut world, "pump-01");
+    let before = device.certificate();
+    device.token = Some("used".to_owned());
+    device.wish(Wish::Replace);
+    device.run(&mut world, Duration::from_secs(5));
+    assert_eq!((world.count(TOKEN), world.count(Call::Renew)), (1, 0), "what is wanted, and nothing else");
+    assert_eq!(device.certificate(), before, "a refused token takes nothing away");
+    world.authority.token("second");
+    device.token = Some("second".to_owned());
+    device.wish(Wish::Replace);
+    device.run_until(&mut world, Duration::from_secs(60), |device, _| device.is_past(&before));
+    assert_eq!((world.count(TOKEN), world.count(Call::Renew)), (2, 0));
+    device.run(&mut world, 21 * DAY);
+    assert_eq!((world.count(TOKEN), world.count(Call::Renew)), (2, 1), "from then on it is renewed");
+}
+
+#[test]
 fn a_revoked_device_with_a_makers_certificate_enrols_again_by_itself() {
     let mut world = World::new(30 * DAY);
     world.authority.knows_maker = true;

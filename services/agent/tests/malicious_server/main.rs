@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use touchmark_agent::lifecycle::{Answer, Call, FirstProof, Input, ServerMoment, Trouble};
+use touchmark_agent::lifecycle::{Answer, Call, FirstProof, Input, RenewedBy, ServerMoment, Trouble};
 use touchmark_agent::transport::{Caller, Credentials};
 use touchmark_enrol::est::write_certs_only;
 use touchmark_identity::Timestamp;
@@ -27,7 +27,14 @@ const SHORT: Duration = Duration::from_millis(1500);
 
 fn ask(server: &str, anchors: &[Certificate], call: Call, moment: ServerMoment, allowed: Duration) -> Input {
     let caller = Caller { server: server.parse().unwrap(), environment: "lab".parse().unwrap(), allowed };
-    let with = Credentials { anchors, moment, identity: None, token: None, request_der: b"request" };
+    let with = Credentials {
+        anchors,
+        moment,
+        identity: None,
+        token: None,
+        request_der: b"request",
+        by: RenewedBy::Itself,
+    };
     let begun = Instant::now();
     let input = caller.call(call, &with);
     // Scheduling on a busy machine is no fault of the deadline.
@@ -361,13 +368,19 @@ fn good_answers_are_understood_in_every_call() {
     let caller =
         Caller { server: address.parse().unwrap(), environment: "lab".parse().unwrap(), allowed: GENEROUS };
     let identity = touchmark_agent::transport::ClientIdentity::new(&device, &device_key).unwrap();
-    let (name, password) = ("pump-01".parse().unwrap(), touchmark_identity::Secret::new("secret".to_owned()));
+    let password = touchmark_identity::Secret::new("secret".to_owned());
     let anchors = pki.anchors();
     let answer = |call: Call| {
-        let token = matches!(call, Call::Enrol { .. }).then_some((&name, &password));
+        let token = matches!(call, Call::Enrol { .. }).then_some(("pump-01", &password));
         let identity = token.is_none().then(|| identity.clone());
-        let with =
-            Credentials { anchors: &anchors, moment: at_now(), identity, token, request_der: b"request" };
+        let with = Credentials {
+            anchors: &anchors,
+            moment: at_now(),
+            identity,
+            token,
+            request_der: b"request",
+            by: RenewedBy::Itself,
+        };
         match caller.call(call, &with) {
             Input::Answered { answer, .. } => answer,
             other => panic!("{other:?}"),
