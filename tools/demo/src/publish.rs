@@ -7,13 +7,12 @@ use clap::{Args, ValueEnum};
 use core::time::Duration;
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_mqtt::ProtocolVersion;
+use touchmark_touchmark::client::{Client, Renewer, STEADY_LOOK};
 use touchmark_touchmark::credential::CredentialDir;
 use touchmark_touchmark::failure::{Exit, Failure};
 use touchmark_touchmark::home::{self, Home};
 use touchmark_touchmark::mqtt_session::{PATIENCE, Target, publication};
 use touchmark_touchmark::output::Output;
-use touchmark_touchmark::renewer::{Renewer, STEADY_LOOK};
-use touchmark_touchmark::rotation::{Manner, Rotation};
 use touchmark_touchmark::span;
 
 /// Renewals that were not told of yet; there is one at a time.
@@ -61,9 +60,8 @@ pub(crate) async fn run(order: Publish, home: &Home, output: &Output) -> Result<
         Renew::Off => None,
         Renew::Auto => {
             let est = home::address(home.ready()?.est, "EST server")?;
-            let (environment, name, manner) = (order.env, order.name.clone(), Manner::Automatic);
-            let rotation = Rotation { est, environment, name, manner };
-            Some(Renewer::start(rotation, directory.clone(), STEADY_LOOK, told))
+            let client = Client { est, environment: order.env, name: order.name.clone() };
+            Some(Renewer::start(client, directory.clone(), STEADY_LOOK, told))
         }
     };
     let plan = Plan {

@@ -14,12 +14,13 @@ use tokio::time::{Interval, MissedTickBehavior};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_listen::Clock;
 use touchmark_mqtt::{ProtocolVersion, QoS};
+use touchmark_touchmark::client::Client;
 use touchmark_touchmark::credential::CredentialDir;
-use touchmark_touchmark::enrolment::{Enrolment, TokenSecret};
 use touchmark_touchmark::failure::{Exit, Failure};
 use touchmark_touchmark::home;
 use touchmark_touchmark::mqtt_session::{Denial, Session, Target, Verdict};
 use touchmark_touchmark::output::{Format, Output};
+use touchmark_touchmark::token::TokenSecret;
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -220,13 +221,9 @@ impl Device {
         let token = TokenSecret::parse(token)?;
         let started = Instant::now();
         let anchors_pem = home::read(&self.order.anchors)?;
-        let enrolment = Enrolment {
-            est: &self.order.est,
-            anchors_pem: &anchors_pem,
-            environment: &self.order.env,
-            name: &self.order.name,
-        };
-        let certificate = enrolment.run(&token, &self.directory()).await?;
+        let (est, environment) = (self.order.est.clone(), self.order.env.clone());
+        let client = Client { est, environment, name: self.order.name.clone() };
+        let certificate = client.enrol(token, &anchors_pem, &self.directory()).await?;
         self.say(&Happened::Enrolled {
             fingerprint: certificate.fingerprint().to_string(),
             serial: certificate.serial().to_string(),

@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 use touchmark_identity::{Fingerprint, Name};
 use touchmark_listen::Clock;
 use touchmark_mqtt::ProtocolVersion;
+use touchmark_touchmark::client::Attempt;
 use touchmark_touchmark::credential::CredentialDir;
 use touchmark_touchmark::failure::Failure;
 use touchmark_touchmark::mqtt_session::{Denial, PATIENCE, Parts, Session, Target};
 use touchmark_touchmark::output::Output;
-use touchmark_touchmark::renewer::Attempt;
 use touchmark_x509::Certificate;
 
 /// How often the files and the sessions are looked at: a new certificate is in use that much later.
@@ -278,9 +278,8 @@ impl<'a> Running<'a> {
 
     fn renewed(&mut self, attempt: Attempt) {
         match attempt {
-            Attempt::Renewed(rotated) => {
+            Attempt::Renewed(new) => {
                 self.renewals += 1;
-                let new = &rotated.new;
                 self.output.note(&format!(
                     "renewed: {} until {}",
                     new.fingerprint(),

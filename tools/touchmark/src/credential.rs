@@ -1,14 +1,12 @@
 //! A key, its certificate and the trust anchors, as three files: `key.pem` (0600), `chain.pem`, `anchors.pem`.
 //!
-//! In: the folder. Out: TLS clients, and by [`CredentialDir::hold`] the right to change it, one process at a time.
-//! A new credential is put beside the old one and takes its place by renaming; [`held`] says in which order, and
-//! what a crash leaves.
+//! In: the folder. Out: TLS clients, and by [`CredentialDir::hold`] the right to change it, one process at a time. How it
+//! changes, and what a crash leaves, is the agent's key store (`touchmark_agent::store`): an agent on the same folder goes on
+//! with it.
 
-mod held;
+mod earlier;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use held::{Held, Pending, Renewal};
 
 use crate::failure::{Exit, Failure};
 use crate::home;
@@ -16,11 +14,11 @@ use core::time::Duration;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use touchmark_agent::store::{CredentialStore, DiskDirectory, StoreFault};
 use touchmark_dial::ClientTls;
 use touchmark_durable::{Mode, create_dir_durable};
-use touchmark_identity::SpkiHash;
+use touchmark_identity::Name;
 use touchmark_x509::Certificate;
-use touchmark_x509::signer::{Signer as _, SoftwareKey};
 
 /// Another process that renews holds the folder for one exchange with the authority.
 const HOLD_AWAITED: Duration = Duration::from_secs(60);
@@ -54,18 +52,37 @@ impl CredentialDir {
         self.0.join("anchors.pem")
     }
 
-    /// Whether there is a whole credential, after tidying up what a crash left.
-    pub fn is_there(&self) -> Result<bool, Failure> {
-        // Whoever holds the folder now tidies up itself.
-        if let Some(held) = self.try_hold()? {
-            held.recover()?;
-        }
-        Ok(self.key().exists() && self.chain().exists())
+    /// Whether there is a whole credential of `name`, after finishing what a crash cut off.
+    pub fn is_there(&self, name: &Name) -> Result<bool, Failure> {
+        // Whoever holds the folder now finishes it itself.
+        let Some(_lock) = self.try_hold()? else { return Ok(self.key().exists() && self.chain().exists()) };
+        let current = DiskDirectory::at(self.0.clone()).map_err(StoreFault::from).and_then(|files| {
+            let mut store = CredentialStore::new(files, name.clone());
+            Ok(store.load()?.current)
+        });
+        current.map(|current| current.is_some()).map_err(|fault| self.not_usable(&fault))
+    }
+
+    /// What is wrong with the files.
+    pub(crate) fn not_usable(&self, fault: &StoreFault) -> Failure {
+        Failure::new(Exit::Usage, "credential", "the credential cannot be taken up")
+            .what(self.0.display().to_string())
+            .why(fault.to_string())
     }
 
     /// The certificate in force.
     pub fn certificate(&self) -> Result<Certificate, Failure> {
         leaf(&self.chain())
+    }
+
+    /// The anchors that lie beside it.
+    pub(crate) fn anchors_in_force(&self) -> Result<Vec<Certificate>, Failure> {
+        let path = self.anchors();
+        Certificate::from_pem_many(&home::read(&path)?).map_err(|fault| {
+            Failure::usage("the anchors cannot be read")
+                .what(path.display().to_string())
+                .why(fault.to_string())
+        })
     }
 
     /// A TLS client with this credential, trusting its anchors.
@@ -85,7 +102,7 @@ impl CredentialDir {
     }
 
     /// The right to change the folder, which is made if it is missing. Waits for another process that has it.
-    pub(crate) async fn hold(&self) -> Result<Held<'_>, Failure> {
+    pub(crate) fn hold(&self) -> Result<File, Failure> {
         create_dir_durable(&self.0, Mode::Private0600)?;
         let until = Instant::now() + HOLD_AWAITED;
         loop {
@@ -102,12 +119,12 @@ impl CredentialDir {
                 .why(format!("it has held the folder for {} s", HOLD_AWAITED.as_secs()))
                 .fix("let it end, or end it, and ask again: nothing is lost by asking twice"));
             }
-            tokio::time::sleep(HOLD_PAUSE).await;
+            std::thread::sleep(HOLD_PAUSE);
         }
     }
 
     /// The lock is the folder's own, so it leaves no file behind and ends with its process.
-    fn try_hold(&self) -> Result<Option<Held<'_>>, Failure> {
+    pub(crate) fn try_hold(&self) -> Result<Option<File>, Failure> {
         let no_lock = |error: std::io::Error| {
             Failure::internal("a folder cannot be locked")
                 .what(self.0.display().to_string())
@@ -119,14 +136,13 @@ impl CredentialDir {
             Err(error) => return Err(no_lock(error)),
         };
         match folder.try_lock() {
-            Ok(()) => Ok(Some(Held::new(self, folder))),
+            Ok(()) => {
+                earlier::take_up(&self.0)?;
+                Ok(Some(folder))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(no_lock(error)),
         }
-    }
-
-    fn beside(&self, name: &str) -> PathBuf {
-        self.0.join(name)
     }
 }
 
@@ -136,9 +152,4 @@ fn leaf(path: &Path) -> Result<Certificate, Failure> {
     read.ok()
         .and_then(|chain| chain.into_iter().next())
         .ok_or_else(|| Failure::usage("a file holds no certificate").what(path.display().to_string()))
-}
-
-fn spki(key: &Path) -> Option<SpkiHash> {
-    let pem = home::read(key).ok()?;
-    SoftwareKey::from_pkcs8_pem(&pem).ok().map(|key| key.public_key().spki_hash())
 }

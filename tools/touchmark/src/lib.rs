@@ -5,9 +5,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::disallowed_methods))]
 
 mod cli;
+pub mod client;
 mod commands;
 pub mod credential;
-pub mod enrolment;
 pub mod failure;
 mod harmless;
 pub mod home;
@@ -15,10 +15,9 @@ pub mod management;
 pub mod mqtt_session;
 pub mod output;
 mod policy_folder;
-pub mod renewer;
-pub mod rotation;
 pub mod services;
 pub mod span;
+pub mod token;
 
 use clap::Parser as _;
 use cli::Cli;

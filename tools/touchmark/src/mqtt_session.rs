@@ -44,7 +44,7 @@ impl Target {
     /// A device of this data directory at its gateway.
     pub async fn of(home: &Home, environment: &EnvironmentName, name: &Name) -> Result<Self, Failure> {
         let directory = CredentialDir::new(home.device(environment, name));
-        if !directory.is_there()? {
+        if !directory.is_there(name)? {
             return Err(no_credential(home, environment, name).await);
         }
         let address = home::address(home.ready()?.mqtt, "gateway")?;

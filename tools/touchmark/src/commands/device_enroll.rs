@@ -3,13 +3,15 @@
 //! Without `--token-file` the operator's certificate buys a token first, for this name alone. The key never
 //! leaves its file (0600) under DATA/devices/ENV/NAME.
 
+use crate::client::Client;
 use crate::credential::CredentialDir;
-use crate::enrolment::{Enrolment, TokenSecret};
+
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::management::{Management, anchors_pem};
 use crate::output::Output;
 use crate::span;
+use crate::token::TokenSecret;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -52,7 +54,7 @@ pub(crate) struct Enrolled {
 
 pub(crate) async fn enroll(order: Enroll, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let directory = CredentialDir::new(home.device(&order.env, &order.name));
-    if directory.is_there()? {
+    if directory.is_there(&order.name)? {
         return Err(Failure::new(Exit::Conflict, "enrolled", "this device already has a credential here")
             .what(directory.path().display().to_string())
             .fix(format!("touchmark device replace {} --env {}", order.name, order.env)));
@@ -90,9 +92,8 @@ async fn obtain(
     };
     let anchors_pem = anchors_pem(home, &order.env).await?;
     let est = home::address(ready.est, "EST server")?;
-    let enrolment =
-        Enrolment { est: &est, anchors_pem: &anchors_pem, environment: &order.env, name: &order.name };
-    let certificate = enrolment.run(&token, directory).await?;
+    let client = Client { est, environment: order.env.clone(), name: order.name.clone() };
+    let certificate = client.enrol(token, &anchors_pem, directory).await?;
     let enrolled = describe(&order.name, &order.env, &certificate, directory);
     output.one(&enrolled, order.name.as_str(), human)?;
     Ok(Exit::Ok)

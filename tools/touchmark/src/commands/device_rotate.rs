@@ -3,13 +3,13 @@
 //! The device's own certificate is all that is needed. Where an operator's lies here too, it is told until when
 //! the old certificate still serves, and `--revoke-old` ends that at once.
 
+use crate::client::{Client, Rotated};
 use crate::commands::contain;
 use crate::credential::CredentialDir;
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::management::{Management, no_credential};
 use crate::output::{Output, Tone};
-use crate::rotation::{Manner, Rotated, Rotation};
 use crate::span;
 use clap::Args;
 use core::time::Duration;
@@ -67,19 +67,19 @@ struct Told {
 
 pub(crate) async fn run(order: Rotate, home: &Home, output: &Output) -> Result<Exit, Failure> {
     let directory = CredentialDir::new(home.device(&order.env, &order.name));
-    if !directory.is_there()? {
+    if !directory.is_there(&order.name)? {
         return Err(no_credential(home, &order.env, &order.name).await);
     }
-    let rotation = Rotation {
+    let client = Client {
         est: home::address(home.ready()?.est, "EST server")?,
         environment: order.env.clone(),
         name: order.name.clone(),
-        manner: Manner::Manual,
     };
     // Before anything happens: with an order that cannot be carried out, nothing is.
     let operator = if order.revoke_old { Some(Management::open(home)?) } else { Management::open(home).ok() };
-    let mut tell = |text: String| output.note(&format!("{} {text}", output.paint(Tone::Dim, "·")));
-    let rotated = rotation.run(&directory, &mut tell).await?;
+    let notes = *output;
+    let tell = move |text: String| notes.note(&format!("{} {text}", notes.paint(Tone::Dim, "·")));
+    let rotated = client.renew(&directory, tell).await?;
     let (until, revoked) = afterwards(&order, operator, &rotated).await?;
     let told = told(&order, &directory, &rotated, until, revoked);
     output.one(&told, order.name.as_str(), |told| human(told, output))?;

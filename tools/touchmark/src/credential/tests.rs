@@ -1,247 +1,151 @@
-//! Every write of an enrolment and of a renewal is the last one, once; afterwards the device goes on.
+//! Folders that an earlier version made or left in the middle of a change, as that version named its files.
 
 use super::*;
-use core::cell::Cell;
-use std::os::unix::fs::PermissionsExt as _;
+use touchmark_agent::lifecycle::StoredSuccessor;
 use touchmark_ca::create_root;
-use touchmark_identity::{Incarnation, Name, Timestamp};
-
-thread_local! {
-    /// Writes until the power is cut; `None` is a steady supply.
-    static WRITES_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
-}
-
-/// Called before each write: an error once the power is gone.
-pub(super) fn fuse() -> Result<(), Failure> {
-    let left = WRITES_LEFT.get();
-    if left == Some(0) {
-        return Err(Failure::internal("power cut"));
-    }
-    WRITES_LEFT.set(left.map(|left| left - 1));
-    Ok(())
-}
+use touchmark_identity::{Incarnation, SpkiHash, Timestamp};
+use touchmark_x509::key::KeyAlgorithm;
+use touchmark_x509::request::certification_request;
+use touchmark_x509::{Signer as _, SoftwareKey};
 
 fn name() -> Name {
     "pump-01".parse().unwrap()
 }
 
-/// A certificate for the key of a request, as an authority would answer it each time it is asked.
-fn certified(pending: &Pending) -> Vec<Certificate> {
-    let now = Timestamp::from_unix_s(1_800_000_000);
-    vec![create_root("pump-01", &pending.key, Incarnation::FIRST, now, [7; 16]).unwrap()]
+/// A key, a request for it, and a certificate for it.
+struct Pair {
+    key: SoftwareKey,
+    request: Vec<u8>,
+    chain: String,
 }
 
-/// The authority's side: what was issued for which key, and which pairs have proven themselves.
-#[derive(Default)]
-struct Authority {
-    issued: Vec<SpkiHash>,
-    confirmed: Vec<SpkiHash>,
-}
+impl Pair {
+    fn new() -> Self {
+        let key = SoftwareKey::generate(KeyAlgorithm::P256).unwrap();
+        let request = certification_request("pump-01", None, &key).unwrap();
+        let now = Timestamp::from_unix_s(1_800_000_000);
+        let chain = create_root("pump-01", &key, Incarnation::FIRST, now, [7; 16]).unwrap().to_pem();
+        Self { key, request, chain }
+    }
 
-impl Authority {
-    /// One whole run, up to its end or the power cut.
-    fn renew(&mut self, directory: &CredentialDir) -> Result<(), Failure> {
-        let held = directory.try_hold()?.unwrap();
-        if let Renewal::Requested(pending) = held.begin_renewal(&name())? {
-            let key = pending.key.public_key().spki_hash();
-            if !self.issued.contains(&key) {
-                self.issued.push(key);
-            }
-            held.keep_unconfirmed(&certified(&pending))?;
-        }
-        held.unconfirmed_tls()?;
-        self.confirmed.push(spki(&directory.beside("key.pem.new")).unwrap());
-        held.finish_renewal()
+    fn spki(&self) -> SpkiHash {
+        self.key.public_key().spki_hash()
     }
 }
 
-fn enrol(directory: &CredentialDir) -> Result<(), Failure> {
-    let held = directory.try_hold()?.unwrap();
-    let pending = held.begin_enrolment(&name())?;
-    let chain = certified(&pending);
-    held.finish_enrolment(&chain, &chain[0].to_pem())
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, octets) in files {
+            touchmark_durable::write_atomic(&folder.path().join(name), octets, Mode::Private0600).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn directory(&self) -> CredentialDir {
+        CredentialDir::new(self.0.path().to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Key of the pair in force, and what is on its way.
+    fn state(&self) -> (Option<SpkiHash>, Option<StoredSuccessor>) {
+        let directory = self.directory();
+        let there = directory.is_there(&name()).unwrap();
+        let files = DiskDirectory::at(self.0.path().to_owned()).unwrap();
+        let stored = CredentialStore::new(files, name()).load().unwrap();
+        let current = stored.current.map(|chain| chain.key());
+        assert_eq!(there, current.is_some());
+        assert!(!there || directory.tls().is_ok(), "key, chain and anchors fit");
+        (current, stored.successor)
+    }
 }
 
-/// Key of the pair in force, which must be one.
-fn in_force(directory: &CredentialDir) -> SpkiHash {
-    assert!(directory.is_there().unwrap());
-    directory.tls().unwrap();
-    let key = spki(&directory.key()).unwrap();
-    assert_eq!(key, directory.certificate().unwrap().spki_hash());
-    key
-}
-
-fn names(directory: &CredentialDir) -> Vec<String> {
-    let entries = std::fs::read_dir(directory.path()).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-const WHOLE: [&str; 3] = ["anchors.pem", "chain.pem", "key.pem"];
-
-/// Runs `act` with the power cut before its first write, its second, and so on, until it has enough.
-fn cut_at_each_write(mut act: impl FnMut(u32) -> bool) -> u32 {
-    for writes in 0..100 {
-        WRITES_LEFT.set(Some(writes));
-        let ended = act(writes);
-        WRITES_LEFT.set(None);
-        if ended {
-            return writes;
+/// Where the earlier version may have been cut off, and which pair is in force afterwards.
+#[test]
+fn whatever_an_earlier_version_left_in_a_folder_is_gone_on_with() {
+    let (old, new) = (Pair::new(), Pair::new());
+    let [old_key, new_key] = [&old, &new].map(|pair| pair.key.to_pkcs8_pem().expose().clone().into_bytes());
+    let in_force: [(&str, &[u8]); 3] =
+        [("key.pem", &old_key), ("chain.pem", old.chain.as_bytes()), ("anchors.pem", old.chain.as_bytes())];
+    let (o, n) = (Some(old.spki()), Some(new.spki()));
+    /// Files beside the pair in force, which key is in force then, and which one is on its way, with its certificate.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a [u8])], Option<SpkiHash>, Option<(Option<SpkiHash>, bool)>);
+    let (request, chain) = (new.request.as_slice(), new.chain.as_bytes());
+    let rows: &[Row<'_>] = &[
+        ("nothing", &[], o, None),
+        ("a renewal's key", &[("key.pem.new", &new_key)], o, None),
+        (
+            "a renewal's request",
+            &[("key.pem.new", &new_key), ("renewal.der.new", request)],
+            o,
+            Some((n, false)),
+        ),
+        (
+            "a renewal's certificate",
+            &[("key.pem.new", &new_key), ("renewal.der.new", request), ("chain.pem.new", chain)],
+            o,
+            Some((n, true)),
+        ),
+        (
+            "a renewal, its key in force",
+            &[("key.pem", &new_key), ("renewal.der.new", request), ("chain.pem.new", chain)],
+            n,
+            None,
+        ),
+        (
+            "an enrolment's request",
+            &[("key.pem.new", &new_key), ("request.der.new", request)],
+            o,
+            Some((n, false)),
+        ),
+        (
+            "an enrolment's certificate",
+            &[("key.pem.new", &new_key), ("request.der.new", request), ("chain.pem.issued", chain)],
+            n,
+            None,
+        ),
+        (
+            "an enrolment, its key in force",
+            &[("key.pem", &new_key), ("request.der.new", request), ("chain.pem.issued", chain)],
+            n,
+            None,
+        ),
+        ("an enrolment, tidied up", &[("key.pem", &new_key), ("chain.pem.issued", chain)], n, None),
+        ("a certificate without its key", &[("chain.pem.issued", chain)], o, None),
+        ("half a certificate", &[("chain.pem.issued", b"-----BEGIN")], o, None),
+        ("a torn key", &[("key.pem.new", b"-----BEGIN"), ("renewal.der.new", request)], o, None),
+    ];
+    for (what, beside, current, successor) in rows {
+        let folder = Folder::with(&[&in_force[..], beside].concat());
+        let (found, on_its_way) = folder.state();
+        assert_eq!(found, *current, "{what}");
+        let on_its_way = on_its_way.map(|one| (Some(one.key), one.chain.is_some()));
+        assert_eq!(on_its_way, *successor, "{what}");
+        let names = folder.names();
+        let earlier = |name: &String| name.starts_with("renewal.") || name.ends_with(".issued");
+        assert!(!names.iter().any(earlier), "{what}: {names:?}");
+        if successor.is_none() && n == *current {
+            assert_eq!(names, ["anchors.pem", "chain.pem", "key.pem"], "{what}: nothing is left over");
         }
     }
-    panic!("it never ends");
+    let first = [("key.pem.new", new_key.as_slice()), ("chain.pem.issued", chain), ("anchors.pem", chain)];
+    assert_eq!(Folder::with(&first).state().0, n, "a first enrolment");
 }
 
 #[test]
-fn a_power_cut_at_any_write_of_a_renewal_loses_no_working_pair_and_no_certificate() {
-    let cuts = cut_at_each_write(|writes| {
-        WRITES_LEFT.set(None);
-        let folder = tempfile::tempdir().unwrap();
-        let directory = CredentialDir::new(folder.path().to_owned());
-        enrol(&directory).unwrap();
-        let old = in_force(&directory);
-        let mut authority = Authority::default();
-        WRITES_LEFT.set(Some(writes));
-        let ended = authority.renew(&directory).is_ok();
-        WRITES_LEFT.set(None);
-        // The device starts again, perhaps without ever coming to renew.
-        let kept = in_force(&directory);
-        assert!(kept == old || authority.confirmed.contains(&kept), "write {writes}: never proven");
-        if kept == old {
-            authority.renew(&directory).unwrap();
-        }
-        let new = in_force(&directory);
-        assert_ne!(new, old, "write {writes}");
-        assert_eq!(authority.issued, [new], "write {writes}: one successor, whatever was cut off");
-        assert_eq!(names(&directory), WHOLE, "write {writes}");
-        let mode = std::fs::metadata(directory.key()).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "write {writes}");
-        ended
-    });
-    assert!(cuts >= 8, "only {cuts} writes were cut");
-}
-
-#[test]
-fn a_power_cut_at_any_write_of_an_enrolment_leaves_none_or_a_whole_one() {
-    cut_at_each_write(|writes| {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = CredentialDir::new(folder.path().to_owned());
-        WRITES_LEFT.set(Some(writes));
-        let ended = enrol(&directory).is_ok();
-        WRITES_LEFT.set(None);
-        if !directory.is_there().unwrap() {
-            enrol(&directory).unwrap();
-        }
-        in_force(&directory);
-        assert_eq!(names(&directory), WHOLE, "write {writes}");
-        ended
-    });
-}
-
-#[test]
-fn a_power_cut_while_a_successor_is_given_up_leaves_the_pair_in_force() {
-    cut_at_each_write(|writes| {
-        WRITES_LEFT.set(None);
-        let folder = tempfile::tempdir().unwrap();
-        let directory = CredentialDir::new(folder.path().to_owned());
-        enrol(&directory).unwrap();
-        let old = in_force(&directory);
-        let held = directory.try_hold().unwrap().unwrap();
-        let Renewal::Requested(pending) = held.begin_renewal(&name()).unwrap() else { panic!("nothing yet") };
-        held.keep_unconfirmed(&certified(&pending)).unwrap();
-        WRITES_LEFT.set(Some(writes));
-        let ended = held.give_up().is_ok();
-        WRITES_LEFT.set(None);
-        drop(held);
-        assert_eq!(in_force(&directory), old, "write {writes}");
-        Authority::default().renew(&directory).unwrap();
-        assert_eq!(names(&directory), WHOLE, "write {writes}");
-        ended
-    });
-}
-
-#[test]
-fn what_waits_for_its_certificate_is_told_from_what_waits_for_its_proof() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    enrol(&directory).unwrap();
-    let old = in_force(&directory);
-    let held = directory.try_hold().unwrap().unwrap();
-    let Renewal::Requested(first) = held.begin_renewal(&name()).unwrap() else { panic!("nothing yet") };
-    let Renewal::Requested(again) = held.begin_renewal(&name()).unwrap() else { panic!("nothing came") };
-    assert!(!first.resumed && again.resumed);
-    assert_eq!(first.request_der, again.request_der, "the same request is the same certificate");
-    let mode = std::fs::metadata(directory.beside("key.pem.new")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "the key is readable by its owner alone, from its first moment");
-    held.keep_unconfirmed(&certified(&first)).unwrap();
-    let Renewal::Unconfirmed(new) = held.begin_renewal(&name()).unwrap() else { panic!("it came") };
-    assert_eq!(new.spki_hash(), first.key.public_key().spki_hash());
+fn one_process_at_a_time_changes_a_folder() {
+    let folder = Folder::with(&[]);
+    let held = folder.directory().hold().unwrap();
+    assert!(folder.directory().try_hold().unwrap().is_none());
     drop(held);
-    assert_eq!(in_force(&directory), old, "nothing takes its place before it has proven itself");
-}
-
-#[test]
-fn an_enrolment_and_a_renewal_do_not_take_up_each_others_keys() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    enrol(&directory).unwrap();
-    let held = directory.try_hold().unwrap().unwrap();
-    let Renewal::Requested(renewal) = held.begin_renewal(&name()).unwrap() else { panic!("nothing yet") };
-    held.keep_unconfirmed(&certified(&renewal)).unwrap();
-    let enrolment = held.begin_enrolment(&name()).unwrap();
-    assert_ne!(enrolment.request_der, renewal.request_der);
-    assert_eq!(held.begin_enrolment(&name()).unwrap().request_der, enrolment.request_der);
-    let Renewal::Requested(after) = held.begin_renewal(&name()).unwrap() else { panic!("it was given up") };
-    assert_ne!(after.request_der, enrolment.request_der);
-}
-
-#[test]
-fn a_request_that_does_not_fit_the_key_beside_it_is_made_anew() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    let held = directory.try_hold().unwrap().unwrap();
-    let first = held.begin_enrolment(&name()).unwrap();
-    std::fs::copy(directory.beside("request.der.new"), directory.beside("kept")).unwrap();
-    held.give_up().unwrap();
-    let second = held.begin_enrolment(&name()).unwrap();
-    assert_ne!(first.request_der, second.request_der, "a refused key is not shown again");
-    for foreign in [std::fs::read(directory.beside("kept")).unwrap(), vec![0x30, 0x80], Vec::new()] {
-        std::fs::write(directory.beside("request.der.new"), &foreign).unwrap();
-        assert_ne!(held.begin_enrolment(&name()).unwrap().request_der, foreign);
-    }
-}
-
-#[test]
-fn a_chain_without_its_key_is_thrown_away() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    std::fs::write(folder.path().join("chain.pem.new"), "no certificate").unwrap();
-    assert!(!directory.is_there().unwrap());
-    assert!(!folder.path().join("chain.pem.new").exists());
-}
-
-#[test]
-fn a_write_that_was_cut_off_leaves_no_key_lying_about() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    let left = [".key.pem.new.7-1.tmp", ".chain.pem.issued.7-12.tmp", ".renewal.der.new.7-3.tmp"];
-    let others = [".feed.key.7-1.tmp", ".key.pem.new", "key.pem.new.7-1.tmp"];
-    left.iter().chain(&others).for_each(|name| std::fs::write(directory.beside(name), "x").unwrap());
-    assert!(!directory.is_there().unwrap());
-    let mut expected = others.map(str::to_owned).to_vec();
-    expected.sort();
-    assert_eq!(names(&directory), expected);
-}
-
-#[test]
-fn one_at_a_time_changes_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let directory = CredentialDir::new(folder.path().to_owned());
-    let held = directory.try_hold().unwrap();
-    assert!(held.is_some() && directory.try_hold().unwrap().is_none());
-    assert!(!directory.is_there().unwrap(), "to look is allowed meanwhile");
-    drop(held);
-    assert!(directory.try_hold().unwrap().is_some());
+    assert!(folder.directory().try_hold().unwrap().is_some());
 }

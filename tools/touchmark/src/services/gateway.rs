@@ -3,14 +3,13 @@
 //! What is missing is fetched once, like any client would: a token, made by the operator of this data
 //! directory or given in a file, and EST. Afterwards the authority may be away.
 
+use crate::client::{Attempt, Client, Renewer, SERVICE_LOOK};
 use crate::credential::CredentialDir;
-use crate::enrolment::{Enrolment, TokenSecret};
 use crate::failure::{Exit, Failure};
 use crate::home::{self, Home};
 use crate::management::{Management, anchors_pem};
-use crate::renewer::{Attempt, Renewer, SERVICE_LOOK};
-use crate::rotation::{Manner, Rotation};
 use crate::services::authority::with_causes;
+use crate::token::TokenSecret;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
@@ -52,7 +51,7 @@ pub(crate) struct GatewayOptions {
 pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gateway, Ready), Failure> {
     let directory = CredentialDir::new(home.gateway(&options.name));
     let feed_key = directory.path().join("feed.key");
-    if !directory.is_there()? {
+    if !directory.is_there(&options.name)? {
         enrol(home, &options, &directory).await?;
     }
     let est = where_est_is(home, &options, &directory)?;
@@ -85,8 +84,7 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
     match est {
         Some(est) => {
             let (environment, name) = (options.environment, options.name);
-            let rotation = Rotation { est, environment, name, manner: Manner::Automatic };
-            keep_fresh(rotation, directory.clone(), gateway.tasks());
+            keep_fresh(Client { est, environment, name }, directory.clone(), gateway.tasks());
         }
         None => {
             tracing::warn!("the gateway's own certificate is not renewed: tell where EST is (--est URL)")
@@ -125,25 +123,25 @@ fn where_est_is(
 }
 
 /// Renews the gateway's certificate while it runs; it takes up the new files by itself.
-fn keep_fresh(rotation: Rotation, directory: CredentialDir, tasks: &Supervisor) {
+fn keep_fresh(client: Client, directory: CredentialDir, tasks: &Supervisor) {
     let stop = tasks.listener();
     tasks.restarted("credential-renewal", stop.clone(), move |_| {
-        renew_and_tell(rotation.clone(), directory.clone(), stop.clone())
+        renew_and_tell(client.clone(), directory.clone(), stop.clone())
     });
 }
 
 /// Returns when the renewer has ended, or shall: cut off, the next one goes on where it was.
-async fn renew_and_tell(rotation: Rotation, directory: CredentialDir, mut stop: Stop) {
+async fn renew_and_tell(client: Client, directory: CredentialDir, mut stop: Stop) {
     let (told, mut attempts) = mpsc::channel(4);
-    let _renewer = Renewer::start(rotation, directory, SERVICE_LOOK, told);
+    let _renewer = Renewer::start(client, directory, SERVICE_LOOK, told);
     loop {
         let attempt = tokio::select! {
             () = stop.stopped() => return,
             attempt = attempts.recv() => attempt,
         };
         match attempt {
-            Some(Attempt::Renewed(rotated)) => {
-                let until = rotated.new.validity().not_after();
+            Some(Attempt::Renewed(new)) => {
+                let until = new.validity().not_after();
                 tracing::info!(%until, "the gateway's certificate was renewed");
             }
             Some(Attempt::Failed(failure)) => {
@@ -190,13 +188,8 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
             TokenSecret::of(operator(home, options)?.token(&order).await?)?
         }
     };
-    let enrolment = Enrolment {
-        est: &est,
-        anchors_pem: &anchors_pem,
-        environment: &options.environment,
-        name: &options.name,
-    };
-    enrolment.run(&token, directory).await.map(drop)
+    let client = Client { est, environment: options.environment.clone(), name: options.name.clone() };
+    client.enrol(token, &anchors_pem, directory).await.map(drop)
 }
 
 async fn feed_key_text(home: &Home, options: &GatewayOptions) -> Result<String, Failure> {
