@@ -49,7 +49,7 @@ pub struct KnownIdentity {
     pub kind: String,
     /// The opaque name in the URI of its certificates.
     pub handle: String,
-    /// That of its newest certificate; 0 before the first.
+    /// The highest of its certificates; 0 before the first.
     pub generation: u64,
 }
 

@@ -42,7 +42,7 @@ pub enum Change {
     VoidTokensOfParty { environment: EnvironmentName, party: PartyName },
     /// Adds a device.
     AddDevice(DeviceRow),
-    /// Adds an identity, or brings it to its next generation.
+    /// Adds an identity, or raises its generation.
     PutIdentity(IdentityRow),
     /// Changes a device's standing.
     SetStanding {

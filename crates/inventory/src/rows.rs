@@ -122,7 +122,7 @@ pub struct IdentityRow {
     pub handle: Name,
     /// The device behind it; `None` for an operator or service.
     pub device: Option<DeviceId>,
-    /// That of its newest certificate or intent; 0 before the first.
+    /// The highest of its certificates and intents; 0 before the first.
     pub generation: u64,
 }
 

@@ -86,7 +86,8 @@ impl Tables {
             Change::AddDevice(row) => self.add_device(row),
             Change::PutIdentity(row) => {
                 let key = (row.scope.environment.clone(), row.kind, row.handle.clone());
-                self.identities.insert(key, row);
+                let before = self.identities.get(&key).map_or(0, |before| before.generation);
+                self.identities.insert(key, IdentityRow { generation: row.generation.max(before), ..row });
             }
             Change::SetStanding { device, standing, until } => {
                 if let Some(row) = self.devices.get_mut(&device) {

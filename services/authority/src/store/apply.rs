@@ -41,11 +41,13 @@ const VOID_TOKENS_FOR_PARTY: &str = "UPDATE token SET void = 1 WHERE environment
     AND subject_kind = 'named' AND subject = ?3 AND kind = ?2";
 const VOID_TOKENS_BY: &str = "UPDATE token SET void = 1 WHERE created_by = ?1 AND void = 0";
 const ADD_DEVICE: &str = insert!(device, "?, ?, ?, ?, ?, ?, ?, ?, ?, ?");
+/// Numbers of 64 bits are written as signed: the upper half of them is below 0.
 const PUT_IDENTITY: &str = insert!(
     identity,
     "?, ?, ?, ?, ?, ?",
     "(environment, kind, handle) DO UPDATE SET organisation = excluded.organisation, device = excluded.device, \
-     generation = excluded.generation"
+     generation = iif((generation < 0) = (excluded.generation < 0), max(generation, excluded.generation), \
+     min(generation, excluded.generation))"
 );
 const SET_DEVICE_REVOKED: &str = "UPDATE device SET revoked_at_ms = ?2 WHERE device = ?1";
 const COUNT_PARTY_CLONE_ALARM: &str = "UPDATE party SET clone_alarms = clone_alarms + 1, clone_alarm_at_ms = ?3 \

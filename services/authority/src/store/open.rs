@@ -15,7 +15,7 @@ use touchmark_inventory::StoreFault;
 const APPLICATION_ID: i64 = 0x544d_4b31;
 
 /// Never edited once released: a change is a new file.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_journal_and_rows.sql"),
     include_str!("migrations/0002_renewal_and_makers.sql"),
     include_str!("migrations/0003_folded_sightings.sql"),
@@ -59,7 +59,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreFault> {
         connection.pragma_update(None, name, value).map_err(storage)?;
     }
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(storage)?;
-    migrate(&connection)?;
+    migrate(&connection, MIGRATIONS)?;
     // The log's name, too. A crash before this line may leave an empty database, which the next start fills.
     sync_directory(path)?;
     Ok(connection)
@@ -135,11 +135,11 @@ pub(super) fn refuse_other_schema(connection: &Connection) -> Result<(), StoreFa
     Ok(())
 }
 
-/// One transaction for each step: a crash leaves the schema before it or after it.
-fn migrate(connection: &Connection) -> Result<(), StoreFault> {
+/// One transaction for each of `steps`: a crash leaves the schema before it or after it.
+pub(super) fn migrate(connection: &Connection, steps: &[&str]) -> Result<(), StoreFault> {
     let version: u16 =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(storage)?;
-    for (number, sql) in (1_u16..).zip(MIGRATIONS).skip(usize::from(version)) {
+    for (number, sql) in (1_u16..).zip(steps).skip(usize::from(version)) {
         let transaction = connection.unchecked_transaction().map_err(storage)?;
         transaction.execute_batch(sql).map_err(storage)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(storage)?;

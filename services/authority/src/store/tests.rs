@@ -3,6 +3,7 @@
 mod disk;
 mod file;
 mod kill;
+mod migrations;
 mod queue;
 
 use super::{SqliteStore, open, queries};

@@ -10,13 +10,12 @@ CREATE TABLE identity (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX identity_of_device ON identity (device) WHERE device IS NOT NULL;
 
--- The handle of a device was its name until now.
+-- As the journal tells it: a registration makes the identity that has the device's name, and each intent raises the one in
+-- its URI, `spiffe://<trust domain>/d/<handle>`.
 INSERT INTO identity
-SELECT device.organisation, device.environment, 'operational', device.name, device.device,
-       coalesce((SELECT max(certificate.generation) FROM certificate
-                 WHERE certificate.device = device.device AND certificate.identity IS NOT NULL), 0)
-FROM device WHERE device.name IS NOT NULL;
+SELECT organisation, environment, 'operational', name, device, 0 FROM device WHERE name IS NOT NULL;
 INSERT INTO identity
-SELECT organisation, environment, kind, party, NULL, max(generation)
-FROM certificate WHERE party IS NOT NULL AND identity IS NOT NULL
-GROUP BY environment, kind, party;
+SELECT organisation, environment, kind,
+       coalesce(party, substr(identity, instr(substr(identity, 10), '/d/') + 12)), device, generation
+FROM certificate WHERE identity IS NOT NULL
+ON CONFLICT (environment, kind, handle) DO UPDATE SET generation = max(generation, excluded.generation);

@@ -5,8 +5,7 @@ use crate::store::SqliteStore;
 use std::os::unix::fs::PermissionsExt as _;
 use touchmark_identity::Name;
 use touchmark_inventory::{LogHead, SightingRow, Store, StoreFault};
-use touchmark_journal::IdentityKind;
-use touchmark_testkit::{Intent, JournalBuilder, command, name, replay, walk::Walk};
+use touchmark_testkit::{JournalBuilder, command, name, replay, walk::Walk};
 
 #[test]
 fn the_database_its_log_and_its_shared_memory_are_private() {
@@ -154,102 +153,4 @@ fn a_store_opened_to_read_sees_every_commit_and_refuses_to_write() {
     assert!(matches!(SqliteStore::open_to_read(&empty).err().unwrap(), StoreFault::Damaged(_)));
     assert!(SqliteStore::open_to_read(&home.path().join("missing.db")).is_err());
     assert!(!home.path().join("missing.db").exists());
-}
-
-#[test]
-fn a_database_of_the_first_schema_is_brought_up_and_equals_its_replay() {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("store.db");
-    let mut builder = JournalBuilder::new();
-    let draft = builder.profile_activated();
-    let touchmark_journal::Event::ProfileActivated(profile) = &draft.event else { panic!("a profile") };
-    let raw = rusqlite::Connection::open(&path).unwrap();
-    raw.execute_batch(include_str!("../migrations/0001_journal_and_rows.sql")).unwrap();
-    raw.pragma_update(None, "application_id", 0x544d_4b31).unwrap();
-    raw.pragma_update(None, "user_version", 1).unwrap();
-    raw.execute("INSERT INTO journal (seq, leaf) VALUES (0, ?)", [draft.leaf().unwrap()]).unwrap();
-    raw.execute(
-        "INSERT INTO profile (profile_version, organisation, environment, name, kind, lifetime_s, overlap_s, \
-         activated_at_ms) VALUES (?, 'example', 'lab', 'device', 'operational', ?, ?, ?)",
-        rusqlite::params![
-            profile.profile_version.as_bytes(),
-            profile.lifetime_s.cast_signed(),
-            profile.overlap_s.cast_signed(),
-            draft.envelope.at.unix_ms().cast_signed(),
-        ],
-    )
-    .unwrap();
-    drop(raw);
-
-    let store = SqliteStore::open(&path).unwrap();
-    let profiles = store.profiles().unwrap();
-    assert_eq!(profiles.iter().map(|row| row.grace_s).collect::<Vec<_>>(), [profile.lifetime_s / 3]);
-    replay::assert_rows_equal_replay(&store);
-}
-
-/// A database as the program before identities left it, with a device, its two certificates and an operator.
-fn of_schema_six(path: &std::path::Path, drafts: &[touchmark_journal::Draft]) {
-    let store = SqliteStore::open(path).unwrap();
-    store.commit(command([], drafts.to_vec())).unwrap();
-    drop(store);
-    let raw = rusqlite::Connection::open(path).unwrap();
-    raw.execute_batch("DROP TABLE identity").unwrap();
-    raw.pragma_update(None, "user_version", 6).unwrap();
-}
-
-#[test]
-fn identities_of_an_older_database_are_those_of_its_replay_however_often_the_migration_is_cut() {
-    let mut builder = JournalBuilder::new();
-    let (device, unused) = (builder.device_id(), builder.device_id());
-    let authority = builder.authority_version();
-    let mut drafts = vec![
-        builder.environment_created(),
-        builder.authority_created(authority),
-        builder.device_registered(device, "pump-01"),
-        builder.device_registered(unused, "pump-02"),
-        builder.party_registered(IdentityKind::Operator, "ada", &["administrator"]),
-    ];
-    let ada = Intent {
-        kind: IdentityKind::Operator,
-        handle: "ada".parse().unwrap(),
-        ..builder.intent(None, authority)
-    };
-    for (intent, generation) in
-        [(builder.intent(Some(device), authority), 1), (builder.intent(Some(device), authority), 2), (ada, 1)]
-    {
-        let mut draft = builder.intended(&intent);
-        let touchmark_journal::Event::CertificateIntended(event) = &mut draft.event else {
-            panic!("an intent")
-        };
-        event.generation = generation;
-        drafts.push(draft);
-    }
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("store.db");
-    of_schema_six(&path, &drafts);
-
-    let script = include_str!("../migrations/0007_identities.sql");
-    let ends: Vec<usize> = script.match_indices(';').map(|(at, _)| at + 1).collect();
-    for end in ends {
-        // Killed after this statement: the transaction was never committed.
-        let raw = rusqlite::Connection::open(&path).unwrap();
-        let transaction = raw.unchecked_transaction().unwrap();
-        transaction.execute_batch(&script[..end]).unwrap();
-        drop(transaction);
-        drop(raw);
-        let version: i64 = rusqlite::Connection::open(&path)
-            .unwrap()
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .unwrap();
-        assert_eq!(version, 6);
-    }
-    let store = SqliteStore::open(&path).unwrap();
-    replay::assert_rows_equal_replay(&store);
-    let known: Vec<_> = store
-        .identities_of_device(device)
-        .unwrap()
-        .into_iter()
-        .map(|row| (row.handle, row.generation))
-        .collect();
-    assert_eq!(known, [("pump-01".parse().unwrap(), 2)]);
 }
