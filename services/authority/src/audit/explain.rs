@@ -171,15 +171,16 @@ impl Explain {
             trust.environment.trust_domain == id.trust_domain
         };
         let trust = self.hierarchy.all().into_iter().find(in_domain).ok_or(ExplainFault::Unknown)?;
-        match id.kind {
-            PathKind::Device => {
-                let (store, environment) = (self.commits.store(), &trust.environment.name);
-                let identity = store.identity(environment, IdentityKind::Operational, &id.name)?;
-                let known = identity.and_then(|identity| identity.device).ok_or(ExplainFault::Unknown)?;
-                device(store.device(known)?)
-            }
-            PathKind::Service => self.party(IdentityKind::Service, &id.name),
-            PathKind::Operator => self.party(IdentityKind::Operator, &id.name),
+        let kind = match id.kind {
+            PathKind::Device => IdentityKind::Operational,
+            PathKind::Service => IdentityKind::Service,
+            PathKind::Operator => IdentityKind::Operator,
+        };
+        let store = self.commits.store();
+        let identity = store.identity(&trust.environment.name, kind, &id.name)?;
+        match identity.ok_or(ExplainFault::Unknown)?.device {
+            Some(known) => device(store.device(known)?),
+            None => self.party(kind, &id.name),
         }
     }
 

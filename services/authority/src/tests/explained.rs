@@ -1,7 +1,7 @@
 //! What explain answers, against a ledger that the test keeps.
 
 use crate::audit::archive::Archives;
-use crate::audit::explain::Explain;
+use crate::audit::explain::{Explain, ExplainFault};
 use crate::operators::reading::Sight;
 use crate::tests::house::{DEVICE, House, LIFETIME, request};
 use std::collections::BTreeMap;
@@ -10,23 +10,22 @@ use touchmark_api::Explanation;
 use touchmark_identity::{Actor, Fingerprint, RevocationReason};
 use touchmark_inventory::{SightingRow, Store as _};
 use touchmark_journal::{IdentityKind, Reach, Scope};
-use touchmark_ra::{Contain, Mandate, RevokeCertificate, Verb};
+use touchmark_ra::{Contain, Mandate, RevokeCertificate, SuccessorPlan, Verb};
 use touchmark_testkit::name;
 use touchmark_x509::Certificate;
 
 const OPERATOR: IdentityKind = IdentityKind::Operator;
 
-fn explain(house: &House, asked: &str) -> Explanation {
+fn try_explain(house: &House, asked: &str) -> Result<Explanation, ExplainFault> {
     let home = tempfile::tempdir().unwrap();
     let explain =
         Explain::new(house.commits.clone(), house.hierarchy.clone(), house.operators(), house.clock.clone());
-    explain
-        .explain(
-            asked,
-            &Sight { whole: true, environments: Vec::new() },
-            &Archives::new(home.path().to_owned()),
-        )
-        .unwrap_or_else(|fault| panic!("{fault}"))
+    let sight = Sight { whole: true, environments: Vec::new() };
+    explain.explain(asked, &sight, &Archives::new(home.path().to_owned()))
+}
+
+fn explain(house: &House, asked: &str) -> Explanation {
+    try_explain(house, asked).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 fn by_person(who: &str) -> Actor {
@@ -185,10 +184,36 @@ async fn a_device_and_an_operator_of_one_name_are_told_apart() {
     let house = House::new().await;
     house.first(IdentityKind::Operational).await;
     house.joins(OPERATOR, DEVICE, &["admin"]).await;
-    let home = tempfile::tempdir().unwrap();
-    let explain =
-        Explain::new(house.commits.clone(), house.hierarchy.clone(), house.operators(), house.clock.clone());
-    let sight = Sight { whole: true, environments: Vec::new() };
-    let answer = explain.explain(DEVICE, &sight, &Archives::new(home.path().to_owned()));
-    assert!(matches!(answer, Err(crate::audit::explain::ExplainFault::Ambiguous(all)) if all.len() == 2));
+    let answer = try_explain(&house, DEVICE);
+    assert!(matches!(answer, Err(ExplainFault::Ambiguous(all)) if all.len() == 2));
+}
+
+/// What an environment does not know by a handle is not looked for in another.
+#[tokio::test]
+async fn a_uri_means_what_its_own_environment_knows_by_it() {
+    let house = House::new().await;
+    house.another_environment("plant", SuccessorPlan::default()).await;
+    house.first(IdentityKind::Operational).await;
+    house.joins(OPERATOR, "adam", &["admin"]).await;
+    house.joins(IdentityKind::Service, "svc-01", &["service"]).await;
+    let uri = |environment: &str, letter: char, handle: &str| {
+        let trust = house.hierarchy.trust_of(&name(environment)).unwrap();
+        format!("spiffe://{}/{letter}/{handle}", trust.environment.trust_domain)
+    };
+    let known = [('d', DEVICE, "operational"), ('o', "adam", "operator"), ('s', "svc-01", "service")];
+    for (letter, handle, kind) in known {
+        let found = try_explain(&house, &uri("lab", letter, handle)).unwrap();
+        let told: Vec<_> = found
+            .identities
+            .iter()
+            .map(|one| (one.environment.as_str(), one.kind.as_str(), one.handle.as_str(), one.generation))
+            .collect();
+        assert_eq!(told, [("lab", kind, handle, 1)]);
+        for foreign in
+            [uri("plant", letter, handle), uri("lab", if letter == 'd' { 'o' } else { 'd' }, handle)]
+        {
+            let answer = try_explain(&house, &foreign);
+            assert!(matches!(answer, Err(ExplainFault::Unknown)), "{foreign}: {answer:?}");
+        }
+    }
 }
