@@ -25,7 +25,6 @@ enum Concern<'a> {
 }
 
 /// A new event has to say here what it means.
-#[deny(clippy::wildcard_enum_match_arm)]
 fn concern(event: &Event) -> Concern<'_> {
     match event {
         Event::CertificateSuperseded(e) => Concern::Superseded(e.certificate),

@@ -11,7 +11,6 @@ use crate::operators::Operators;
 use crate::operators::let_in::let_in;
 use crate::steady_time::SteadyTime;
 use crate::store::commit::Commits;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use touchmark_api::{ContainmentOutcome, KnownText};
@@ -270,7 +269,9 @@ impl Containments {
         outcome.certificates = dead.iter().map(shown).collect();
         outcome.seq = Some(receipt.first_seq);
         outcome.accepted_at = Some(self.clock.now().to_string());
-        self.sign_crls(&change.environment, &dead).await;
+        if let Err(fault) = self.crls.follow().await {
+            tracing::error!(%fault, "recorded and told to gateways, but the CRL is still the old one; it is tried again");
+        }
         self.commits.is_fed(receipt)?;
         let enforced = self.gateways.enforced(&before, accepted, wait).await?;
         outcome.gateways = enforced.gateways;
@@ -288,17 +289,6 @@ impl Containments {
             dead.extend(store.certificate(revoked.certificate)?);
         }
         Ok(dead)
-    }
-
-    /// Signs the CRLs that name what is dead; what fails is made good by the upkeep.
-    async fn sign_crls(&self, environment: &EnvironmentName, dead: &[CertificateRow]) {
-        let shards: BTreeSet<u32> = dead.iter().map(|row| row.crl_shard).collect();
-        if let Some(trust) = self.hierarchy.trust_of(environment).filter(|_| !shards.is_empty()) {
-            let shards: Vec<u32> = shards.into_iter().collect();
-            if let Err(fault) = self.crls.sign_now(&trust, &shards).await {
-                tracing::error!(%fault, "revoked and told to gateways, but the CRL is still the old one");
-            }
-        }
     }
 
     /// Revokes what is superseded and past its overlap, in environments whose profiles ask for it. A clock

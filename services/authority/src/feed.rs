@@ -6,8 +6,10 @@
 pub(crate) mod crls;
 
 mod follow;
+mod place;
 
 pub(crate) use follow::Follower;
+pub(crate) use place::Place;
 
 use crate::issuance::hierarchy::{Hierarchy, Trust};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

@@ -1,15 +1,18 @@
-//! CRLs: one per authority version and shard, signed again after each revocation and before it grows old.
+//! CRLs: one per authority version and shard, signed again as the journal says and before it grows old.
 
+use super::lock;
+use super::place::{BATCH, Place};
 use crate::issuance::hierarchy::{Hierarchy, Trust};
 use crate::sha256;
 use crate::steady_time::SteadyTime;
 use crate::store::commit::Commits;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
 use touchmark_ca::{CRL_LIFETIME, CrlFault, ENDED_KEPT, Fill, sign_crl};
 use touchmark_identity::{Actor, AuthorityVersionId, Timestamp};
 use touchmark_inventory::{Command, Precondition, StoreFault};
 use touchmark_journal::{CrlPublished, Draft, Envelope, Event, Scope};
+use touchmark_projections::{CrlName, crl_changes};
 use touchmark_x509::crl::CRL_ENTRIES_MAX;
 use touchmark_x509::{Certificate, Signer};
 
@@ -35,6 +38,8 @@ pub(crate) struct Published {
     pub number: u64,
     /// How full it is.
     fill: Fill,
+    /// It says what all entries before this one recorded.
+    read_to: u64,
 }
 
 /// Well before a CRL has more entries than its readers take, and at each further one.
@@ -69,7 +74,8 @@ pub(crate) struct Crls {
     hierarchy: Arc<Hierarchy>,
     roots: Vec<RootCrl>,
     time: SteadyTime,
-    published: Mutex<HashMap<(AuthorityVersionId, u32), Published>>,
+    published: Mutex<HashMap<CrlName, Published>>,
+    place: Arc<Mutex<Place>>,
     /// One signing at a time keeps numbers rising without conflicts.
     signing: tokio::sync::Mutex<()>,
 }
@@ -86,68 +92,81 @@ pub(crate) struct RootCrl {
 }
 
 impl Crls {
-    /// Wires it; nothing is served before [`Crls::refresh_all`].
+    /// Nothing is served before [`Crls::refresh_all`]. `next` is the length of the journal.
     pub(crate) fn new(
         commits: Commits,
         hierarchy: Arc<Hierarchy>,
         roots: Vec<RootCrl>,
         time: SteadyTime,
+        next: u64,
     ) -> Self {
+        let place = Arc::new(Mutex::new(Place::at(next)));
+        commits.pass_to_crls(place.clone());
         Self {
             commits,
             hierarchy,
             roots,
             time,
             published: Mutex::default(),
+            place,
             signing: tokio::sync::Mutex::default(),
         }
     }
 
     /// The newest CRL of a shard.
     pub(crate) fn get(&self, version: AuthorityVersionId, shard: u32) -> Option<Published> {
-        self.lock().get(&(version, shard)).cloned()
+        lock(&self.published).get(&(version, shard)).cloned()
     }
 
-    /// Signs whatever is missing or past half of its life.
+    /// Follows the journal, and signs whatever is missing or past half of its life.
     ///
     /// # Errors
     /// [`CrlPublishFault`] of the first that failed; the others were tried.
     pub(crate) async fn refresh_all(&self) -> Result<(), CrlPublishFault> {
-        let mut outcome = Ok(());
+        let mut outcome = self.follow().await;
         for trust in self.hierarchy.all() {
             for shard in self.shards(&trust)? {
                 if self.is_due(trust.issuing.version(), shard) {
-                    outcome = outcome.and(self.sign_issuing(&trust, shard).await);
+                    outcome = outcome.and(self.sign_issuing(&trust, shard, None).await);
                 }
             }
         }
         for root in &self.roots {
             if self.is_due(root.version, 0) {
-                let signed =
-                    self.sign(root.version, 0, root.scope.clone(), &root.certificate, &*root.signer).await;
+                let signed = self
+                    .sign((root.version, 0), None, root.scope.clone(), &root.certificate, &*root.signer)
+                    .await;
                 outcome = outcome.and(signed);
             }
         }
         outcome
     }
 
-    /// Signs all shards of an environment's issuing authority: after a revocation.
+    /// Signs again what entries changed that were recorded since.
     ///
     /// # Errors
-    /// [`CrlPublishFault`]; gateways are told by the feed all the same.
-    pub(crate) async fn sign_now(&self, trust: &Trust, shards: &[u32]) -> Result<(), CrlPublishFault> {
-        let mut outcome = Ok(());
-        for shard in shards {
-            let signed = self.sign_issuing(trust, *shard).await;
-            if signed.is_err() {
-                // The upkeep signs what is missing.
-                self.lock()
-                    .entry((trust.issuing.version(), *shard))
-                    .and_modify(|old| old.due = old.this_update);
+    /// [`CrlPublishFault`]; the next call begins at the same entry.
+    pub(crate) async fn follow(&self) -> Result<(), CrlPublishFault> {
+        loop {
+            let next = lock(&self.place).next();
+            let entries = self.commits.store().journal_from(next, BATCH)?;
+            let Some(last) = entries.last().map(|stored| stored.entry.seq) else { return Ok(()) };
+            let mut changed = BTreeMap::new();
+            for stored in &entries {
+                let names = crl_changes(&stored.entry.event, &**self.commits.store())?;
+                changed.extend(names.into_iter().map(|name| (name, stored.entry.seq)));
             }
-            outcome = outcome.and(signed);
+            let mut outcome = Ok(());
+            for trust in self.hierarchy.all() {
+                for (&(_, shard), &seq) in
+                    changed.iter().filter(|((version, _), _)| *version == trust.issuing.version())
+                {
+                    outcome = outcome.and(self.sign_issuing(&trust, shard, Some(seq)).await);
+                }
+            }
+            outcome?;
+            lock(&self.place).reached(last + 1);
         }
-        outcome
     }
 
     fn shards(&self, trust: &Trust) -> Result<std::ops::Range<u32>, CrlPublishFault> {
@@ -160,10 +179,15 @@ impl Crls {
     fn is_due(&self, version: AuthorityVersionId, shard: u32) -> bool {
         let now = self.time.to_sign();
         let due = |published: &Published| now >= published.due || published.this_update > now;
-        self.lock().get(&(version, shard)).is_none_or(due)
+        lock(&self.published).get(&(version, shard)).is_none_or(due)
     }
 
-    async fn sign_issuing(&self, trust: &Trust, shard: u32) -> Result<(), CrlPublishFault> {
+    async fn sign_issuing(
+        &self,
+        trust: &Trust,
+        shard: u32,
+        named: Option<u64>,
+    ) -> Result<(), CrlPublishFault> {
         let scope = Scope {
             organisation: trust.environment.scope.organisation.clone(),
             environment: Some(trust.environment.name.clone()),
@@ -172,20 +196,26 @@ impl Crls {
         let version = trust.issuing.version();
         let signer =
             self.hierarchy.signer(version).ok_or(CrlFault::Signing(touchmark_x509::SigningFault::Keeper))?;
-        self.sign(version, shard, scope, certificate, &*signer).await
+        self.sign((version, shard), named, scope, certificate, &*signer).await
     }
 
+    /// Signs one, unless there is one already that was made after the entry at `named`.
     async fn sign(
         &self,
-        version: AuthorityVersionId,
-        shard: u32,
+        (version, shard): CrlName,
+        named: Option<u64>,
         scope: Scope,
         issuer: &Certificate,
         signer: &dyn Signer,
     ) -> Result<(), CrlPublishFault> {
         let _turn = self.signing.lock().await;
+        let read_to = |published: Published| published.read_to;
+        if named.is_some_and(|seq| self.get(version, shard).map(read_to) > Some(seq)) {
+            return Ok(());
+        }
         let now = self.time.to_sign();
         let store = self.commits.store();
+        let read_to = store.journal_len()?;
         let newest =
             store.crls()?.into_iter().find(|row| (row.authority_version, row.shard) == (version, shard));
         let number = newest.map_or(1, |row| row.number + 1);
@@ -207,17 +237,14 @@ impl Crls {
         self.commits.commit(Command { preconditions, entries }).await?;
         let (this_update, due) = (signed.this_update, now.plus(CRL_LIFETIME / 2));
         let fill = signed.fill;
-        let before = self.lock().get(&(version, shard)).map(|published| (published.fill, published.due));
+        let before =
+            lock(&self.published).get(&(version, shard)).map(|published| (published.fill, published.due));
         // Once when it gets so full, and with each list that is made because of its age.
         if before.is_none_or(|(before, due)| fill > before || now >= due) {
             tell(version, shard, fill);
         }
-        let published = Published { der: Arc::new(signed.der), this_update, due, number, fill };
-        self.lock().insert((version, shard), published);
+        let published = Published { der: Arc::new(signed.der), this_update, due, number, fill, read_to };
+        lock(&self.published).insert((version, shard), published);
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(AuthorityVersionId, u32), Published>> {
-        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,10 @@
 //! The feeds follow the journal: each entry is projected once, in order, at its sequence number.
 //!
-//! An entry that cannot be projected or published holds up those behind it, and is tried again: with the next commit, and
-//! by the upkeep each second. Nothing that is recorded is left out.
+//! An entry that cannot be projected or published holds up those behind it, and is tried again: with the next commit that
+//! touches a feed, and by the upkeep each second. Nothing that is recorded is left out.
 
+use super::place::BATCH;
+use super::place::{Place, end_of};
 use super::{Feeds, PublishFault, lock, own_anchors};
 use crate::issuance::hierarchy::Hierarchy;
 use std::collections::BTreeMap;
@@ -12,11 +14,6 @@ use touchmark_journal::Event;
 use touchmark_listen::Clock;
 use touchmark_projections::{concerns_feed, feed_changes};
 
-/// Entries that one delta may speak of.
-const BATCH: usize = 512;
-/// Commits kept that touch no feed and are ahead of one that was not heard of: those of one group, and room.
-const AHEAD_MAX: usize = 4096;
-
 /// The one reader of the journal that the feeds have.
 pub(crate) struct Follower {
     feeds: Arc<Feeds>,
@@ -24,32 +21,6 @@ pub(crate) struct Follower {
     store: Arc<dyn Store>,
     clock: Clock,
     place: Mutex<Place>,
-}
-
-/// How far the feeds have followed.
-struct Place {
-    /// The sequence number of the next entry.
-    next: u64,
-    /// Commits further on that touch no feed: first entry and end. Their callers wake in any order.
-    ahead: BTreeMap<u64, u64>,
-    /// The last reading failed: whoever commits next tries again.
-    failed: bool,
-}
-
-impl Place {
-    /// Goes on over what touches no feed.
-    fn pass(&mut self, receipt: Receipt) {
-        if self.ahead.len() < AHEAD_MAX {
-            self.ahead.insert(receipt.first_seq, end_of(receipt));
-        }
-        while let Some(end) = self.ahead.remove(&self.next) {
-            self.next = end;
-        }
-    }
-}
-
-fn end_of(receipt: Receipt) -> u64 {
-    receipt.first_seq + receipt.entries
 }
 
 impl Follower {
@@ -61,8 +32,7 @@ impl Follower {
         clock: Clock,
         next: u64,
     ) -> Self {
-        let place = Mutex::new(Place { next, ahead: BTreeMap::new(), failed: false });
-        Self { feeds, hierarchy, store, clock, place }
+        Self { feeds, hierarchy, store, clock, place: Mutex::new(Place::at(next)) }
     }
 
     /// Follows a commit that is durable; `concerned` if any of its events touches a feed.
@@ -71,11 +41,11 @@ impl Follower {
     /// [`PublishFault`]; it is tried again.
     pub(crate) fn committed(&self, receipt: Receipt, concerned: bool) -> Result<(), PublishFault> {
         let mut place = lock(&self.place);
-        if !concerned && !place.failed {
+        if !concerned {
             place.pass(receipt);
             return Ok(());
         }
-        if place.next >= end_of(receipt) {
+        if place.next() >= end_of(receipt) {
             return Ok(());
         }
         self.read_on(&mut place)
@@ -91,7 +61,7 @@ impl Follower {
 
     /// Whether the feeds say what a commit recorded.
     pub(crate) fn has_followed(&self, receipt: Receipt) -> bool {
-        lock(&self.place).next >= end_of(receipt)
+        lock(&self.place).next() >= end_of(receipt)
     }
 
     /// Does something while nothing is followed.
@@ -101,9 +71,8 @@ impl Follower {
     }
 
     fn read_on(&self, place: &mut Place) -> Result<(), PublishFault> {
-        place.failed = true;
         loop {
-            let entries = self.store.journal_from(place.next, BATCH)?;
+            let entries = self.store.journal_from(place.next(), BATCH)?;
             let Some(last) = entries.last().map(|stored| stored.entry.seq) else { break };
             let mut changes = BTreeMap::<_, Vec<_>>::new();
             for stored in entries.iter().filter(|stored| concerns_feed(&stored.entry.event)) {
@@ -120,36 +89,8 @@ impl Follower {
             for (environment, changes) in changes {
                 self.feeds.publish(&environment, self.clock.now(), changes)?;
             }
-            place.next = last + 1;
-            place.ahead = place.ahead.split_off(&place.next);
+            place.reached(last + 1);
         }
-        place.failed = false;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commits_that_touch_no_feed_are_passed_in_whatever_order_they_are_heard_of() {
-        let receipt = |first_seq, entries| Receipt { first_seq, entries };
-        let mut place = Place { next: 10, ahead: BTreeMap::new(), failed: false };
-        for (heard, expected) in [
-            (receipt(12, 2), 10),
-            (receipt(17, 1), 10),
-            (receipt(10, 2), 14),
-            (receipt(14, 2), 16),
-            (receipt(16, 1), 18),
-            (receipt(19, 1), 18),
-        ] {
-            place.pass(heard);
-            assert_eq!(place.next, expected, "{heard:?}");
-        }
-        for n in 0..2 * AHEAD_MAX as u64 {
-            place.pass(receipt(100 + 2 * n, 1));
-        }
-        assert!(place.ahead.len() <= AHEAD_MAX);
     }
 }

@@ -67,7 +67,8 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         organisation,
     } = founded;
     let store = commits.store().clone();
-    let crls = Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone()));
+    let crls =
+        Arc::new(Crls::new(commits.clone(), hierarchy.clone(), roots, time.clone(), store.journal_len()?));
     let refusals = Arc::new(Refusals::new(commits.clone(), organisation.clone(), clock.clone()));
     let operators = Arc::new(Operators::new(
         commits.clone(),

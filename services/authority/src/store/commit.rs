@@ -1,11 +1,11 @@
 //! Waiting for a durable commit without holding a thread; what follows the journal is told of each.
 
-use crate::feed::{Follower, PublishFault};
-use std::sync::{Arc, OnceLock};
+use crate::feed::{Follower, Place, PublishFault};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use touchmark_inventory::{Command, Receipt, Store, StoreFault};
-use touchmark_projections::concerns_feed;
+use touchmark_projections::{concerns_crls, concerns_feed};
 
 /// The async side of [`Store::submit`].
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub(crate) struct Commits {
 struct Followers {
     /// Set once there are feeds.
     feeds: OnceLock<Follower>,
+    /// How far the CRLs have followed.
+    crls: OnceLock<Arc<Mutex<Place>>>,
     /// For the journal's log.
     recorded: Notify,
 }
@@ -34,6 +36,12 @@ impl Commits {
         let _ = self.followers.feeds.set(follower);
     }
 
+    /// From now on the CRLs hear of what they need not read.
+    pub(crate) fn pass_to_crls(&self, place: Arc<Mutex<Place>>) {
+        // There is one set of CRLs.
+        let _ = self.followers.crls.set(place);
+    }
+
     /// Returns once the command is durable and the feeds say so, or once it is refused.
     ///
     /// # Errors
@@ -47,6 +55,7 @@ impl Commits {
             return Ok(crate::http::early_answer::answer_first(&self.store, command));
         }
         let concerned = command.entries.iter().any(|draft| concerns_feed(&draft.event));
+        let lists = command.entries.iter().any(|draft| concerns_crls(&draft.event));
         let (tell, told) = oneshot::channel();
         let followers = self.followers.clone();
         self.store.submit(
@@ -58,12 +67,12 @@ impl Commits {
             }),
         );
         let receipt = told.await.map_err(|_| StoreFault::Storage("the store stopped".into()))??;
+        if let Some(place) = self.followers.crls.get().filter(|_| !lists) {
+            place.lock().unwrap_or_else(PoisonError::into_inner).pass(receipt);
+        }
         if let Some(Err(fault)) = self.followers.feeds.get().map(|feeds| feeds.committed(receipt, concerned))
         {
-            // The upkeep says it each second, whatever else is committed meanwhile.
-            if concerned {
-                tracing::error!(%fault, "recorded, but the feeds do not say so yet; it is tried again");
-            }
+            tracing::error!(%fault, "recorded, but the feeds do not say so yet; it is tried again");
         }
         Ok(receipt)
     }

@@ -273,7 +273,13 @@ impl House {
 
     /// What contains devices, and the CRLs that it signs; files below `home`.
     pub(crate) fn containments(&self, home: &Path) -> Containments {
-        let crls = Crls::new(self.commits.clone(), self.hierarchy.clone(), Vec::new(), self.time.clone());
+        let crls = Crls::new(
+            self.commits.clone(),
+            self.hierarchy.clone(),
+            Vec::new(),
+            self.time.clone(),
+            self.store.journal_len().unwrap(),
+        );
         let crls = Arc::new(crls);
         self.held_against_its_rows(&crls);
         Containments::new(

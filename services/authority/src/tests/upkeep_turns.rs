@@ -20,6 +20,7 @@ use touchmark_ra::{Contain, Verb, contain};
 use touchmark_status::{StatusSet, open_feed_file};
 use touchmark_testkit::name;
 use touchmark_tilelog::NoteSigner;
+use touchmark_x509::crl::Crl;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -209,7 +210,12 @@ async fn what_a_feed_could_not_follow_is_told_with_the_next_turn() {
     running.until("its end", |running| told(running).is_none()).await;
     behind(Verb::Revoke(RevocationReason::KeyCompromise)).await;
     running.until("the revocation", |running| running.feed().state().revoked_len() == 1).await;
-    running.shell.crls.sign_now(&house.hierarchy.default_trust().unwrap(), &[0]).await.unwrap();
+    let [row] = &house.rows(IdentityKind::Operational)[..] else { panic!("one certificate") };
+    let named = |running: &Running| {
+        let published = running.shell.crls.get(row.authority_version, row.crl_shard).unwrap();
+        Crl::from_der(&published.der).unwrap().find(&row.serial).is_some()
+    };
+    running.until("the CRL", named).await;
     running.ends().await;
 }
 

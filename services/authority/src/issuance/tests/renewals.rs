@@ -236,7 +236,7 @@ async fn a_feed_moves_only_when_it_has_something_to_say() {
     assert_eq!(position().seq, before.seq + 1, "the first is superseded");
 }
 
-/// What was recorded and could not be said is said with the next commit, or with the next turn of the upkeep.
+/// What was recorded and could not be said is said with the next commit that touches a feed, or with the next turn of the upkeep.
 #[tokio::test]
 async fn a_feed_goes_on_where_it_stopped() {
     for upkeep in [false, true] {
@@ -253,6 +253,8 @@ async fn a_feed_goes_on_where_it_stopped() {
             house.commits.catch_up().unwrap();
         } else {
             house.first(IdentityKind::Operator).await;
+            assert_eq!(position(), before, "it touches no feed");
+            house.contain(touchmark_ra::Verb::Quarantine(None)).await;
         }
         assert_eq!(position().seq, before.seq + 1, "the first is superseded");
         house.commits.catch_up().unwrap();
