@@ -32,9 +32,9 @@ fn survives(tokens: Tokens, rounds: usize) {
     assert!(report.answered > 0 && report.unanswered > 0, "the kills hit the middle: {report}");
 }
 
-/// R46: the write-ahead log is synced for the intent and for the result before the answer's first octet is sent.
+/// R46: the write-ahead log is synced for the certificate, with its intent, before the answer's first octet is sent.
 #[test]
-fn both_commits_are_synced_before_the_answer() {
+fn a_certificate_is_synced_before_the_answer() {
     let Some(strace) = program("strace") else { return };
     trace::synced_before_answer(&strace, Lab::program(), &Fault::none()).unwrap();
 }
