@@ -23,75 +23,93 @@ pub struct HolderFacts {
     pub key_proven: bool,
 }
 
-/// A certificate and what its holder has.
+/// What a decision asks the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFacts {
-    pub row: CertificateRow,
+pub enum Query {
+    /// A certificate by its hash: its row alone, or what its holder has, too.
+    Certificate { fingerprint: Fingerprint, alone: bool, key: Option<SpkiHash> },
+    /// A token by its password's hash: its row alone, or what the one has, too, whom it is to let in there with a key.
+    Token { secret_sha256: [u8; 32], for_whom: Option<(EnvironmentName, Name, SpkiHash)> },
+    /// A piece of hardware that is expected, and what the device has that it is to become, with a key.
+    Hardware { environment: EnvironmentName, maker: MakerId, hardware_id: String, key: SpkiHash },
+}
+
+/// The row that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Certificate(Box<CertificateRow>),
+    Token {
+        token: Box<TokenRow>,
+        /// The operator or service of that name and of the token's kind.
+        party: Option<PartyRow>,
+        /// Whether all that the device was ever given are intents of this very token that were burned.
+        only_burned: bool,
+    },
+    Hardware(HardwareRow),
+}
+
+/// It, and what its holder has; nothing of somebody new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    pub found: Found,
     pub of: HolderFacts,
 }
 
-/// A token, and what the one has whom it is to let in; nothing of somebody new.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenFacts {
-    pub token: TokenRow,
-    /// The operator or service of that name and of the token's kind.
-    pub party: Option<PartyRow>,
-    /// Whether all that the device was ever given are intents of this very token that were burned.
-    pub only_burned: bool,
-    pub of: HolderFacts,
-}
+impl Facts {
+    /// The certificate, where one was asked for.
+    pub fn certificate(&self) -> Option<&CertificateRow> {
+        match &self.found {
+            Found::Certificate(row) => Some(row),
+            Found::Token { .. } | Found::Hardware(_) => None,
+        }
+    }
 
-/// A piece of hardware that is expected, and what the device has that it is to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExpectedFacts {
-    pub hardware: HardwareRow,
-    pub of: HolderFacts,
+    /// The token, where one was asked for.
+    pub fn token(&self) -> Option<&TokenRow> {
+        match &self.found {
+            Found::Token { token, .. } => Some(token),
+            Found::Certificate(_) | Found::Hardware(_) => None,
+        }
+    }
 }
 
 impl Tables {
-    pub(crate) fn certificate_facts(
-        &self,
-        fingerprint: &Fingerprint,
-        key: Option<&SpkiHash>,
-    ) -> Option<CertificateFacts> {
-        let row = self.certificates_in(self.indexes.by_fingerprint.of(fingerprint)).next()?.clone();
-        let of = Holder::of(&row).map(|holder| self.holder_facts(&holder, key)).unwrap_or_default();
-        Some(CertificateFacts { row, of })
-    }
-
-    pub(crate) fn token_facts(
-        &self,
-        secret_sha256: &[u8; 32],
-        environment: &EnvironmentName,
-        name: &Name,
-        key: &SpkiHash,
-    ) -> Option<TokenFacts> {
-        let token = self.token_by_secret(secret_sha256)?.clone();
-        let kind = token.kind;
-        let holder = match kind {
-            IdentityKind::Operational => {
-                self.device_names.get(&(environment.clone(), name.clone())).copied().map(Holder::Device)
+    pub(crate) fn facts(&self, query: &Query) -> Option<Facts> {
+        match query {
+            Query::Certificate { fingerprint, alone, key } => {
+                let row = self.certificates_in(self.indexes.by_fingerprint.of(fingerprint)).next()?.clone();
+                let holder = Holder::of(&row).filter(|_| !alone);
+                let of = holder.map(|holder| self.holder_facts(&holder, key.as_ref())).unwrap_or_default();
+                Some(Facts { found: Found::Certificate(Box::new(row)), of })
             }
-            IdentityKind::Service | IdentityKind::Operator => {
-                Some(Holder::Party { kind, name: name.clone() })
+            Query::Token { secret_sha256, for_whom } => {
+                let token = Box::new(self.token_by_secret(secret_sha256)?.clone());
+                let kind = token.kind;
+                let Some((environment, name, key)) = for_whom else {
+                    let found = Found::Token { token, party: None, only_burned: false };
+                    return Some(Facts { found, of: HolderFacts::default() });
+                };
+                let holder = match kind {
+                    IdentityKind::Operational => {
+                        let device = self.device_names.get(&(environment.clone(), name.clone()));
+                        device.copied().map(Holder::Device)
+                    }
+                    IdentityKind::Service | IdentityKind::Operator => {
+                        Some(Holder::Party { kind, name: name.clone() })
+                    }
+                };
+                let party = self.parties.get(&(kind, name.to_string())).cloned();
+                let of = holder.as_ref().map(|holder| self.holder_facts(holder, Some(key)));
+                let only_burned = holder.is_some_and(|holder| self.only_burned(&holder, token.token));
+                let found = Found::Token { token, party, only_burned };
+                Some(Facts { found, of: of.unwrap_or_default() })
             }
-        };
-        let party = self.parties.get(&(kind, name.to_string())).cloned();
-        let of = holder.as_ref().map(|holder| self.holder_facts(holder, Some(key))).unwrap_or_default();
-        let only_burned = holder.is_some_and(|holder| self.only_burned(&holder, token.token));
-        Some(TokenFacts { token, party, only_burned, of })
-    }
-
-    pub(crate) fn expected_facts(
-        &self,
-        environment: &EnvironmentName,
-        maker: MakerId,
-        hardware_id: &str,
-        key: &SpkiHash,
-    ) -> Option<ExpectedFacts> {
-        let hardware = self.hardware_row(environment, maker, hardware_id)?.clone();
-        let of = self.holder_facts(&Holder::Device(hardware.device), Some(key));
-        Some(ExpectedFacts { hardware, of })
+            Query::Hardware { environment, maker, hardware_id, key } => {
+                let hardware = self.hardware_row(environment, *maker, hardware_id)?.clone();
+                let of = self.holder_facts(&Holder::Device(hardware.device), Some(key));
+                Some(Facts { found: Found::Hardware(hardware), of })
+            }
+        }
     }
 
     pub(crate) fn token_by_secret(&self, secret_sha256: &[u8; 32]) -> Option<&TokenRow> {

@@ -18,7 +18,7 @@ mod tables;
 
 pub use change::{Change, UniqueKey};
 pub use dying::{Dying, REVOKED_IN_ONE_EVENT, filled, killed, lives};
-pub use facts::{CertificateFacts, ExpectedFacts, HolderFacts, ISSUES_READ, TokenFacts};
+pub use facts::{Facts, Found, HolderFacts, ISSUES_READ, Query};
 pub use memory::{Fault, MemoryStore};
 pub use project::{Unprojectable, concerned_device, denies_keys, project};
 pub use rows::{

@@ -3,7 +3,7 @@
 //! Used by simulation and tests; the SQLite store is held against the same conformance suite.
 
 use crate::change::Change;
-use crate::facts::{CertificateFacts, ExpectedFacts, TokenFacts};
+use crate::facts::{Facts, Query};
 use crate::project::{concerned_device, project};
 use crate::rows::*;
 use crate::sightings::Sightings;
@@ -181,32 +181,8 @@ impl Store for MemoryStore {
         Ok(self.lock().tables.started.unwrap_or((0, 1)))
     }
 
-    fn certificate_facts(
-        &self,
-        fingerprint: &Fingerprint,
-        key: Option<&SpkiHash>,
-    ) -> Result<Option<CertificateFacts>, StoreFault> {
-        Ok(self.lock().tables.certificate_facts(fingerprint, key))
-    }
-
-    fn token_facts(
-        &self,
-        secret_sha256: &[u8; 32],
-        environment: &EnvironmentName,
-        name: &Name,
-        key: &SpkiHash,
-    ) -> Result<Option<TokenFacts>, StoreFault> {
-        Ok(self.lock().tables.token_facts(secret_sha256, environment, name, key))
-    }
-
-    fn expected_facts(
-        &self,
-        environment: &EnvironmentName,
-        maker: MakerId,
-        hardware_id: &str,
-        key: &SpkiHash,
-    ) -> Result<Option<ExpectedFacts>, StoreFault> {
-        Ok(self.lock().tables.expected_facts(environment, maker, hardware_id, key))
+    fn facts(&self, query: &Query) -> Result<Option<Facts>, StoreFault> {
+        Ok(self.lock().tables.facts(query))
     }
 
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {

@@ -3,7 +3,7 @@
 //! A [`Command`] is a list of preconditions and the entries to append if they all hold. Commands of many
 //! callers share one durable commit; each is accepted or refused by itself. Rows change only by [`crate::project`].
 
-use crate::facts::{CertificateFacts, ExpectedFacts, TokenFacts};
+use crate::facts::{Facts, Query};
 use crate::rows::*;
 use touchmark_identity::{
     AuthorityVersionId, CertificateId, DeviceId, EnvironmentName, Fingerprint, MakerId, Name, SerialNumber,
@@ -236,28 +236,8 @@ pub trait Store: Send + Sync {
 
     /// (epoch, incarnation) of the last start; `(0, 1)` before the first.
     fn started(&self) -> Result<(u64, u8), StoreFault>;
-    /// The certificate with this hash, and what its holder has; `key` is the one that a successor is asked for.
-    fn certificate_facts(
-        &self,
-        fingerprint: &Fingerprint,
-        key: Option<&SpkiHash>,
-    ) -> Result<Option<CertificateFacts>, StoreFault>;
-    /// The token with this password hash, and what the one of this name has, whom it is to let in with `key`.
-    fn token_facts(
-        &self,
-        secret_sha256: &[u8; 32],
-        environment: &EnvironmentName,
-        name: &Name,
-        key: &SpkiHash,
-    ) -> Result<Option<TokenFacts>, StoreFault>;
-    /// A piece of hardware that is expected, and what the device has that it is to become.
-    fn expected_facts(
-        &self,
-        environment: &EnvironmentName,
-        maker: MakerId,
-        hardware_id: &str,
-        key: &SpkiHash,
-    ) -> Result<Option<ExpectedFacts>, StoreFault>;
+    /// What one decision asks, of one moment; `None` where there is no such row.
+    fn facts(&self, query: &Query) -> Result<Option<Facts>, StoreFault>;
 
     /// All authority versions.
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault>;

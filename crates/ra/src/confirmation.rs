@@ -8,13 +8,13 @@ use crate::holder::holder_actor;
 use crate::recovery::recovery_actor;
 use crate::refusal::Refusal;
 use crate::renewal::Presented;
-use crate::step::{Read, Step};
+use crate::step::{Moment, Step};
 use crate::trust::Trusts;
 use core::time::Duration;
 use std::sync::Arc;
 use touchmark_identity::{Actor, CertificateId, EnvironmentName, Fingerprint, Name, Timestamp};
 use touchmark_inventory::{
-    CertificateFacts, CertificateRow, CertificateState, Command, DeviceRow, Precondition, StoreFault,
+    CertificateRow, CertificateState, Command, DeviceRow, Facts, Precondition, Query, StoreFault,
 };
 use touchmark_journal::{
     CertificateConfirmed, CertificateSuperseded, Draft, Envelope, Event, IdentityKind, Standing,
@@ -80,10 +80,12 @@ fn prove_again(
     trusts: Arc<Trusts>,
     tries: u8,
 ) -> Step<Option<CertificateRow>, StoreFault> {
-    Step::Read(Read::Row(
-        fingerprint,
-        Box::new(move |row, moment| {
-            let Some(row) = row else { return Ok(Step::Done(None)) };
+    Step::Read(
+        Query::Certificate { fingerprint, alone: true, key: None },
+        Box::new(move |facts: Option<Facts>, moment| {
+            let Some(row) = facts.as_ref().and_then(Facts::certificate).cloned() else {
+                return Ok(Step::Done(None));
+            };
             if row.state != CertificateState::Issued {
                 return Ok(Step::Done(Some(row)));
             }
@@ -96,7 +98,7 @@ fn prove_again(
                 };
                 return Ok(Step::Tell(notice, Box::new(move || Ok(Step::Done(Some(row))))));
             }
-            let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+            let read = move |facts: Option<Facts>, moment: Moment| {
                 let command = facts.and_then(|facts| confirm_facts(&facts, cause, &trusts, moment.now));
                 let Some(command) = command else { return Ok(Step::Done(Some(row))) };
                 let committed = move |outcome, _| match outcome {
@@ -109,9 +111,9 @@ fn prove_again(
                 };
                 Ok(Step::Commit(command, Box::new(committed)))
             };
-            Ok(Step::Read(Read::Certificate(fingerprint, None, Box::new(read))))
+            Ok(Step::Read(with_holder(fingerprint), Box::new(read)))
         }),
-    ))
+    )
 }
 
 /// The holder asks for it by name: the certificate of its connection, and no other. `meant` is the one that the request
@@ -132,7 +134,7 @@ fn by_name_again(
     trusts: Arc<Trusts>,
     tries: u8,
 ) -> Step<(), EnrolmentFault> {
-    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+    let read = move |facts: Option<Facts>, moment: Moment| {
         let facts = facts.ok_or(Refusal::CertificateUnknown)?;
         Presented::of(&facts, &trusts)?.may_confirm(meant.as_ref(), moment.now)?;
         let Some(command) = confirm_facts(&facts, cause, &trusts, moment.now) else {
@@ -147,27 +149,27 @@ fn by_name_again(
         };
         Ok(Step::Commit(command, Box::new(committed)))
     };
-    Step::Read(Read::Certificate(peer, None, Box::new(read)))
+    Step::Read(with_holder(peer), Box::new(read))
 }
 
 /// When the certificate of the connection may be renewed at all: its row and environment.
 pub fn may_be_renewed(peer: Fingerprint, trusts: Arc<Trusts>) -> Step<CertificateRow, EnrolmentFault> {
-    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
+    let read = move |facts: Option<Facts>, moment: Moment| {
         let facts = facts.ok_or(Refusal::CertificateUnknown)?;
-        Presented::of(&facts, &trusts)?.may_renew(None, moment.now)?;
-        Ok(Step::Done(facts.row))
+        let presented = Presented::of(&facts, &trusts)?;
+        presented.may_renew(None, moment.now)?;
+        Ok(Step::Done(presented.row.clone()))
     };
-    Step::Read(Read::Certificate(peer, None, Box::new(read)))
+    Step::Read(with_holder(peer), Box::new(read))
+}
+
+pub(crate) fn with_holder(fingerprint: Fingerprint) -> Query {
+    Query::Certificate { fingerprint, alone: false, key: None }
 }
 
 /// See [`confirm`].
-pub(crate) fn confirm_facts(
-    facts: &CertificateFacts,
-    cause: &str,
-    trusts: &Trusts,
-    now: Timestamp,
-) -> Option<Command> {
-    let CertificateFacts { row, of } = facts;
+pub(crate) fn confirm_facts(facts: &Facts, cause: &str, trusts: &Trusts, now: Timestamp) -> Option<Command> {
+    let (row, of) = (facts.certificate()?, &facts.of);
     let profile = row.scope.environment.as_ref().and_then(|name| trusts.of(name)?.profiles.get(&row.kind));
     let overlap = profile.map(|profile| profile.overlap).unwrap_or_default();
     let actor = holder_actor(row).unwrap_or_else(recovery_actor);

@@ -13,15 +13,15 @@ use crate::initial::{InitialFacts, InitialRefusal, admit_initial};
 use crate::recovery::burn;
 use crate::refusal::Refusal;
 use crate::renewal::{Presented, RenewalTerms, admit_renewal};
-use crate::step::{Moment, Read, Step, Turn, sha256};
+use crate::step::{Moment, Step, Turn, sha256};
 use crate::suspicion::{Look, Use, is_suspicious, look};
 use crate::trust::{Trust, Trusts};
 use std::sync::Arc;
 use touchmark_enrol::{EnrolmentRequest, PresentedCredential};
 use touchmark_identity::{EnvironmentName, Fingerprint, Name, NamePrefix, Timestamp};
 use touchmark_inventory::{
-    CertificateFacts, CertificateRow, CertificateState, Command, Conflict, ExpectedFacts, HolderFacts,
-    MakerRow, Precondition, StoreFault, TokenFacts, TokenRow,
+    CertificateRow, CertificateState, Command, Conflict, Facts, Found, HardwareRow, HolderFacts, MakerRow,
+    Precondition, Query, StoreFault,
 };
 use touchmark_journal::{BurnCause, IdentityKind, RenewalManner};
 use touchmark_x509::Certificate;
@@ -88,15 +88,10 @@ struct Asked {
     evidence: Evidence,
     cause: &'static str,
     trusts: Arc<Trusts>,
+    /// The name that a token is to let in, once it is known.
+    name: Option<Name>,
     in_turn: bool,
     tries: u8,
-}
-
-/// The rows behind the evidence.
-enum Found {
-    Token(TokenFacts, Name),
-    Initial(ExpectedFacts),
-    Certificate(CertificateFacts),
 }
 
 /// What is to be done about a request.
@@ -118,15 +113,11 @@ pub fn enrol(
     cause: &'static str,
     trusts: Arc<Trusts>,
 ) -> Result<Enrolling, EnrolmentFault> {
-    let asked = Asked { request, evidence, cause, trusts, in_turn: false, tries: TRIES };
-    match &asked.evidence {
-        Evidence::Token { secret_sha256, .. } => {
-            asked.asked_for()?;
-            let secret = *secret_sha256;
-            Ok(Step::Read(Read::Token(secret, Box::new(move |token, _| asked.turn_by_token(token)))))
-        }
-        Evidence::Initial(_) | Evidence::Certificate { .. } => asked.read(None),
-    }
+    let asked = Asked { request, evidence, cause, trusts, name: None, in_turn: false, tries: TRIES };
+    let Evidence::Token { secret_sha256, .. } = asked.evidence else { return asked.read() };
+    asked.asked_for()?;
+    let query = Query::Token { secret_sha256, for_whom: None };
+    Ok(Step::Read(query, Box::new(move |facts, _| asked.turn_by_token(facts))))
 }
 
 impl Asked {
@@ -139,118 +130,109 @@ impl Asked {
         trust.cloned().ok_or(EnrolmentFault::UnknownEnvironment)
     }
 
-    fn turn_by_token(mut self, token: Option<TokenRow>) -> Result<Enrolling, EnrolmentFault> {
+    fn turn_by_token(mut self, facts: Option<Facts>) -> Result<Enrolling, EnrolmentFault> {
         let Evidence::Token { username, .. } = &self.evidence else {
             return Err(EnrolmentFault::NoCredential);
         };
-        let token = token.ok_or(Refusal::Token)?;
-        let name = name_asked(&token, username, &self.request)?;
+        let token = facts.as_ref().and_then(Facts::token).ok_or(Refusal::Token)?;
+        let name = name_asked(token, username, &self.request)?;
         let identity = (self.asked_for()?.environment.name.clone(), token.kind, name.clone());
         let changes_roles = token.kind == IdentityKind::Operator && token.roles.is_some();
-        let turn = Turn { identity, changes_roles };
-        self.in_turn = true;
-        Ok(Step::Turn(turn, Box::new(move |_, _| self.read(Some(name)))))
+        (self.name, self.in_turn) = (Some(name), true);
+        Ok(Step::Turn(Turn { identity, changes_roles }, Box::new(move |_, _| self.read())))
     }
 
-    /// The one fact read of a decision. `name` is the one that a token is to let in.
-    fn read(self, name: Option<Name>) -> Result<Enrolling, EnrolmentFault> {
+    /// The one fact read of a decision.
+    fn query(&self) -> Result<Query, EnrolmentFault> {
         let key = self.request.csr().public_key().spki_hash();
-        Ok(Step::Read(match &self.evidence {
+        let environment = || Ok::<_, EnrolmentFault>(self.asked_for()?.environment.name.clone());
+        Ok(match &self.evidence {
             Evidence::Token { secret_sha256, .. } => {
-                let name = name.ok_or(Refusal::Token)?;
-                let (secret_sha256, environment) =
-                    (*secret_sha256, self.asked_for()?.environment.name.clone());
-                let asked = name.clone();
-                let then = Box::new(move |facts: Option<TokenFacts>, moment| {
-                    self.decide(Found::Token(facts.ok_or(Refusal::Token)?, asked), moment)
-                });
-                Read::TokenFacts { secret_sha256, environment, name, key, then }
+                let name = self.name.clone().ok_or(Refusal::Token)?;
+                let for_whom = Some((environment()?, name, key));
+                Query::Token { secret_sha256: *secret_sha256, for_whom }
             }
-            Evidence::Initial(initial) => {
-                let environment = self.asked_for()?.environment.name.clone();
-                let (maker, hardware_id) = (initial.maker.maker, initial.hardware_id.as_str().to_owned());
-                let then = Box::new(move |facts: Option<ExpectedFacts>, moment| {
-                    let facts = facts.ok_or_else(|| Refusal::from(InitialRefusal::HardwareUnknown))?;
-                    self.in_turn(Found::Initial(facts), moment)
-                });
-                Read::Expected { environment, maker, hardware_id, key, then }
-            }
+            Evidence::Initial(initial) => Query::Hardware {
+                environment: environment()?,
+                maker: initial.maker.maker,
+                hardware_id: initial.hardware_id.as_str().to_owned(),
+                key,
+            },
             Evidence::Certificate { fingerprint, .. } => {
-                let fingerprint = *fingerprint;
-                let then = Box::new(move |facts: Option<CertificateFacts>, moment| {
-                    self.in_turn(Found::Certificate(facts.ok_or(Refusal::CertificateUnknown)?), moment)
-                });
-                Read::Certificate(fingerprint, Some(key), then)
+                Query::Certificate { fingerprint: *fingerprint, alone: false, key: Some(key) }
             }
-        }))
+        })
+    }
+
+    fn read(self) -> Result<Enrolling, EnrolmentFault> {
+        let query = self.query()?;
+        let then = move |facts: Option<Facts>, moment| match facts {
+            Some(facts) => self.in_turn(facts, moment),
+            None => Err(self.unknown().into()),
+        };
+        Ok(Step::Read(query, Box::new(then)))
+    }
+
+    /// There is no row of what was presented, or it is nobody's.
+    fn unknown(&self) -> Refusal {
+        match self.evidence {
+            Evidence::Token { .. } => Refusal::Token,
+            Evidence::Initial(_) => InitialRefusal::HardwareUnknown.into(),
+            Evidence::Certificate { .. } => Refusal::CertificateUnknown,
+        }
     }
 
     /// Goes on when nobody else works on the identity; what was read before somebody did is read anew.
-    fn in_turn(mut self, found: Found, moment: Moment) -> Result<Enrolling, EnrolmentFault> {
+    fn in_turn(mut self, facts: Facts, moment: Moment) -> Result<Enrolling, EnrolmentFault> {
         if self.in_turn {
-            return self.decide(found, moment);
+            return self.decide(facts, moment);
         }
         self.in_turn = true;
-        let trust = self.trust(&found)?;
-        let (kind, name) = match &found {
-            Found::Token(facts, name) => (facts.token.kind, Some(name)),
-            Found::Initial(facts) => {
-                (IdentityKind::Operational, facts.of.device.as_ref().and_then(|device| device.name.as_ref()))
-            }
-            Found::Certificate(facts) => {
-                (facts.row.kind, facts.row.identity.as_ref().map(|identity| &identity.name))
+        let (kind, name) = match facts.certificate() {
+            Some(row) => (row.kind, row.identity.as_ref().map(|identity| &identity.name)),
+            None => {
+                let device = facts.of.device.as_ref();
+                (IdentityKind::Operational, device.and_then(|device| device.name.as_ref()))
             }
         };
-        let unknown = || match found {
-            Found::Initial(_) => Refusal::from(InitialRefusal::HardwareUnknown),
-            Found::Token(..) | Found::Certificate(_) => Refusal::CertificateUnknown,
-        };
-        let name = name.cloned().ok_or_else(unknown)?;
-        let turn = Turn { identity: (trust.environment.name.clone(), kind, name), changes_roles: false };
-        let then = move |waited, moment| if waited { self.read(None) } else { self.decide(found, moment) };
-        Ok(Step::Turn(turn, Box::new(then)))
+        let name = name.cloned().ok_or_else(|| self.unknown())?;
+        let identity = (self.trust(&facts)?.environment.name.clone(), kind, name);
+        let then = move |waited, moment| if waited { self.read() } else { self.decide(facts, moment) };
+        Ok(Step::Turn(Turn { identity, changes_roles: false }, Box::new(then)))
     }
 
     /// The environment whose certificate it is to be.
-    fn trust(&self, found: &Found) -> Result<Arc<Trust>, EnrolmentFault> {
-        let Found::Certificate(facts) = found else { return self.asked_for() };
-        let environment = facts.row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
+    fn trust(&self, facts: &Facts) -> Result<Arc<Trust>, EnrolmentFault> {
+        let Some(row) = facts.certificate() else { return self.asked_for() };
+        let environment = row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
         self.trusts.of(environment).cloned().ok_or(EnrolmentFault::UnknownEnvironment)
     }
 
-    fn decide(self, found: Found, moment: Moment) -> Result<Enrolling, EnrolmentFault> {
-        let party = match &found {
-            Found::Token(TokenFacts { token, party: Some(party), .. }, _)
-                if token.kind == IdentityKind::Operator =>
-            {
-                token.roles.clone().map(|roles| (party.clone(), roles, token.reach))
-            }
-            _ => None,
-        };
-        match self.decided(&found, &moment) {
+    fn decide(self, facts: Facts, moment: Moment) -> Result<Enrolling, EnrolmentFault> {
+        match self.decided(&facts, &moment) {
             Ok(Decided::Again(enrolled)) => Ok(Step::Done(enrolled)),
             Ok(Decided::First(command)) => {
-                let name = match found {
-                    Found::Token(_, name) => Some(name),
-                    Found::Initial(_) | Found::Certificate(_) => None,
-                };
                 let committed = move |outcome, _| match outcome {
-                    Ok(_) => self.read(name),
-                    Err(StoreFault::Conflict(conflict)) => self.overtaken(conflict, name),
+                    Ok(_) => self.read(),
+                    Err(StoreFault::Conflict(conflict)) => self.overtaken(conflict),
                     Err(fault) => Err(fault.into()),
                 };
                 Ok(Step::Commit(command, Box::new(committed)))
             }
-            Ok(Decided::Issue(admitted)) => match party {
-                Some((party, roles, reach)) => {
+            Ok(Decided::Issue(admitted)) => {
+                if let Found::Token { token, party: Some(party), .. } = &facts.found
+                    && token.kind == IdentityKind::Operator
+                    && let Some(roles) = token.roles.clone()
+                {
+                    let (party, reach) = (Box::new(party.clone()), token.reach);
                     let judged = move |closes, _| match closes {
                         true => Err(Refusal::LastWayIn.into()),
-                        false => self.issue(*admitted, found),
+                        false => self.issue(*admitted, facts),
                     };
-                    Ok(Step::WayIn(Box::new(party), roles, reach, Box::new(judged)))
+                    return Ok(Step::WayIn(party, roles, reach, Box::new(judged)));
                 }
-                None => self.issue(*admitted, found),
-            },
+                self.issue(*admitted, facts)
+            }
             Err(EnrolmentFault::Refused(refusal)) => self.refused(refusal),
             Err(fault) => Err(fault),
         }
@@ -275,24 +257,20 @@ impl Asked {
         Ok(look(Look { used, what: Use::Renewal, seen_by, cause, trusts }, TRIES, Box::new(looked)))
     }
 
-    fn decided(&self, found: &Found, moment: &Moment) -> Result<Decided, EnrolmentFault> {
-        let trust = &*self.trust(found)?;
-        let now = moment.now;
-        match found {
-            Found::Token(facts, name) => self.by_token(facts, name, trust, moment),
-            Found::Initial(facts) => self.by_initial(facts, trust, now),
-            Found::Certificate(facts) => self.by_certificate(facts, trust, now),
+    fn decided(&self, facts: &Facts, moment: &Moment) -> Result<Decided, EnrolmentFault> {
+        let trust = &*self.trust(facts)?;
+        match &facts.found {
+            Found::Token { .. } => self.by_token(facts, trust, moment),
+            Found::Hardware(hardware) => self.by_initial(hardware, &facts.of, trust, moment.now),
+            Found::Certificate(row) => self.by_certificate(row, facts, trust, moment.now),
         }
     }
 
-    fn by_token(
-        &self,
-        facts: &TokenFacts,
-        name: &Name,
-        trust: &Trust,
-        moment: &Moment,
-    ) -> Result<Decided, EnrolmentFault> {
-        let TokenFacts { token, party, only_burned, of } = facts;
+    fn by_token(&self, facts: &Facts, trust: &Trust, moment: &Moment) -> Result<Decided, EnrolmentFault> {
+        let (Found::Token { token, party, only_burned }, Some(name)) = (&facts.found, &self.name) else {
+            return Err(Refusal::Token.into());
+        };
+        let of = &facts.of;
         let on_it = |row: &CertificateRow| row.token == Some(token.token);
         if let Some(before) = self.answered_before(&of.current, on_it, trust, moment.now)? {
             return Ok(before);
@@ -315,12 +293,12 @@ impl Asked {
 
     fn by_initial(
         &self,
-        facts: &ExpectedFacts,
+        hardware: &HardwareRow,
+        of: &HolderFacts,
         trust: &Trust,
         now: Timestamp,
     ) -> Result<Decided, EnrolmentFault> {
         let Evidence::Initial(initial) = &self.evidence else { return Err(EnrolmentFault::NoCredential) };
-        let ExpectedFacts { hardware, of } = facts;
         let kind = IdentityKind::Operational;
         let profile = trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
         let facts = InitialFacts {
@@ -347,14 +325,15 @@ impl Asked {
 
     fn by_certificate(
         &self,
-        facts: &CertificateFacts,
+        row: &CertificateRow,
+        facts: &Facts,
         trust: &Trust,
         now: Timestamp,
     ) -> Result<Decided, EnrolmentFault> {
         let Evidence::Certificate { manner, .. } = self.evidence else {
             return Err(EnrolmentFault::NoCredential);
         };
-        let CertificateFacts { row, of } = facts;
+        let of = &facts.of;
         let presented = Presented::of(facts, &self.trusts)?;
         presented.may_renew(self.request.label(), now)?;
         // Its key was proven to get here, perhaps past its end. Else its successor would replace it before it ever
@@ -416,12 +395,12 @@ impl Asked {
     }
 
     /// A commit found that something moved since it was decided on: what it is for good is seen by reading once more.
-    fn overtaken(mut self, conflict: Conflict, name: Option<Name>) -> Result<Enrolling, EnrolmentFault> {
+    fn overtaken(mut self, conflict: Conflict) -> Result<Enrolling, EnrolmentFault> {
         // A key of somebody else stays that.
         let for_good = matches!(conflict.failed, Precondition::KeyUsable { .. });
         if !for_good && self.tries > 1 {
             self.tries -= 1;
-            return self.read(name);
+            return self.read();
         }
         Err(match conflict.failed {
             Precondition::TokenUsable { .. } => Refusal::TokenUsed.into(),
@@ -449,14 +428,4 @@ fn may_come_again(before: &CertificateRow, now: Timestamp) -> bool {
 fn enrolled(certificate: Certificate, trust: &Trust, kind: IdentityKind, fresh: bool) -> Enrolled {
     let environment = trust.environment.name.clone();
     Enrolled { certificate, chain: trust.above(), environment, kind, fresh }
-}
-
-impl Found {
-    fn of(&self) -> &HolderFacts {
-        match self {
-            Self::Token(facts, _) => &facts.of,
-            Self::Initial(facts) => &facts.of,
-            Self::Certificate(facts) => &facts.of,
-        }
-    }
 }

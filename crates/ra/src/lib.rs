@@ -50,7 +50,7 @@ pub use mandate::{Act, Mandate};
 pub use recovery::burn;
 pub use refusal::Refusal;
 pub use renewal::{Presented, RenewalTerms, admit_renewal};
-pub use step::{Memory, Moment, Next, RANDOM_OCTETS, Read, Step, Then, Turn, World};
+pub use step::{Memory, Moment, Next, RANDOM_OCTETS, Step, Then, Turn, World};
 pub use suspicion::{Use, look_at_use, revoke_superseded, suspect_clone, was_superseded};
 pub use token::{TOKEN_LIFETIME_MAX, TokenFault, TokenOrder, VoidToken, create_token, void_token};
 pub use trust::{ActiveProfile, Trust, Trusts};

@@ -16,8 +16,7 @@ use touchmark_ca::{IssuanceOrder, OrderParts};
 use touchmark_enrol::EnrolmentRequest;
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Timestamp};
 use touchmark_inventory::{
-    CertificateFacts, CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Holder, IssueRow,
-    Precondition,
+    CertificateRow, CertificateState, DeviceRow, EnvironmentRow, Facts, Holder, IssueRow, Precondition,
 };
 use touchmark_journal::{Envelope, RenewalFacts, RenewalManner, Standing};
 use touchmark_x509::Certificate;
@@ -44,8 +43,9 @@ impl<'a> Presented<'a> {
     ///
     /// # Errors
     /// [`Refusal::CertificateUnknown`] for what is nobody's any more; an environment or profile that is not there.
-    pub fn of(facts: &'a CertificateFacts, trusts: &'a Trusts) -> Result<Self, EnrolmentFault> {
-        let CertificateFacts { row, of } = facts;
+    pub fn of(facts: &'a Facts, trusts: &'a Trusts) -> Result<Self, EnrolmentFault> {
+        let row = facts.certificate().ok_or(Refusal::CertificateUnknown)?;
+        let of = &facts.of;
         Holder::of(row).ok_or(Refusal::CertificateUnknown)?;
         let environment = row.scope.environment.as_ref().ok_or(Refusal::CertificateUnknown)?;
         let trust = trusts.of(environment).ok_or(EnrolmentFault::UnknownEnvironment)?;

@@ -8,14 +8,8 @@ use crate::issue_schedule::{IssueSchedule, PlaceKey, Urgency};
 use crate::suspicion::Alarms;
 use std::sync::{Arc, Mutex, PoisonError};
 use touchmark_ca::{IssueFault, Signed, Unsigned};
-use touchmark_identity::{
-    AuthorityVersionId, CertificateId, EnvironmentName, Fingerprint, MakerId, Name, SpiffeId, SpkiHash,
-    Timestamp,
-};
-use touchmark_inventory::{
-    CertificateFacts, CertificateRow, Command, ExpectedFacts, Holder, PartyRow, Receipt, Store, StoreFault,
-    TokenFacts, TokenRow,
-};
+use touchmark_identity::{AuthorityVersionId, CertificateId, EnvironmentName, Name, SpiffeId, Timestamp};
+use touchmark_inventory::{Command, Facts, PartyRow, Query, Receipt, Store, StoreFault};
 use touchmark_journal::{IdentityKind, Reach};
 use touchmark_x509::{Signer, SigningFault};
 
@@ -58,7 +52,7 @@ pub type Next<T, E> = Box<dyn FnOnce() -> Result<Step<T, E>, E> + Send>;
 /// What a use case needs next, or its outcome.
 pub enum Step<T, E> {
     /// One fact read.
-    Read(Read<T, E>),
+    Read(Query, Then<Option<Facts>, T, E>),
     /// Nobody else may work on this identity until the end; the answer says whether somebody did meanwhile.
     Turn(Turn, Then<bool, T, E>),
     /// May a certificate for this identity be made now? Else the wait.
@@ -74,28 +68,6 @@ pub enum Step<T, E> {
     /// For people.
     Tell(Notice, Next<T, E>),
     Done(T),
-}
-
-/// A fact read, and what follows.
-pub enum Read<T, E> {
-    Row(Fingerprint, Then<Option<CertificateRow>, T, E>),
-    Certificate(Fingerprint, Option<SpkiHash>, Then<Option<CertificateFacts>, T, E>),
-    Token([u8; 32], Then<Option<TokenRow>, T, E>),
-    TokenFacts {
-        secret_sha256: [u8; 32],
-        environment: EnvironmentName,
-        name: Name,
-        key: SpkiHash,
-        then: Then<Option<TokenFacts>, T, E>,
-    },
-    Expected {
-        environment: EnvironmentName,
-        maker: MakerId,
-        hardware_id: String,
-        key: SpkiHash,
-        then: Then<Option<ExpectedFacts>, T, E>,
-    },
-    Current(Holder, Then<Vec<CertificateRow>, T, E>),
 }
 
 /// Whose turn it is to be.
@@ -150,7 +122,10 @@ impl<T, E: From<StoreFault>> Step<T, E> {
     pub fn advance(mut self, world: &mut dyn World) -> Result<Self, E> {
         loop {
             self = match self {
-                Self::Read(read) => read.carry_out(world)?,
+                Self::Read(query, then) => {
+                    let facts = world.store().facts(&query)?;
+                    then(facts, world.moment())?
+                }
                 Self::Turn(turn, then) => match world.take_turn(&turn) {
                     true => then(false, world.moment())?,
                     false => return Ok(Self::Turn(turn, then)),
@@ -187,27 +162,6 @@ impl<T, E: From<StoreFault>> Step<T, E> {
                 }
                 Self::Commit(..) | Self::Done(_) => return Ok(self),
             };
-        }
-    }
-}
-
-impl<T, E: From<StoreFault>> Read<T, E> {
-    fn carry_out(self, world: &mut dyn World) -> Result<Step<T, E>, E> {
-        let moment = world.moment();
-        let store = world.store();
-        match self {
-            Self::Row(fingerprint, then) => then(store.certificate_by_fingerprint(&fingerprint)?, moment),
-            Self::Certificate(fingerprint, key, then) => {
-                then(store.certificate_facts(&fingerprint, key.as_ref())?, moment)
-            }
-            Self::Token(secret_sha256, then) => then(store.token_by_secret(&secret_sha256)?, moment),
-            Self::TokenFacts { secret_sha256, environment, name, key, then } => {
-                then(store.token_facts(&secret_sha256, &environment, &name, &key)?, moment)
-            }
-            Self::Expected { environment, maker, hardware_id, key, then } => {
-                then(store.expected_facts(&environment, maker, &hardware_id, &key)?, moment)
-            }
-            Self::Current(holder, then) => then(store.current_certificates(&holder)?, moment),
         }
     }
 }

@@ -1,18 +1,17 @@
 //! What follows by itself: a certificate that is used although its successor was proven, and one whose overlap is over.
 
-use crate::confirmation::TRIES;
+use crate::confirmation::{TRIES, with_holder};
 use crate::fault::Notice;
 use crate::refusal::Refusal;
 use crate::renewal::Presented;
-use crate::step::{Read, Step};
+use crate::step::{Moment, Step};
 use crate::trust::Trusts;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use touchmark_identity::{Actor, CertificateId, Fingerprint, Name, RevocationReason, Timestamp};
 use touchmark_inventory::{
-    CertificateFacts, CertificateRow, CertificateState, Command, Precondition, REVOKED_IN_ONE_EVENT,
-    StoreFault,
+    CertificateRow, CertificateState, Command, Facts, Precondition, REVOKED_IN_ONE_EVENT, StoreFault,
 };
 use touchmark_journal::{
     CertificatesRevoked, CloneResponse, CloneSuspected, Draft, Envelope, Event, PartyCloneSuspected,
@@ -94,17 +93,17 @@ pub(crate) type Looked<T, E> = Box<dyn FnOnce(Result<(), StoreFault>) -> Result<
 
 pub(crate) fn look<T: 'static, E: 'static>(look: Look, tries: u8, then: Looked<T, E>) -> Step<T, E> {
     let used = look.used;
-    let read = move |facts: Option<CertificateFacts>, moment: crate::Moment| {
-        let Some(facts) = facts else { return then(Ok(())) };
-        let Some(command) = look.suspects(&facts, moment.now) else { return then(Ok(())) };
-        let certificate = facts.row.certificate;
+    let read = move |facts: Option<Facts>, moment: Moment| {
+        let suspected = facts.as_ref().and_then(|facts| look.suspects(facts, moment.now));
+        let Some((row, command)) = suspected else { return then(Ok(())) };
+        let certificate = row.certificate;
         let ring = move |rings: bool, _| {
             if !rings {
                 return then(Ok(()));
             }
             let quarantined =
                 command.entries.iter().any(|draft| matches!(draft.event, Event::StandingChanged(_)));
-            let (holder, seen_by) = (facts.row.identity, look.seen_by.clone());
+            let (holder, seen_by) = (row.identity, look.seen_by.clone());
             let notice = Notice::CloneSuspected { holder, certificate, seen_by, quarantined };
             let committed = move |outcome, _| match outcome {
                 Ok(_) => then(Ok(())),
@@ -121,19 +120,20 @@ pub(crate) fn look<T: 'static, E: 'static>(look: Look, tries: u8, then: Looked<T
         };
         Ok(Step::Ring(certificate, Box::new(ring)))
     };
-    Step::Read(Read::Certificate(used, None, Box::new(read)))
+    Step::Read(with_holder(used), Box::new(read))
 }
 
 impl Look {
-    fn suspects(&self, facts: &CertificateFacts, now: Timestamp) -> Option<Command> {
-        let row = &facts.row;
+    fn suspects(&self, facts: &Facts, now: Timestamp) -> Option<(CertificateRow, Command)> {
+        let row = facts.certificate()?;
         let over = row.refused_from.is_some_and(|from| now >= from);
         if !was_superseded(row) || !(over || self.what == Use::Renewal) {
             return None;
         }
         let presented = Presented::of(facts, &self.trusts).ok()?;
         let profile = self.trusts.of(row.scope.environment.as_ref()?)?.profiles.get(&row.kind)?;
-        suspect_clone(&presented, &self.seen_by, profile.on_clone, self.cause, now)
+        let command = suspect_clone(&presented, &self.seen_by, profile.on_clone, self.cause, now)?;
+        Some((row.clone(), command))
     }
 }
 

@@ -3,7 +3,7 @@
 //! A key in this process signs before the one commit that records intent and certificate: a crash before it leaves
 //! nothing that anybody was given. A key elsewhere signs after its intent is durable, and a second commit follows.
 
-use super::{Asked, Enrolled, Enrolling, Found, enrolled};
+use super::{Asked, Enrolled, Enrolling, enrolled};
 use crate::admission::Admitted;
 use crate::confirmation::take_place;
 use crate::fault::{EnrolmentFault, Notice};
@@ -11,15 +11,15 @@ use crate::initial::InitialRefusal;
 use crate::issue_schedule::Urgency;
 use crate::recovery::burn_intent;
 use crate::refusal::Refusal;
-use crate::step::{Moment, Read, Step, sha256};
+use crate::step::{Moment, Step, sha256};
 use crate::trust::Trust;
 use std::sync::Arc;
 use touchmark_ca::{
     IssuancePlan, IssueFault, IssuedCertificate, LoggedCertificate, Recorded, Signed, Unsigned, plan,
 };
-use touchmark_identity::{CertificateId, Name, Timestamp, TokenId};
+use touchmark_identity::{CertificateId, Timestamp, TokenId};
 use touchmark_inventory::{
-    CertificateRow, CertificateState, Command, Conflict, Holder, Precondition, Receipt, StoreFault,
+    CertificateRow, CertificateState, Command, Conflict, Facts, Found, Precondition, Receipt, StoreFault,
 };
 use touchmark_journal::{BurnCause, Draft, Envelope, IdentityKind, Salt};
 use touchmark_x509::SigningFault;
@@ -27,11 +27,8 @@ use touchmark_x509::SigningFault;
 /// An order on its way to the key.
 struct Job {
     asked: Asked,
-    /// The name that a token lets in.
-    name: Option<Name>,
     trust: Arc<Trust>,
     kind: IdentityKind,
-    holder: Holder,
     token: Option<TokenId>,
     certificate: CertificateId,
     envelope: Envelope,
@@ -44,22 +41,18 @@ struct Job {
 }
 
 impl Asked {
-    pub(super) fn issue(self, admitted: Admitted, found: Found) -> Result<Enrolling, EnrolmentFault> {
-        let (urgency, on_death) = match &found {
+    pub(super) fn issue(self, admitted: Admitted, facts: Facts) -> Result<Enrolling, EnrolmentFault> {
+        let (urgency, on_death) = match &facts.found {
             Found::Certificate(_) => (Urgency::Renewal, Refusal::Revoked),
-            Found::Initial(_) => (Urgency::First, InitialRefusal::HardwareVoid.into()),
-            Found::Token(..) => (Urgency::First, Refusal::TokenVoid),
+            Found::Hardware(_) => (Urgency::First, InitialRefusal::HardwareVoid.into()),
+            Found::Token { .. } => (Urgency::First, Refusal::TokenVoid),
         };
         let identity = admitted.order.parts().identity.clone();
         let paced = move |asked: Result<(), _>, moment: Moment| {
             asked.map_err(|retry_after| EnrolmentFault::TooMany { retry_after })?;
-            let trust = self.trust(&found)?;
+            let trust = self.trust(&facts)?;
             let Admitted { order, mut preconditions, still, mut entries, envelope } = admitted;
             let (kind, token) = (order.parts().kind, order.parts().token);
-            let holder = match order.parts().device {
-                Some(device) => Holder::Device(device),
-                None => Holder::Party { kind, name: order.parts().identity.name.clone() },
-            };
             let profile = trust.profiles.get(&kind).ok_or(EnrolmentFault::NoProfile)?;
             let incarnation = self.trusts.incarnation;
             let planned =
@@ -69,25 +62,10 @@ impl Asked {
             let (event, private) = planned.intent(sha256);
             let private = Some((Salt(moment.intent_salt), private));
             entries.push(Draft { envelope: envelope.clone(), event, private });
-            let current = found.of().current.clone();
-            let name = match found {
-                Found::Token(_, name) => Some(name),
-                Found::Initial(_) | Found::Certificate(_) => None,
-            };
+            let current = facts.of.current;
             let certificate = planned.certificate();
-            let job = Job {
-                asked: self,
-                name,
-                trust,
-                kind,
-                holder,
-                token,
-                certificate,
-                envelope,
-                still,
-                current,
-                on_death,
-            };
+            let job =
+                Job { asked: self, trust, kind, token, certificate, envelope, still, current, on_death };
             let intent = Command { preconditions, entries };
             let signed = move |signed: Result<Signed, IssueFault>, moment: Moment| match signed? {
                 Signed::Issued(issued) => Ok(job.record(intent, issued, moment)),
@@ -106,7 +84,7 @@ impl Job {
         let command = self.with_result(intent, &issued, moment);
         let committed = move |outcome: Result<Receipt, StoreFault>, _| match outcome {
             Ok(receipt) => Ok(self.logged(issued, receipt.first_seq + before)),
-            Err(StoreFault::Conflict(conflict)) => self.asked.overtaken(conflict, self.name),
+            Err(StoreFault::Conflict(conflict)) => self.asked.overtaken(conflict),
             Err(fault) => Err(fault.into()),
         };
         Step::Commit(command, Box::new(committed))
@@ -129,7 +107,7 @@ impl Job {
                 };
                 Ok(Step::Sign(recorded, authority_version, Box::new(signed)))
             }
-            Err(StoreFault::Conflict(conflict)) => self.asked.overtaken(conflict, self.name),
+            Err(StoreFault::Conflict(conflict)) => self.asked.overtaken(conflict),
             Err(fault) => Err(fault.into()),
         };
         Step::Commit(intent, Box::new(committed))
@@ -144,26 +122,28 @@ impl Job {
         let preconditions = [vec![alive], self.still.clone()].concat();
         let command = Command { preconditions, entries: Vec::new() };
         let command = self.with_result(command, &issued, moment);
-        let committed =
-            move |outcome: Result<Receipt, StoreFault>, moment: Moment| {
-                match outcome {
-                    Ok(receipt) => Ok(self.logged(issued, receipt.first_seq)),
-                    // The device or what it was asked with was held off or replaced meanwhile: reading again says which.
-                    Err(StoreFault::Conflict(conflict)) if self.still.contains(&conflict.failed) => Ok(self
-                        .burned(moment.now, BurnCause::Crash, |job| job.asked.overtaken(conflict, job.name))),
-                    // A sibling was confirmed or revoked meanwhile, which happens once to each.
-                    Err(StoreFault::Conflict(Conflict {
-                        failed: Precondition::CertificateInState { certificate, .. },
-                    })) if certificate != mine => {
-                        let holder = self.holder.clone();
-                        let read =
-                            move |current, moment| Ok(Self { current, ..self }.record_result(issued, moment));
-                        Ok(Step::Read(Read::Current(holder, Box::new(read))))
-                    }
-                    Err(StoreFault::Conflict(_)) => Err(self.on_death.into()),
-                    Err(fault) => Err(fault.into()),
+        let committed = move |outcome: Result<Receipt, StoreFault>, moment: Moment| {
+            match outcome {
+                Ok(receipt) => Ok(self.logged(issued, receipt.first_seq)),
+                // The device or what it was asked with was held off or replaced meanwhile: reading again says which.
+                Err(StoreFault::Conflict(conflict)) if self.still.contains(&conflict.failed) => {
+                    Ok(self.burned(moment.now, BurnCause::Crash, |job| job.asked.overtaken(conflict)))
                 }
-            };
+                // A sibling was confirmed or revoked meanwhile, which happens once to each.
+                Err(StoreFault::Conflict(Conflict {
+                    failed: Precondition::CertificateInState { certificate, .. },
+                })) if certificate != mine => {
+                    let query = self.asked.query()?;
+                    let read = move |facts: Option<Facts>, moment| {
+                        let current = facts.map(|facts| facts.of.current).unwrap_or_default();
+                        Ok(Self { current, ..self }.record_result(issued, moment))
+                    };
+                    Ok(Step::Read(query, Box::new(read)))
+                }
+                Err(StoreFault::Conflict(_)) => Err(self.on_death.into()),
+                Err(fault) => Err(fault.into()),
+            }
+        };
         Step::Commit(command, Box::new(committed))
     }
 

@@ -6,67 +6,64 @@ use super::queries;
 use super::readers::{row, rows};
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, Value};
-use touchmark_identity::{EnvironmentName, Fingerprint, MakerId, Name, SpkiHash};
+use touchmark_identity::{EnvironmentName, Name, SpkiHash};
 use touchmark_inventory::{
-    CertificateFacts, CertificateRow, DeviceRow, ExpectedFacts, HardwareRow, Holder, HolderFacts,
-    ISSUES_READ, StoreFault, TokenFacts, TokenRow,
+    CertificateRow, DeviceRow, Facts, Found, HardwareRow, Holder, HolderFacts, ISSUES_READ, Query,
+    StoreFault, TokenRow,
 };
 use touchmark_journal::IdentityKind;
 
-pub(super) fn of_certificate(
-    connection: &Connection,
-    fingerprint: &Fingerprint,
-    key: Option<&SpkiHash>,
-) -> Result<Option<CertificateFacts>, StoreFault> {
-    let found: Option<CertificateRow> =
-        row(connection, queries::CERTIFICATE_BY_FINGERPRINT, [fingerprint.write()])?;
-    let Some(row) = found else { return Ok(None) };
-    let of = match Holder::of(&row) {
-        Some(holder) => of_holder(connection, &holder, key)?,
-        None => HolderFacts::default(),
-    };
-    Ok(Some(CertificateFacts { row, of }))
+pub(super) fn facts(connection: &Connection, query: &Query) -> Result<Option<Facts>, StoreFault> {
+    Ok(Some(match query {
+        Query::Certificate { fingerprint, alone, key } => {
+            let found: Option<CertificateRow> =
+                row(connection, queries::CERTIFICATE_BY_FINGERPRINT, [fingerprint.write()])?;
+            let Some(row) = found else { return Ok(None) };
+            let of = match Holder::of(&row).filter(|_| !alone) {
+                Some(holder) => of_holder(connection, &holder, key.as_ref())?,
+                None => HolderFacts::default(),
+            };
+            Facts { found: Found::Certificate(Box::new(row)), of }
+        }
+        Query::Token { secret_sha256, for_whom } => {
+            let found = row(connection, queries::TOKEN_BY_SECRET, [secret_sha256.write()])?;
+            let Some(token) = found else { return Ok(None) };
+            of_token(connection, token, for_whom.as_ref())?
+        }
+        Query::Hardware { environment, maker, hardware_id, key } => {
+            let parameters = [environment.write(), maker.write(), ToSqlOutput::from(hardware_id.as_str())];
+            let found: Option<HardwareRow> = row(connection, queries::HARDWARE, parameters)?;
+            let Some(hardware) = found else { return Ok(None) };
+            let of = of_holder(connection, &Holder::Device(hardware.device), Some(key))?;
+            Facts { found: Found::Hardware(hardware), of }
+        }
+    }))
 }
 
-pub(super) fn of_token(
+fn of_token(
     connection: &Connection,
-    secret_sha256: &[u8; 32],
-    environment: &EnvironmentName,
-    name: &Name,
-    key: &SpkiHash,
-) -> Result<Option<TokenFacts>, StoreFault> {
-    let found: Option<TokenRow> = row(connection, queries::TOKEN_BY_SECRET, [secret_sha256.write()])?;
-    let Some(token) = found else { return Ok(None) };
-    let kind = token.kind;
-    if kind != IdentityKind::Operational {
-        let party = row(connection, queries::PARTY, [kind.write(), name.write()])?;
-        let holder = Holder::Party { kind, name: name.clone() };
-        let of = of_holder(connection, &holder, Some(key))?;
-        return Ok(Some(TokenFacts { token, party, only_burned: false, of }));
+    token: TokenRow,
+    for_whom: Option<&(EnvironmentName, Name, SpkiHash)>,
+) -> Result<Facts, StoreFault> {
+    let (kind, id) = (token.kind, token.token);
+    let (mut party, mut only_burned, mut of) = (None, false, HolderFacts::default());
+    match for_whom {
+        Some((environment, name, key)) if kind == IdentityKind::Operational => {
+            let device: Option<DeviceRow> =
+                row(connection, queries::DEVICE_BY_NAME, [environment.write(), name.write()])?;
+            if let Some(device) = device.map(|row| row.device) {
+                of = of_holder(connection, &Holder::Device(device), Some(key))?;
+                only_burned = !of.issues.is_empty()
+                    && !yes(row(connection, queries::MORE_THAN_BURNED, [device.write(), id.write()])?);
+            }
+        }
+        Some((_, name, key)) => {
+            party = row(connection, queries::PARTY, [kind.write(), name.write()])?;
+            of = of_holder(connection, &Holder::Party { kind, name: name.clone() }, Some(key))?;
+        }
+        None => {}
     }
-    let device: Option<DeviceRow> =
-        row(connection, queries::DEVICE_BY_NAME, [environment.write(), name.write()])?;
-    let Some(device) = device.map(|row| row.device) else {
-        return Ok(Some(TokenFacts { token, party: None, only_burned: false, of: HolderFacts::default() }));
-    };
-    let of = of_holder(connection, &Holder::Device(device), Some(key))?;
-    let only_burned = !of.issues.is_empty()
-        && !yes(row(connection, queries::MORE_THAN_BURNED, [device.write(), token.token.write()])?);
-    Ok(Some(TokenFacts { token, party: None, only_burned, of }))
-}
-
-pub(super) fn of_hardware(
-    connection: &Connection,
-    environment: &EnvironmentName,
-    maker: MakerId,
-    hardware_id: &str,
-    key: &SpkiHash,
-) -> Result<Option<ExpectedFacts>, StoreFault> {
-    let parameters = [environment.write(), maker.write(), ToSqlOutput::from(hardware_id)];
-    let found: Option<HardwareRow> = row(connection, queries::HARDWARE, parameters)?;
-    let Some(hardware) = found else { return Ok(None) };
-    let of = of_holder(connection, &Holder::Device(hardware.device), Some(key))?;
-    Ok(Some(ExpectedFacts { hardware, of }))
+    Ok(Facts { found: Found::Token { token: Box::new(token), party, only_burned }, of })
 }
 
 pub(super) fn current(connection: &Connection, holder: &Holder) -> Result<Vec<CertificateRow>, StoreFault> {

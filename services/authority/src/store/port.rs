@@ -17,10 +17,10 @@ use touchmark_identity::{
     SpkiHash, Timestamp, TokenId,
 };
 use touchmark_inventory::{
-    AuthorityRow, CertificateFacts, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter,
-    DeviceRow, EnforcementRow, EnvironmentRow, ExpectedFacts, GatewayAbsenceRow, HardwareRow, Holder,
-    IdentityRow, LogHead, MakerRow, PartyRow, PolicyRow, ProfileRow, RenewalRow, SightingRow, Store,
-    StoreFault, StoredEntry, TokenFacts, TokenRow,
+    AuthorityRow, CertificateRow, Command, CommitDone, CrlRow, DeniedKeyRow, DeviceFilter, DeviceRow,
+    EnforcementRow, EnvironmentRow, Facts, GatewayAbsenceRow, HardwareRow, Holder, IdentityRow, LogHead,
+    MakerRow, PartyRow, PolicyRow, ProfileRow, Query, RenewalRow, SightingRow, Store, StoreFault,
+    StoredEntry, TokenRow,
 };
 use touchmark_journal::{IdentityKind, Standing};
 
@@ -63,34 +63,8 @@ impl Store for SqliteStore {
         Ok(started.map_or((0, 1), |Two(epoch, incarnation)| (epoch, incarnation)))
     }
 
-    fn certificate_facts(
-        &self,
-        fingerprint: &Fingerprint,
-        key: Option<&SpkiHash>,
-    ) -> Result<Option<CertificateFacts>, StoreFault> {
-        self.readers.read_at_once(|connection| facts::of_certificate(connection, fingerprint, key))
-    }
-
-    fn token_facts(
-        &self,
-        secret_sha256: &[u8; 32],
-        environment: &EnvironmentName,
-        name: &Name,
-        key: &SpkiHash,
-    ) -> Result<Option<TokenFacts>, StoreFault> {
-        self.readers
-            .read_at_once(|connection| facts::of_token(connection, secret_sha256, environment, name, key))
-    }
-
-    fn expected_facts(
-        &self,
-        environment: &EnvironmentName,
-        maker: MakerId,
-        hardware_id: &str,
-        key: &SpkiHash,
-    ) -> Result<Option<ExpectedFacts>, StoreFault> {
-        self.readers
-            .read_at_once(|connection| facts::of_hardware(connection, environment, maker, hardware_id, key))
+    fn facts(&self, query: &Query) -> Result<Option<Facts>, StoreFault> {
+        self.readers.read_at_once(|connection| facts::facts(connection, query))
     }
 
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {

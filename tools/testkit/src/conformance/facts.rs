@@ -3,7 +3,7 @@
 use super::{Case, Claim};
 use crate::journal_builder::{Intent, name};
 use touchmark_identity::{DeviceId, Fingerprint, SpkiHash};
-use touchmark_inventory::{CertificateFacts, Holder, HolderFacts, ISSUES_READ, IssueRow, TokenFacts};
+use touchmark_inventory::{Facts, Found, Holder, HolderFacts, ISSUES_READ, IssueRow, Query};
 use touchmark_journal::{Event, IdentityKind, Private, TokenSubject};
 
 pub(super) const CLAIMS: &[Claim] = &[
@@ -21,14 +21,14 @@ pub(super) const CLAIMS: &[Claim] = &[
 const NO_KEY: SpkiHash = SpkiHash([9; 32]);
 
 impl Case<'_> {
-    fn facts(&self, fingerprint: &Fingerprint, key: Option<&SpkiHash>) -> CertificateFacts {
-        let facts = self.store.certificate_facts(fingerprint, key).expect("rows can be read");
-        facts.expect("the certificate is known")
+    fn facts(&self, fingerprint: &Fingerprint, key: Option<&SpkiHash>) -> Facts {
+        let query = Query::Certificate { fingerprint: *fingerprint, alone: false, key: key.copied() };
+        self.store.facts(&query).expect("rows can be read").expect("the certificate is known")
     }
 
-    fn token_facts(&self, secret: &[u8; 32], asked: &str) -> TokenFacts {
-        let facts = self.store.token_facts(secret, &name("lab"), &name(asked), &NO_KEY);
-        facts.expect("rows can be read").expect("the token is known")
+    fn token_facts(&self, secret: [u8; 32], asked: &str) -> Option<Facts> {
+        let for_whom = Some((name("lab"), name(asked), NO_KEY));
+        self.store.facts(&Query::Token { secret_sha256: secret, for_whom }).expect("rows can be read")
     }
 
     /// What of [`Store::certificate`] and its like the facts of a holder must be.
@@ -48,15 +48,19 @@ fn facts(case: &mut Case<'_>) {
     let (old, other) = (case.issue(&old), case.issue(&new));
     let service = case.issue(&strange);
     let without = case.facts(&old, None);
-    assert_eq!(Ok(Some(without.row.clone())), case.store.certificate_by_fingerprint(&old));
+    assert_eq!(Ok(without.certificate().cloned()), case.store.certificate_by_fingerprint(&old));
     case.assert_of(&without.of, &Holder::Device(device));
     assert_eq!((without.of.current.len(), without.of.issues.len()), (2, 0));
     let with = case.facts(&other, Some(&NO_KEY));
-    assert_eq!((with.row.fingerprint, with.of.issues.len(), with.of.key_proven), (Some(other), 2, false));
+    assert_eq!(with.certificate().map(|row| row.fingerprint), Some(Some(other)));
+    assert_eq!((with.of.issues.len(), with.of.key_proven), (2, false));
     let of_service = case.facts(&service, Some(&NO_KEY));
     case.assert_of(&of_service.of, &strange.holder());
     assert_eq!((of_service.of.current.len(), of_service.of.issues.len()), (1, 1));
-    assert_eq!(case.store.certificate_facts(&Fingerprint([7; 32]), None), Ok(None));
+    let alone = |fingerprint, alone| Query::Certificate { fingerprint, alone, key: None };
+    assert_eq!(case.store.facts(&alone(Fingerprint([7; 32]), false)), Ok(None));
+    let row = case.store.facts(&alone(old, true)).expect("rows can be read").expect("it is known");
+    assert_eq!((row.certificate(), &row.of), (without.certificate(), &HolderFacts::default()));
 }
 
 fn key_proven(case: &mut Case<'_>) {
@@ -111,18 +115,23 @@ fn of_token(case: &mut Case<'_>) {
         let Some((_, Private::Token(private))) = &draft.private else { panic!("a token has a secret") };
         let secret = private.secret_sha256;
         case.accept([draft]);
-        let found = case.token_facts(&secret, "pump-01");
-        assert_eq!(Ok(Some(found.token.clone())), case.store.token(token));
+        let found = case.token_facts(secret, "pump-01").expect("the token is known");
+        assert_eq!(Ok(found.token().cloned()), case.store.token(token));
+        let alone = case.store.facts(&Query::Token { secret_sha256: secret, for_whom: None });
+        let alone = alone.expect("rows can be read").expect("the token is known");
+        assert_eq!((alone.token(), &alone.of), (found.token(), &HolderFacts::default()));
         let holder = match kind {
             IdentityKind::Operational => Holder::Device(device),
             kind => Holder::Party { kind, name: name("pump-01") },
         };
         case.assert_of(&found.of, &holder);
-        assert_eq!(found.party.is_some(), kind == IdentityKind::Service, "{kind:?}");
-        let nobody = case.token_facts(&secret, "pump-02");
-        assert_eq!((nobody.of, nobody.party), (HolderFacts::default(), None), "{kind:?}");
+        let Found::Token { party, .. } = found.found else { panic!("a token was asked for") };
+        assert_eq!(party.is_some(), kind == IdentityKind::Service, "{kind:?}");
+        let nobody = case.token_facts(secret, "pump-02").expect("the token is known");
+        let no_party = matches!(nobody.found, Found::Token { party: None, .. });
+        assert!(no_party && nobody.of == HolderFacts::default(), "{kind:?}");
     }
-    assert_eq!(case.store.token_facts(&[0; 32], &name("lab"), &name("pump-01"), &NO_KEY), Ok(None));
+    assert_eq!(case.token_facts([0; 32], "pump-01"), None);
 }
 
 fn only_burned(case: &mut Case<'_>) {
@@ -132,7 +141,10 @@ fn only_burned(case: &mut Case<'_>) {
     let Some((_, Private::Token(private))) = &draft.private else { panic!("a token has a secret") };
     let secret = private.secret_sha256;
     case.accept([draft]);
-    let is = |case: &Case<'_>| case.token_facts(&secret, "pump-01").only_burned;
+    let is = |case: &Case<'_>| {
+        let found = case.token_facts(secret, "pump-01").map(|facts| facts.found);
+        matches!(found, Some(Found::Token { only_burned: true, .. }))
+    };
     assert!(!is(case), "nothing at all");
     let intent = Intent { token: Some(token), ..case.builder.intent(Some(device), case.authority) };
     case.record(&intent);
@@ -159,10 +171,13 @@ fn of_hardware(case: &mut Case<'_>) {
     let entry = case.builder.confirmed(intent.certificate);
     case.accept([entry]);
     let asked = |case: &Case<'_>, id: &str| {
-        case.store.expected_facts(&name("lab"), maker, id, &intent.spki).expect("rows can be read")
+        let (environment, hardware_id, key) = (name("lab"), id.to_owned(), intent.spki);
+        let query = Query::Hardware { environment, maker, hardware_id, key };
+        case.store.facts(&query).expect("rows can be read")
     };
     let found = asked(case, "SN-1").expect("it is expected");
-    assert_eq!(Ok(Some(found.hardware)), case.store.hardware(&name("lab"), maker, "SN-1"));
+    let hardware = case.store.hardware(&name("lab"), maker, "SN-1").expect("rows can be read");
+    assert_eq!(Some(found.found), hardware.map(Found::Hardware));
     case.assert_of(&found.of, &Holder::Device(device));
     assert_eq!((found.of.issues.len(), found.of.key_proven), (1, true));
     assert_eq!(asked(case, "SN-2"), None);
