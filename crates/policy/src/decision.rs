@@ -29,34 +29,26 @@ impl Decision {
 ///     (permit.clone(), permit)
 /// }
 /// ```
+///
+/// ```compile_fail,E0639
+/// use touchmark_policy::{Action, Permit, PolicyVersion, RuleId};
+/// fn made(rule: RuleId) -> Permit {
+///     Permit { action: Action::Connect, rule, policy: PolicyVersion([0; 32]) }
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Permit {
-    action: Action,
-    rule: RuleId,
-    policy: PolicyVersion,
+    /// What may be done.
+    pub action: Action,
+    /// The rule that opened.
+    pub rule: RuleId,
+    /// The policy that the rule stands in.
+    pub policy: PolicyVersion,
 }
 
 impl Permit {
-    pub(crate) fn new(action: Action, rule: RuleId, policy: PolicyVersion) -> Self {
-        Self { action, rule, policy }
-    }
-
-    /// What may be done.
-    pub fn action(&self) -> Action {
-        self.action
-    }
-
-    /// The rule that opened.
-    pub fn rule(&self) -> &RuleId {
-        &self.rule
-    }
-
-    /// The policy that the rule stands in.
-    pub fn policy(&self) -> PolicyVersion {
-        self.policy
-    }
-
     /// Uses it up; what is left is what the record says: the rule that opened, and its policy.
     pub fn into_basis(self) -> (RuleId, PolicyVersion) {
         (self.rule, self.policy)

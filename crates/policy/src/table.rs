@@ -86,7 +86,7 @@ impl<T> Lines<T> {
             return Decision::Deny(Denial { reason: DenyReason::ForbiddenByRule, rule });
         }
         match self.permits.iter().find(|line| opened(&line.reach)) {
-            Some(line) => Decision::Permit(Permit::new(action, line.rule.clone(), policy)),
+            Some(line) => Decision::Permit(Permit { action, rule: line.rule.clone(), policy }),
             None => Decision::Deny(Denial::because(otherwise)),
         }
     }

@@ -5,7 +5,7 @@
 
 use crate::arrivals::{Account, Arrivals, Standing, Waiting};
 use crate::decision_log::{DecisionLog, denied_resource};
-use crate::mqtt::may_leave;
+use crate::permitted::Permitted;
 use crate::rates::{Metered, Rates};
 use crate::session::{Entered, Judge, Session, Sessions};
 use crate::trust::{PathIdentity, Trust};
@@ -17,7 +17,7 @@ use touchmark_decisions::{
 };
 use touchmark_identity::Name;
 use touchmark_listen::{AcceptFault, Accepted, Clock, TlsFacts};
-use touchmark_policy::{Denial, DenyReason, Permit, PolicyVersion, RuleId};
+use touchmark_policy::{DecisionTable, Denial, DenyReason, PolicyVersion, RuleId};
 
 /// What the listeners share.
 pub(crate) struct Admission {
@@ -70,18 +70,6 @@ impl Arrival {
     pub(crate) fn uri(&self) -> String {
         self.identity.id().to_string()
     }
-}
-
-/// What a peer asks for by opening a session.
-pub(crate) struct Wish<'a> {
-    /// What the log says it asked for: the client id, or the path.
-    pub(crate) resource: &'a str,
-    /// A fault found before anyone was asked, as a client id of another device.
-    pub(crate) fault: Option<DenyReason>,
-    /// The topic of its will, and that of the answers to it.
-    pub(crate) will_topic: Option<(&'a str, Option<&'a str>)>,
-    /// The client id to hold alone.
-    pub(crate) client_id: Option<&'a str>,
 }
 
 /// An open session: it leaves the index, and its end is recorded, when this is dropped.
@@ -191,14 +179,22 @@ impl Admission {
         self.log.count_stranger(reason, self.clock.now());
     }
 
-    /// Decides on a session and records the decision durably.
+    /// Decides on a session and records the decision durably. `judge` asks the table of one that is trusted.
+    ///
+    /// `resource`: what the log says it asked for: the client id, or the path. `client_id`: the one to hold alone.
     ///
     /// # Errors
     /// The denial to tell the peer. It is recorded too, unless it is that the log cannot be written.
-    pub(crate) async fn open(&self, arrival: &Arrival, wish: &Wish<'_>) -> Result<(Opened, Permit), Denial> {
+    pub(crate) async fn open<T>(
+        &self,
+        arrival: &Arrival,
+        resource: &str,
+        client_id: Option<&str>,
+        judge: impl FnOnce(&DecisionTable) -> Result<(Permitted<T>, RuleId), Denial>,
+    ) -> Result<(Opened, Permitted<T>), Denial> {
         let session = Arc::new(Session::new(self.log.next_session(), Arc::clone(&arrival.identity)));
         let mut decided_on = DecidedOn { policy: None, status: self.trust.feed_position() };
-        let decided = self.decide(&session, arrival, wish, &mut decided_on);
+        let decided = self.decide(&session, arrival, judge, &mut decided_on);
         if let Err(denial) = &decided {
             let now = self.clock.now();
             // How often it may still be told is asked when it comes again.
@@ -209,61 +205,55 @@ impl Admission {
             }
         }
         let (verdict, rule) = match &decided {
-            Ok((_, permit)) => (Verdict::Allow, Some(permit.rule().clone())),
+            Ok((.., rule)) => (Verdict::Allow, Some(rule.clone())),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
         };
-        let record = self.opening(&session, arrival, wish, verdict, rule, &decided_on);
+        let record = self.opening(&session, arrival, resource, verdict, rule, &decided_on);
         let on_its_way = self.log.begin_durable(Record::SessionOpened(record)).await;
         // From here on whoever stops waiting leaves an end behind: the opening will stand in the log.
-        let decided = decided.map(|(entered, permit)| {
+        let decided = decided.map(|(entered, permitted, _)| {
             let (log, clock) = (Arc::clone(&self.log), self.clock.clone());
-            (Opened { entered, log, clock, cause: CloseCause::Lost, told: on_its_way.is_ok() }, permit)
+            (Opened { entered, log, clock, cause: CloseCause::Lost, told: on_its_way.is_ok() }, permitted)
         });
         let recorded = match on_its_way {
             Ok(on_its_way) => on_its_way.wait().await,
             Err(unavailable) => Err(unavailable),
         };
-        let (mut opened, permit) = decided?;
+        let (mut opened, permitted) = decided?;
         if recorded.is_err() {
             opened.told = false;
             return Err(Denial::because(DenyReason::LogUnavailable));
         }
         // The record stands: what comes now is a session's end, not a refusal to open.
         drop(arrival.place.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(client_id) = wish.client_id {
+        if let Some(client_id) = client_id {
             opened.entered.claim(client_id);
         }
-        Ok((opened, permit))
+        Ok((opened, permitted))
     }
 
-    fn decide(
+    fn decide<T>(
         &self,
         session: &Arc<Session>,
         arrival: &Arrival,
-        wish: &Wish<'_>,
+        judge: impl FnOnce(&DecisionTable) -> Result<(Permitted<T>, RuleId), Denial>,
         decided_on: &mut DecidedOn,
-    ) -> Result<(Entered, Permit), Denial> {
+    ) -> Result<(Entered, Permitted<T>, RuleId), Denial> {
         let entered = self.sessions.enter(Arc::clone(session));
         let peer = session.judge(&self.trust, Judge::Admit, self.clock.now())?;
         decided_on.policy = Some(peer.policy_version());
         decided_on.status = Some(peer.position());
         self.sessions.look_again_at(session.id(), peer.good_until());
         self.sessions.has_room_for(session).map_err(Denial::because)?;
-        if let Some(reason) = wish.fault {
-            return Err(Denial::because(reason));
-        }
         let table = session.table().ok_or(Denial::because(DenyReason::PolicyMissing))?;
-        let permit = table.connect().permitted()?;
-        if let Some((topic, answers)) = wish.will_topic {
-            drop(may_leave(&table, topic, answers)?);
-        }
+        let (permitted, rule) = judge(&table)?;
         // Asked last: only what would be allowed counts.
         if !arrival.account.may_open(self.clock.now()) {
             return Err(Denial::because(DenyReason::Rate));
         }
         match session.end_ordered() {
             Some(reason) => Err(Denial::because(reason)),
-            None => Ok((entered, permit)),
+            None => Ok((entered, permitted, rule)),
         }
     }
 
@@ -271,7 +261,7 @@ impl Admission {
         &self,
         session: &Session,
         arrival: &Arrival,
-        wish: &Wish<'_>,
+        resource: &str,
         verdict: Verdict,
         rule: Option<RuleId>,
         decided_on: &DecidedOn,
@@ -283,8 +273,8 @@ impl Admission {
             verdict,
             rule,
             resource: match verdict {
-                Verdict::Allow => Resource::from(wish.resource),
-                Verdict::Deny(_) => denied_resource(wish.resource),
+                Verdict::Allow => Resource::from(resource),
+                Verdict::Deny(_) => denied_resource(resource),
             },
             certificate: Some(PresentedCertificate {
                 fingerprint: identity.fingerprint(),
@@ -329,11 +319,12 @@ mod tests {
             rates: Arc::new(Rates::new(1)),
             clock,
         };
-        let wish = Wish { resource: "pump-01", fault: None, will_topic: None, client_id: Some("pump-01") };
-        assert!(admission.open(&arrival(), &wish).await.is_ok(), "while the log can be written");
+        let opened = admission.open(&arrival(), "pump-01", Some("pump-01"), Permitted::requests).await;
+        assert!(opened.is_ok(), "while the log can be written");
+        drop(opened);
         log.close().await;
-        let refused = admission.open(&arrival(), &wish).await.err().map(|denial| denial.reason);
-        assert_eq!(refused, Some(DenyReason::LogUnavailable));
+        let refused = admission.open(&arrival(), "pump-01", Some("pump-01"), Permitted::requests).await.err();
+        assert_eq!(refused.map(|denial| denial.reason), Some(DenyReason::LogUnavailable));
         assert!(admission.sessions.all().is_empty());
     }
 
@@ -351,10 +342,9 @@ mod tests {
         let rates = Arc::new(Rates::new(1));
         let admission =
             Admission { trust: Arc::clone(&trust), sessions, log: Arc::clone(&log), arrivals, rates, clock };
-        let wish = Wish { resource: "/publish/x", fault: None, will_topic: None, client_id: None };
         tokio::select! {
             biased;
-            opened = admission.open(&arrival, &wish) => drop(opened),
+            opened = admission.open(&arrival, "/publish/x", None, Permitted::requests) => drop(opened),
             () = core::future::ready(()) => {}
         }
         assert!(admission.sessions.all().is_empty());

@@ -15,8 +15,9 @@ mod tests;
 
 pub(crate) use target::{HttpService, PublishTarget, UpdateTarget};
 
-use crate::admission::{Admission, Arrival, Opened, Wish};
+use crate::admission::{Admission, Arrival, Opened};
 use crate::arrivals::Standing;
+use crate::permitted::{Permitted, Requests};
 use crate::rates::Metered;
 use crate::session::Session;
 use ::http::header::HOST;
@@ -132,16 +133,10 @@ impl Connection {
             return Ok(Arc::clone(opened.session()));
         }
         let admission = &self.port.admission;
-        let wish = Wish { resource: path, fault: None, will_topic: None, client_id: None };
-        match admission.open(&self.arrival, &wish).await {
-            Ok((begun, permit)) => {
-                // Used up by the session that it opens.
-                drop(permit);
-                let session = Arc::clone(opened.insert(begun).session());
-                self.session.send_replace(Some(Arc::clone(&session)));
-                Ok(session)
-            }
-            Err(denial) => Err(denial),
-        }
+        let (begun, permitted) = admission.open(&self.arrival, path, None, Permitted::requests).await?;
+        let Requests = permitted.sent();
+        let session = Arc::clone(opened.insert(begun).session());
+        self.session.send_replace(Some(Arc::clone(&session)));
+        Ok(session)
     }
 }

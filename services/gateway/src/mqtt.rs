@@ -25,15 +25,16 @@ mod wire;
 
 pub(crate) use broker_sessions::{BrokerSessions, ends_at_broker};
 pub(crate) use cleaner::Cleaner;
-pub(crate) use client_side::may_hear;
+pub(crate) use opening::Opening;
 pub(crate) use publish_once::publish_once;
 pub(crate) use refusal::{Ending, encoded};
 pub(crate) use upstream::{BrokerAddress, is_loopback};
-pub(crate) use will::may_leave;
+pub(crate) use wire::PACKET_OCTETS_MAX;
 
-use crate::admission::{Admission, Arrival, Opened, Wish};
+use crate::admission::{Admission, Arrival, Opened};
 use crate::arrivals::Standing;
 use crate::decision_log::denied_resource;
+use crate::permitted::{Permitted, Requests};
 use crate::sink::{Sink, SinkSession};
 use crate::trust::Holder;
 use crate::uplink::Uplink;
@@ -41,7 +42,7 @@ use bytes::Bytes;
 use client_side::{Behind, ClientSide};
 use core::time::Duration;
 use exchange::{AtBroker, Exchange};
-use opening::{Greeting, Start, connack_for_client, connect_for_upstream, outlives};
+use opening::{Greeting, Start, outlives};
 use refusal::{connack, refusing_connack};
 use relay::{FarSide, Talk};
 use std::sync::Arc;
@@ -49,10 +50,10 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use touchmark_decisions::Record;
 use touchmark_listen::{Accepted, Stop};
-use touchmark_mqtt::{Connect, Frame, Packet, PacketOrder, ProtocolVersion, ReasonCode};
-use touchmark_policy::{DenyReason, Permit};
+use touchmark_mqtt::{Frame, Packet, PacketOrder, ProtocolVersion, ReasonCode};
+use touchmark_policy::{Denial, DenyReason};
 use will::KeptWill;
-use wire::{CONNECT_OCTETS_MAX, Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, Stream};
+use wire::{CONNECT_OCTETS_MAX, Inbound, Incoming, Outbound, Stream};
 
 /// Time for CONNECT after the handshake, and for the broker's answer to ours.
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
@@ -141,7 +142,7 @@ impl MqttPort {
             Incoming::Frame(frame) => {
                 inbound.set_packet_octets_max(PACKET_OCTETS_MAX);
                 match self.greet(&arrival, &frame).await {
-                    Ok(admitted) => return self.begin(admitted, &frame, inbound, outbound, stop).await,
+                    Ok(admitted) => return self.begin(admitted, inbound, outbound, stop).await,
                     Err(answer) => answer,
                 }
             }
@@ -163,7 +164,7 @@ impl MqttPort {
     }
 
     /// Reads CONNECT and decides on it. An error is the answer to send.
-    async fn greet(&self, arrival: &Arrival, frame: &Frame) -> Result<Admitted, Bytes> {
+    async fn greet<'a>(&self, arrival: &Arrival, frame: &'a Frame) -> Result<Admitted<'a>, Bytes> {
         let version = frame.connect_version();
         let connect = match frame.parse_connect() {
             Ok(connect) => connect,
@@ -187,67 +188,64 @@ impl MqttPort {
             return Err(connack(connect.version, ReasonCode::BadAuthenticationMethod, says));
         }
         // Longer ones are no device's, and are refused.
-        let client_id = denied_resource(connect.client_id.as_str());
-        let fault = match greeting.acceptable {
-            false => Some(DenyReason::ClientIdMismatch),
-            true => self.no_room(&connect, &greeting.client_id),
-        };
-        let wish = Wish {
-            resource: client_id.as_str(),
-            fault,
-            will_topic: connect.will.as_ref().map(|will| {
-                let answers = will.properties.response_topic.map(|topic| topic.as_str());
-                (will.topic.as_str(), answers)
-            }),
-            client_id: Some(&greeting.client_id),
-        };
-        match self.admission.open(arrival, &wish).await {
-            Ok((opened, permit)) => Ok(Admitted { opened, permit, greeting }),
-            Err(denial) => {
-                if let FarEnd::Broker { kept, .. } = &self.target
-                    && greeting.acceptable
-                {
-                    let holder = Holder::of(arrival.identity());
-                    kept.want_end_of_refused(&greeting.client_id, &holder, connect.version, denial.reason);
-                }
-                Err(refusing_connack(connect.version, &denial))
+        let asked = denied_resource(connect.client_id.as_str());
+        let (version, acceptable, client_id) =
+            (connect.version, greeting.acceptable, greeting.client_id.clone());
+        let opening = Opening { connect, greeting };
+        let room = if acceptable { self.room(&opening) } else { Ok(()) };
+        let judge = |table: &_| room.map_err(Denial::because).and(Permitted::opening(opening, table));
+        let opened = self.admission.open(arrival, asked.as_str(), Some(&client_id), judge).await;
+        opened.map_err(|denial| {
+            if let FarEnd::Broker { kept, .. } = &self.target
+                && acceptable
+            {
+                let holder = Holder::of(arrival.identity());
+                kept.want_end_of_refused(&client_id, &holder, version, denial.reason);
             }
-        }
+            refusing_connack(version, &denial)
+        })
     }
 
-    /// Why one more session cannot be left at the broker.
-    fn no_room(&self, connect: &Connect<'_>, client_id: &str) -> Option<DenyReason> {
-        let FarEnd::Broker { kept, .. } = &self.target else { return None };
-        outlives(connect)?;
-        kept.room(client_id, self.admission.clock.now()).err()
+    /// Whether one more session can be left at the broker.
+    fn room(&self, opening: &Opening<'_>) -> Result<(), DenyReason> {
+        match (&self.target, outlives(&opening.connect)) {
+            (FarEnd::Broker { kept, .. }, Some(_)) => {
+                kept.room(&opening.greeting.client_id, self.admission.clock.now())
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
         let resource = denied_resource(resource);
-        let wish =
-            Wish { resource: resource.as_str(), fault: Some(reason), will_topic: None, client_id: None };
-        // With a fault the gateway never admits; what it says stands in the log.
-        drop(self.admission.open(arrival, &wish).await);
+        let judge = |_: &_| Err(Denial::because(reason));
+        // Never admitted; what it says stands in the log.
+        drop(self.admission.open::<Requests>(arrival, resource.as_str(), None, judge).await);
     }
 
     /// Connects the far end and answers CONNECT.
     async fn begin(
         &self,
-        admitted: Admitted,
-        frame: &Frame,
+        (mut opened, opening): Admitted<'_>,
         inbound: Inbound,
         mut outbound: Outbound,
         mut stop: Stop,
     ) -> Option<Live> {
-        let Admitted { mut opened, permit, greeting } = admitted;
         let session = Arc::clone(opened.session());
-        let connect = frame.parse_connect().ok()?;
+        let connect = &opening.asked().connect;
         let version = connect.version;
+        let mut order = PacketOrder::from_client();
+        // It is the first packet and was read before: this cannot fail.
+        let _ = order.admit(&Packet::from(connect.clone()));
+        let explains = connect.properties.request_problem_information.unwrap_or(true);
+        let packet_octets_max =
+            connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
+        let will = KeptWill::of(connect).map(Box::new);
         let reached = tokio::select! {
             biased;
             reason = session.ended() => Err(Ending::cut(reason)),
             () = stop.stopped() => Err(Ending::Shutdown),
-            reached = self.reach(permit, &connect, &greeting, &opened) => reached,
+            reached = self.reach(opening, &opened) => reached,
         };
         let (target, welcome, exchange) = match reached {
             Ok((target, welcome, exchange)) if welcome.accepted => (target, welcome, exchange),
@@ -273,12 +271,6 @@ impl MqttPort {
                 return None;
             }
         };
-        let mut order = PacketOrder::from_client();
-        // It is the first packet and was read before: this cannot fail.
-        let _ = order.admit(&Packet::from(connect.clone()));
-        let explains = connect.properties.request_problem_information.unwrap_or(true);
-        let packet_octets_max =
-            connect.properties.maximum_packet_size.map_or(usize::MAX, |octets| octets.get() as usize);
         let behind = match &target {
             FarSide::Broker(_) => Behind::Broker,
             FarSide::Sink(_) => Behind::Sink,
@@ -289,37 +281,30 @@ impl MqttPort {
         let keep_alive = (keep_alive_s > 0).then(|| Duration::from_millis(keep_alive_s * 1500));
         let talk = Talk::new(session, Arc::clone(&self.admission), outbound, keep_alive);
         talk.say(&welcome.octets).await;
-        let will = KeptWill::of(&connect).map(Box::new);
         Some(Live { opened, talk, client, target, inbound, stop, version, will })
     }
 
     /// Reaches the far end for a permitted session.
     async fn reach(
         &self,
-        permit: Permit,
-        connect: &Connect<'_>,
-        greeting: &Greeting,
+        opening: Permitted<Opening<'_>>,
         opened: &Opened,
     ) -> Result<(FarSide, Welcome, Arc<Exchange>), Ending> {
         match &self.target {
             FarEnd::Sink(sink) => {
-                let session = SinkSession::begin(
-                    permit,
-                    Arc::clone(sink),
-                    self.admission.clock.clone(),
-                    connect,
-                    opened.session().identity(),
-                );
-                let octets = session.welcome(greeting.assigned(), PACKET_OCTETS_MAX);
-                let keep_alive_s = connect.keep_alive_s;
+                let keep_alive_s = opening.asked().connect.keep_alive_s;
+                let (sink, clock) = (Arc::clone(sink), self.admission.clock.clone());
+                let (session, octets) = SinkSession::begin(opening, sink, clock, opened.session().identity());
                 let welcome = Welcome { octets, accepted: true, keep_alive_s, session_present: false };
                 Ok((FarSide::Sink(session), welcome, Arc::default()))
             }
             FarEnd::Broker { address, uplink, kept } => {
-                let (client_id, now) = (&*greeting.client_id, self.admission.clock.now());
+                let Opening { connect, greeting } = opening.asked();
+                let (version, outlives) = (connect.version, outlives(connect));
+                let (client_id, now) = (&*greeting.client_id.clone(), self.admission.clock.now());
                 let mut turn = kept.turn(client_id).await;
                 let holder = Holder::of(opened.session().identity());
-                let known = kept.begin(client_id, holder.clone(), connect.version, outlives(connect), now);
+                let known = kept.begin(client_id, holder.clone(), version, outlives, now);
                 let known = known.map_err(Ending::cut)?;
                 // Ordered before it was noted: nobody else ends it then.
                 if let Some(reason) = opened.session().end_ordered() {
@@ -329,21 +314,11 @@ impl MqttPort {
                     return Err(Ending::cut(reason));
                 }
                 let start = turn.wanted().map_or(Start::AsAsked, |_| Start::Clean);
-                let ours = connect_for_upstream(connect, client_id, start);
-                let reached = timeout(CONNECT_WAIT, upstream::connect(permit, address, uplink, &ours));
-                let link = match reached.await {
-                    Ok(Ok(link)) => link,
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "the broker does not take a session");
-                        return Err(Ending::UpstreamGone);
-                    }
-                    Err(_) => {
-                        tracing::warn!(broker = %address, "the broker does not answer");
-                        return Err(Ending::UpstreamGone);
-                    }
-                };
-                let welcome =
-                    connack_for_client(&link.connack, connect, greeting).ok_or(Ending::UpstreamGone)?;
+                let reached = upstream::connect(opening, start, address, uplink).await;
+                let (link, welcome) = reached.map_err(|error| {
+                    tracing::warn!(%error, "the broker does not take a session");
+                    Ending::UpstreamGone
+                })?;
                 let at_broker = match welcome.session_present {
                     true => known.unwrap_or_default(),
                     false => AtBroker::default(),
@@ -362,7 +337,7 @@ impl MqttPort {
                 }
                 let exchange = Arc::new(exchange);
                 let (id, keep_alive_s) = (opened.session().id(), welcome.keep_alive_s);
-                let target = FarSide::broker(link, connect.version, id, Arc::clone(&exchange), keep_alive_s);
+                let target = FarSide::broker(link, version, id, Arc::clone(&exchange), keep_alive_s);
                 Ok((target, welcome, exchange))
             }
         }
@@ -370,11 +345,7 @@ impl MqttPort {
 }
 
 /// A session that may be held, before anyone behind knows of it.
-struct Admitted {
-    opened: Opened,
-    permit: Permit,
-    greeting: Greeting,
-}
+type Admitted<'a> = (Opened, Permitted<Opening<'a>>);
 
 /// A session that runs.
 struct Live {

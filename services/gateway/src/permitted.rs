@@ -1,17 +1,18 @@
 //! What may be sent, once: a packet or a request together with the decision that it may.
 //!
 //! A [`Permitted`] is made here only, by functions that ask a table about the very thing that they wrap: the topic of
-//! the frame, the filters in it, the message held under its identifier, the names in the request. Whoever sends takes
-//! it by value. Packets that no table is asked about are [`crate::mqtt::plain`].
+//! the frame, the filters in it, the message held under its identifier, the names in the request, the client id and the
+//! will of a CONNECT. Whoever sends takes it by value. Packets that no table is asked about are [`crate::mqtt::plain`].
 //!
 //! It is as large as what it wraps, and made without an allocation.
 
 use crate::http::path::has_empty_level;
 use crate::mqtt::releases::{Releases, Releasing};
-use crate::mqtt::{encoded, may_hear, may_leave};
+use crate::mqtt::{Opening, encoded};
 use bytes::Bytes;
 use touchmark_mqtt::{
-    Delivery, Fault, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish, TopicName,
+    Acknowledgement, Delivery, Fault, Frame, Packet, PacketId, PacketType, ProtocolVersion, Publish,
+    ReasonCode, TopicName,
 };
 use touchmark_policy::{
     Action, Decision, DecisionTable, Denial, DenyReason, PolicyVersion, RuleId, Topic, TopicFilter,
@@ -21,6 +22,10 @@ use touchmark_policy::{
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Permitted<T>(T);
+
+/// Requests over one connection, each of which is permitted by itself.
+#[derive(Debug)]
+pub(crate) struct Requests;
 
 /// A message of the broker for the client.
 #[derive(Debug)]
@@ -155,13 +160,39 @@ impl Permitted<Frame> {
         let Ok(Packet::Publish(message)) = frame.parse(version) else { return Err(refused()) };
         let topic = message.topic.ok_or_else(refused)?;
         let answers = message.properties.response_topic.map(|topic| topic.as_str());
-        let (rule, _) = may_leave(table, topic.as_str(), answers)?.into_basis();
+        let rule = may_leave(table, topic.as_str(), answers)?;
         Ok((Self(frame), rule))
     }
 
-    /// The frame, to look at: it is sent with [`Self::sent`] only.
-    pub(crate) fn frame(&self) -> &Frame {
-        &self.0
+    /// The PUBREL that hands this QoS 2 message out; `None` for another packet.
+    pub(crate) fn into_release(self, version: ProtocolVersion) -> Option<Self> {
+        let Ok(Packet::Publish(message)) = self.0.parse(version) else { return None };
+        let Delivery::ExactlyOnce { packet_id, .. } = message.delivery else { return None };
+        let release = Packet::Pubrel(Acknowledgement::new(packet_id, ReasonCode::Success));
+        Frame::from_octets(encoded(version, &release)).ok().map(Self)
+    }
+}
+
+impl<'a> Permitted<Opening<'a>> {
+    /// May the device connect, under this client id, and leave this will?
+    pub(crate) fn opening(opening: Opening<'a>, table: &DecisionTable) -> Result<(Self, RuleId), Denial> {
+        if !opening.greeting.acceptable {
+            return Err(Denial::because(DenyReason::ClientIdMismatch));
+        }
+        let (rule, _) = table.connect().permitted()?.into_basis();
+        if let Some(will) = &opening.connect.will {
+            let answers = will.properties.response_topic.map(|topic| topic.as_str());
+            may_leave(table, will.topic.as_str(), answers)?;
+        }
+        Ok((Self(opening), rule))
+    }
+}
+
+impl Permitted<Requests> {
+    /// May the device connect?
+    pub(crate) fn requests(table: &DecisionTable) -> Result<(Self, RuleId), Denial> {
+        let (rule, _) = table.connect().permitted()?.into_basis();
+        Ok((Self(Requests), rule))
     }
 }
 
@@ -196,6 +227,11 @@ impl<'a> Permitted<UpdateFile<'a>> {
 }
 
 impl<T> Permitted<T> {
+    /// To look at: it is sent with [`Self::sent`] only.
+    pub(crate) fn asked(&self) -> &T {
+        &self.0
+    }
+
     /// What is sent now.
     pub(crate) fn sent(self) -> T {
         self.0
@@ -222,6 +258,23 @@ pub(crate) fn may_publish_by_http(topic: &str, table: &DecisionTable) -> Result<
         true => Err(Denial::because(DenyReason::TopicInvalid)),
         false => may_publish(topic, table),
     }
+}
+
+/// May a device leave a will on this topic, that asks for answers on that one?
+fn may_leave(table: &DecisionTable, topic: &str, answers: Option<&str>) -> Result<RuleId, Denial> {
+    let topic = Topic::new(topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
+    let (rule, _) = table.will(&topic).permitted()?.into_basis();
+    if let Some(answers) = answers {
+        may_hear(table, answers)?;
+    }
+    Ok(rule)
+}
+
+/// May the device hear what is said on this response topic?
+fn may_hear(table: &DecisionTable, answers: &str) -> Result<(), Denial> {
+    let no_topic = |_| Denial::because(DenyReason::ResponseTopicNotPermitted);
+    let answers = Topic::new(answers).map_err(no_topic)?;
+    table.response(&answers).permitted().map(drop)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn table() -> DecisionTable {
 fn allowed(table: &DecisionTable) -> RuleId {
     let topic = Topic::new("plant/pump-01/temp").expect("a topic");
     match table.publish(&topic) {
-        Decision::Permit(permit) => permit.rule().clone(),
+        Decision::Permit(permit) => permit.rule.clone(),
         Decision::Deny(denial) => panic!("the starter policy permits it: {denial:?}"),
     }
 }

@@ -35,8 +35,8 @@ fn by_table(table: &DecisionTable, access: &Access<'_>, mutation: Mutation) -> O
     }
     match table.decide(access) {
         Decided::Permit(permit) => {
-            assert_eq!(permit.action(), access.action());
-            Outcome { permitted: true, rule: Some(permit.rule().clone()), version: permit.policy() }
+            assert_eq!(permit.action, access.action());
+            Outcome { permitted: true, rule: Some(permit.rule.clone()), version: permit.policy }
         }
         Decided::Deny(denial) => {
             assert_eq!(denial.rule.is_some(), denial.reason == DenyReason::ForbiddenByRule);

@@ -19,7 +19,7 @@ fn table(rules: Vec<TableRule>) -> DecisionTable {
 fn plain(decision: Decision) -> Result<String, (DenyReason, Option<String>)> {
     decision
         .permitted()
-        .map(|permit| permit.rule().to_string())
+        .map(|permit| permit.rule.to_string())
         .map_err(|denial| (denial.reason, denial.rule.map(|rule| rule.to_string())))
 }
 
@@ -111,8 +111,8 @@ fn an_update_is_for_the_model_that_a_rule_names() {
 #[test]
 fn a_permit_says_what_who_and_under_which_policy() {
     let permit = pump().connect().permitted().unwrap();
-    assert_eq!(permit.action(), Action::Connect);
-    assert_eq!(permit.rule().as_str(), "connect");
-    assert_eq!(permit.policy(), PolicyVersion([7; 32]));
+    assert_eq!(permit.action, Action::Connect);
+    assert_eq!(permit.rule.as_str(), "connect");
+    assert_eq!(permit.policy, PolicyVersion([7; 32]));
     assert_eq!(pump().rules().count(), 8);
 }

@@ -21,7 +21,7 @@ use touchmark_mqtt::{
     PacketOrder, ProtocolVersion, Publish, ReasonCode, Suback, Subscribe, Subscription, Text,
 };
 use touchmark_policy::{
-    Action, Decision, DecisionTable, Denial, DenyReason, PolicyVersion, RuleId, Topic, TopicFilter,
+    Action, Decision, DecisionTable, Denial, DenyReason, PolicyVersion, RuleId, TopicFilter,
 };
 
 /// What to do about one packet. Records first, then the effect.
@@ -451,13 +451,6 @@ fn suback_code(reason: DenyReason) -> ReasonCode {
         DenyReason::TooManySubscriptions => ReasonCode::QuotaExceeded,
         _ => ReasonCode::NotAuthorized,
     }
-}
-
-/// May the device hear what is said on this response topic?
-pub(crate) fn may_hear(table: &DecisionTable, answers: &str) -> Result<(), Denial> {
-    let no_topic = |_| Denial::because(DenyReason::ResponseTopicNotPermitted);
-    let answers = Topic::new(answers).map_err(no_topic)?;
-    table.response(&answers).permitted().map(drop)
 }
 
 /// The session ends: the message cannot be told from another one at its release.

@@ -8,7 +8,8 @@ use super::wire::PACKET_OCTETS_MAX;
 use core::num::{NonZeroU16, NonZeroU32};
 use touchmark_identity::Name;
 use touchmark_mqtt::{
-    Connack, ConnackProperties, Connect, ConnectProperties, Frame, Packet, ProtocolVersion, ReasonCode, Text,
+    Connack, ConnackProperties, Connect, ConnectProperties, Fault, Frame, Packet, ProtocolVersion,
+    ReasonCode, Text,
 };
 
 /// Longest time for which a broker keeps the session of a device that is away: over a weekend and a holiday. Its queue
@@ -17,7 +18,15 @@ pub(crate) const SESSION_EXPIRY_MAX_S: u32 = 7 * 24 * 3600;
 /// Longest suffix of a client id: names a part of the device.
 const SUFFIX_OCTETS_MAX: usize = 64;
 
+/// A CONNECT, and what its client id comes to.
+#[derive(Debug)]
+pub(crate) struct Opening<'a> {
+    pub(crate) connect: Connect<'a>,
+    pub(crate) greeting: Greeting,
+}
+
 /// Whom the client says it is, and who that makes it upstream.
+#[derive(Debug)]
 pub(crate) struct Greeting {
     /// The client id upstream: as given, or the handle.
     pub(crate) client_id: String,
@@ -77,11 +86,8 @@ pub(crate) fn outlives(connect: &Connect<'_>) -> Option<u32> {
 
 /// Our own CONNECT for the broker: the proven client id, no will, user name, password or user properties of the
 /// client's. A will stays here, where it is judged when it is said.
-pub(crate) fn connect_for_upstream<'a>(
-    connect: &Connect<'a>,
-    client_id: &'a str,
-    start: Start,
-) -> Connect<'a> {
+pub(crate) fn connect_for_upstream<'a>(opening: &'a Opening<'_>, start: Start) -> Connect<'a> {
+    let Opening { connect, greeting } = opening;
     let theirs = &connect.properties;
     let ours = NonZeroU32::new(PACKET_OCTETS_MAX as u32);
     let properties = match connect.version {
@@ -106,7 +112,7 @@ pub(crate) fn connect_for_upstream<'a>(
         clean_start: connect.clean_start || start == Start::Clean,
         keep_alive_s: connect.keep_alive_s,
         // A name and a suffix: always a text.
-        client_id: Text::new(client_id).unwrap_or_default(),
+        client_id: Text::new(&greeting.client_id).unwrap_or_default(),
         will: None,
         user_name: None,
         password: None,
@@ -114,13 +120,12 @@ pub(crate) fn connect_for_upstream<'a>(
     }
 }
 
-/// The broker's CONNACK as the client gets it. `None` when it is none.
-pub(crate) fn connack_for_client(
-    frame: &Frame,
-    connect: &Connect<'_>,
-    greeting: &Greeting,
-) -> Option<Welcome> {
-    let Ok(Packet::Connack(theirs)) = frame.parse(connect.version) else { return None };
+/// The broker's CONNACK as the client gets it.
+pub(crate) fn connack_for_client(frame: &Frame, opening: &Opening<'_>) -> Result<Welcome, Fault> {
+    let Opening { connect, greeting } = opening;
+    let Packet::Connack(theirs) = frame.parse(connect.version)? else {
+        return Err(Fault::ProtocolError { what: "another packet in place of CONNACK" });
+    };
     let Connack { session_present, reason, properties } = *theirs;
     let in_flight = NonZeroU16::new(UNRELEASED_MAX);
     let asked_too_much =
@@ -146,7 +151,7 @@ pub(crate) fn connack_for_client(
     };
     let accepted = reason == ReasonCode::Success;
     let octets = encoded(connect.version, &Connack { session_present, reason, properties }.into());
-    Some(Welcome { octets, accepted, keep_alive_s, session_present })
+    Ok(Welcome { octets, accepted, keep_alive_s, session_present })
 }
 
 #[cfg(test)]
@@ -199,7 +204,9 @@ mod tests {
         connect.properties.session_expiry_interval = Some(3600);
         connect.properties.user_properties =
             vec![UserProperty { name: Text::new("device").unwrap(), value: Text::new("pump-02").unwrap() }];
-        let ours = connect_for_upstream(&connect, "pump-01", Start::AsAsked);
+        let greeting = Greeting::read(&connect, &"pump-01".parse().unwrap());
+        let opening = Opening { connect, greeting };
+        let ours = connect_for_upstream(&opening, Start::AsAsked);
         assert_eq!(ours.client_id.as_str(), "pump-01");
         assert_eq!((ours.user_name, ours.password), (None, None));
         assert!(ours.will.is_none(), "no broker can say it later than it was judged");

@@ -53,12 +53,13 @@ pub(crate) async fn publish_once(
     let packet_id = PacketId(core::num::NonZeroU16::MIN);
     let delivery = Delivery::AtLeastOnce { packet_id, duplicate: false };
     let message = message.packet(version, delivery).map_err(broken)?;
-    publish_alone(message, address, uplink, handle, version).await
+    publish_alone(message, || None, address, uplink, handle, version).await
 }
 
 /// Publishes an encoded message over a connection of its own and waits until the broker has it.
 pub(crate) async fn publish_alone(
     message: Permitted<Frame>,
+    release: impl Fn() -> Option<Permitted<Frame>>,
     address: &BrokerAddress,
     uplink: &Uplink,
     handle: &str,
@@ -75,7 +76,7 @@ pub(crate) async fn publish_alone(
             let says = format!("{:?}", connack.reason);
             return Err(BrokerFault::Refused { address: address.to_string(), says });
         }
-        deliver(&mut link.inbound, &mut link.outbound, version, message).await.map_err(|why| {
+        deliver(&mut link.inbound, &mut link.outbound, version, message, release).await.map_err(|why| {
             let address = address.to_string();
             match why {
                 Undelivered::Gone => BrokerFault::Closed { address },
@@ -89,16 +90,19 @@ pub(crate) async fn publish_alone(
     };
     tokio::time::timeout(CONNECT_WAIT, exchange)
         .await
-        .unwrap_or_else(|_| Err(BrokerFault::Closed { address: address.to_string() }))
+        .unwrap_or_else(|_| Err(BrokerFault::Silent { address: address.to_string() }))
 }
 
 /// Writes a message and follows its quality of service to the end. Other packets of the broker are passed over:
 /// nobody takes them any more, and what is not acknowledged stays in the broker's session.
+///
+/// `release`: the PUBREL of a QoS 2 message, judged when the broker asks for it; `None` when it may not be handed out.
 pub(crate) async fn deliver(
     inbound: &mut Inbound,
     outbound: &mut Outbound,
     version: ProtocolVersion,
     message: Permitted<Frame>,
+    release: impl Fn() -> Option<Permitted<Frame>>,
 ) -> Result<(), Undelivered> {
     let frame = message.sent();
     let broken = |fault: Fault| Undelivered::Fault(fault.to_string());
@@ -125,12 +129,16 @@ pub(crate) async fn deliver(
             Packet::Puback(answer) if answer.packet_id == ours => return refused(&answer),
             Packet::Pubrec(answer) if answer.packet_id == ours => {
                 refused(&answer)?;
-                let release = Packet::Pubrel(Acknowledgement::new(ours, ReasonCode::Success));
+                let lost = || Undelivered::Fault("its right ended before its release".to_owned());
+                let release = release().ok_or_else(lost)?.sent();
                 released = true;
-                outbound.write(&encoded(version, &release)).await.map_err(|_| Undelivered::Gone)?;
+                outbound.write(release.octets()).await.map_err(|_| Undelivered::Gone)?;
             }
             Packet::Pubcomp(answer) if answer.packet_id == ours => return Ok(()),
             _ => {}
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

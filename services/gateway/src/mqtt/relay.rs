@@ -451,7 +451,7 @@ impl Talk {
             Ok(()) => target.forward(message, batch),
             Err(KeptBack::Ended(ending)) => Err(ending),
             Err(KeptBack::Because(reason)) => {
-                let (answer, ending) = client.kept_back(message.frame(), reason);
+                let (answer, ending) = client.kept_back(message.asked(), reason);
                 answered(answer.as_deref(), ending, batch)
             }
         }

@@ -3,8 +3,11 @@
 //! Plain text goes to loopback addresses only, a named exception; any other broker is reached over TLS with the
 //! gateway's own certificate.
 
+use super::opening::{Opening, Start, connack_for_client, connect_for_upstream};
 use super::refusal::encoded;
 use super::wire::{Inbound, Incoming, Outbound, PACKET_OCTETS_MAX, Stream};
+use super::{CONNECT_WAIT, Welcome};
+use crate::permitted::Permitted;
 use crate::uplink::Uplink;
 use core::fmt;
 use core::time::Duration;
@@ -16,7 +19,6 @@ use touchmark_mqtt::{
     Connect, Disconnect, Fault, Frame, Packet, PacketOrder, PacketType, ProtocolVersion, ReasonCode, Text,
     Unencodable,
 };
-use touchmark_policy::Permit;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the broker to close a connection after DISCONNECT.
@@ -67,6 +69,8 @@ pub(crate) enum BrokerFault {
     Dial(#[from] DialFault),
     #[error("cannot reach the broker {address}: {source}")]
     Unreachable { address: String, source: std::io::Error },
+    #[error("the broker {address} does not answer")]
+    Silent { address: String },
     #[error("the broker {address} closed the connection")]
     Closed { address: String },
     #[error("the broker {address} breaks the protocol: {fault}")]
@@ -87,14 +91,22 @@ pub(crate) struct BrokerLink {
     pub(crate) connack: Frame,
 }
 
-/// Opens a session of a permitted client at the broker.
+/// Opens a permitted session at the broker; with the answer for the client.
 pub(crate) async fn connect(
-    _permit: Permit,
+    opening: Permitted<Opening<'_>>,
+    start: Start,
     address: &BrokerAddress,
     uplink: &Uplink,
-    connect: &Connect<'_>,
-) -> Result<BrokerLink, BrokerFault> {
-    greeted(address, uplink, connect).await
+) -> Result<(BrokerLink, Welcome), BrokerFault> {
+    let opening = opening.sent();
+    let connect = connect_for_upstream(&opening, start);
+    let greeted = tokio::time::timeout(CONNECT_WAIT, greeted(address, uplink, &connect)).await;
+    let link = greeted.map_err(|_| BrokerFault::Silent { address: address.to_string() })??;
+    let welcome = connack_for_client(&link.connack, &opening).map_err(|fault| {
+        let address = address.to_string();
+        BrokerFault::Protocol { address, fault }
+    })?;
+    Ok((link, welcome))
 }
 
 /// Ends the session that the broker keeps under a client id, connected or not: whatever belongs to it is gone when this

@@ -5,7 +5,6 @@
 //! Will Delay Interval counts as 0 (MQTT 5.0 §3.1.3.2.2 lets a server wait less): a right is judged when it is used,
 //! and nothing is left to fire after the session.
 
-use super::client_side::may_hear;
 use super::publish_once::{Undelivered, deliver, publish_alone};
 use super::refusal::{Ending, encoded};
 use super::relay::FarSide;
@@ -18,7 +17,7 @@ use core::time::Duration;
 use tokio::time::timeout;
 use touchmark_decisions::{Act, Record, Resource, Verdict};
 use touchmark_mqtt::{Connect, Delivery, Frame, PacketId, ProtocolVersion, Publish, PublishProperties, QoS};
-use touchmark_policy::{Action, DecisionTable, Denial, DenyReason, Permit, RuleId, Topic};
+use touchmark_policy::{Action, Denial, DenyReason, RuleId};
 
 /// The last packet identifier: clients count from 1, and nothing of theirs is sent after the will.
 const PACKET_ID: PacketId = PacketId(core::num::NonZeroU16::MAX);
@@ -98,12 +97,14 @@ impl MqttPort {
 
     async fn deliver_will(&self, will: &KeptWill, ending: &Ending, session: &Session, target: &mut FarSide) {
         // The record may have waited for its place: asked again right before each way out.
-        let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
+        let permitted = || self.will_decision(will, ending, session).ok().map(|(message, _)| message);
+        let release = || permitted().and_then(|message| message.into_release(will.version));
+        let Some(message) = permitted() else { return };
         let outcome = match target {
             FarSide::Sink(sink) => return sink.store_will(message),
             FarSide::Broker(broker) if !ending.lost_the_broker() => {
                 let (inbound, outbound) = broker.ends();
-                deliver(inbound, outbound, will.version, message).await
+                deliver(inbound, outbound, will.version, message, release).await
             }
             FarSide::Broker(_) => Err(Undelivered::Gone),
         };
@@ -113,9 +114,10 @@ impl MqttPort {
             // The session's own connection cannot carry it any more.
             Err(Undelivered::Gone) => {
                 let FarEnd::Broker { address, uplink, .. } = &self.target else { return };
-                let Ok((message, _)) = self.will_decision(will, ending, session) else { return };
+                let Some(message) = permitted() else { return };
                 let handle = session.identity().id().name.as_str();
-                if let Err(error) = publish_alone(message, address, uplink, handle, will.version).await {
+                let delivered = publish_alone(message, release, address, uplink, handle, will.version);
+                if let Err(error) = delivered.await {
                     tracing::warn!(%error, "the broker did not take a will");
                 }
             }
@@ -143,12 +145,5 @@ impl MqttPort {
     }
 }
 
-/// May a device leave a will on this topic, that asks for answers on that one?
-pub(crate) fn may_leave(table: &DecisionTable, topic: &str, answers: Option<&str>) -> Result<Permit, Denial> {
-    let topic = Topic::new(topic).map_err(|_| Denial::because(DenyReason::WillNotPermitted))?;
-    let permit = table.will(&topic).permitted()?;
-    if let Some(answers) = answers {
-        may_hear(table, answers)?;
-    }
-    Ok(permit)
-}
+#[cfg(test)]
+mod tests;

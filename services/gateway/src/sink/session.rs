@@ -2,7 +2,7 @@
 
 use super::{Message, Sink};
 use crate::mqtt::plain::Plain;
-use crate::mqtt::{Ending, encoded};
+use crate::mqtt::{Ending, Opening, PACKET_OCTETS_MAX, encoded};
 use crate::permitted::Permitted;
 use crate::trust::PathIdentity;
 use bytes::{Bytes, BytesMut};
@@ -11,10 +11,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use touchmark_listen::Clock;
 use touchmark_mqtt::{
-    Acknowledgement, Connack, Connect, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, Publish,
-    QoS, ReasonCode, Suback, Text, Unsuback,
+    Acknowledgement, Connack, Delivery, Fault, Frame, Packet, PacketId, ProtocolVersion, Publish, QoS,
+    ReasonCode, Suback, Text, Unsuback,
 };
-use touchmark_policy::Permit;
 
 /// Says what a subscriber must know.
 const NO_FAN_OUT: &str = "accepted to keep the session; the built-in sink delivers nothing: fan-out needs a broker (--upstream-mqtt)";
@@ -32,29 +31,25 @@ pub(crate) struct SinkSession {
 }
 
 impl SinkSession {
-    /// Begins a permitted session.
+    /// Begins a permitted session; with its CONNACK.
     pub(crate) fn begin(
-        _permit: Permit,
+        opening: Permitted<Opening<'_>>,
         sink: Arc<Sink>,
         clock: Clock,
-        connect: &Connect<'_>,
         identity: &PathIdentity,
-    ) -> Self {
+    ) -> (Self, Bytes) {
+        let Opening { connect, greeting } = opening.sent();
         let device: Arc<str> = identity.id().name.as_str().into();
         let explains = connect.properties.request_problem_information.unwrap_or(true);
-        Self { sink, clock, version: connect.version, explains, device, unreleased: HashSet::new() }
-    }
-
-    /// The CONNACK.
-    pub(crate) fn welcome(&self, assigned: Option<&str>, packet_octets_max: usize) -> Bytes {
         let mut connack = Connack::default();
-        connack.properties.assigned_client_identifier = assigned.and_then(|id| Text::new(id).ok());
-        connack.properties.maximum_packet_size =
-            u32::try_from(packet_octets_max).ok().and_then(NonZeroU32::new);
+        connack.properties.assigned_client_identifier = greeting.assigned().and_then(|id| Text::new(id).ok());
+        connack.properties.maximum_packet_size = NonZeroU32::new(PACKET_OCTETS_MAX as u32);
         // Nothing is kept between connections, and nothing is delivered.
         connack.properties.session_expiry_interval = Some(0);
         connack.properties.shared_subscription_available = Some(false);
-        encoded(self.version, &connack.into())
+        let octets = encoded(connect.version, &connack.into());
+        let unreleased = HashSet::new();
+        (Self { sink, clock, version: connect.version, explains, device, unreleased }, octets)
     }
 
     /// Takes a packet that was judged: stores a message and acknowledges it, or grants subscriptions.

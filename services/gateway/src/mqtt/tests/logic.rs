@@ -143,7 +143,7 @@ fn a_partly_allowed_subscribe_asks_for_the_rest_and_its_answer_is_filled_up() {
         panic!("a subscribe")
     };
     assert_eq!(acts.len(), 4);
-    let Packet::Subscribe(rest) = rest.frame().parse(V5).unwrap() else { panic!("SUBSCRIBE") };
+    let Packet::Subscribe(rest) = rest.asked().parse(V5).unwrap() else { panic!("SUBSCRIBE") };
     let asked: Vec<_> = rest.subscriptions.iter().map(|s| s.filter.as_str()).collect();
     assert_eq!(asked, ["cmd/pump-01/x", "cmd/pump-01/y"]);
 
@@ -501,7 +501,7 @@ fn subscriptions_of_a_session_are_bounded() {
         let Step::Subscribe { acts, subscribe: rest } = ask(&filters) else { panic!("{version}") };
         let denied = acts.iter().filter(|act| act.verdict == Verdict::Deny(DenyReason::TooManySubscriptions));
         assert_eq!(denied.count(), 2, "{version}");
-        let Packet::Subscribe(rest) = rest.frame().parse(version).unwrap() else { panic!("{version}") };
+        let Packet::Subscribe(rest) = rest.asked().parse(version).unwrap() else { panic!("{version}") };
         assert_eq!(rest.subscriptions.len(), 128, "{version}");
         let Step::Refused { answer: Some(answer), ending: None, .. } = ask(&filters[129..]) else {
             panic!("{version}")
