@@ -262,3 +262,6 @@ impl Makers {
 fn in_force(store: &dyn Store, environment: &EnvironmentName) -> Result<Vec<MakerRow>, StoreFault> {
     Ok(store.makers(environment)?.into_iter().filter(|row| row.withdrawn_at.is_none()).collect())
 }
+
+#[cfg(test)]
+mod tests;

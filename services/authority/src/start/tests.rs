@@ -203,9 +203,13 @@ async fn the_operator_of_the_directory_outlives_its_certificate_but_not_its_revo
     let envelope = Envelope { scope: row.scope.clone(), actor: bootstrap_actor(), cause: "test".into(), at };
     let entries = vec![Draft { envelope, event, private: None }];
     store.commit(Command { preconditions: Vec::new(), entries }).unwrap();
+    let row = store.certificate_by_fingerprint(&held.fingerprint()).unwrap().unwrap();
+    assert_eq!(row.state, touchmark_inventory::CertificateState::Revoked);
+    let entries = store.journal_len().unwrap();
     drop(store);
     run_once_at(home.path(), DAY * 800).await;
     assert_eq!(local_operator(home.path()).fingerprint(), held.fingerprint(), "revoked");
+    assert!(journal_len(home.path()) > entries, "the start went on to its other certificates");
 }
 
 #[test]
@@ -233,7 +237,8 @@ async fn every_address_without_a_name_is_refused_and_leaves_no_trace() {
     let home = tempfile::tempdir().unwrap();
     let config = AuthorityConfig { listen: [0, 0, 0, 0].into(), ..config(home.path()) };
     assert!(matches!(start(config, Clock::system()).await.map(drop), Err(StartFault::NoHost)));
-    assert!(files(home.path()).is_empty());
+    // The database as well.
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,10 +335,10 @@ async fn a_clock_behind_the_journal_refuses_the_start_until_it_is_accepted() {
     assert!(!home.path().join("ports.json").exists(), "nothing was made");
     run_once(home.path()).await;
     for (what, s) in [("1970", 7), ("16 days back", now - 16 * 86_400), ("two minutes back", now - 120)] {
-        let before = files(home.path());
+        let before = (files(home.path()), journal_len(home.path()));
         let refused = start(config(home.path()), at(s)).await.err().unwrap();
         assert!(matches!(&refused, StartFault::Clock(text) if text.contains("clock")), "{what}: {refused}");
-        assert_eq!(files(home.path()), before, "{what}: nothing was written");
+        assert_eq!((files(home.path()), journal_len(home.path())), before, "{what}: nothing was written");
     }
     // A jump ahead at one start; then the clock is right again.
     let ahead = start(config(home.path()), at(now + 86_400)).await.unwrap();

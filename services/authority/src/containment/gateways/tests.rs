@@ -211,3 +211,51 @@ async fn a_declared_absence_needs_silence_or_a_word_and_ends_with_the_next_poll(
     place.declare(offline, false).await.unwrap();
     assert_eq!(place.standing(), Some(GatewayStanding::CutOff));
 }
+
+/// What a gateway had in force before a change is not the change: it is waited for, and counts when it says so.
+#[tokio::test]
+async fn a_position_before_the_change_is_not_in_force() {
+    let place = Place::new().await;
+    place.polls(Polls::Accepted).await;
+    let feed = place.house.feeds.of(&name("lab")).unwrap();
+    let says = |position, sessions_closed| {
+        let at = place.house.clock.now();
+        feed.acknowledge(&name(DEVICE), position, at, sessions_closed).expect("a position of this feed")
+    };
+    let before = feed.position();
+    says(before, 3);
+    assert_eq!(place.enforced(Duration::ZERO).await, Some((EnforcementState::Applied, false)));
+    let held = place.gateways.before(&name("lab")).unwrap();
+    place.house.first(IdentityKind::Operational).await;
+    place.house.contain(touchmark_ra::Verb::Revoke(RevocationReason::KeyCompromise)).await;
+    let after = feed.position();
+    assert!(after > before);
+    let earlier_epoch = Position { epoch: after.epoch - 1, seq: after.seq + 9 };
+    let rows = [
+        ("nothing", None, EnforcementState::Late, 0),
+        ("what it had", Some((before, 5)), EnforcementState::Late, 0),
+        ("what was there before the restart", Some((earlier_epoch, 5)), EnforcementState::Late, 0),
+        ("the change", Some((after, 2)), EnforcementState::Applied, 12),
+    ];
+    for (what, said, state, closed) in rows {
+        if let Some((position, closed)) = said {
+            says(position, closed);
+        }
+        let enforced = place.gateways.enforced(&held, Instant::now(), Duration::ZERO).await.unwrap();
+        let one = enforced.gateways.iter().find(|one| one.name == DEVICE).unwrap();
+        assert_eq!((one.state, enforced.sessions_closed), (state, closed), "{what}");
+        let in_force = state == EnforcementState::Applied;
+        assert_eq!((one.applied_at.is_some(), one.applied_ms.is_some()), (in_force, in_force), "{what}");
+    }
+    // The wait goes on over an old position, and ends with the new one.
+    place.house.contain(touchmark_ra::Verb::Ban(RevocationReason::KeyCompromise)).await;
+    let now = feed.position();
+    let word = async {
+        tokio::task::yield_now().await;
+        says(after, 0);
+        tokio::task::yield_now().await;
+        says(now, 0)
+    };
+    let (_, enforced) = tokio::join!(word, place.enforced(Duration::from_secs(600)));
+    assert_eq!(enforced, Some((EnforcementState::Applied, false)));
+}

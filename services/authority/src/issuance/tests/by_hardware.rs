@@ -199,3 +199,19 @@ async fn an_answer_that_was_lost_until_it_was_over_is_given_anew() {
     assert!(new.validity().contains(house.clock.now()), "until {}", new.validity().not_after());
     assert_eq!(new.spki_hash(), lost.spki_hash(), "the request is the same");
 }
+
+/// Hardware that is expected is a device without a certificate: a token for new ones takes nothing from it.
+#[tokio::test]
+async fn a_token_for_new_devices_does_not_take_the_place_of_registered_hardware() {
+    use crate::tests::house::key;
+    use touchmark_journal::TokenSubject;
+    let house = House::new().await;
+    house.maker().await;
+    house.hardware().await;
+    let token = house.token(IdentityKind::Operational, TokenSubject::Prefix("pump".parse().unwrap())).await;
+    let refused = house.enrol(&key(), &token).await.map(drop);
+    assert!(matches!(refused, Err(EnrolmentFault::Refused(Refusal::DeviceExists { .. }))), "{refused:?}");
+    assert_eq!(house.uses(&token), 0, "nothing is spent");
+    assert!(house.rows(IdentityKind::Operational).is_empty());
+    house.by_hardware(&request()).await.unwrap();
+}
