@@ -26,8 +26,8 @@ enum By {
 }
 
 impl Caller {
-    /// The answer: its status, and the code of a refusal.
-    pub(crate) fn ask(&mut self, lab: &Lab, ask: &Ask) -> String {
+    /// The answer, its status and the code of a refusal; and its text.
+    pub(crate) fn ask(&mut self, lab: &Lab, ask: &Ask) -> (String, String) {
         let (status, body) = match &mut self.by {
             By::Ours(caller) => {
                 let mut request = Request::new(ask.method.clone(), &ask.path);
@@ -36,7 +36,7 @@ impl Caller {
                 }
                 match caller.send(request) {
                     Ok(answer) => (answer.status.as_u16(), answer.body.to_vec()),
-                    Err(DialFault::Tls { .. }) => return "no connection".to_owned(),
+                    Err(DialFault::Tls { .. }) => return ("no connection".to_owned(), String::new()),
                     Err(fault) => panic!("{}: {fault}", self.name),
                 }
             }
@@ -51,16 +51,17 @@ impl Caller {
                 let answer = curl.send(&format!("{}{}", lab.api(), ask.path));
                 if answer.status == 0 {
                     assert!(answer.says.contains("alert"), "{}: {}", self.name, answer.says);
-                    return "no connection".to_owned();
+                    return ("no connection".to_owned(), answer.says);
                 }
                 (answer.status, answer.body)
             }
         };
         let problem: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-        match problem.as_ref().and_then(|problem| problem["code"].as_str()) {
+        let answer = match problem.as_ref().and_then(|problem| problem["code"].as_str()) {
             Some(code) if status >= 400 => format!("{status} {code}"),
             _ => status.to_string(),
-        }
+        };
+        (answer, String::from_utf8_lossy(&body).into_owned())
     }
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod callers;
+mod policy;
 mod reach;
 mod requests;
 
@@ -19,13 +20,20 @@ use touchmark_tests::{Lab, program, refusal_is_recorded};
 const OVERLAP_OVER: &str = "+4d";
 const LIFE_OVER: &str = "+40d";
 
+const NOT_PERMITTED: &str = "403 not-permitted";
+
 /// Who was given an answer.
 type Answers = BTreeMap<String, Vec<String>>;
 
 fn ask(lab: &Lab, requests: &mut Requests, rows: &[Row], callers: &mut [Caller], table: &mut [Answers]) {
     for (row, answers) in rows.iter().zip(table) {
         for caller in &mut *callers {
-            let answer = caller.ask(lab, &requests.one(row));
+            let (answer, says) = caller.ask(lab, &requests.one(row));
+            // The policy is for people: a service is refused for the permission alone.
+            if answer == NOT_PERMITTED && caller.name.starts_with("service@") {
+                let takes = row.takes().map(|permission| format!("does not permit {permission} to"));
+                assert!(takes.is_some_and(|takes| says.contains(&takes)), "{row}: {says}");
+            }
             answers.entry(answer).or_default().push(caller.name.clone());
         }
     }
@@ -42,7 +50,7 @@ fn every_route_answers_every_caller_as_the_table_says() {
     let [revoked, superseded, expired] = enrol_ended(&lab);
     let mut requests = Requests::prepare(&lab);
     let routes = touchmark_authority::api_routes();
-    let rows: Vec<Row> = routes.iter().flat_map(|route| requests.rows(&route.method, route.path)).collect();
+    let rows: Vec<Row> = routes.iter().flat_map(|route| Requests::rows(&route.method, route.path)).collect();
     let mut table = vec![Answers::new(); rows.len()];
     callers.push(revoked);
     ask(&lab, &mut requests, &rows, &mut callers, &mut table);

@@ -4,6 +4,7 @@
 use std::fmt;
 use touchmark_api::{Certificate, Page, Token};
 use touchmark_dial::Method;
+use touchmark_identity::Permission;
 use touchmark_tests::{Device, Lab, Operator, device_token, environment_order, operator_token};
 
 /// The first is the default.
@@ -36,6 +37,50 @@ impl fmt::Display for Row {
 impl Row {
     pub(crate) fn is_of(&self, method: &Method, route: &str) -> bool {
         self.method == *method && self.route == route
+    }
+
+    /// The environment that it speaks of, or the default one.
+    pub(crate) fn environment(&self) -> &'static str {
+        if self.environment.is_empty() { ENVIRONMENTS[0] } else { self.environment }
+    }
+
+    /// What the operator policy has to permit; nothing where it is not asked.
+    ///
+    /// # Panics
+    /// If nobody has said it: then a new route stands here.
+    pub(crate) fn takes(&self) -> Option<Permission> {
+        use Permission as Takes;
+        Some(match (self.method.as_str(), self.route, self.variant) {
+            ("GET", "/v1/feed", _)
+            | ("POST", "/v1/decisions" | "/v1/feed/acknowledgement" | "/v1/gateways/self", _) => return None,
+            ("GET", "/v1/log" | "/v1/decisions", _) => Takes::AuditRead,
+            ("GET", "/v1/explain/{id}" | "/v1/devices" | "/v1/devices/{name}" | "/v1/tokens", _) => {
+                Takes::DeviceRead
+            }
+            ("GET", "/v1/devices/{name}/certificates" | "/v1/certificates/{id}", _) => Takes::CertificateRead,
+            ("GET", "/v1/environments/{name}/policy", _) => Takes::PolicyRead,
+            (
+                "GET",
+                "/v1/status" | "/v1/environments" | "/v1/environments/{name}" | "/v1/makers" | "/v1/gateways",
+                _,
+            ) => Takes::EnvironmentRead,
+            ("POST", "/v1/tokens", "device") | ("POST", "/v1/tokens/{id}/void" | "/v1/devices", _) => {
+                Takes::DeviceEnrol
+            }
+            ("POST", "/v1/tokens", "service" | "gateway") => Takes::ServiceEnrol,
+            ("POST", "/v1/tokens", "operator" | "operator that is there") => Takes::OperatorEnrol,
+            ("POST", "/v1/devices/{name}/{verb}", "quarantine") => Takes::DeviceQuarantine,
+            ("POST", "/v1/devices/{name}/{verb}", "release") => Takes::DeviceRelease,
+            ("POST", "/v1/devices/{name}/{verb}", "ban") => Takes::DeviceBan,
+            ("POST", "/v1/devices/{name}/{verb}" | "/v1/certificates/{id}/revoke", _) => Takes::DeviceRevoke,
+            ("POST", "/v1/operators/{name}/revoke", _) => Takes::OperatorRevoke,
+            ("POST", "/v1/services/{name}/revoke", _) => Takes::ServiceRevoke,
+            ("POST", "/v1/gateways/{name}/{word}", _) => Takes::GatewayDeclare,
+            ("PUT", "/v1/environments/{name}/policy", _) => Takes::PolicyActivate,
+            ("POST", "/v1/environments", _) => Takes::EnvironmentCreate,
+            ("POST", "/v1/makers" | "/v1/makers/{name}/withdraw", _) => Takes::MakerRegister,
+            _ => panic!("nobody says what {self} takes"),
+        })
     }
 
     /// Whether it speaks of the other environment than the one that the caller `KIND@ENVIRONMENT` is of.
@@ -88,7 +133,7 @@ impl Requests {
     ///
     /// # Panics
     /// If there are none: then the route is untested.
-    pub(crate) fn rows(&self, method: &Method, route: &'static str) -> Vec<Row> {
+    pub(crate) fn rows(method: &Method, route: &'static str) -> Vec<Row> {
         let variants: &[&str] = match (method.as_str(), route) {
             ("GET", "/v1/status" | "/v1/log" | "/v1/decisions" | "/v1/environments" | "/v1/feed")
             | ("POST", "/v1/decisions" | "/v1/feed/acknowledgement" | "/v1/gateways/self") => {
