@@ -45,30 +45,25 @@ impl Connection {
         match (request.method().clone(), asked) {
             (Method::POST, Asked::Publish(topic)) => self.publish(&session, request, &topic).await,
             (Method::GET, Asked::Update { model, file }) => self.update(&session, &model, &file).await,
-            (_, Asked::Publish(topic)) => self.wrong_method(&session, Action::Publish, &topic, "POST").await,
+            (_, Asked::Publish(topic)) => {
+                self.misdirected(&session, Action::Publish, &topic, wrong_method("POST")).await
+            }
             (_, Asked::Update { model, file }) => {
                 let on = format!("{model}/{file}");
-                self.wrong_method(&session, Action::RequestUpdate, &on, "GET").await
+                self.misdirected(&session, Action::RequestUpdate, &on, wrong_method("GET")).await
             }
             (_, Asked::Nothing) => {
-                let reason = DenyReason::PathInvalid;
-                let told = self.refuse(&session, Action::Call, &path, Denial::because(reason)).await;
-                if told.status() == StatusCode::TOO_MANY_REQUESTS {
-                    return told;
-                }
-                problem(StatusCode::NOT_FOUND, reason.code(), reason.meaning(), reason.next_step())
+                let why = DenyReason::PathInvalid;
+                let answer = problem(StatusCode::NOT_FOUND, why.code(), why.meaning(), why.next_step());
+                self.misdirected(&session, Action::Call, &path, answer).await
             }
         }
     }
 
-    /// Refuses a path that takes another method; recorded like any other denial.
-    async fn wrong_method(&self, session: &Session, action: Action, on: &str, right: &'static str) -> Answer {
-        let denial = Denial::because(DenyReason::PathInvalid);
-        let told = self.refuse(session, action, on, denial).await;
-        if told.status() == StatusCode::TOO_MANY_REQUESTS {
-            return told;
-        }
-        wrong_method(right)
+    /// Refuses a path or its method with this answer; recorded like any other denial.
+    async fn misdirected(&self, session: &Session, action: Action, on: &str, answer: Answer) -> Answer {
+        let told = self.refuse(session, action, on, Denial::because(DenyReason::PathInvalid)).await;
+        if told.status() == StatusCode::TOO_MANY_REQUESTS { told } else { answer }
     }
 
     async fn publish(&self, session: &Session, request: Request<Incoming>, topic: &str) -> Answer {
