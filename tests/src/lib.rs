@@ -47,7 +47,7 @@ pub use load::{Outcome, Shot, storm, storm_as};
 pub use mqtt::{Greeted, Mqtt};
 pub use operator::{Operator, device_token, environment_order, operator_token, prefix_token};
 pub use page::{promised, same_as_promised};
-pub use patience::{PATIENCE, until};
+pub use patience::{PATIENCE, until, within};
 pub use program::{Program, program};
 pub use raw::{Heard, plain};
 pub use service::{Killer, Service};

@@ -265,9 +265,7 @@ impl Operators {
         }
         Ok(able)
     }
-}
 
-impl Operators {
     /// Whether nobody could let an operator of the organisation in any more without this one: it can, and no other that
     /// can has a live certificate.
     ///

@@ -2,12 +2,18 @@
 //! what it gives away.
 
 use crate::requests::ENVIRONMENTS;
+use std::time::Duration;
 use touchmark_api::{Page, Problem, TokenOrder};
 use touchmark_dial::{Method, Request};
+use touchmark_identity::DeviceId;
+use touchmark_journal::{Entry, Event};
 use touchmark_tests::{
-    Curl, Device, Lab, Operator, device_token, operator_token, program, refusal_is_recorded,
+    Curl, Device, Lab, Operator, device_token, leaves, operator_token, program, refusal_is_recorded, within,
 };
 use touchmark_x509::Certificate;
+
+/// Equal refusals are recorded in steps that grow to a minute.
+const RECORDED_WITHIN: Duration = Duration::from_secs(150);
 
 fn ask(caller: &mut Operator, method: Method, path: &str, body: &str) -> (u16, String) {
     let mut request = Request::new(method, path);
@@ -90,6 +96,19 @@ fn an_operator_of_one_environment_sees_nothing_of_another() {
         let answer = ask(&mut yuri, Method::GET, &format!("/v1/explain/{id}"), "");
         assert_eq!(code(&answer), "403 not-permitted", "explain {id}: {}", answer.1);
     }
+    // The refusal stands in the history of what was asked for, where that lives, and not of who asked.
+    let device: touchmark_api::Device =
+        serde_json::from_str(&whole(&mut everywhere, "/v1/devices/pump-lab")).unwrap();
+    within(RECORDED_WITHIN, "the refusal to explain a device of another environment", || {
+        let leaves = leaves(&lab.data().join("log"));
+        let mut entries = (0..).zip(&leaves).map(|(seq, leaf)| Entry::read(seq, leaf, None).unwrap());
+        let recorded = entries.any(|entry| {
+            let here = entry.envelope.scope.environment.as_ref().is_some_and(|name| name.as_str() == "lab");
+            let of = |of: Option<DeviceId>| of.is_some_and(|of| of.to_string() == device.id.to_string());
+            here && matches!(&entry.event, Event::Refused(refused) if of(refused.device))
+        });
+        recorded.then_some(())
+    });
     // What is another's and what is nowhere get one answer.
     let [foreign, none] = ["pump-lab", "nobody-knows-it"]
         .map(|name| ask(&mut yuri, Method::GET, &format!("/v1/devices/{name}"), ""));

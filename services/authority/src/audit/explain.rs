@@ -35,6 +35,9 @@ pub(crate) enum ExplainFault {
     /// Nothing has this identifier.
     #[error("nothing here is called that")]
     Unknown,
+    /// What has it is there, and not seen.
+    #[error("nothing here is called that")]
+    Unseen(Option<EnvironmentName>, Option<DeviceId>),
     /// Several things have it.
     #[error("the identifier means several things")]
     Ambiguous(Vec<Candidate>),
@@ -92,8 +95,9 @@ impl Explain {
             return self.explain_decision(asked, &id, sight, archives);
         }
         let mut found = self.resolve(asked)?;
+        let unseen = found.last().map_or(ExplainFault::Unknown, |one| one.subject.unseen());
         found.retain(|one| sight.covers(one.subject.environment()));
-        self.answer(asked, &one(found)?)
+        if found.is_empty() { Err(unseen) } else { self.answer(asked, &one(found)?) }
     }
 
     /// The environment of each gateway: that of its decisions.
@@ -113,6 +117,9 @@ impl Explain {
         sight: &Sight,
         archives: &Archives,
     ) -> Result<Explanation, ExplainFault> {
+        if !sight.whole && sight.environments.is_empty() {
+            return Err(ExplainFault::Unknown);
+        }
         let mut found = None;
         archives.visit(|decision| {
             if decision.is_named(id) {
@@ -124,8 +131,9 @@ impl Explain {
             Some(fingerprint) => self.commits.store().certificate_by_fingerprint(&fingerprint)?,
             None => None,
         };
-        if !sight.covers(self.homes_of_gateways()?.get(&id.gateway)) {
-            return Err(ExplainFault::Unknown);
+        let environment = self.homes_of_gateways()?.remove(&id.gateway);
+        if !sight.covers(environment.as_ref()) {
+            return Err(ExplainFault::Unseen(environment, None));
         }
         let mut explanation = match holder.filter(|row| sight.covers(row.scope.environment.as_ref())) {
             Some(row) => self.answer(asked, &self.holder_of(&row)?)?,
@@ -417,6 +425,11 @@ impl Subject {
             Self::Device(row) => row.scope.environment.as_ref(),
             Self::Party(row) => row.scope.environment.as_ref(),
         }
+    }
+
+    fn unseen(&self) -> ExplainFault {
+        let device = if let Self::Device(row) = self { Some(row.device) } else { None };
+        ExplainFault::Unseen(self.environment().cloned(), device)
     }
 
     fn role(&self) -> expiry::Role {

@@ -299,6 +299,7 @@ impl From<ExplainFault> for Refuse {
             ExplainFault::Unknown => Self::new(StatusCode::NOT_FOUND, "unknown", fault.to_string()).fix(
                 "touchmark device list shows the devices; names, identifiers, URIs, hashes and serials work",
             ),
+            ExplainFault::Unseen(..) => ExplainFault::Unknown.into(),
             ExplainFault::Ambiguous(candidates) => {
                 let mut refuse = Self::new(StatusCode::CONFLICT, "ambiguous", "it means several things")
                     .fix("ask again with one of the identifiers");

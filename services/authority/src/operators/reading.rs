@@ -49,7 +49,12 @@ pub(crate) const CAUSE: &str = "api";
 impl<K> Read<K> {
     /// All of an environment.
     pub(crate) fn all_of(environment: EnvironmentName) -> Self {
-        Self { environment: Some(environment), device: None, of: (), kind: PhantomData }
+        Self::what_is(Some(environment), None)
+    }
+
+    /// Something of an environment, or of none; of a device, if it is one's.
+    pub(crate) fn what_is(environment: Option<EnvironmentName>, device: Option<DeviceId>) -> Self {
+        Self { environment, device, of: (), kind: PhantomData }
     }
 }
 

@@ -217,3 +217,29 @@ async fn a_uri_means_what_its_own_environment_knows_by_it() {
         }
     }
 }
+
+/// What is there and not seen is told apart for the record of the refusal, and for nobody else.
+#[tokio::test]
+async fn what_is_not_seen_is_named_by_its_place() {
+    use crate::audit::explain::ExplainFault;
+    let house = House::new().await;
+    let certificate = house.first(IdentityKind::Operational).await;
+    let home = tempfile::tempdir().unwrap();
+    let explain =
+        Explain::new(house.commits.clone(), house.hierarchy.clone(), house.operators(), house.clock.clone());
+    let archives = Archives::new(home.path().to_owned());
+    let device = house.row(&certificate.fingerprint()).device;
+    let elsewhere = Sight { whole: false, environments: vec![name("yard")] };
+    let nothing = Sight { whole: false, environments: Vec::new() };
+    for sight in [elsewhere, nothing] {
+        for asked in [DEVICE.to_owned(), certificate.fingerprint().to_string(), device.unwrap().to_string()] {
+            let found = explain.explain(&asked, &sight, &archives).map(drop).unwrap_err();
+            let ExplainFault::Unseen(environment, of) = found else { panic!("{asked}: {found:?}") };
+            assert_eq!((environment, of), (Some(name("lab")), device), "{asked}");
+        }
+        let found = explain.explain("nobody", &sight, &archives).map(drop).unwrap_err();
+        assert!(matches!(found, ExplainFault::Unknown), "{found:?}");
+    }
+    let here = Sight { whole: false, environments: vec![name("lab")] };
+    assert!(explain.explain(DEVICE, &here, &archives).is_ok());
+}

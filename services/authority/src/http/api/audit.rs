@@ -6,7 +6,7 @@ use super::caller::{Called, Query};
 use super::paging::bad_cursor;
 use crate::audit::explain::ExplainFault;
 use crate::http::views;
-use crate::operators::reading::{Audit, CAUSE, Devices};
+use crate::operators::reading::{Audit, CAUSE, Devices, Read};
 use axum::Json;
 use axum::extract::{Path, State};
 use std::cmp::Reverse;
@@ -61,7 +61,12 @@ pub(super) async fn explain(
             .await;
     match found.map_err(|_| Refuse::value("id", "it could not be looked up"))? {
         Ok(explanation) => Ok(Json(explanation)),
-        Err(unknown @ ExplainFault::Unknown) => {
+        // Recorded of where it is, as every refusal to read it.
+        Err(ExplainFault::Unseen(there, device)) if environment.is_none() => {
+            let _unseen = called.permit(&shell, Read::<Devices>::what_is(there, device))?;
+            Err(ExplainFault::Unknown.into())
+        }
+        Err(unknown @ (ExplainFault::Unknown | ExplainFault::Unseen(..))) => {
             let what = (Permission::DeviceRead, CAUSE);
             Err(called.absent(&shell, what, environment, unknown.into()))
         }
@@ -74,6 +79,7 @@ pub(super) async fn decisions(
     called: Called,
     Query(query): Query<DecisionQuery>,
 ) -> Result<Json<Page<touchmark_api::Decision>>, Refuse> {
+    called.read_all::<Audit>(&shell)?;
     let sight = called.sight::<Audit>(&shell, None)?;
     let paging = called.paging(&shell, "/v1/decisions", &query)?;
     let after =

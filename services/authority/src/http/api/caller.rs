@@ -85,16 +85,17 @@ impl Called {
         Ok(all)
     }
 
-    /// What the caller may read of a kind: in one environment, or wherever it may.
+    /// What the caller may read of a kind: in one environment, or wherever it may, which may be nowhere.
     pub(super) fn sight<K: Kind>(
         &self,
         shell: &Shell,
         environment: Option<EnvironmentName>,
     ) -> Result<Sight, Refuse> {
-        let whole = environment.is_none() && self.0.reach == Reach::Organisation;
-        let read = self.read_in::<K>(shell, environment)?;
-        let environments = read.iter().filter_map(|read| read.act().environment().cloned()).collect();
-        Ok(Sight { whole, environments })
+        let everywhere = environment.is_none() && self.0.reach == Reach::Organisation;
+        let one = environment.map(|name| self.read::<K>(shell, name)).transpose()?;
+        let read = one.map_or_else(|| self.readable(shell), |one| vec![one]);
+        let environments: Vec<_> = read.iter().filter_map(|read| read.act().environment().cloned()).collect();
+        Ok(Sight { whole: everywhere && !environments.is_empty(), environments })
     }
 
     fn readable<K: Kind>(&self, shell: &Shell) -> Vec<Mandate<Read<K>>> {
