@@ -63,7 +63,7 @@ pub struct Enrolment {
 impl Enrolment {
     /// With a token, for the default environment or a named one.
     pub fn new(label: Option<&str>, csr: &[u8], token: &Token) -> Self {
-        Self::named(label, csr, &token.username, token)
+        Self::named(label, csr, token.username.as_str(), token)
     }
 
     /// With a prefix token, under a name.
@@ -126,7 +126,7 @@ impl Device {
     /// Enrols a new key; it must succeed. Leaf first.
     pub fn enrol(&mut self, label: Option<&str>, token: &Token) -> (Key, Vec<Certificate>) {
         let key = Key::new();
-        let enrolment = Enrolment::new(label, &key.request(&token.username), token);
+        let enrolment = Enrolment::new(label, &key.request(token.username.as_str()), token);
         let answer = self.send(&enrolment).unwrap();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let chain = chain(&key, &answer.body);
@@ -138,7 +138,7 @@ impl Device {
     /// Enrols a new key in the default environment, if the token is good. Leaf first.
     pub fn try_enrol(&mut self, token: &Token) -> Option<(Key, Vec<Certificate>)> {
         let key = Key::new();
-        let enrolment = Enrolment::new(None, &key.request(&token.username), token);
+        let enrolment = Enrolment::new(None, &key.request(token.username.as_str()), token);
         let answer = self.send(&enrolment).ok().filter(|answer| answer.status == 200)?;
         let chain = chain(&key, &answer.body);
         Some((key, chain))

@@ -122,7 +122,9 @@ impl Operator {
     /// Waits until the authority has such a decision about a device; gives it.
     pub fn decided(&mut self, device: &str, action: &str, resource: &str, verdict: &str) -> Decision {
         until(&format!("the decision {action} {resource} {verdict} about {device}"), || {
-            let of = |d: &Decision| d.action == action && d.resource == resource && d.verdict == verdict;
+            let of = |d: &Decision| {
+                d.action == action && d.resource.as_deref() == Some(resource) && d.verdict == verdict
+            };
             self.decisions(device).into_iter().find(of)
         })
     }

@@ -61,8 +61,8 @@ fn events(agent: &Agent) -> Vec<String> {
 /// State of each certificate of the device, by fingerprint.
 fn state(lab: &Lab, certificate: &Certificate) -> String {
     let known = lab.operator().explain(&certificate.fingerprint().to_string()).unwrap();
-    let fingerprint = certificate.fingerprint().to_string();
-    known.certificates.into_iter().find(|one| one.fingerprint == fingerprint).unwrap().state
+    let fingerprint = Some(certificate.fingerprint());
+    known.certificates.into_iter().find(|one| one.fingerprint == fingerprint).unwrap().state.to_string()
 }
 
 /// R29: the agent makes its key, enrols by token and confirms; OpenSSL verifies what an application gets from

@@ -175,7 +175,7 @@ fn those_who_can_revoke_are_exactly_those_whose_dry_run_succeeds() {
             .collect();
         let explained = admin.explain("pump-01").unwrap();
         let Some(listed) = explained.who_can_revoke else { panic!("{after}: no answer") };
-        let listed: BTreeSet<String> = listed.into_iter().map(|revoker| revoker.name).collect();
+        let listed: BTreeSet<String> = listed.into_iter().map(|revoker| revoker.name.to_string()).collect();
         assert_eq!(listed, succeed, "{after}");
         // With nothing left alive a revocation still voids tokens, so the same people can.
         assert_eq!(listed, ["anna", "frank", "fred", "operator"].map(str::to_owned).into(), "{after}");

@@ -184,7 +184,7 @@ fn a_gateway_on_a_full_disk_serves_nobody_and_lets_nobody_outlive_a_revocation()
         lab.gateway().last_words().contains("the feed is in force but not stored").then_some(())
     });
     let outcome = operator.revoke("pump-01");
-    let states: Vec<_> = outcome.gateways.iter().map(|one| one.state).collect();
+    let states: Vec<_> = outcome.gateways.iter().map(|one| one.state.clone()).collect();
     assert_eq!(states, [EnforcementState::Applied], "{outcome:?}");
     until("the session to end", || (!session.is_alive()).then_some(()));
 

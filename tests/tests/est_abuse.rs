@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime};
 use touchmark_api::Token;
 use touchmark_dial::{Method, Request};
 use touchmark_enrol::est::parse_certs_response;
-use touchmark_identity::Timestamp;
 use touchmark_tests::{
     Device, Enrolment, Key, Lab, Meter, Operator, Outcome, device_token, environment_order, forged_requests,
     prefix_token, refusal_is_recorded, same_as_promised, storm, until,
@@ -108,7 +107,7 @@ fn a_token_that_is_not_good_opens_nothing() {
                        label: Option<&str>,
                        status: u16,
                        code: &'static str| {
-        let enrolment = Enrolment::new(label, &Key::new().request(&token.username), token);
+        let enrolment = Enrolment::new(label, &Key::new().request(token.username.as_str()), token);
         let answer = device.send(&enrolment).unwrap();
         let says = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!(answer.status.as_u16(), status, "{name}: {says}");
@@ -118,7 +117,7 @@ fn a_token_that_is_not_good_opens_nothing() {
     let good = operator.token(&device_token("lab", "pump-01"));
     let wrong = Token { password: "f".repeat(32), ..good.clone() };
     refused("wrong token", &wrong, None, 401, "token-invalid");
-    let other = Token { username: "pump-02".into(), ..good.clone() };
+    let other = Token { username: "pump-02".parse().unwrap(), ..good.clone() };
     refused("token of another device", &other, None, 401, "token-invalid");
     Device::new(&lab).enrol(None, &good);
     refused("used token", &good, None, 401, "token-used");
@@ -126,7 +125,7 @@ fn a_token_that_is_not_good_opens_nothing() {
     let mut order = device_token("lab", "pump-03");
     order.ttl_s = 1;
     let short = operator.token(&order);
-    let expires = Timestamp::parse(&short.expires).unwrap().unix_ms();
+    let expires = short.expires.unix_ms();
     until("the token to expire", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
         (now > u128::from(expires)).then_some(())
@@ -144,9 +143,9 @@ fn a_token_that_is_not_good_opens_nothing() {
     Device::new(&lab).enrol(None, &late);
 
     let prefix = operator.token(&prefix_token("lab", "pump", 5));
-    let existing = Token { username: "pump-01".into(), ..prefix.clone() };
+    let existing = Token { username: "pump-01".parse().unwrap(), ..prefix.clone() };
     refused("prefix token for a known device", &existing, None, 403, "device-exists");
-    let outside = Token { username: "valve-01".into(), ..prefix };
+    let outside = Token { username: "valve-01".parse().unwrap(), ..prefix };
     refused("prefix token for another prefix", &outside, None, 401, "token-invalid");
 
     let token = operator.token(&device_token("lab", "pump-01"));
@@ -177,7 +176,8 @@ fn a_thousand_uses_of_one_token_make_one_certificate() {
     let refused = outcomes.iter().filter(|outcome| outcome.status() == 401).count();
     assert_eq!(refused, 999, "every other one is told no, and none is left without an answer");
     let known = operator.explain("pump-01").unwrap();
-    let fingerprints: Vec<_> = known.certificates.iter().map(|c| c.fingerprint.clone()).collect();
+    let fingerprints: Vec<_> =
+        known.certificates.iter().map(|c| c.fingerprint.unwrap().to_string()).collect();
     assert_eq!(fingerprints, [issued[0].to_string()]);
 }
 

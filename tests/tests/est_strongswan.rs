@@ -41,5 +41,5 @@ fn strongswan_fetches_the_anchors_and_enrols() {
     let issued = Certificate::from_pem_many(&String::from_utf8(output.stdout).unwrap()).unwrap();
     assert_eq!(issued[0].uri_sans(), ["spiffe://lab.touchmark.internal/d/pump-01"]);
     let known = lab.operator().explain("pump-01").unwrap();
-    assert_eq!(known.certificates[0].fingerprint, issued[0].fingerprint().to_string());
+    assert_eq!(known.certificates[0].fingerprint, Some(issued[0].fingerprint()));
 }

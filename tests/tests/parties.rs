@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Read as _, Write as _};
-use touchmark_api::{Certificate, ContainmentOutcome, Page, Problem, Token, TokenOrder};
+use touchmark_api::{
+    Certificate, CertificateName, ContainmentOutcome, Page, Problem, Reach, Token, TokenOrder,
+};
 use touchmark_dial::{Request, Response};
 use touchmark_tests::{Device, Enrolment, Holder, Key, Lab, Operator, device_token, operator_token, tls};
 
@@ -34,7 +36,7 @@ fn api(lab: &Lab, holder: &Holder) -> Operator {
 }
 
 fn enrols(lab: &Lab, token: &Token) -> u16 {
-    let request = Enrolment::new(None, &Key::new().request(&token.username), token);
+    let request = Enrolment::new(None, &Key::new().request(token.username.as_str()), token);
     Device::new(lab).send(&request).unwrap().status.as_u16()
 }
 
@@ -144,8 +146,8 @@ fn a_revoked_certificate_takes_its_unproven_successors_along_and_names_what_live
     assert_eq!(proven.confirm("").unwrap().status, 204);
     let unproven = proven.renewed(&lab);
     let outcome = revoke(&mut admin, &format!("/v1/certificates/{}/revoke", first.fingerprint()));
-    assert_eq!(outcome.certificates, [first.fingerprint().to_string()]);
-    let mut lives: Vec<String> = vec![proven.fingerprint().to_string(), unproven.fingerprint().to_string()];
+    assert_eq!(outcome.certificates, [CertificateName::Fingerprint(first.fingerprint())]);
+    let mut lives = [proven.fingerprint(), unproven.fingerprint()].map(CertificateName::Fingerprint);
     lives.sort();
     let mut named = outcome.lives_on.clone();
     named.sort();
@@ -182,12 +184,8 @@ fn whom_the_tokens_of_a_revoked_operator_let_in_is_said() {
     let done = revoke(&mut admin, "/v1/operators/ada/revoke");
     for (what, outcome) in [("dry", dry), ("done", done)] {
         let let_in = outcome.let_in.unwrap();
-        let named: Vec<_> = let_in.parties.iter().map(|one| (one.kind.as_str(), one.name.as_str())).collect();
-        assert_eq!(
-            named,
-            [("operator", "eve"), ("operator", "mallory"), ("service", "gateway-07")],
-            "{what}"
-        );
+        let named: Vec<_> = let_in.parties.iter().map(|one| format!("{} {}", one.kind, one.name)).collect();
+        assert_eq!(named, ["operator eve", "operator mallory", "service gateway-07"], "{what}");
         assert_eq!((let_in.parties_total, let_in.device_enrolments), (3, 2), "{what}");
     }
     // They live on, as was said.
@@ -205,7 +203,7 @@ fn the_last_operator_who_can_let_others_in_stays() {
     let mut admin = lab.operator();
     let certificates = |admin: &mut Operator, name: &str| -> Vec<String> {
         let explained = admin.explain(name).unwrap();
-        explained.certificates.into_iter().map(|one| one.fingerprint.to_string()).collect()
+        explained.certificates.into_iter().map(|one| one.fingerprint.unwrap().to_string()).collect()
     };
     let own = certificates(&mut admin, "operator").remove(0);
     Holder::enrolled(&lab, &admin.token(&operator_token("frank", &["fleet"])));
@@ -269,8 +267,8 @@ fn the_last_operator_who_can_let_others_in_keeps_its_roles() {
     }
     let explained = admin.explain("operator").unwrap().party.unwrap();
     assert_eq!(
-        (explained.roles, explained.reach.as_deref()),
-        (vec!["admin".to_owned()], Some("organisation"))
+        (explained.roles, explained.reach),
+        (vec!["admin".to_owned()], Some(Reach::Organisation.into()))
     );
     Holder::enrolled(&lab, &admin.token(&order));
     assert!(Device::new(&lab).try_enrol(&earlier[0].1).is_some(), "anna is back");

@@ -147,13 +147,16 @@ fn order() -> Containment {
 }
 
 fn states(admin: &mut Operator, name: &str) -> Vec<String> {
-    admin.explain(name).unwrap().certificates.into_iter().map(|one| one.state).collect()
+    admin.explain(name).unwrap().certificates.into_iter().map(|one| one.state.to_string()).collect()
 }
 
 fn usable_tokens(admin: &mut Operator, name: &str) -> usize {
     let answer = admin.get("/v1/tokens?environment=lab&limit=1000").unwrap();
     let page: Page<TokenInfo> = serde_json::from_slice(&answer.body).unwrap();
-    page.items.iter().filter(|token| token.subject == name && token.state == "usable").count()
+    page.items
+        .iter()
+        .filter(|token| token.subject.as_deref() == Some(name) && token.state == "usable")
+        .count()
 }
 
 /// Renewal, confirmation and enrolment after the act, with everything that the victim got.

@@ -1,9 +1,10 @@
 //! Decisions, the decision logs, and the journal's head.
 
 use crate::page::list_query;
-use crate::{KnownText, Verdict};
+use crate::{Action, Proof, Verdict, Word};
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{Name, Timestamp};
+use touchmark_decisions::DecisionId;
+use touchmark_identity::{EnvironmentName, Fingerprint, Name, Timestamp};
 
 list_query! {
     /// `GET /v1/decisions`: newest first, whichever gateway decided.
@@ -22,30 +23,27 @@ list_query! {
 /// One decision of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// `dec_...`.
-    pub id: String,
-    pub at: String,
-    pub gateway: String,
+    #[serde(with = "crate::words::text")]
+    pub id: DecisionId,
+    pub at: Timestamp,
+    pub gateway: Name,
     /// About whom; `null` where nobody was proven.
-    pub device: KnownText,
+    pub device: Option<Name>,
     /// SHA-256 of the certificate; `null` where none was proven.
-    pub certificate: KnownText,
-    /// `connect`, `publish`, `subscribe`, `request-update`.
-    pub action: String,
+    pub certificate: Option<Fingerprint>,
+    pub action: Word<Action>,
     /// Topic, filter or path.
-    pub resource: KnownText,
-    /// `allow` or `deny`.
-    pub verdict: String,
+    pub resource: Option<String>,
+    pub verdict: Word<Verdict>,
     /// Stable reason code of a denial; empty on an allow.
     pub reason: String,
     /// Policy version that decided.
-    pub policy: KnownText,
+    pub policy: Option<String>,
     /// Rule that decided; `null` where none matched.
-    pub rule: KnownText,
-    /// `mtls`, `bridged` or `none`.
-    pub proof: KnownText,
+    pub rule: Option<String>,
+    pub proof: Option<Word<Proof>>,
     /// TLS version, cipher suite and group.
-    pub tls: KnownText,
+    pub tls: Option<String>,
     /// How many, where strangers, or acts of one device beyond what is written one by one, are counted together.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
@@ -108,7 +106,7 @@ pub struct StatusReport {
     /// Leaves in the newest signed head.
     pub log_size: u64,
     /// Environments.
-    pub environments: Vec<String>,
+    pub environments: Vec<EnvironmentName>,
     /// Gateways.
     pub gateways: Vec<crate::Gateway>,
 }

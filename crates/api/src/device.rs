@@ -1,10 +1,16 @@
 //! Devices, their certificates, and containment.
 
 use crate::page::list_query;
-use crate::{KnownText, Standing};
+use crate::words::{either, in_text};
+use crate::{CertificateState, EnforcementState, RenewalManner, Standing, SubjectKind, Word};
+use core::fmt;
 use core::num::NonZeroU64;
+use core::str::FromStr;
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{EnvironmentName, RevocationReason};
+use touchmark_identity::{
+    Actor, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, RevocationReason, SerialNumber,
+    SpiffeId, SpkiHash, Timestamp,
+};
 
 list_query! {
     /// `GET /v1/devices`, by name.
@@ -34,21 +40,19 @@ pub struct InEnvironment {
 /// A device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// `dev_...`.
-    pub id: String,
-    pub name: KnownText,
-    pub environment: KnownText,
+    pub id: DeviceId,
+    pub name: Option<Name>,
+    pub environment: Option<EnvironmentName>,
     /// Its model, or `null`.
-    pub model: KnownText,
+    pub model: Option<Name>,
     /// Who answers for it, or `null`.
-    pub owner: KnownText,
-    /// `active`, `quarantined`, `banned`.
-    pub standing: String,
+    pub owner: Option<Name>,
+    pub standing: Word<Standing>,
     /// When a quarantine ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing_until: Option<String>,
+    pub standing_until: Option<Timestamp>,
     /// Since when it is known.
-    pub registered_at: String,
+    pub registered_at: Timestamp,
     /// How its renewals went; absent in listings, and before the first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewals: Option<Renewals>,
@@ -64,55 +68,52 @@ pub struct Renewals {
     /// Refused attempts since the last successor.
     pub refused_since: u64,
     /// The last attempt of either kind.
-    pub last_at: String,
+    pub last_at: Timestamp,
     /// How it ended: `renewed`, the code of the refusal, or `null` before any attempt.
-    pub last_outcome: KnownText,
+    pub last_outcome: Option<String>,
     /// Seconds of life that were left at the last successor; negative past the end.
     pub last_lead_s: Option<i64>,
     /// The least of all.
     pub least_lead_s: Option<i64>,
-    /// Who set the last one going: `automatic`, `manual`, `unknown`, or `null`.
-    pub last_manner: KnownText,
+    pub last_manner: Option<Word<RenewalManner>>,
     /// Times that a clone was suspected.
     pub clone_alarms: u64,
     /// The last time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clone_alarm_at: Option<String>,
+    pub clone_alarm_at: Option<Timestamp>,
 }
 
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
-    /// `crt_...`.
-    pub id: String,
+    pub id: CertificateId,
     /// SHA-256 of the DER.
-    pub fingerprint: KnownText,
+    pub fingerprint: Option<Fingerprint>,
     /// Common name of the issuing authority.
-    pub issuer: KnownText,
+    pub issuer: Option<String>,
     /// Serial number, hexadecimal.
-    pub serial: String,
+    pub serial: SerialNumber,
     /// SHA-256 of the public key.
-    pub spki: KnownText,
-    /// `issued`, `confirmed`, `superseded`, `revoked`, `burned`, or `expired` by now's clock.
-    pub state: String,
+    pub spki: Option<SpkiHash>,
+    pub state: Word<CertificateState>,
     /// First moment.
-    pub not_before: String,
+    pub not_before: Timestamp,
     /// Last moment.
-    pub not_after: String,
+    pub not_after: Timestamp,
     /// Profile that it was issued under.
-    pub profile: KnownText,
+    pub profile: Option<Name>,
     /// Its URI name.
-    pub identity: KnownText,
+    pub identity: Option<SpiffeId>,
     /// One more than the identity's last.
     pub generation: u64,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<String>,
+    pub revoked_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revocation_reason: Option<String>,
+    pub revocation_reason: Option<Word<RevocationReason>>,
     /// At whose word, where the shown part of the journal tells (only in an explanation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_by: Option<String>,
+    pub revoked_by: Option<Word<Actor>>,
     /// The certificate, PEM (only from `GET /v1/certificates/{id}`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
@@ -138,24 +139,31 @@ pub struct Containment {
     pub wait_ms: Option<u64>,
 }
 
+either! {
+    /// Whom a containment was about: a device, operator or service by name, or the identity of a certificate.
+    Whom { Name(Name), Identity(SpiffeId) }
+    /// A certificate by its hash, or, of one that was never issued, by its row.
+    CertificateName { Fingerprint(Fingerprint), Id(CertificateId) }
+}
+
 /// What a containment did, or would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainmentOutcome {
     /// The device, or the identity of the certificate.
-    pub device: KnownText,
+    pub device: Option<Whom>,
     /// Place in the journal of the (first) event; absent on a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// When it was durable; absent on a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted_at: Option<String>,
+    pub accepted_at: Option<Timestamp>,
     /// Whether this was only a preview.
     pub dry_run: bool,
     /// Certificates that are dead by it.
-    pub certificates: Vec<String>,
+    pub certificates: Vec<CertificateName>,
     /// Where one certificate was revoked: those of the same identity that are still alive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lives_on: Vec<String>,
+    pub lives_on: Vec<CertificateName>,
     /// Where an operator was revoked: whom its tokens let in. They live on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_in: Option<LetIn>,
@@ -184,40 +192,28 @@ pub struct LetIn {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetInParty {
     /// `operator` or `service`; a gateway is a service.
-    pub kind: String,
-    pub name: String,
-    pub environment: KnownText,
+    pub kind: Word<SubjectKind>,
+    pub name: Name,
+    pub environment: Option<EnvironmentName>,
 }
 
 /// Whether a change is in force at a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayEnforcement {
     /// The gateway.
-    pub name: String,
+    pub name: Name,
     /// `applied`; `late` when it is online and has not acknowledged; `unknown` when nobody has heard of it; `offline` when
     /// an operator declared it so; `cut-off` when the authority refuses it and it said that it serves nobody.
-    pub state: EnforcementState,
+    pub state: Word<EnforcementState>,
     /// The authority accepts none of its certificates any more.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub refused: bool,
     /// When it was in force, by the gateway's clock.
-    pub applied_at: Option<String>,
+    pub applied_at: Option<Timestamp>,
     /// Milliseconds from the commit to the acknowledgement, by the authority's clock.
     pub applied_ms: Option<u64>,
     /// When the gateway last asked for the feed, since the authority started, in vain or not.
-    pub last_seen: Option<String>,
-}
-
-/// The states of [`GatewayEnforcement`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum EnforcementState {
-    Applied,
-    Late,
-    Unknown,
-    Offline,
-    CutOff,
+    pub last_seen: Option<Timestamp>,
 }
 
 /// One journal entry of a device's history.
@@ -225,10 +221,10 @@ pub enum EnforcementState {
 pub struct History {
     /// Leaf index in the journal's log.
     pub seq: u64,
-    pub at: String,
+    pub at: Timestamp,
     pub event: String,
     /// At whose word.
-    pub actor: String,
+    pub actor: Word<Actor>,
     /// On what occasion.
     pub cause: String,
 }

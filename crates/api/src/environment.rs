@@ -1,8 +1,8 @@
 //! Environments and profiles.
 
-use crate::CloneResponse;
+use crate::{CloneResponse, IdentityKind, Word};
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{EnvironmentName, TrustDomain};
+use touchmark_identity::{EnvironmentName, Name, ProfileVersionId, Timestamp, TrustDomain};
 
 /// `POST /v1/environments`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +48,9 @@ impl EnvironmentOrder {
 /// An environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
-    pub name: String,
+    pub name: EnvironmentName,
     /// Host of its identities.
-    pub trust_domain: String,
+    pub trust_domain: TrustDomain,
     /// Whether EST without a label means it.
     pub default: bool,
     /// Certificates from the issuing authority up to the root, PEM.
@@ -61,17 +61,15 @@ pub struct Environment {
     pub crls: Vec<String>,
     /// Profiles in force.
     pub profiles: Vec<Profile>,
-    pub created_at: String,
+    pub created_at: Timestamp,
 }
 
 /// A profile version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// `prf_...`.
-    pub id: String,
-    pub name: String,
-    /// `operational`, `service`, `operator`.
-    pub kind: String,
+    pub id: ProfileVersionId,
+    pub name: Name,
+    pub kind: Word<IdentityKind>,
     /// Seconds of life.
     pub lifetime_s: u64,
     /// Seconds of overlap after a successor is confirmed.
@@ -79,7 +77,7 @@ pub struct Profile {
     /// Seconds past its end during which a certificate may still be renewed.
     pub grace_s: u64,
     /// What a suspected clone leads to: `alarm` or `quarantine`.
-    pub on_clone: String,
+    pub on_clone: Word<CloneResponse>,
     /// Whether what is superseded is revoked once its overlap is over.
     pub revoke_superseded: bool,
 }

@@ -1,9 +1,10 @@
 //! The four questions: which device holds which certificate, where is it used, who can revoke it, what
 //! happens when it expires.
 
-use crate::KnownText;
 use crate::device::{Certificate, Device, History, Renewals};
+use crate::{Action, IdentityKind, Reach, RevokerKind, SubjectKind, Word};
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, Timestamp};
 
 /// `GET /v1/explain/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct Explanation {
     pub asked: String,
     /// The certificate that was asked for, or whose key, serial number or decision was; `null` for a name.
     #[serde(default)]
-    pub matched: Option<String>,
+    pub matched: Option<CertificateId>,
     /// The device, or `null` for an operator's or service's certificate.
     pub device: Option<Device>,
     /// The operator or service, or `null` for a device's certificate.
@@ -44,11 +45,10 @@ pub struct Explanation {
 /// A device, operator or service as one environment knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownIdentity {
-    pub environment: String,
-    /// `operational`, `service` or `operator`.
-    pub kind: String,
+    pub environment: EnvironmentName,
+    pub kind: Word<IdentityKind>,
     /// The opaque name in the URI of its certificates.
-    pub handle: String,
+    pub handle: Name,
     /// The highest of its certificates; 0 before the first.
     pub generation: u64,
 }
@@ -56,31 +56,30 @@ pub struct KnownIdentity {
 /// Whose certificate is no device's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
-    /// `service` or `operator`.
-    pub kind: String,
-    pub name: String,
-    pub environment: KnownText,
+    pub kind: Word<SubjectKind>,
+    pub name: Name,
+    pub environment: Option<EnvironmentName>,
     /// Its roles.
     pub roles: Vec<String>,
     /// Where an operator's roles hold: `environment` or `organisation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reach: Option<String>,
+    pub reach: Option<Word<Reach>>,
 }
 
 /// Where a certificate was used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
-    pub certificate: String,
+    pub certificate: Fingerprint,
     /// Which gateway.
-    pub gateway: String,
+    pub gateway: Name,
     /// What for.
-    pub action: String,
+    pub action: Word<Action>,
     /// Topic or path; if `folded`, what many of them begin with.
     pub resource: String,
     /// First seen.
-    pub first: String,
+    pub first: Timestamp,
     /// Last seen.
-    pub last: String,
+    pub last: Timestamp,
     /// Times allowed.
     pub allowed: u64,
     /// Times denied.
@@ -100,10 +99,9 @@ impl Sighting {
 /// Somebody who can revoke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revoker {
-    /// `person` or `automation`.
-    pub kind: String,
+    pub kind: Word<RevokerKind>,
     /// The operator's name.
-    pub name: String,
+    pub name: Name,
     /// The rule that permits it.
     pub rule: String,
 }
@@ -112,9 +110,9 @@ pub struct Revoker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnExpiry {
     /// Last moment of the newest live certificate.
-    pub not_after: String,
+    pub not_after: Timestamp,
     /// Last moment of the whole chain: the earliest of all certificates in it.
-    pub chain_not_after: String,
+    pub chain_not_after: Timestamp,
     /// Seconds from now; negative when past.
     pub in_s: i64,
     /// `refused`: connections are refused from then on; whether something renews it by itself is said, too.
@@ -128,8 +126,7 @@ pub struct OnExpiry {
 /// One of several things that an identifier may mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// `device` or `certificate`.
-    pub kind: String,
+    pub kind: Word<SubjectKind>,
     /// An identifier that is not ambiguous.
     pub id: String,
     /// For people.

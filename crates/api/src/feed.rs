@@ -1,9 +1,9 @@
 //! What a gateway asks of the authority: the status feed down, reports and decision logs up.
 
-use crate::Staleness;
+use crate::{GatewayStanding, Staleness, Word};
 use core::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{EnvironmentName, Timestamp};
+use touchmark_identity::{EnvironmentName, Name, Timestamp};
 
 /// `GET /v1/feed`: long poll. The body is a feed file: length-prefixed signed messages.
 ///
@@ -54,41 +54,28 @@ pub struct GatewayRegistration {
 /// A gateway, as the authority knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gateway {
-    pub name: String,
-    pub environment: String,
+    pub name: Name,
+    pub environment: EnvironmentName,
     /// `online`: asked of late, and has all in force; `late`: asked of late, and has not; `unknown`: not heard of for 30 s, or
     /// not since the authority started; `offline`: declared so; `refused`: none of its certificates is accepted any more,
     /// and it may still serve by the feed it holds; `cut-off`: refused, and it said that it serves nobody.
-    pub standing: GatewayStanding,
+    pub standing: Word<GatewayStanding>,
     /// Seconds since it showed that it holds the last answer; its feed is at most that old. `null` before it asked.
     pub feed_age_s: Option<u64>,
     /// How old its feed may be before it acts: `strict`, `standard`, `life-safety`.
-    pub staleness: Option<String>,
+    pub staleness: Option<Word<Staleness>>,
     /// Feed position in force there.
     pub applied_seq: Option<u64>,
     /// The feed's last position.
     pub feed_seq: u64,
     /// When that was in force, by the gateway's clock.
-    pub applied_at: Option<String>,
+    pub applied_at: Option<Timestamp>,
     /// When it last asked for the feed.
-    pub last_seen: Option<String>,
+    pub last_seen: Option<Timestamp>,
     /// The end of a declared absence; `null` when there is none, or no end.
-    pub offline_until: Option<String>,
+    pub offline_until: Option<Timestamp>,
     /// Who declared it offline.
-    pub offline_by: Option<String>,
-}
-
-/// The standings of a [`Gateway`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum GatewayStanding {
-    Online,
-    Late,
-    Unknown,
-    Offline,
-    Refused,
-    CutOff,
+    pub offline_by: Option<Name>,
 }
 
 /// `POST /v1/gateways/{name}/offline` and `/online`.

@@ -11,7 +11,6 @@ mod device;
 mod environment;
 mod explain;
 mod feed;
-mod known;
 mod maker;
 mod page;
 mod policy;
@@ -22,22 +21,28 @@ mod words;
 
 pub use audit::{Decision, DecisionQuery, FramesAccepted, FramesUpload, LogHead, StatusReport};
 pub use device::{
-    Certificate, Containment, ContainmentOutcome, Device, DeviceQuery, EnforcementState, GatewayEnforcement,
-    History, InEnvironment, LetIn, LetInParty, ListIn, Renewals,
+    Certificate, CertificateName, Containment, ContainmentOutcome, Device, DeviceQuery, GatewayEnforcement,
+    History, InEnvironment, LetIn, LetInParty, ListIn, Renewals, Whom,
 };
 pub use environment::{Environment, EnvironmentOrder, Profile};
 pub use explain::{Candidate, Explanation, KnownIdentity, OnExpiry, Party, Revoker, Sighting};
-pub use feed::{
-    FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayRegistration, GatewayStanding,
-};
-pub use known::KnownText;
+pub use feed::{FeedAcknowledgement, FeedQuery, Gateway, GatewayAbsence, GatewayRegistration};
 pub use maker::{HardwareOrder, Maker, MakerOrder, MakerWithdrawal};
 pub use page::{Cursor, ListQuery, Page};
 pub use policy::{Policy, PolicyDocument, PolicyEnforcement};
 pub use problem::Problem;
 pub use ready::{LogAddress, Pids, Ready};
 pub use token::{Token, TokenInfo, TokenOrder};
-pub use words::{CloneResponse, Staleness, Standing, TokenKind, UnknownWord, Verdict, Word};
+pub use words::{
+    Action, CertificateState, CloneResponse, EnforcementState, GatewayStanding, IdentityKind, Proof, Reach,
+    RenewalManner, RevokerKind, Staleness, Standing, SubjectKind, TokenKind, TokenState, UnknownWord,
+    Verdict, Word,
+};
 
 /// What people read where a question has no answer. Programs read `null`.
 pub const NO_DATA: &str = "no data";
+
+/// A value for people.
+pub fn or_no_data<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| NO_DATA.to_owned(), T::to_string)
+}

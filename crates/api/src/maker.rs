@@ -1,7 +1,7 @@
 //! Makers of devices, and the hardware that is expected from them.
 
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{EnvironmentName, Name};
+use touchmark_identity::{EnvironmentName, Fingerprint, MakerId, Name, Timestamp};
 
 /// `POST /v1/makers`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +26,17 @@ pub struct MakerWithdrawal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maker {
     /// `mkr_...`.
-    pub id: String,
-    pub name: String,
-    pub environment: String,
+    pub id: MakerId,
+    pub name: Name,
+    pub environment: EnvironmentName,
     /// SHA-256 of its certificate.
-    pub fingerprint: String,
+    pub fingerprint: Fingerprint,
     /// Last moment of its certificate.
-    pub not_after: String,
-    pub registered_at: String,
+    pub not_after: Timestamp,
+    pub registered_at: Timestamp,
     /// Until when, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub withdrawn_at: Option<String>,
+    pub withdrawn_at: Option<Timestamp>,
 }
 
 /// `POST /v1/devices`: a piece of hardware is expected, and which device it is to become. Answered with the device.

@@ -2,6 +2,7 @@
 
 use crate::GatewayEnforcement;
 use serde::{Deserialize, Serialize};
+use touchmark_identity::{EnvironmentName, Timestamp};
 
 /// `PUT /v1/environments/{name}/policy`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,12 +23,12 @@ pub struct PolicyDocument {
 /// The policy in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    pub environment: String,
+    pub environment: EnvironmentName,
     /// SHA-256 over the bundle.
     pub version: String,
     /// Since when; absent on a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub activated_at: Option<String>,
+    pub activated_at: Option<Timestamp>,
     /// Name and text of each `.cedar` file.
     pub files: Vec<(String, String)>,
     /// `topics.toml`.

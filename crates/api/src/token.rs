@@ -1,8 +1,8 @@
 //! Enrolment tokens.
 
-use crate::{KnownText, TokenKind};
+use crate::{Reach, SubjectKind, TokenKind, TokenState, Word};
 use serde::{Deserialize, Serialize};
-use touchmark_identity::{EnvironmentName, Name, NamePrefix};
+use touchmark_identity::{EnvironmentName, Name, NamePrefix, Timestamp, TokenId};
 
 /// `POST /v1/tokens`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +59,15 @@ impl TokenOrder {
 /// The answer, and the only time that the password is shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// `tok_...`.
-    pub token: String,
+    pub token: TokenId,
     /// HTTP Basic user name: the device's name or the prefix.
-    pub username: String,
+    pub username: NamePrefix,
     /// HTTP Basic password.
     pub password: String,
     /// Last moment of use.
-    pub expires: String,
+    pub expires: Timestamp,
     /// Where it is good.
-    pub environment: String,
+    pub environment: EnvironmentName,
 }
 
 impl core::fmt::Debug for Token {
@@ -80,29 +79,26 @@ impl core::fmt::Debug for Token {
 /// A token as it stands; its password is not kept. Also the answer to `POST /v1/tokens/{id}/void`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenInfo {
-    /// `tok_...`.
-    pub token: String,
+    pub token: TokenId,
     /// Where it is good.
-    pub environment: KnownText,
-    /// `device`, `service` or `operator`.
-    pub kind: String,
+    pub environment: Option<EnvironmentName>,
+    pub kind: Word<SubjectKind>,
     /// The name that it lets in, or `PREFIX*`; `null` once erased.
-    pub subject: KnownText,
+    pub subject: Option<String>,
     /// Uses made.
     pub uses: u32,
     /// Uses allowed.
     pub uses_max: u32,
-    /// `usable`, `used`, `expired` or `void`.
-    pub state: String,
+    pub state: Word<TokenState>,
     /// Last moment of use.
-    pub expires: String,
+    pub expires: Timestamp,
     /// Who made it.
-    pub created_by: String,
-    pub created_at: String,
+    pub created_by: Name,
+    pub created_at: Timestamp,
     /// Model that a device gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<Name>,
     /// Of an operator's: where its roles hold, `environment` or `organisation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reach: Option<String>,
+    pub reach: Option<Word<Reach>>,
 }

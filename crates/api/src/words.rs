@@ -69,7 +69,62 @@ macro_rules! words {
         }
 
         in_text!($name);
+
+        impl PartialEq<$name> for Word<$name> {
+            fn eq(&self, other: &$name) -> bool {
+                self.known() == Some(other)
+            }
+        }
     )*};
+}
+
+/// A text that is one of two kinds of names; no text is both.
+macro_rules! either {
+    ($($(#[$doc:meta])* $name:ident { $one:ident($one_type:ty), $other:ident($other_type:ty) })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $one($one_type),
+            $other($other_type),
+        }
+
+        impl FromStr for $name {
+            type Err = <$other_type as FromStr>::Err;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self::$one).or_else(|_| text.parse().map(Self::$other))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    Self::$one(one) => one.fmt(f),
+                    Self::$other(other) => other.fmt(f),
+                }
+            }
+        }
+
+        in_text!($name);
+    )*};
+}
+
+pub(crate) use {either, in_text};
+
+/// Serde by the text of a value of another crate.
+pub(crate) mod text {
+    use super::*;
+
+    pub(crate) fn serialize<T: fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: fmt::Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
 }
 
 words! {
@@ -97,6 +152,95 @@ words! {
     Verdict {
         Allow "allow",
         Deny "deny",
+    }
+    /// Where a certificate is in its life; by the clock, where it is past its end.
+    CertificateState {
+        Intended "intended",
+        Issued "issued",
+        Confirmed "confirmed",
+        Superseded "superseded",
+        Revoked "revoked",
+        /// Never issued, and listed as revoked.
+        Burned "burned",
+        Expired "expired",
+    }
+    TokenState {
+        Usable "usable",
+        Used "used",
+        Expired "expired",
+        Void "void",
+    }
+    /// Where an operator's roles hold.
+    Reach {
+        Environment "environment",
+        Organisation "organisation",
+    }
+    /// What a profile issues.
+    IdentityKind {
+        /// To a device.
+        Operational "operational",
+        Service "service",
+        Operator "operator",
+    }
+    /// Who or what is spoken of; a gateway is a service.
+    SubjectKind {
+        Device "device",
+        Operator "operator",
+        Service "service",
+    }
+    RevokerKind {
+        Person "person",
+        Automation "automation",
+    }
+    /// Who set a renewal going.
+    RenewalManner {
+        /// A program, by itself.
+        Automatic "automatic",
+        Manual "manual",
+        /// The requester did not say.
+        Unknown "unknown",
+    }
+    /// What a device does at a gateway.
+    Action {
+        Connect "connect",
+        Publish "publish",
+        Subscribe "subscribe",
+        RequestUpdate "request-update",
+    }
+    /// How a peer showed who it is.
+    Proof {
+        /// By the key of its certificate, in this TLS connection.
+        Mtls "mtls",
+        /// The gateway speaks for it.
+        Bridged "bridged",
+        None "none",
+    }
+    /// Whether a change is in force at a gateway.
+    EnforcementState {
+        Applied "applied",
+        /// Online, and has not acknowledged.
+        Late "late",
+        /// Nobody has heard of it.
+        Unknown "unknown",
+        /// An operator declared it so.
+        Offline "offline",
+        /// The authority refuses it, and it said that it serves nobody.
+        CutOff "cut-off",
+    }
+    /// How a gateway stands.
+    GatewayStanding {
+        /// Asked of late, and has all in force.
+        Online "online",
+        /// Asked of late, and has not.
+        Late "late",
+        /// Not heard of for 30 s, or not since the authority started.
+        Unknown "unknown",
+        /// Declared so.
+        Offline "offline",
+        /// None of its certificates is accepted any more, and it may still serve by the feed it holds.
+        Refused "refused",
+        /// Refused, and it said that it serves nobody.
+        CutOff "cut-off",
     }
     /// How old its feed may be before a gateway stops acting on it.
     Staleness {
@@ -142,9 +286,10 @@ impl<T> From<T> for Word<T> {
     }
 }
 
-impl<T: PartialEq> PartialEq<T> for Word<T> {
-    fn eq(&self, other: &T) -> bool {
-        self.known() == Some(other)
+/// By the text, known or not.
+impl<T: fmt::Display> PartialEq<&str> for Word<T> {
+    fn eq(&self, other: &&str) -> bool {
+        self.to_string() == *other
     }
 }
 

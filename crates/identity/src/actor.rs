@@ -2,6 +2,7 @@
 
 use crate::Name;
 use core::fmt;
+use core::str::FromStr;
 
 /// What sort of party acted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,5 +60,19 @@ impl Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// Text that names no actor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an actor of the form KIND:NAME")]
+pub struct BadActor;
+
+impl FromStr for Actor {
+    type Err = BadActor;
+    fn from_str(text: &str) -> Result<Self, BadActor> {
+        let (kind, name) = text.split_once(':').ok_or(BadActor)?;
+        let kind = ActorKind::from_word(kind).ok_or(BadActor)?;
+        Ok(Self { kind, name: name.parse().map_err(|_| BadActor)? })
     }
 }

@@ -20,7 +20,7 @@ mod text;
 mod timestamp;
 mod validity;
 
-pub use actor::{Actor, ActorKind};
+pub use actor::{Actor, ActorKind, BadActor};
 pub use hash::{BadHash, Fingerprint, SpkiHash};
 pub use host::{BadHostPort, HostPort, is_dns_name};
 pub use id::{AuthorityVersionId, BadId, CertificateId, DeviceId, MakerId, ProfileVersionId, TokenId};

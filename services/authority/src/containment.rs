@@ -13,7 +13,7 @@ use crate::steady_time::SteadyTime;
 use crate::store::commit::Commits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchmark_api::{ContainmentOutcome, KnownText};
+use touchmark_api::{CertificateName, ContainmentOutcome, Whom};
 use touchmark_identity::{Actor, EnvironmentName};
 use touchmark_inventory::{CertificateRow, Command, DeviceRow, Holder, Receipt, StoreFault, killed, lives};
 use touchmark_journal::{IdentityKind, Standing};
@@ -52,7 +52,7 @@ pub(crate) enum ContainFault {
 struct Change {
     environment: EnvironmentName,
     /// For people: the device's name, or the identity of the certificate.
-    name: KnownText,
+    name: Option<Whom>,
     /// The certificates that would die now: for a dry run, which changes nothing.
     would_die: Vec<CertificateRow>,
     command: Command,
@@ -107,7 +107,7 @@ impl Containments {
             Verb::Revoke(_) | Verb::Ban(_) if dry_run => self.alive(&Holder::Device(device.device))?,
             _ => Vec::new(),
         };
-        let name = device.name.as_ref().map(ToString::to_string).into();
+        let name = device.name.clone().map(Whom::Name);
         let change = Change { environment, name, would_die, command, rule };
         let outcome = self.carry_out(change, dry_run, wait).await;
         match outcome {
@@ -146,7 +146,7 @@ impl Containments {
         let rule = mandate.rule().to_owned();
         let command = revoke_party(mandate, self.clock.now());
         let would_die = if dry_run { self.alive(&holder)? } else { Vec::new() };
-        let name = Some(party.name.to_string()).into();
+        let name = Some(Whom::Name(party.name.clone()));
         let change = Change { environment, name, would_die, command, rule };
         let mut outcome = self.carry_out_in_turn(change, dry_run, wait, turn).await?;
         if party.kind == IdentityKind::Operator {
@@ -181,7 +181,7 @@ impl Containments {
         if row.kind == IdentityKind::Operator && self.is_last_of_last(row, &would_die)? {
             return Err(ContainFault::LastWayIn);
         }
-        let name = row.identity.as_ref().map(ToString::to_string).into();
+        let name = row.identity.clone().map(Whom::Identity);
         let would_die = if dry_run { would_die } else { Vec::new() };
         let change = Change { environment, name, would_die, command, rule };
         let mut outcome =
@@ -268,7 +268,7 @@ impl Containments {
         let dead = self.killed_by(receipt)?;
         outcome.certificates = dead.iter().map(shown).collect();
         outcome.seq = Some(receipt.first_seq);
-        outcome.accepted_at = Some(self.clock.now().to_string());
+        outcome.accepted_at = Some(self.clock.now());
         if let Err(fault) = self.crls.follow().await {
             tracing::error!(%fault, "recorded and told to gateways, but the CRL is still the old one; it is tried again");
         }
@@ -317,7 +317,7 @@ impl Containments {
             let Some(command) = revoke_superseded(&rows, now) else { continue };
             let change = Change {
                 environment,
-                name: KnownText::NONE,
+                name: None,
                 would_die: Vec::new(),
                 command,
                 rule: "profile/revoke-superseded".into(),
@@ -355,8 +355,8 @@ impl Containments {
 }
 
 /// How an answer names a certificate.
-fn shown(row: &CertificateRow) -> String {
-    row.fingerprint.map_or_else(|| row.certificate.to_string(), |fingerprint| fingerprint.to_string())
+fn shown(row: &CertificateRow) -> CertificateName {
+    row.fingerprint.map_or(CertificateName::Id(row.certificate), CertificateName::Fingerprint)
 }
 
 /// A second revocation finds no certificate to kill; it still takes back what was made since. What it answers is since
@@ -364,7 +364,7 @@ fn shown(row: &CertificateRow) -> String {
 fn already_revoked(outcome: ContainmentOutcome, device: &DeviceRow) -> ContainmentOutcome {
     match device.revoked_at {
         Some(first) if outcome.certificates.is_empty() => {
-            ContainmentOutcome { already: true, accepted_at: Some(first.to_string()), ..outcome }
+            ContainmentOutcome { already: true, accepted_at: Some(first), ..outcome }
         }
         Some(_) | None => outcome,
     }

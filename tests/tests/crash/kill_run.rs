@@ -123,7 +123,8 @@ fn storm_and_kill(lab: &mut Lab, shots: Vec<Enrolment>, after: Duration) -> Vec<
 
 fn is_explained(operator: &mut Operator, fingerprint: &str) -> Result<(), String> {
     let explained = operator.explain(fingerprint).map_err(|fault| format!("{fingerprint}: {fault}"))?;
-    let found = explained.certificates.iter().find(|certificate| certificate.fingerprint == fingerprint);
+    let found =
+        explained.certificates.iter().find(|certificate| certificate.fingerprint == fingerprint.parse().ok());
     match found {
         Some(certificate) if certificate.state == "issued" => Ok(()),
         Some(certificate) => Err(format!("{fingerprint} is {}", certificate.state)),

@@ -141,7 +141,7 @@ fn a_message_is_not_released_after_its_right_is_gone() {
     let (_, goodbye) = session.end();
     assert_eq!(goodbye.unwrap().body()[0], 0x87, "DISCONNECT, not authorised");
     let denied = operator.decided("pump-01", "publish", topic, "deny");
-    assert_eq!((denied.reason.as_str(), denied.rule.as_str()), ("forbidden-by-rule", "still"));
+    assert_eq!((denied.reason.as_str(), denied.rule.as_deref()), ("forbidden-by-rule", Some("still")));
     // Nor when the right comes back.
     activate(&mut operator, "");
     until("the right to be back", || {

@@ -69,10 +69,11 @@ fn a_topic_that_turns_the_text_round_is_printed_escaped() {
     let mut operator = installation.lab.operator();
     operator.decided("pump-01", "publish", topics[0], "allow");
     let denied = operator.decided("pump-01", "publish", topics[1], "deny");
+    let denied_id = denied.id.to_string();
     for (words, shows) in [
         (vec!["explain", "pump-01"], r"exe.\u{202e}fdp"),
         (vec!["explain", "pump-01", "-o", "json"], r"exe.\u202efdp"),
-        (vec!["explain", &denied.id], r"\u{2066}x\u{200b}"),
+        (vec!["explain", &denied_id], r"\u{2066}x\u{200b}"),
         (vec!["audit", "decisions", "-o", "name"], ""),
         (vec!["audit", "decisions", "-o", "ndjson"], r"\u2066x\u200b"),
         (vec!["audit", "decisions"], r"\u{2066}x\u{200b}"),

@@ -48,7 +48,7 @@ fn actions_are_decided_apart_and_a_change_reaches_open_sessions() {
     activate(&mut operator, "@id(\"quiet\")\nforbid (principal, action == Action::\"publish\", resource);\n");
     until("the open session to be forbidden to publish", || (publish() == Some(0x87)).then_some(()));
     let denied = operator.decided("pump-01", "publish", "plant/pump-01/x", "deny");
-    assert_eq!((denied.reason.as_str(), denied.rule.as_str()), ("forbidden-by-rule", "quiet"));
+    assert_eq!((denied.reason.as_str(), denied.rule.as_deref()), ("forbidden-by-rule", Some("quiet")));
     assert_eq!(update(&device, "x200"), 404, "updates without publishing");
 
     activate(&mut operator, "");

@@ -66,7 +66,7 @@ fn an_operator_of_one_environment_sees_nothing_of_another() {
     let mut everywhere =
         admitted(&lab, &TokenOrder { organisation: true, ..operator_token("olga", &["auditor"]) });
     everywhere.decided("twin", "publish", "plant/twin/t", "allow");
-    let decision = everywhere.decisions("twin").remove(0).id;
+    let decision = everywhere.decisions("twin").remove(0).id.to_string();
     let mut yuri = admitted(&lab, &of_yard("yuri", &["admin"]));
 
     let lists = [
@@ -257,11 +257,12 @@ fn an_operator_of_one_environment_gives_and_takes_nothing_beyond_it() {
     for (name, expected) in [("olga", vec!["olga", "operator"]), ("yuri", vec!["olga", "operator", "yuri"])] {
         let of = ask(&mut olga, Method::GET, &format!("/v1/explain/{name}"), "").1;
         let of: touchmark_api::Explanation = serde_json::from_str(&of).unwrap();
-        let mut able: Vec<String> = of.who_can_revoke.unwrap().into_iter().map(|one| one.name).collect();
+        let mut able: Vec<String> =
+            of.who_can_revoke.unwrap().into_iter().map(|one| one.name.to_string()).collect();
         able.sort();
         assert_eq!(able, expected, "{name}");
         let reach = if name == "olga" { "organisation" } else { "environment" };
-        assert_eq!(of.party.unwrap().reach.as_deref(), Some(reach), "{name}");
+        assert_eq!(of.party.unwrap().reach.unwrap(), reach, "{name}");
     }
     let tokens = ask(&mut olga, Method::GET, "/v1/tokens?environment=yard", "").1;
     assert!(tokens.contains(r#""reach":"organisation""#) && tokens.contains(r#""reach":"environment""#));

@@ -116,7 +116,7 @@ impl Requests {
             Device::new(lab).enrol(Some(environment), &token);
             let path = format!("/v1/devices/{}/certificates", pump(environment));
             let rows: Page<Certificate> = serde_json::from_slice(&admin.get(&path).unwrap().body).unwrap();
-            rows.items[0].id.clone()
+            rows.items[0].id.to_string()
         });
         let first = admin.get("/v1/devices?limit=1").unwrap();
         let first: Page<touchmark_api::Device> = serde_json::from_slice(&first.body).unwrap();
@@ -220,7 +220,7 @@ impl Requests {
                 // Each is made for one request only.
                 if let Some(admin) = &mut self.admin {
                     let Token { token, .. } = admin.token(&device_token(environment, "spare"));
-                    self.tokens[here] = token;
+                    self.tokens[here] = token.to_string();
                 }
                 path = path.replace("{id}", &self.tokens[here]);
             }

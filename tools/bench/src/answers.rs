@@ -59,7 +59,7 @@ mod tests {
         let status: JournalStatus = read(&serde_json::to_string(&status).unwrap());
         assert_eq!((status.journal, status.log_size), (7, 5));
         let outcome = ContainmentOutcome {
-            device: "pump-01".into(),
+            device: "pump-01".parse().ok(),
             seq: Some(9),
             accepted_at: None,
             dry_run: false,

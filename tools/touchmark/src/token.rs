@@ -25,7 +25,7 @@ impl TokenSecret {
                 .fix("touchmark token create --env lab --device NAME --out FILE")
         };
         if text.trim_start().starts_with('{') {
-            return Self::of(serde_json::from_str(text).map_err(|_| bad())?);
+            return serde_json::from_str(text).map(Self::of).map_err(|_| bad());
         }
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let mut next = |label: &str| {
@@ -62,12 +62,8 @@ impl TokenSecret {
     }
 
     /// From the authority's answer.
-    pub fn of(token: touchmark_api::Token) -> Result<Self, Failure> {
-        let username = token
-            .username
-            .parse()
-            .map_err(|_| Failure::new(Exit::Unreachable, "answer", "the token's user name is no name"))?;
-        Ok(Self { username, password: Secret::new(token.password) })
+    pub fn of(token: touchmark_api::Token) -> Self {
+        Self { username: token.username, password: Secret::new(token.password) }
     }
 }
 
@@ -80,8 +76,7 @@ mod tests {
         let read = TokenSecret::parse("pump-01\nabc\n").unwrap();
         assert_eq!((read.username.as_str(), read.password.expose().as_str()), ("pump-01", "abc"));
         let printed = "username  pump-\npassword  abc\nexpires   soon\n";
-        let json =
-            r#"{"token":"tok_1","username":"pump-","password":"abc","expires":"soon","environment":"lab"}"#;
+        let json = r#"{"token":"tok_01a204735f3a798e9098c35956ee9066","username":"pump-","password":"abc","expires":"2026-11-30T12:00:00Z","environment":"lab"}"#;
         for (name, text) in [("prefix", "pump-\nabc"), ("as printed", printed), ("as JSON", json)] {
             let read = TokenSecret::parse(text).unwrap();
             assert_eq!((read.username.as_str(), read.password.expose().as_str()), ("pump-", "abc"), "{name}");

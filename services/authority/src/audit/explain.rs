@@ -14,11 +14,12 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use touchmark_api::{
-    Candidate, Certificate, Explanation, History, KnownIdentity, NO_DATA, OnExpiry, Revoker, Sighting,
+    Candidate, Certificate, Explanation, History, KnownIdentity, OnExpiry, Revoker, RevokerKind, Sighting,
+    Word, or_no_data,
 };
 use touchmark_decisions::DecisionId;
 use touchmark_identity::{
-    ActorKind, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, RevocationReason,
+    Actor, CertificateId, DeviceId, EnvironmentName, Fingerprint, Name, PathKind, RevocationReason,
     SerialNumber, SpiffeId, SpkiHash, Timestamp,
 };
 use touchmark_inventory::{CertificateRow, DeviceRow, PartyRow, RenewalRow, StoreFault};
@@ -255,7 +256,7 @@ impl Explain {
         };
         let explanation = Explanation {
             asked: asked.to_owned(),
-            matched: found.certificate.map(|certificate| certificate.to_string()),
+            matched: found.certificate,
             device: device.map(views::device),
             party: party.map(views::party),
             identities: self.identities(&found.subject)?,
@@ -282,9 +283,9 @@ impl Explain {
         };
         let known = rows.into_iter().filter_map(|row| {
             Some(KnownIdentity {
-                environment: row.scope.environment?.to_string(),
-                kind: row.kind.as_str().to_owned(),
-                handle: row.handle.to_string(),
+                environment: row.scope.environment?,
+                kind: views::word(row.kind.as_str()),
+                handle: row.handle,
                 generation: row.generation,
             })
         });
@@ -301,12 +302,12 @@ impl Explain {
         }
         sightings.sort_by_key(|row| std::cmp::Reverse(row.last));
         let seen = sightings.into_iter().map(|row| Sighting {
-            certificate: row.fingerprint.to_string(),
-            gateway: row.relying_party.to_string(),
-            action: row.action,
+            certificate: row.fingerprint,
+            gateway: row.relying_party,
+            action: views::word(&row.action),
             resource: row.resource,
-            first: row.first.to_string(),
-            last: row.last.to_string(),
+            first: row.first,
+            last: row.last,
             allowed: row.allowed,
             denied: row.denied,
             folded: row.folded,
@@ -335,12 +336,11 @@ impl Explain {
             (None, None) => return Ok(Vec::new()),
         };
         let revokers = able.into_iter().map(|(party, rule)| Revoker {
-            kind: match party.kind {
-                IdentityKind::Operator => ActorKind::Person.as_str(),
-                IdentityKind::Service | IdentityKind::Operational => ActorKind::Automation.as_str(),
-            }
-            .to_owned(),
-            name: party.name.to_string(),
+            kind: Word::Known(match party.kind {
+                IdentityKind::Operator => RevokerKind::Person,
+                IdentityKind::Service | IdentityKind::Operational => RevokerKind::Automation,
+            }),
+            name: party.name,
             rule,
         });
         Ok(revokers.collect())
@@ -364,8 +364,8 @@ impl Explain {
         let seconds = |moment: Timestamp| i64::try_from(moment.unix_s()).unwrap_or(i64::MAX);
         let grace = trust.profiles.get(&row.kind).map(|profile| profile.grace);
         Some(OnExpiry {
-            not_after: not_after.to_string(),
-            chain_not_after: chain_not_after.to_string(),
+            not_after,
+            chain_not_after,
             in_s: seconds(chain_not_after) - seconds(now),
             effect: expiry::effect(subject.role(), renewals).to_owned(),
             actions_lost: match subject.role() {
@@ -391,9 +391,9 @@ impl Explain {
         let entries = self.commits.store().journal_of_device(device, HISTORY_MAX)?;
         let shown = entries.into_iter().map(|stored| History {
             seq: stored.entry.seq,
-            at: stored.entry.envelope.at.to_string(),
+            at: stored.entry.envelope.at,
             event: stored.entry.event.word().to_owned(),
-            actor: stored.entry.envelope.actor.to_string(),
+            actor: Word::Known(stored.entry.envelope.actor),
             cause: stored.entry.envelope.cause,
         });
         Ok(shown.collect())
@@ -401,8 +401,7 @@ impl Explain {
 }
 
 /// Who revoked at this moment: the entry that says so has the same time.
-fn revoker(history: &[History], at: Timestamp) -> Option<String> {
-    let at = at.to_string();
+fn revoker(history: &[History], at: Timestamp) -> Option<Word<Actor>> {
     let kills =
         |one: &&History| one.at == at && (one.event.contains("revoked") || one.event == "standing-changed");
     history.iter().find(kills).map(|one| one.actor.clone())
@@ -443,20 +442,11 @@ impl Subject {
 
     fn candidate(&self) -> Candidate {
         let (kind, id, name) = match self {
-            Self::Device(row) => {
-                ("device", row.device.to_string(), row.name.as_ref().map(ToString::to_string))
-            }
-            Self::Party(row) => {
-                let domain = match row.kind {
-                    IdentityKind::Operator => "operator",
-                    IdentityKind::Service | IdentityKind::Operational => "service",
-                };
-                (domain, row.name.to_string(), Some(row.name.to_string()))
-            }
+            Self::Device(row) => (IdentityKind::Operational, row.device.to_string(), row.name.as_ref()),
+            Self::Party(row) => (row.kind, row.name.to_string(), Some(&row.name)),
         };
-        let environment = self.environment().map_or(NO_DATA, EnvironmentName::as_str);
-        let name = format!("{} in {environment}", name.as_deref().unwrap_or(NO_DATA));
-        Candidate { kind: kind.to_owned(), id, name }
+        let name = format!("{} in {}", or_no_data(name), or_no_data(self.environment()));
+        Candidate { kind: views::subject_kind(kind), id, name }
     }
 }
 

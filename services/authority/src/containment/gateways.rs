@@ -8,13 +8,14 @@
 use crate::audit::archive::ArchiveFault;
 use crate::audit::sightings::DecisionIntake;
 use crate::feed::{Applied, EnvironmentFeed, Feeds, PublishFault, RefusedPoll, Reports, Seen};
+use crate::http::views::word;
 use crate::operators::reading::{Environments, Read};
 use crate::operators::{Caller, accepted};
 use crate::store::commit::Commits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use touchmark_api::{EnforcementState, Gateway, GatewayEnforcement, GatewayStanding};
+use touchmark_api::{EnforcementState, Gateway, GatewayEnforcement, GatewayStanding, Word};
 use touchmark_identity::{Actor, EnvironmentName, Fingerprint, Name, SpiffeId, Timestamp};
 use touchmark_inventory::{CertificateRow, Command, GatewayAbsenceRow, Holder, PartyRow, StoreFault};
 use touchmark_journal::{Draft, EnforcementReported, Envelope, Event, IdentityKind, Scope};
@@ -98,9 +99,8 @@ impl Known {
         since.map(|since| since.elapsed()).filter(|ago| *ago < ONLINE_WITHIN)
     }
 
-    fn last_seen(&self) -> Option<String> {
-        let at = self.seen.map(|seen| seen.at).max(self.refused.map(|poll| poll.at));
-        at.map(|at| at.to_string())
+    fn last_seen(&self) -> Option<Timestamp> {
+        self.seen.map(|seen| seen.at).max(self.refused.map(|poll| poll.at))
     }
 }
 
@@ -243,18 +243,18 @@ impl Gateways {
             }
             let took = |applied: Applied| applied.heard.saturating_duration_since(accepted).as_millis();
             enforced.gateways.push(GatewayEnforcement {
-                state: match now.view().enforcement(position) {
+                state: Word::Known(match now.view().enforcement(position) {
                     Enforcement::Applied => EnforcementState::Applied,
                     Enforcement::Late => EnforcementState::Late,
                     Enforcement::Unknown => EnforcementState::Unknown,
                     Enforcement::Offline => EnforcementState::Offline,
                     Enforcement::CutOff => EnforcementState::CutOff,
-                },
+                }),
                 refused: now.is_refused,
-                applied_at: in_force.map(|applied| applied.at.to_string()),
+                applied_at: in_force.map(|applied| applied.at),
                 applied_ms: in_force.map(|applied| u64::try_from(took(applied)).unwrap_or(u64::MAX)),
                 last_seen: now.last_seen(),
-                name: now.name.to_string(),
+                name: now.name.clone(),
             });
         }
         Ok(enforced)
@@ -372,15 +372,15 @@ impl Gateways {
             Gateway {
                 feed_age_s: one.seen.map(|seen| seen.since.elapsed().as_secs()),
                 last_seen: one.last_seen(),
-                name: one.name.to_string(),
-                environment: environment.to_string(),
-                standing,
-                staleness: one.seen.and_then(|seen| seen.class).map(|class| class.as_str().to_owned()),
+                name: one.name,
+                environment: environment.clone(),
+                standing: Word::Known(standing),
+                staleness: one.seen.and_then(|seen| seen.class).map(|class| word(class.as_str())),
                 applied_seq: applied.map(|applied| applied.position.seq),
                 feed_seq: head.seq,
-                applied_at: applied.map(|applied| applied.at.to_string()),
-                offline_until: one.absence.as_ref().and_then(|row| row.until).map(|until| until.to_string()),
-                offline_by: one.absence.map(|row| row.declared_by.to_string()),
+                applied_at: applied.map(|applied| applied.at),
+                offline_until: one.absence.as_ref().and_then(|row| row.until),
+                offline_by: one.absence.map(|row| row.declared_by),
             }
         };
         Ok(self.known(environment, feed)?.into_iter().map(shown).collect())

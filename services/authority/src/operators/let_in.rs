@@ -3,6 +3,7 @@
 //! In: rows. Out: operators and services by name, devices as a count. Only the operator's own tokens: what those whom it
 //! let in did with theirs is asked about each of them.
 
+use crate::http::views::subject_kind;
 use std::collections::HashMap;
 use touchmark_api::{LetIn, LetInParty};
 use touchmark_identity::{EnvironmentName, Name, Timestamp, TokenId};
@@ -31,9 +32,9 @@ pub(crate) fn let_in(
         let is_itself = party.kind == IdentityKind::Operator && party.name == *operator;
         if !is_itself && was_let_in(store, &party, operator, now, &mut makers)? {
             parties.push(LetInParty {
-                kind: party.kind.as_str().to_owned(),
-                name: party.name.to_string(),
-                environment: party.scope.environment.as_ref().map(ToString::to_string).into(),
+                kind: subject_kind(party.kind),
+                name: party.name,
+                environment: party.scope.environment,
             });
         }
     }

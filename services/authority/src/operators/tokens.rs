@@ -3,7 +3,7 @@
 use crate::entropy::random;
 use crate::sha256;
 use crate::store::commit::Commits;
-use touchmark_identity::{Name, Secret, Timestamp, TokenId};
+use touchmark_identity::{Name, NamePrefix, Secret, Timestamp, TokenId};
 use touchmark_inventory::{Conflict, PartyRow, Precondition, StoreFault, TokenRow};
 use touchmark_journal::{Event, IdentityKind, PartyRegistered, TokenSubject};
 use touchmark_listen::Clock;
@@ -15,7 +15,7 @@ pub(crate) struct NewToken {
     /// Its identifier.
     pub token: TokenId,
     /// HTTP Basic user name: the device's, or the prefix.
-    pub username: String,
+    pub username: NamePrefix,
     /// HTTP Basic password: 128 random bits, hexadecimal.
     pub password: Secret<String>,
     /// Last moment of use.
@@ -75,8 +75,8 @@ impl Tokens {
             }
         };
         let username = match &order.subject {
-            TokenSubject::Named(name) => name.to_string(),
-            TokenSubject::Prefix(prefix) => prefix.to_string(),
+            TokenSubject::Named(name) => name.clone().into(),
+            TokenSubject::Prefix(prefix) => prefix.clone(),
         };
         let (token, expires_at, mut command) =
             create_token(mandate, sha256(password.expose().as_bytes()), now, random())?;

@@ -5,7 +5,7 @@ use crate::feed::crls::Published;
 use crate::start::bootstrap::bootstrapped;
 use crate::tests::house::{DEVICE, House, request};
 use std::time::Duration;
-use touchmark_api::ContainmentOutcome;
+use touchmark_api::{CertificateName, ContainmentOutcome};
 use touchmark_identity::RevocationReason;
 use touchmark_inventory::{CertificateRow, DeviceRow, PartyRow, Store as _};
 use touchmark_journal::{IdentityKind, Reach};
@@ -154,11 +154,18 @@ async fn what_lives_on_is_what_is_not_of_the_line() {
     };
     for dry_run in [true, false] {
         let outcome = lab.containments.revoke_one(act(), dry_run, Duration::ZERO).await.unwrap();
-        assert_eq!(outcome.certificates, [newer.fingerprint().to_string()], "dry run: {dry_run}");
+        assert_eq!(
+            outcome.certificates,
+            [CertificateName::Fingerprint(newer.fingerprint())],
+            "dry run: {dry_run}"
+        );
         assert!(
-            outcome.lives_on.contains(&other.fingerprint().to_string()),
+            outcome.lives_on.contains(&CertificateName::Fingerprint(other.fingerprint())),
             "dry run: {dry_run}: {outcome:?}"
         );
-        assert!(!outcome.lives_on.contains(&newer.fingerprint().to_string()), "dry run: {dry_run}");
+        assert!(
+            !outcome.lives_on.contains(&CertificateName::Fingerprint(newer.fingerprint())),
+            "dry run: {dry_run}"
+        );
     }
 }

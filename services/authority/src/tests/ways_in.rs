@@ -216,7 +216,7 @@ async fn whom_a_revoked_operator_let_in_is_counted() {
     let dry = house.containments(home.path()).revoke_party(act, true, Duration::ZERO).await.unwrap();
     for outcome in [dry, revoke(&house, OPERATOR, "thea").await.unwrap()] {
         let let_in = outcome.let_in.unwrap();
-        let said: BTreeSet<String> = let_in.parties.iter().map(|one| one.name.clone()).collect();
+        let said: BTreeSet<String> = let_in.parties.iter().map(|one| one.name.to_string()).collect();
         assert_eq!((&said, let_in.parties_total, let_in.device_enrolments), (&named, 2, 3));
     }
     assert!(house.store.token(open.token).unwrap().unwrap().void, "its open tokens are void");

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
-use touchmark_api::{Certificate, ListIn, LogHead};
+use touchmark_api::{Certificate, ListIn, LogHead, or_no_data};
 use touchmark_touchmark::failure::{Exit, Failure};
 
 /// Devices that enrol at the same time.
@@ -71,7 +71,7 @@ pub(crate) async fn enrol(
         let [one] = held.as_slice() else {
             return Err(failed(&format!("{name} has {} certificates", held.len())));
         };
-        if !fingerprints.remove(one.fingerprint.as_str()) {
+        if !fingerprints.remove(&or_no_data(one.fingerprint.as_ref())) {
             return Err(failed(&format!("{name} holds another certificate than the inventory says")));
         }
     }
@@ -136,7 +136,9 @@ pub(crate) async fn publish(
     arrived(installation, &topic, &value).await?;
     let decision = installation
         .decision(Some(name), began, "the publish that was seen", |decision| {
-            decision.action == "publish" && decision.verdict == "allow" && decision.resource == topic
+            decision.action == "publish"
+                && decision.verdict == "allow"
+                && decision.resource.as_ref() == Some(&topic)
         })
         .await?;
     Ok(Proof {
@@ -144,9 +146,9 @@ pub(crate) async fn publish(
         says: format!(
             "{} devices in sessions ({slowest} ms at most); {value} is the sink's last value of {topic}, by rule {}",
             names.len(),
-            decision.rule
+            or_no_data(decision.rule.as_ref())
         ),
-        proof: decision.id,
+        proof: decision.id.to_string(),
     })
 }
 

@@ -91,7 +91,11 @@ pub(crate) async fn reconnect(installation: &mut Installation, sabotaged: bool) 
             decision.action == "connect" && decision.verdict == "deny"
         })
         .await?;
-    Ok(Proof { took, says: format!("{words}; logged with reason {}", decision.reason), proof: decision.id })
+    Ok(Proof {
+        took,
+        says: format!("{words}; logged with reason {}", decision.reason),
+        proof: decision.id.to_string(),
+    })
 }
 
 pub(crate) async fn quarantine(installation: &mut Installation, sabotaged: bool) -> Result<Proof, Failure> {
@@ -122,6 +126,6 @@ pub(crate) async fn quarantine(installation: &mut Installation, sabotaged: bool)
             "out after {out} ms; {words}; back with the same certificate {} ms after the release was asked for",
             started.elapsed().as_millis()
         ),
-        proof: decision.id,
+        proof: decision.id.to_string(),
     })
 }

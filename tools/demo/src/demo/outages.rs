@@ -50,7 +50,7 @@ pub(crate) async fn offline(installation: &mut Installation, sabotaged: bool) ->
             "gateway up in {} ms with nobody to ask; {REVOKED}: {words}; {GOOD}: served; its log came after",
             up.as_millis()
         ),
-        proof: decision.id,
+        proof: decision.id.to_string(),
     })
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn kill(installation: &mut Installation, sabotaged: bool) -> Re
         let live: Vec<_> =
             held.iter().filter(|one| one.state == "issued" || one.state == "confirmed").collect();
         burned += held.len() - live.len();
-        if !live.iter().any(|one| one.fingerprint == *fingerprint) {
+        if !live.iter().any(|one| one.fingerprint == fingerprint.parse().ok()) {
             return Err(failed(&format!("{name} was given a certificate that the inventory does not know")));
         }
         if live.len() != 1 {

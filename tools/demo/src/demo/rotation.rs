@@ -66,14 +66,16 @@ pub(crate) async fn rotate(
     let path = format!("/v1/devices/{NAME}/certificates");
     let held: Vec<Certificate> = installation.management()?.list(&path, ListIn::default(), None).await?;
     let state = |fingerprint: &str| {
-        held.iter().find(|one| one.fingerprint == fingerprint).map(|one| one.state.as_str())
+        held.iter().find(|one| one.fingerprint == fingerprint.parse().ok()).map(|one| one.state.to_string())
     };
-    if (state(&old), state(&new)) != (Some("superseded"), Some("confirmed")) {
+    if (state(&old).as_deref(), state(&new).as_deref()) != (Some("superseded"), Some("confirmed")) {
         return Err(failed(&format!("old: {:?}, new: {:?}", state(&old), state(&new))));
     }
     let decision = installation
         .decision(Some(NAME), began, "the session with the new certificate", |decision| {
-            decision.action == "connect" && decision.verdict == "allow" && decision.certificate == new
+            decision.action == "connect"
+                && decision.verdict == "allow"
+                && decision.certificate == new.parse().ok()
         })
         .await?;
     Ok(Proof {
@@ -84,7 +86,7 @@ pub(crate) async fn rotate(
             number("repeated"),
             gap.as_millis()
         ),
-        proof: decision.id,
+        proof: decision.id.to_string(),
     })
 }
 

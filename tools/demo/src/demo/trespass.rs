@@ -33,13 +33,13 @@ pub(crate) async fn stranger(installation: &mut Installation, sabotaged: bool) -
     }
     let counted = installation
         .decision(None, began, "the stranger", |decision| {
-            decision.proof == "none" && decision.verdict == "deny"
+            decision.proof.as_ref().is_some_and(|proof| *proof == "none") && decision.verdict == "deny"
         })
         .await?;
     Ok(Proof {
         took,
         says: format!("{}; counted as {} x{}", denial.code, counted.reason, counted.count),
-        proof: counted.id,
+        proof: counted.id.to_string(),
     })
 }
 
@@ -58,13 +58,15 @@ pub(crate) async fn steal(installation: &mut Installation, sabotaged: bool) -> R
     Ok(Proof {
         took,
         says: format!("pump-01's certificate with pump-02's key: {refused}; counted as {}", counted.reason),
-        proof: counted.id,
+        proof: counted.id.to_string(),
     })
 }
 
 /// Whoever proves nothing is counted, per reason and second, and has no record of its own.
 fn is_count(decision: &Decision, reason: &str) -> bool {
-    decision.proof == "none" && decision.verdict == "deny" && decision.reason == reason
+    decision.proof.as_ref().is_some_and(|proof| *proof == "none")
+        && decision.verdict == "deny"
+        && decision.reason == reason
 }
 
 fn this_second() -> Timestamp {
@@ -94,12 +96,14 @@ async fn publish_as_another(installation: &mut Installation) -> Result<Proof, Fa
     let took = started.elapsed();
     let decision = installation
         .decision(Some("pump-02"), began, "the denied publish", |decision| {
-            decision.action == "publish" && decision.verdict == "deny" && decision.resource == topic
+            decision.action == "publish"
+                && decision.verdict == "deny"
+                && decision.resource.as_deref() == Some(topic)
         })
         .await?;
     // The denial is in the log, so whatever was forwarded before it has arrived.
     if installation.last_value(topic).await?.contains(&value) {
         return Err(failed("it was denied, and arrived all the same"));
     }
-    Ok(Proof { took, says: format!("{words}; the far end has not got it"), proof: decision.id })
+    Ok(Proof { took, says: format!("{words}; the far end has not got it"), proof: decision.id.to_string() })
 }

@@ -7,7 +7,7 @@ use crate::output::{Listed, Output};
 use crate::services;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
-use touchmark_api::{Decision, DecisionQuery, LogHead, Verdict};
+use touchmark_api::{Decision, DecisionQuery, LogHead, Verdict, or_no_data};
 use touchmark_identity::{Name, Timestamp};
 use touchmark_listen::Clock;
 
@@ -47,29 +47,26 @@ impl Listed for Decision {
     const HEADERS: &'static [&'static str] =
         &["at", "id", "device", "action", "resource", "verdict", "reason", "rule", "gateway"];
     fn row(&self) -> Vec<String> {
-        let resource = if self.count > 1 {
-            format!("{} x{}", self.resource, self.count)
-        } else {
-            self.resource.to_string()
-        };
+        let mut resource = or_no_data(self.resource.as_ref());
+        if self.count > 1 {
+            resource += &format!(" x{}", self.count);
+        }
         // A rule that is not known is none that matched: what is decided is always decided by the policy in force.
-        let rule = self.rule.get().unwrap_or("none matched");
-        [
-            &self.at,
-            &self.id,
-            self.device.as_str(),
-            &self.action,
-            &resource,
-            &self.verdict,
-            &self.reason,
+        let rule = self.rule.as_deref().unwrap_or("none matched").to_owned();
+        vec![
+            self.at.to_string(),
+            self.id.to_string(),
+            or_no_data(self.device.as_ref()),
+            self.action.to_string(),
+            resource,
+            self.verdict.to_string(),
+            self.reason.clone(),
             rule,
-            &self.gateway,
+            self.gateway.to_string(),
         ]
-        .map(str::to_owned)
-        .to_vec()
     }
     fn name(&self) -> String {
-        self.id.clone()
+        self.id.to_string()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::output::{Listed, Output};
 use crate::span;
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
-use touchmark_api::{Certificate, Containment, NO_DATA, OnExpiry, Revoker, Sighting};
+use touchmark_api::{Certificate, Containment, NO_DATA, OnExpiry, Revoker, Sighting, or_no_data};
 use touchmark_identity::RevocationReason;
 
 #[derive(Debug, Subcommand)]
@@ -55,12 +55,15 @@ impl Listed for Sighting {
     const HEADERS: &'static [&'static str] =
         &["gateway", "action", "resource", "first", "last", "allowed", "denied"];
     fn row(&self) -> Vec<String> {
-        let Self { gateway, action, first, last, allowed, denied, .. } = self;
-        let text = |part: &String| part.clone();
-        let mut row: Vec<String> =
-            [gateway, action, &self.place(), first, last].into_iter().map(text).collect();
-        row.extend([allowed.to_string(), denied.to_string()]);
-        row
+        vec![
+            self.gateway.to_string(),
+            self.action.to_string(),
+            self.place(),
+            self.first.to_string(),
+            self.last.to_string(),
+            self.allowed.to_string(),
+            self.denied.to_string(),
+        ]
     }
     fn name(&self) -> String {
         format!("{}/{}", self.gateway, self.resource)
@@ -70,10 +73,10 @@ impl Listed for Sighting {
 impl Listed for Revoker {
     const HEADERS: &'static [&'static str] = &["name", "kind", "by rule"];
     fn row(&self) -> Vec<String> {
-        vec![self.name.clone(), self.kind.clone(), self.rule.clone()]
+        vec![self.name.to_string(), self.kind.to_string(), self.rule.clone()]
     }
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 }
 
@@ -85,12 +88,12 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
             let one = management.get(&path, &()).await;
             let one: Certificate =
                 one.map_err(|failure: Failure| failure.what(format!("certificate {id}")))?;
-            output.one(&one, &one.id, human)?;
+            output.one(&one, &one.id.to_string(), human)?;
         }
         Cert::Revoke { id, reason, dry_run } => {
             let order = Containment { reason: Some(reason), dry_run, ..Containment::default() };
             let outcome = management.revoke_certificate(&id, &order).await?;
-            return contain::told("revoked", outcome.device.as_str(), &outcome, output);
+            return contain::told("revoked", &or_no_data(outcome.device.as_ref()), &outcome, output);
         }
         Cert::Where { id } => match management.explain(&id, None).await?.where_used {
             Some(sightings) => output.list(&sightings)?,
@@ -101,7 +104,7 @@ pub(crate) async fn run(command: Cert, home: &Home, output: &Output) -> Result<E
             None => unknown(output)?,
         },
         Cert::OnExpiry { id } => match management.explain(&id, None).await?.on_expiry {
-            Some(expiry) => output.one(&expiry, &expiry.not_after, on_expiry)?,
+            Some(expiry) => output.one(&expiry, &expiry.not_after.to_string(), on_expiry)?,
             None => unknown(output)?,
         },
     }
@@ -113,24 +116,28 @@ fn unknown(output: &Output) -> Result<(), Failure> {
     output.one(&(), NO_DATA, |()| NO_DATA.to_owned())
 }
 
+/// Why it was revoked.
+pub(crate) fn reason(one: &Certificate) -> String {
+    one.revocation_reason.as_ref().map_or_else(|| "unspecified".to_owned(), ToString::to_string)
+}
+
 pub(crate) fn human(one: &Certificate) -> String {
     let mut text = format!(
         "certificate  {}\nidentity     {}\nstate        {}\nissuer       {}\nserial       {}\nfingerprint  {}\nkey          {}\nvalid        {} to {}\nprofile      {}, generation {}\n",
         one.id,
-        one.identity,
+        or_no_data(one.identity.as_ref()),
         one.state,
-        one.issuer,
+        or_no_data(one.issuer.as_ref()),
         one.serial,
-        one.fingerprint,
-        one.spki,
+        or_no_data(one.fingerprint.as_ref()),
+        or_no_data(one.spki.as_ref()),
         one.not_before,
         one.not_after,
-        one.profile,
+        or_no_data(one.profile.as_ref()),
         one.generation
     );
     if let Some(at) = &one.revoked_at {
-        let reason = one.revocation_reason.as_deref().unwrap_or("unspecified");
-        text += &format!("revoked      {at}, {reason}\n");
+        text += &format!("revoked      {at}, {}\n", reason(one));
     }
     if let Some(pem) = &one.pem {
         text += pem;

@@ -19,7 +19,7 @@ use core::time::Duration;
 use serde::Serialize;
 use std::time::Instant;
 use touchmark_api::{
-    Containment, ContainmentOutcome, EnforcementState, GatewayEnforcement, LetIn, LetInParty,
+    Containment, ContainmentOutcome, EnforcementState, GatewayEnforcement, LetIn, LetInParty, or_no_data,
 };
 use touchmark_identity::{EnvironmentName, Name, RevocationReason};
 use touchmark_listen::Clock;
@@ -248,8 +248,11 @@ pub(crate) fn told(
 
 /// [`Exit::Partial`], and why, unless every gateway has it in force, serves nobody, or was declared offline.
 pub(crate) fn exit(gateways: &[GatewayEnforcement], output: &Output) -> Exit {
-    let is_missing =
-        |one: &&GatewayEnforcement| matches!(one.state, EnforcementState::Late | EnforcementState::Unknown);
+    let is_missing = |one: &&GatewayEnforcement| {
+        use EnforcementState::{Applied, CutOff, Offline};
+        // A state that only a newer authority knows is none that is in force.
+        !matches!(one.state.known(), Some(Applied | Offline | CutOff))
+    };
     let (refused, missing): (Vec<_>, Vec<_>) =
         gateways.iter().filter(is_missing).partition(|gateway| gateway.refused);
     let names = |gateways: &[&GatewayEnforcement]| {
@@ -277,7 +280,8 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
         (false, true) => "was already ",
         (false, false) => "",
     };
-    let mut text = format!("{} {how}{done} (permitted by rule {})\n", outcome.device, outcome.rule);
+    let mut text =
+        format!("{} {how}{done} (permitted by rule {})\n", or_no_data(outcome.device.as_ref()), outcome.rule);
     match (outcome.seq, &outcome.accepted_at) {
         (_, Some(at)) if outcome.already => text += &format!("  since        {at}\n"),
         (Some(seq), Some(at)) => text += &format!("  journal      entry {seq}, durable {at}\n"),
@@ -302,7 +306,10 @@ pub(crate) fn human(done: &str, outcome: &ContainmentOutcome) -> String {
 fn lives_on(let_in: &LetIn) -> String {
     let mut text = String::new();
     for LetInParty { kind, name, environment } in &let_in.parties {
-        text += &format!("  lives on     {kind} {name} in {environment}, let in by a token that it made\n");
+        text += &format!(
+            "  lives on     {kind} {name} in {}, let in by a token that it made\n",
+            or_no_data(environment.as_ref())
+        );
     }
     match let_in.parties_total.saturating_sub(let_in.parties.len() as u64) {
         0 => {}
@@ -328,20 +335,21 @@ fn in_force(gateway: &GatewayEnforcement) -> String {
         Some(at) => format!("last seen {at}"),
         None => "not seen since the authority started".to_owned(),
     };
-    match gateway.state {
-        EnforcementState::Applied => match (&gateway.applied_at, gateway.applied_ms) {
+    match gateway.state.known() {
+        None => format!("{} ({})", gateway.state, seen()),
+        Some(EnforcementState::Applied) => match (&gateway.applied_at, gateway.applied_ms) {
             (Some(at), Some(ms)) => format!("applied after {ms} ms, {at}"),
             _ => "applied".to_owned(),
         },
-        EnforcementState::Late => format!("LATE: online, and has not acknowledged it ({})", seen()),
-        EnforcementState::Unknown if gateway.refused => {
+        Some(EnforcementState::Late) => format!("LATE: online, and has not acknowledged it ({})", seen()),
+        Some(EnforcementState::Unknown) if gateway.refused => {
             format!("UNKNOWN: its certificate is refused, and it has not said that it stopped ({})", seen())
         }
-        EnforcementState::CutOff => {
+        Some(EnforcementState::CutOff) => {
             format!("cut off: its certificate is refused, and it serves nobody ({})", seen())
         }
-        EnforcementState::Unknown => format!("UNKNOWN: not heard of ({})", seen()),
-        EnforcementState::Offline => {
+        Some(EnforcementState::Unknown) => format!("UNKNOWN: not heard of ({})", seen()),
+        Some(EnforcementState::Offline) => {
             format!("declared offline: it learns of it when it is back ({})", seen())
         }
     }
@@ -351,23 +359,29 @@ fn in_force(gateway: &GatewayEnforcement) -> String {
 mod tests {
     use super::*;
     use crate::output::Format;
+    use touchmark_api::Word;
+    use touchmark_identity::Timestamp;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
 
     fn outcome(states: &[EnforcementState]) -> ContainmentOutcome {
         let gateway = |(number, state): (usize, &EnforcementState)| {
             let applied = *state == EnforcementState::Applied;
             GatewayEnforcement {
-                name: format!("gateway-0{number}"),
-                state: *state,
+                name: format!("gateway-0{number}").parse().unwrap(),
+                state: Word::Known(*state),
                 refused: *state == EnforcementState::CutOff,
-                applied_at: applied.then(|| "2026-11-30T12:00:00.000Z".to_owned()),
+                applied_at: applied.then(|| at("2026-11-30T12:00:00.000Z")),
                 applied_ms: applied.then_some(4),
-                last_seen: (*state == EnforcementState::Late).then(|| "2026-11-30T11:59:58.000Z".to_owned()),
+                last_seen: (*state == EnforcementState::Late).then(|| at("2026-11-30T11:59:58.000Z")),
             }
         };
         ContainmentOutcome {
-            device: "pump-01".into(),
+            device: "pump-01".parse().ok(),
             seq: Some(7),
-            accepted_at: Some("2026-11-30T12:00:00.000Z".into()),
+            accepted_at: Some(at("2026-11-30T12:00:00.000Z")),
             dry_run: false,
             certificates: Vec::new(),
             lives_on: Vec::new(),

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::management::{Management, segment};
 use crate::output::{Format, Listed, Output};
 use clap::{Args, Subcommand};
-use touchmark_api::{Certificate, Device as Row, DeviceQuery, InEnvironment, ListIn, Standing};
+use touchmark_api::{Certificate, Device as Row, DeviceQuery, InEnvironment, ListIn, Standing, or_no_data};
 use touchmark_identity::{EnvironmentName, Name};
 
 #[derive(Debug, Subcommand)]
@@ -76,30 +76,36 @@ impl Listed for Row {
     fn row(&self) -> Vec<String> {
         let standing = match &self.standing_until {
             Some(until) => format!("{} until {until}", self.standing),
-            None => self.standing.clone(),
+            None => self.standing.to_string(),
         };
         vec![
-            self.name.to_string(),
-            self.environment.to_string(),
+            or_no_data(self.name.as_ref()),
+            or_no_data(self.environment.as_ref()),
             standing,
-            self.model.to_string(),
-            self.owner.to_string(),
-            self.registered_at.clone(),
+            or_no_data(self.model.as_ref()),
+            or_no_data(self.owner.as_ref()),
+            self.registered_at.to_string(),
         ]
     }
     fn name(&self) -> String {
-        self.name.to_string()
+        or_no_data(self.name.as_ref())
     }
 }
 
 impl Listed for Certificate {
     const HEADERS: &'static [&'static str] = &["id", "state", "issuer", "serial", "not after", "profile"];
     fn row(&self) -> Vec<String> {
-        let (issuer, profile) = (self.issuer.as_str(), self.profile.as_str());
-        [&self.id, &self.state, issuer, &self.serial, &self.not_after, profile].map(str::to_owned).to_vec()
+        vec![
+            self.id.to_string(),
+            self.state.to_string(),
+            or_no_data(self.issuer.as_ref()),
+            self.serial.to_string(),
+            self.not_after.to_string(),
+            or_no_data(self.profile.as_ref()),
+        ]
     }
     fn name(&self) -> String {
-        self.id.clone()
+        self.id.to_string()
     }
 }
 
@@ -110,7 +116,7 @@ pub(crate) async fn run(command: Device, home: &Home, output: &Output) -> Result
             let (path, query) = (path(&order.name, ""), InEnvironment { environment: order.env });
             let one = Management::open(home)?.get(&path, &query).await;
             let one: Row = one.map_err(|failure: Failure| failure.what(format!("device {}", order.name)))?;
-            output.one(&one, one.name.as_str(), human)?;
+            output.one(&one, &one.name(), human)?;
             Ok(Exit::Ok)
         }
         Device::Certs { whose, limit } => {
@@ -155,7 +161,13 @@ fn human(one: &Row) -> String {
     let until = one.standing_until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
     let mut text = format!(
         "device       {}\nid           {}\nenvironment  {}\nstanding     {}{until}\nmodel        {}\nowner        {}\nsince        {}",
-        one.name, one.id, one.environment, one.standing, one.model, one.owner, one.registered_at
+        or_no_data(one.name.as_ref()),
+        one.id,
+        or_no_data(one.environment.as_ref()),
+        one.standing,
+        or_no_data(one.model.as_ref()),
+        or_no_data(one.owner.as_ref()),
+        one.registered_at
     );
     if let Some(renewals) = &one.renewals {
         text += &format!(

@@ -12,7 +12,7 @@ use crate::span;
 use clap::{Args, ValueEnum};
 use core::time::Duration;
 use serde::Serialize;
-use touchmark_api::{Decision, DecisionQuery, KnownText};
+use touchmark_api::{Decision, DecisionQuery, or_no_data};
 use touchmark_dial::{DialFault, HttpClient, Request};
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_listen::Clock;
@@ -77,9 +77,9 @@ pub(crate) struct Act {
     /// In the gateway's words.
     pub(crate) reason: String,
     /// `dec_...`
-    pub(crate) decision: KnownText,
+    pub(crate) decision: Option<String>,
     /// The rule that decided.
-    pub(crate) rule: KnownText,
+    pub(crate) rule: Option<String>,
 }
 
 impl Act {
@@ -90,8 +90,8 @@ impl Act {
             verdict: if denial.is_some() { "deny" } else { "allow" },
             code: denial.map(|denial| denial.code.clone()).unwrap_or_default(),
             reason: denial.map(|denial| denial.reason.clone()).unwrap_or_default(),
-            decision: KnownText::NONE,
-            rule: KnownText::NONE,
+            decision: None,
+            rule: None,
         }
     }
 
@@ -111,11 +111,12 @@ impl Act {
             let reason = if self.reason.is_empty() { "no reason was given" } else { &self.reason };
             text += &format!("\n        {} ({})", self.code, printable(reason));
         }
-        let rule = match (self.decision.get(), self.rule.get()) {
+        let rule = match (&self.decision, &self.rule) {
             (Some(_), None) => "no rule matched".to_owned(),
-            (_, _) => format!("rule {}", self.rule),
+            (_, _) => format!("rule {}", or_no_data(self.rule.as_ref())),
         };
-        text + &output.paint(Tone::Dim, &format!("\n        decision {}, {rule}", self.decision))
+        let decision = or_no_data(self.decision.as_ref());
+        text + &output.paint(Tone::Dim, &format!("\n        decision {decision}, {rule}"))
     }
 }
 
@@ -314,20 +315,21 @@ pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, 
             let Ok(mut decisions) = management.decisions(&query).await else { return };
             decisions.reverse();
             // In the order of both, each decision once: the same act may have been tried twice.
-            let mut taken: Vec<String> =
-                acts.iter().filter_map(|act| act.decision.get().map(str::to_owned)).collect();
-            for act in acts.iter_mut().filter(|act| act.decision.get().is_none()) {
-                let fits = |decision: &&Decision| matches(act, decision) && !taken.contains(&decision.id);
+            let mut taken: Vec<String> = acts.iter().filter_map(|act| act.decision.clone()).collect();
+            for act in acts.iter_mut().filter(|act| act.decision.is_none()) {
+                let fits = |decision: &&Decision| {
+                    matches(act, decision) && !taken.contains(&decision.id.to_string())
+                };
                 if let Some(found) = decisions.iter().find(fits) {
-                    taken.push(found.id.clone());
-                    act.decision = found.id.clone().into();
+                    taken.push(found.id.to_string());
+                    act.decision = Some(found.id.to_string());
                     act.rule.clone_from(&found.rule);
                     if act.reason.is_empty() {
                         act.reason.clone_from(&found.reason);
                     }
                 }
             }
-            if acts.iter().all(|act| act.decision.get().is_some()) {
+            if acts.iter().all(|act| act.decision.is_some()) {
                 return;
             }
             tokio::time::sleep(DECISIONS_PAUSE).await;
@@ -338,5 +340,7 @@ pub(crate) async fn find_decisions(home: &Home, device: &str, since: Timestamp, 
 }
 
 fn matches(act: &Act, decision: &Decision) -> bool {
-    decision.action == act.action && decision.verdict == act.verdict && decision.resource == act.resource
+    decision.action == act.action
+        && decision.verdict == act.verdict
+        && decision.resource.as_ref() == Some(&act.resource)
 }

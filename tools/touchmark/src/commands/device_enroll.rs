@@ -15,7 +15,7 @@ use crate::token::TokenSecret;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use touchmark_api::{KnownText, TokenOrder};
+use touchmark_api::{TokenOrder, or_no_data};
 use touchmark_identity::{EnvironmentName, Name, Timestamp};
 use touchmark_x509::Certificate;
 
@@ -42,7 +42,7 @@ pub(crate) struct Enroll {
 pub(crate) struct Enrolled {
     pub(crate) device: String,
     pub(crate) environment: String,
-    pub(crate) identity: KnownText,
+    pub(crate) identity: Option<String>,
     pub(crate) fingerprint: String,
     pub(crate) serial: String,
     pub(crate) not_before: String,
@@ -87,7 +87,7 @@ async fn obtain(
                 ..TokenOrder::new(order.env.clone(), TOKEN_TTL_S)
             };
             let issued = Management::for_operator(home, &ready)?.token(&token).await;
-            TokenSecret::of(issued.map_err(|failure| failure.what(format!("a token for {}", order.name)))?)?
+            TokenSecret::of(issued.map_err(|failure| failure.what(format!("a token for {}", order.name)))?)
         }
     };
     let anchors_pem = anchors_pem(home, &order.env).await?;
@@ -109,7 +109,7 @@ pub(crate) fn describe(
     Enrolled {
         device: name.to_string(),
         environment: environment.to_string(),
-        identity: certificate.spiffe_id().ok().map(|id| id.to_string()).into(),
+        identity: certificate.spiffe_id().ok().map(|id| id.to_string()),
         fingerprint: certificate.fingerprint().to_string(),
         serial: certificate.serial().to_string(),
         not_before: validity.not_before().to_string(),
@@ -127,7 +127,7 @@ fn human(one: &Enrolled) -> String {
         "{} is enrolled in {}.\n  identity     {}\n  certificate  {}\n  valid        until {} ({})\n  key          {} (made here, 0600)\n  chain        {}\n  anchors      {}\n\nnext: touchmark device connect {} --env {} --publish plant/{}/temp=21",
         one.device,
         one.environment,
-        one.identity,
+        or_no_data(one.identity.as_ref()),
         one.fingerprint,
         one.not_after,
         span::words(ends.saturating_sub(starts)),

@@ -5,7 +5,7 @@ use crate::home::Home;
 use crate::management::Management;
 use crate::output::Output;
 use clap::Args;
-use touchmark_api::{Device, HardwareOrder};
+use touchmark_api::{Device, HardwareOrder, or_no_data};
 use touchmark_identity::{EnvironmentName, Name};
 
 #[derive(Debug, Args)]
@@ -36,8 +36,9 @@ pub(crate) async fn run(order: Register, home: &Home, output: &Output) -> Result
         model: order.model,
     };
     let device: Device = Management::open(home)?.post("/v1/devices", &order).await?;
-    output.one(&device, device.name.as_str(), |one| {
-        format!("device       {}\nid           {}\nenvironment  {}", one.name, one.id, one.environment)
+    output.one(&device, &or_no_data(device.name.as_ref()), |one| {
+        let [name, environment] = [or_no_data(one.name.as_ref()), or_no_data(one.environment.as_ref())];
+        format!("device       {name}\nid           {}\nenvironment  {environment}", one.id)
     })?;
     output.note("It enrols by itself with its maker's certificate: POST simpleenroll, no token.");
     Ok(Exit::Ok)

@@ -15,7 +15,7 @@ use clap::Args;
 use core::time::Duration;
 use serde::Serialize;
 use std::path::PathBuf;
-use touchmark_api::{Containment, ContainmentOutcome, KnownText};
+use touchmark_api::{Containment, ContainmentOutcome, IdentityKind, or_no_data};
 use touchmark_identity::{EnvironmentName, Name, RevocationReason, Timestamp};
 use touchmark_listen::Clock;
 use touchmark_x509::Certificate;
@@ -23,8 +23,6 @@ use touchmark_x509::Certificate;
 /// A device that runs beside this command looks for new files ten times a second, and must not lose its old session
 /// before it has its new one.
 const HANDED_OVER: Duration = Duration::from_secs(1);
-/// How a device's profile is called by the management API.
-const DEVICE_PROFILE: &str = "operational";
 
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
@@ -50,15 +48,15 @@ struct Side {
 struct Told {
     device: String,
     environment: String,
-    identity: KnownText,
+    identity: Option<String>,
     old: Side,
     new: Side,
     /// RFC 3339, `revoked`, or `null` where no operator can be asked.
-    old_serves_until: KnownText,
+    old_serves_until: Option<String>,
     /// Whether this run went on with an attempt that was cut off.
     resumed: bool,
     /// When the authority wants to see the device next.
-    renewal_window: KnownText,
+    renewal_window: Option<String>,
     key: PathBuf,
     chain: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,8 +89,8 @@ async fn afterwards(
     order: &Rotate,
     operator: Option<Management>,
     rotated: &Rotated,
-) -> Result<(KnownText, Option<ContainmentOutcome>), Failure> {
-    let Some(mut operator) = operator else { return Ok((KnownText::NONE, None)) };
+) -> Result<(Option<String>, Option<ContainmentOutcome>), Failure> {
+    let Some(mut operator) = operator else { return Ok((None, None)) };
     if order.revoke_old {
         tokio::time::sleep(HANDED_OVER).await;
         let old = rotated.old.fingerprint().to_string();
@@ -102,16 +100,17 @@ async fn afterwards(
             failure
                 .fix(format!("the rotation itself is done; touchmark cert revoke {old} --reason superseded"))
         })?;
-        return Ok(("revoked".to_owned().into(), Some(outcome)));
+        return Ok((Some("revoked".to_owned()), Some(outcome)));
     }
     // Its own fault is no fault of the device's: the answer then is `no data`.
     let overlap = operator.environment(&order.env).await.ok().and_then(|environment| {
-        let profile = environment.profiles.into_iter().find(|profile| profile.kind == DEVICE_PROFILE)?;
+        let profile =
+            environment.profiles.into_iter().find(|profile| profile.kind == IdentityKind::Operational)?;
         Some(Duration::from_secs(profile.overlap_s))
     });
     let ends = rotated.old.validity().not_after();
     let until = overlap.map(|overlap| Clock::system().now().plus(overlap).min(ends));
-    Ok((until.map(|until| until.to_string()).into(), None))
+    Ok((until.map(|until| until.to_string()), None))
 }
 
 fn side(certificate: &Certificate) -> Side {
@@ -128,18 +127,18 @@ fn told(
     order: &Rotate,
     directory: &CredentialDir,
     rotated: &Rotated,
-    old_serves_until: KnownText,
+    old_serves_until: Option<String>,
     revoked: Option<ContainmentOutcome>,
 ) -> Told {
     Told {
         device: order.name.to_string(),
         environment: order.env.to_string(),
-        identity: rotated.new.spiffe_id().ok().map(|id| id.to_string()).into(),
+        identity: rotated.new.spiffe_id().ok().map(|id| id.to_string()),
         old: side(&rotated.old),
         new: side(&rotated.new),
         old_serves_until,
         resumed: rotated.resumed,
-        renewal_window: rotated.window.map(|window| window.to_string()).into(),
+        renewal_window: rotated.window.map(|window| window.to_string()),
         key: directory.key(),
         chain: directory.chain(),
         revoked,
@@ -151,7 +150,7 @@ fn human(told: &Told, output: &Output) -> String {
         let second = |text: &str| Timestamp::parse(text).map_or(0, Timestamp::unix_s);
         span::words(second(&side.not_after).saturating_sub(second(&side.not_before)))
     };
-    let old = match told.old_serves_until.get() {
+    let old = match told.old_serves_until.as_deref() {
         Some("revoked") => "revoked, on the next CRL".to_owned(),
         None => "serves until its overlap ends (no operator here who could say when)".to_owned(),
         Some(until) if until == told.old.not_after => {
@@ -168,7 +167,7 @@ fn human(told: &Told, output: &Output) -> String {
         told.new.fingerprint,
         told.new.not_after,
         lasts(&told.new),
-        told.renewal_window,
+        or_no_data(told.renewal_window.as_ref()),
         told.key.display(),
     );
     if let Some(outcome) = &told.revoked {

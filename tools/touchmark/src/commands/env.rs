@@ -55,15 +55,15 @@ impl Listed for Environment {
             .collect();
         let default = if self.default { "yes" } else { "" };
         vec![
-            self.name.clone(),
-            self.trust_domain.clone(),
+            self.name.to_string(),
+            self.trust_domain.to_string(),
             default.to_owned(),
             profiles.join(", "),
-            self.created_at.clone(),
+            self.created_at.to_string(),
         ]
     }
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 }
 

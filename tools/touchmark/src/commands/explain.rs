@@ -8,7 +8,9 @@ use crate::output::{Listed as _, Output, table};
 use crate::span;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
-use touchmark_api::{Certificate, Decision, Explanation, NO_DATA, Renewals, Revoker, Sighting};
+use touchmark_api::{
+    Certificate, Decision, Explanation, NO_DATA, Reach, Renewals, Revoker, Sighting, or_no_data,
+};
 use touchmark_identity::EnvironmentName;
 
 /// Rows of a part before it is cut, with a word about the rest.
@@ -38,20 +40,19 @@ pub(crate) fn human(all: &Explanation) -> String {
     text += &match (&all.device, &all.party) {
         (Some(device), _) => format!(
             "{} in {}: {}, model {}, owner {}, since {}\n",
-            device.name,
-            device.environment,
+            or_no_data(device.name.as_ref()),
+            or_no_data(device.environment.as_ref()),
             device.standing,
-            device.model,
-            device.owner,
+            or_no_data(device.model.as_ref()),
+            or_no_data(device.owner.as_ref()),
             device.registered_at
         ),
         (None, Some(party)) => {
             let roles = if party.roles.is_empty() { "none".to_owned() } else { party.roles.join(", ") };
-            let hold = match party.reach.as_deref() {
-                Some("organisation") => " in the whole organisation",
-                _ => "",
-            };
-            format!("{} {} in {}, roles: {roles}{hold}\n", party.kind, party.name, party.environment)
+            let is_whole = party.reach.as_ref().is_some_and(|reach| *reach == Reach::Organisation);
+            let hold = if is_whole { " in the whole organisation" } else { "" };
+            let environment = or_no_data(party.environment.as_ref());
+            format!("{} {} in {environment}, roles: {roles}{hold}\n", party.kind, party.name)
         }
         (None, None) => format!("{}: nobody proved to be there\n", printable(&all.asked)),
     };
@@ -62,7 +63,7 @@ pub(crate) fn human(all: &Explanation) -> String {
         );
     }
     text += "\nWhich certificates does it hold?\n";
-    let asked_for = |one: &&Certificate| all.matched.as_deref() == Some(one.id.as_str());
+    let asked_for = |one: &&Certificate| all.matched == Some(one.id);
     // The one that was asked for comes first, so that it is never among the rest that is not shown.
     let (first, rest): (Vec<_>, Vec<_>) = all.certificates.iter().partition(asked_for);
     let rows = first.into_iter().chain(rest).map(|one| {
@@ -70,9 +71,9 @@ pub(crate) fn human(all: &Explanation) -> String {
         vec![
             format!("{mark}{}", one.id),
             state(one),
-            one.serial.clone(),
-            one.not_after.clone(),
-            one.profile.to_string(),
+            one.serial.to_string(),
+            one.not_after.to_string(),
+            or_no_data(one.profile.as_ref()),
         ]
     });
     text += &part(&["id", "state", "serial", "not after", "profile"], rows.collect());
@@ -101,7 +102,13 @@ pub(crate) fn human(all: &Explanation) -> String {
     };
     text += "\nWhat happened\n";
     let rows = all.history.iter().map(|one| {
-        vec![one.seq.to_string(), one.at.clone(), one.event.clone(), one.actor.clone(), one.cause.clone()]
+        vec![
+            one.seq.to_string(),
+            one.at.to_string(),
+            one.event.clone(),
+            one.actor.to_string(),
+            one.cause.clone(),
+        ]
     });
     text += &part(&["seq", "at", "event", "by", "because"], rows.collect());
     if !all.left_out.is_empty() {
@@ -112,9 +119,9 @@ pub(crate) fn human(all: &Explanation) -> String {
 
 /// The state; of a revoked one also when, why and at whose word.
 fn state(one: &Certificate) -> String {
-    let Some(at) = &one.revoked_at else { return one.state.clone() };
-    let reason = one.revocation_reason.as_deref().unwrap_or("unspecified");
-    let by = one.revoked_by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
+    let Some(at) = &one.revoked_at else { return one.state.to_string() };
+    let reason = cert::reason(one);
+    let by = one.revoked_by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
     format!("{} {at} ({reason}){by}", one.state)
 }
 
@@ -131,9 +138,9 @@ pub(crate) fn renewals_in_words(one: &Renewals) -> String {
         one.refused,
         one.refused_since,
         one.last_at,
-        one.last_outcome,
+        or_no_data(one.last_outcome.as_ref()),
         lead(one.last_lead_s),
-        one.last_manner,
+        or_no_data(one.last_manner.as_ref()),
         lead(one.least_lead_s),
     );
     match &one.clone_alarm_at {
@@ -145,20 +152,20 @@ pub(crate) fn renewals_in_words(one: &Renewals) -> String {
 
 fn decided(one: &Decision) -> String {
     let reason = if one.reason.is_empty() { String::new() } else { format!(" ({})", printable(&one.reason)) };
-    let rule = match one.rule.get() {
+    let rule = match &one.rule {
         Some(rule) => format!("rule {}", printable(rule)),
         None => "no rule matched".to_owned(),
     };
     format!(
         "{} {} {} for {}: {}{reason}\n{rule}, policy {}\ncertificate {}\n{}",
         one.at,
-        one.action,
-        printable(one.resource.as_str()),
-        printable(one.device.as_str()),
-        one.verdict,
-        printable(one.policy.as_str()),
-        one.certificate,
-        printable(one.tls.as_str())
+        printable(&one.action.to_string()),
+        printable(&or_no_data(one.resource.as_ref())),
+        or_no_data(one.device.as_ref()),
+        printable(&one.verdict.to_string()),
+        printable(&or_no_data(one.policy.as_ref())),
+        or_no_data(one.certificate.as_ref()),
+        printable(&or_no_data(one.tls.as_ref()))
     )
 }
 
@@ -210,45 +217,46 @@ mod tests {
     /// A topic, a path or a cause from elsewhere makes no line of its own, and turns nothing round.
     #[test]
     fn the_words_of_a_peer_stay_where_they_belong() {
-        use touchmark_api::{History, OnExpiry};
+        use touchmark_api::{History, OnExpiry, Word};
         let answer = |foreign: &str| {
             let text = || foreign.to_owned();
+            let at = "2026-11-30T12:00:00.000Z".parse().unwrap();
             let sighting = Sighting {
-                certificate: "ab".into(),
-                gateway: "gateway-01".into(),
-                action: "publish".into(),
+                certificate: "ab".repeat(32).parse().unwrap(),
+                gateway: "gateway-01".parse().unwrap(),
+                action: Word::of(foreign),
                 resource: text(),
-                first: "then".into(),
-                last: "now".into(),
+                first: at,
+                last: at,
                 allowed: 1,
                 denied: 0,
                 folded: false,
             };
             let decision = Decision {
-                id: "dec_1".into(),
-                at: "now".into(),
-                gateway: "gateway-01".into(),
-                device: foreign.into(),
-                certificate: "ab".into(),
-                action: "publish".into(),
-                resource: foreign.into(),
-                verdict: "deny".into(),
+                id: "dec_gateway-01.1.1".parse().unwrap(),
+                at,
+                gateway: "gateway-01".parse().unwrap(),
+                device: None,
+                certificate: None,
+                action: Word::of(foreign),
+                resource: Some(text()),
+                verdict: Word::of(foreign),
                 reason: text(),
-                policy: foreign.into(),
-                rule: foreign.into(),
-                proof: "mtls".into(),
-                tls: foreign.into(),
+                policy: Some(text()),
+                rule: Some(text()),
+                proof: None,
+                tls: Some(text()),
                 count: 1,
             };
             let on_expiry = OnExpiry {
-                not_after: "soon".into(),
-                chain_not_after: "later".into(),
+                not_after: at,
+                chain_not_after: at,
                 in_s: 1,
                 effect: "refused".into(),
                 actions_lost: vec![text(), text()],
                 way_back: "enrol".into(),
             };
-            let (at, event, actor) = ("now".into(), "issued".into(), text());
+            let (event, actor) = ("issued".into(), Word::of(foreign));
             human(&Explanation {
                 asked: text(),
                 where_used: Some(vec![sighting]),

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use core::num::NonZeroU64;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use touchmark_api::{Gateway as GatewayShown, GatewayAbsence, GatewayStanding, ListIn, NO_DATA};
+use touchmark_api::{Gateway as GatewayShown, GatewayAbsence, GatewayStanding, ListIn, NO_DATA, or_no_data};
 use touchmark_gateway::{Ack, PUBLISH_RATE, PreferredPorts};
 use touchmark_identity::{EnvironmentName, Name};
 use touchmark_status::StalenessClass;
@@ -60,14 +60,13 @@ impl Listed for GatewayShown {
     const HEADERS: &'static [&'static str] =
         &["name", "env", "standing", "feed age", "class", "applied", "last seen"];
     fn row(&self) -> Vec<String> {
-        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NO_DATA.to_owned());
-        let standing = match self.standing {
-            GatewayStanding::Online => "online".to_owned(),
-            GatewayStanding::Late => "late".to_owned(),
-            GatewayStanding::Unknown => "unknown".to_owned(),
-            GatewayStanding::Refused => "REFUSED".to_owned(),
-            GatewayStanding::CutOff => "cut off".to_owned(),
-            GatewayStanding::Offline => match &self.offline_until {
+        let standing = match self.standing.known() {
+            Some(GatewayStanding::Refused) => "REFUSED".to_owned(),
+            Some(GatewayStanding::CutOff) => "cut off".to_owned(),
+            Some(GatewayStanding::Online | GatewayStanding::Late | GatewayStanding::Unknown) | None => {
+                self.standing.to_string()
+            }
+            Some(GatewayStanding::Offline) => match &self.offline_until {
                 Some(until) => format!("offline until {until}"),
                 None => "offline".to_owned(),
             },
@@ -77,17 +76,17 @@ impl Listed for GatewayShown {
             None => format!("none of {}", self.feed_seq),
         };
         vec![
-            self.name.clone(),
-            self.environment.clone(),
+            self.name.to_string(),
+            self.environment.to_string(),
             standing,
             self.feed_age_s.map_or_else(|| NO_DATA.to_owned(), span::words),
-            or_none(&self.staleness),
+            or_no_data(self.staleness.as_ref()),
             applied,
-            or_none(&self.last_seen),
+            or_no_data(self.last_seen.as_ref()),
         ]
     }
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 }
 

@@ -48,16 +48,16 @@ impl Listed for Row {
         &["name", "environment", "certificate", "not after", "since", "withdrawn"];
     fn row(&self) -> Vec<String> {
         vec![
-            self.name.clone(),
-            self.environment.clone(),
-            self.fingerprint.chars().take(16).collect(),
-            self.not_after.clone(),
-            self.registered_at.clone(),
-            self.withdrawn_at.clone().unwrap_or_default(),
+            self.name.to_string(),
+            self.environment.to_string(),
+            self.fingerprint.to_string().chars().take(16).collect(),
+            self.not_after.to_string(),
+            self.registered_at.to_string(),
+            self.withdrawn_at.map(|at| at.to_string()).unwrap_or_default(),
         ]
     }
     fn name(&self) -> String {
-        self.name.clone()
+        self.name.to_string()
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(command: Maker, home: &Home, output: &Output) -> Result<
             let certificate = home::read(&order.ca)?;
             let order = MakerOrder { environment: order.env, name: order.name, certificate };
             let made: Row = Management::open(home)?.post("/v1/makers", &order).await?;
-            output.one(&made, &made.name, human)?;
+            output.one(&made, made.name.as_str(), human)?;
         }
         Maker::List { env, limit } => {
             let query = ListIn { environment: Some(env), ..ListIn::default() };
@@ -78,7 +78,7 @@ pub(crate) async fn run(command: Maker, home: &Home, output: &Output) -> Result<
             let path = format!("/v1/makers/{}/withdraw", segment(name.as_str()));
             let order = MakerWithdrawal { environment: env };
             let ended: Row = Management::open(home)?.post(&path, &order).await?;
-            output.one(&ended, &ended.name, human)?;
+            output.one(&ended, ended.name.as_str(), human)?;
         }
     }
     Ok(Exit::Ok)

@@ -108,7 +108,7 @@ fn write(held: &InForce, dir: &Path) -> Result<(), Failure> {
 }
 
 fn human(held: &InForce) -> String {
-    let since = held.activated_at.as_deref().unwrap_or("not in force");
+    let since = held.activated_at.map_or_else(|| "not in force".to_owned(), |at| at.to_string());
     let files: Vec<_> = held.files.iter().map(|(name, _)| name.as_str()).collect();
     let mut text = format!(
         "environment  {}\nversion      {}\nsince        {since}\nfiles        {}\nrules        {}\n",

@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use core::time::Duration;
 use std::path::{Path, PathBuf};
-use touchmark_api::{ListIn, Token as Issued, TokenInfo, TokenKind, TokenOrder};
+use touchmark_api::{ListIn, Token as Issued, TokenInfo, TokenKind, TokenOrder, or_no_data};
 use touchmark_durable::{Mode, write_atomic};
 use touchmark_identity::{EnvironmentName, Name, NamePrefix, Secret};
 
@@ -76,12 +76,19 @@ impl Listed for TokenInfo {
         &["token", "kind", "reach", "for", "uses", "state", "expires", "made by"];
     fn row(&self) -> Vec<String> {
         let uses = format!("{} of {}", self.uses, self.uses_max);
-        let Self { token, kind, subject, state, expires, created_by, .. } = self;
-        let reach = self.reach.as_deref().unwrap_or_default();
-        [token, kind, reach, subject.as_str(), &uses, state, expires, created_by].map(str::to_owned).to_vec()
+        vec![
+            self.token.to_string(),
+            self.kind.to_string(),
+            self.reach.as_ref().map(ToString::to_string).unwrap_or_default(),
+            or_no_data(self.subject.as_ref()),
+            uses,
+            self.state.to_string(),
+            self.expires.to_string(),
+            self.created_by.to_string(),
+        ]
     }
     fn name(&self) -> String {
-        self.token.clone()
+        self.token.to_string()
     }
 }
 
@@ -97,10 +104,14 @@ pub(crate) async fn run(command: Token, home: &Home, output: &Output) -> Result<
         }
         Token::Void { id } => {
             let voided = void(&id, &mut management).await?;
-            output.one(&voided, &voided.token, |one| {
+            output.one(&voided, &voided.token.to_string(), |one| {
                 format!(
                     "{} for {} is {}: it made {} of {} enrolments",
-                    one.token, one.subject, one.state, one.uses, one.uses_max
+                    one.token,
+                    or_no_data(one.subject.as_ref()),
+                    one.state,
+                    one.uses,
+                    one.uses_max
                 )
             })?;
             Ok(Exit::Ok)
@@ -166,10 +177,11 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
         None => {
             let name = match &order.prefix {
                 Some(prefix) => format!("{prefix}NAME"),
-                None => issued.username.clone(),
+                None => issued.username.to_string(),
             };
-            let told = output
-                .only_copy(&issued, &issued.token, |issued| human(issued, &name, order.prefix.as_ref()));
+            let told = output.only_copy(&issued, &issued.token.to_string(), |issued| {
+                human(issued, &name, order.prefix.as_ref())
+            });
             if let Err(failure) = told {
                 return Err(undone(failure, &issued, management).await);
             }
@@ -181,7 +193,7 @@ async fn create(order: Create, management: &mut Management, output: &Output) -> 
 /// Takes back a token whose password nobody has, and says what became of it.
 async fn undone(failure: Failure, issued: &Issued, management: &mut Management) -> Failure {
     let what = format!("token {} for {}", issued.token, issued.username);
-    match void(&issued.token, management).await {
+    match void(&issued.token.to_string(), management).await {
         Ok(_) => failure.what(format!("{what}, which was taken back")).fix(
             "give stdout a reader with room, or write it to a file with --out FILE, and create it again",
         ),

@@ -185,7 +185,7 @@ async fn enrol(home: &Home, options: &GatewayOptions, directory: &CredentialDir)
                 hosts,
                 ..TokenOrder::new(options.environment.clone(), TOKEN_TTL_S)
             };
-            TokenSecret::of(operator(home, options)?.token(&order).await?)?
+            TokenSecret::of(operator(home, options)?.token(&order).await?)
         }
     };
     let client = Client { est, environment: options.environment.clone(), name: options.name.clone() };

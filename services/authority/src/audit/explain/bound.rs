@@ -65,52 +65,58 @@ fn fit<T: Serialize>(items: &mut Vec<T>, octets_max: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use touchmark_api::{Certificate, History, OnExpiry, Revoker, Sighting};
+    use touchmark_api::{Certificate, History, OnExpiry, Revoker, Sighting, Word};
+    use touchmark_identity::{CertificateId, Fingerprint, Name, Timestamp};
 
     fn largest(lists: usize, text: &str) -> Explanation {
         let text = || text.to_owned();
+        let at = Timestamp::from_unix_s(1_800_000_000);
+        let (id, fingerprint) = (CertificateId::draw(at, [7; 10]), Fingerprint([7; 32]));
+        let name: Name = "n".repeat(64).parse().unwrap();
         let certificate = || Certificate {
-            id: text(),
-            fingerprint: text().into(),
-            issuer: text().into(),
-            serial: text(),
-            spki: text().into(),
-            state: text(),
-            not_before: text(),
-            not_after: text(),
-            profile: text().into(),
-            identity: text().into(),
+            id,
+            fingerprint: Some(fingerprint),
+            issuer: Some(text()),
+            serial: "4c".repeat(17).parse().unwrap(),
+            spki: None,
+            state: Word::Other(text().into()),
+            not_before: at,
+            not_after: at,
+            profile: None,
+            identity: None,
             generation: u64::MAX,
-            revoked_at: Some(text()),
-            revocation_reason: Some(text()),
-            revoked_by: Some(text()),
+            revoked_at: Some(at),
+            revocation_reason: Some(Word::Other(text().into())),
+            revoked_by: Some(Word::Other(text().into())),
             pem: None,
         };
         let sighting = |folded| Sighting {
-            certificate: text(),
-            gateway: text(),
-            action: text(),
+            certificate: fingerprint,
+            gateway: name.clone(),
+            action: Word::Other(text().into()),
             resource: text(),
-            first: text(),
-            last: text(),
+            first: at,
+            last: at,
             allowed: u64::MAX,
             denied: u64::MAX,
             folded,
         };
         Explanation {
             asked: text().repeat(1_000),
-            matched: Some(text()),
+            matched: Some(id),
             device: None,
             party: None,
             identities: Vec::new(),
             certificates: (0..lists).map(|_| certificate()).collect(),
             where_used: Some((0..lists).map(|n| sighting(n == 0)).collect()),
             who_can_revoke: Some(
-                (0..lists).map(|_| Revoker { kind: text(), name: text(), rule: text() }).collect(),
+                (0..lists)
+                    .map(|_| Revoker { kind: Word::Other(text().into()), name: name.clone(), rule: text() })
+                    .collect(),
             ),
             on_expiry: Some(OnExpiry {
-                not_after: text(),
-                chain_not_after: text(),
+                not_after: at,
+                chain_not_after: at,
                 in_s: i64::MIN,
                 effect: text(),
                 actions_lost: vec![text(); lists],
@@ -120,9 +126,9 @@ mod tests {
             history: (0..lists)
                 .map(|seq| History {
                     seq: seq as u64,
-                    at: text(),
+                    at,
                     event: text(),
-                    actor: text(),
+                    actor: Word::Other(text().into()),
                     cause: text(),
                 })
                 .collect(),

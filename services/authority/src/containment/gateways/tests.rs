@@ -70,13 +70,17 @@ impl Place {
 
     fn standing(&self) -> Option<GatewayStanding> {
         let all = self.gateways.list(&bootstrapped(Read::all_of(name("lab")))).unwrap();
-        all.into_iter().find(|one| one.name == DEVICE).map(|one| one.standing)
+        all.into_iter().find(|one| one.name.as_str() == DEVICE).and_then(|one| one.standing.known().copied())
     }
 
     async fn enforced(&self, wait: Duration) -> Option<(EnforcementState, bool)> {
         let before = self.gateways.before(&name("lab")).unwrap();
         let enforced = self.gateways.enforced(&before, Instant::now(), wait).await.unwrap();
-        enforced.gateways.into_iter().find(|one| one.name == DEVICE).map(|one| (one.state, one.refused))
+        enforced
+            .gateways
+            .into_iter()
+            .find(|one| one.name.as_str() == DEVICE)
+            .and_then(|one| Some((*one.state.known()?, one.refused)))
     }
 
     async fn declare(&self, declaration: Declaration, although: bool) -> Result<(), GatewaysFault> {
@@ -242,8 +246,8 @@ async fn a_position_before_the_change_is_not_in_force() {
             says(position, closed);
         }
         let enforced = place.gateways.enforced(&held, Instant::now(), Duration::ZERO).await.unwrap();
-        let one = enforced.gateways.iter().find(|one| one.name == DEVICE).unwrap();
-        assert_eq!((one.state, enforced.sessions_closed), (state, closed), "{what}");
+        let one = enforced.gateways.iter().find(|one| one.name.as_str() == DEVICE).unwrap();
+        assert_eq!((one.state.clone(), enforced.sessions_closed), (state.into(), closed), "{what}");
         let in_force = state == EnforcementState::Applied;
         assert_eq!((one.applied_at.is_some(), one.applied_ms.is_some()), (in_force, in_force), "{what}");
     }

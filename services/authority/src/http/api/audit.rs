@@ -22,7 +22,7 @@ pub(super) async fn status(State(shell): State<Shell>, called: Called) -> Result
     for read in &read {
         gateways.extend(shell.gateways.list(read)?);
     }
-    let environments = read.iter().filter_map(|read| read.act().environment()).map(ToString::to_string);
+    let environments = read.iter().filter_map(|read| read.act().environment().cloned());
     Ok(Json(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         incarnation: shell.hierarchy.now().incarnation.octet(),

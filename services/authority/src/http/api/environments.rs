@@ -4,6 +4,7 @@ use super::super::Shell;
 use super::super::problem::{Refuse, environment_unknown};
 use super::caller::{Body, Called, Query, wait_of};
 use crate::containment::gateways::Enforced;
+use crate::http::views;
 use crate::issuance::hierarchy::Trust;
 use crate::operators::policies::{ActivatePolicy, Activated, Policies};
 use crate::operators::reading::Environments;
@@ -27,26 +28,26 @@ fn view(shell: &Shell, trust: &Trust) -> Environment {
         .profiles
         .values()
         .map(|active| Profile {
-            id: active.profile.version.to_string(),
-            name: active.name.to_string(),
-            kind: active.profile.kind.as_str().to_owned(),
+            id: active.profile.version,
+            name: active.name.clone(),
+            kind: views::word(active.profile.kind.as_str()),
             lifetime_s: active.profile.lifetime.as_secs(),
             overlap_s: active.overlap.as_secs(),
             grace_s: active.grace.as_secs(),
-            on_clone: active.on_clone.as_str().to_owned(),
+            on_clone: views::word(active.on_clone.as_str()),
             revoke_superseded: active.revoke_superseded,
         })
         .collect();
     profiles.sort_by(|a, b| a.name.cmp(&b.name));
     Environment {
-        name: trust.environment.name.to_string(),
-        trust_domain: trust.environment.trust_domain.to_string(),
+        name: trust.environment.name.clone(),
+        trust_domain: trust.environment.trust_domain.clone(),
         default: trust.environment.default,
         anchors_pem: trust.chain().iter().map(|certificate| certificate.to_pem()).collect(),
         feed_key: hex::encode(shell.feeds.signer().verifier().as_bytes()),
         crls: vec![trust.issuing.crl_url(0)],
         profiles,
-        created_at: trust.environment.created_at.to_string(),
+        created_at: trust.environment.created_at,
     }
 }
 
@@ -131,9 +132,9 @@ pub(super) async fn policy(
     let bundle = PolicyBundle { files: row.files.clone(), topics: row.topics.clone() };
     let (_, rules) = Policies::check(&bundle)?;
     Ok(Json(Policy {
-        environment: name.to_string(),
+        environment: name,
         version: hex::encode(row.version),
-        activated_at: Some(row.activated_at.to_string()),
+        activated_at: Some(row.activated_at),
         files: row.files,
         topics: row.topics,
         rules,
@@ -162,9 +163,9 @@ pub(super) async fn set_policy(
         (version, rules, Some(enforced))
     };
     Ok(Json(Policy {
-        environment: name.to_string(),
+        environment: name,
         version: hex::encode(version),
-        activated_at: enforced.as_ref().map(|_| activated_at.to_string()),
+        activated_at: enforced.as_ref().map(|_| activated_at),
         files: document.files,
         topics: document.topics,
         rules,

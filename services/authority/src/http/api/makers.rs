@@ -9,7 +9,6 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use touchmark_api::{Device, HardwareOrder, ListIn, Maker, MakerOrder, MakerWithdrawal, Page};
-use touchmark_identity::Fingerprint;
 use touchmark_inventory::{MakerRow, StoreFault};
 use touchmark_ra::{MakerFault, RegisterHardware, RegisterMaker, WithdrawMaker};
 use touchmark_x509::Certificate;
@@ -94,15 +93,17 @@ fn one_certificate(pem: &str) -> Result<Certificate, Refuse> {
 fn view(row: &MakerRow) -> Result<Maker, StoreFault> {
     let certificate = Certificate::from_der(&row.certificate)
         .map_err(|bad| StoreFault::Damaged(format!("maker {}: {bad}", row.name)))?;
-    let fingerprint: Fingerprint = certificate.fingerprint();
+    let environment = row.scope.environment.clone();
+    let environment =
+        environment.ok_or_else(|| StoreFault::Damaged(format!("maker {}: no environment", row.name)))?;
     Ok(Maker {
-        id: row.maker.to_string(),
-        name: row.name.to_string(),
-        environment: row.scope.environment.as_ref().map(ToString::to_string).unwrap_or_default(),
-        fingerprint: fingerprint.to_string(),
-        not_after: certificate.validity().not_after().to_string(),
-        registered_at: row.registered_at.to_string(),
-        withdrawn_at: row.withdrawn_at.map(|at| at.to_string()),
+        id: row.maker,
+        name: row.name.clone(),
+        environment,
+        fingerprint: certificate.fingerprint(),
+        not_after: certificate.validity().not_after(),
+        registered_at: row.registered_at,
+        withdrawn_at: row.withdrawn_at,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::operators::reading::{Certificates, Devices, Lookup, Policies, Read};
 use axum::http::StatusCode;
 use std::cmp::Reverse;
 use std::sync::Arc;
-use touchmark_api::Candidate;
+use touchmark_api::{Candidate, or_no_data};
 use touchmark_identity::{CertificateId, EnvironmentName, Fingerprint, Name, Permission, TokenId};
 use touchmark_inventory::{
     CertificateRow, DeviceFilter, DeviceRow, PartyRow, PolicyRow, RenewalRow, Store, StoreFault, TokenRow,
@@ -145,9 +145,9 @@ impl Called {
             )
             .fix("say which with --env");
             let candidate = |(row, _): &(DeviceRow, _)| Candidate {
-                kind: "device".into(),
+                kind: views::subject_kind(IdentityKind::Operational),
                 id: row.device.to_string(),
-                name: format!("{name} in {}", views::device(row).environment),
+                name: format!("{name} in {}", or_no_data(row.scope.environment.as_ref())),
             };
             refuse.0.candidates = open.iter().map(candidate).collect();
             return Err(refuse);

@@ -150,11 +150,11 @@ pub(super) async fn create(
     }
     let made = shell.tokens.create(mandate).await?;
     let token = Token {
-        token: made.token.to_string(),
+        token: made.token,
         username: made.username,
         password: made.password.expose().clone(),
-        expires: made.expires_at.to_string(),
-        environment: environment.to_string(),
+        expires: made.expires_at,
+        environment,
     };
     Ok((StatusCode::CREATED, Json(token)))
 }
