@@ -4,7 +4,7 @@
 //! after the record is durable, whatever the answer is. Strangers never get here: they are counted.
 
 use crate::arrivals::{Account, Arrivals, Standing, Waiting};
-use crate::decision_log::{DecisionLog, denied_resource};
+use crate::decision_log::{DecisionLog, resource_of};
 use crate::permitted::Permitted;
 use crate::rates::{Metered, Rates};
 use crate::session::{Entered, Judge, Session, Sessions};
@@ -12,7 +12,7 @@ use crate::trust::{PathIdentity, Trust};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use touchmark_decisions::{
-    AddressFamily, CloseCause, FeedPosition, PresentedCertificate, Proof, Record, Resource, SessionClosed,
+    AddressFamily, CloseCause, FeedPosition, PresentedCertificate, Proof, Record, SessionClosed,
     SessionOpened, Tls, Verdict,
 };
 use touchmark_identity::Name;
@@ -272,10 +272,7 @@ impl Admission {
             at: self.clock.now(),
             verdict,
             rule,
-            resource: match verdict {
-                Verdict::Allow => Resource::from(resource),
-                Verdict::Deny(_) => denied_resource(resource),
-            },
+            resource: resource_of(verdict, resource),
             certificate: Some(PresentedCertificate {
                 fingerprint: identity.fingerprint(),
                 issuer: identity.issuer(),

@@ -15,7 +15,7 @@ mod unwritten;
 mod wal;
 mod writer;
 
-pub(crate) use denials::{Denials, denied_resource};
+pub(crate) use denials::{Denials, denied_resource, resource_of};
 pub(crate) use ship::ship;
 pub(crate) use strangers::Strangers;
 

@@ -33,7 +33,6 @@ pub(crate) use wire::PACKET_OCTETS_MAX;
 
 use crate::admission::{Admission, Arrival, Opened};
 use crate::arrivals::Standing;
-use crate::decision_log::denied_resource;
 use crate::permitted::{Permitted, Requests};
 use crate::sink::{Sink, SinkSession};
 use crate::trust::Holder;
@@ -187,14 +186,13 @@ impl MqttPort {
             let says = "the certificate authenticates here; leave extended authentication out";
             return Err(connack(connect.version, ReasonCode::BadAuthenticationMethod, says));
         }
-        // Longer ones are no device's, and are refused.
-        let asked = denied_resource(connect.client_id.as_str());
+        let asked = connect.client_id.as_str();
         let (version, acceptable, client_id) =
             (connect.version, greeting.acceptable, greeting.client_id.clone());
         let opening = Opening { connect, greeting };
         let room = if acceptable { self.room(&opening) } else { Ok(()) };
         let judge = |table: &_| room.map_err(Denial::because).and(Permitted::opening(opening, table));
-        let opened = self.admission.open(arrival, asked.as_str(), Some(&client_id), judge).await;
+        let opened = self.admission.open(arrival, asked, Some(&client_id), judge).await;
         opened.map_err(|denial| {
             if let FarEnd::Broker { kept, .. } = &self.target
                 && acceptable
@@ -217,10 +215,9 @@ impl MqttPort {
     }
 
     async fn refuse(&self, arrival: &Arrival, resource: &str, reason: DenyReason) {
-        let resource = denied_resource(resource);
         let judge = |_: &_| Err(Denial::because(reason));
         // Never admitted; what it says stands in the log.
-        drop(self.admission.open::<Requests>(arrival, resource.as_str(), None, judge).await);
+        drop(self.admission.open::<Requests>(arrival, resource, None, judge).await);
     }
 
     /// Connects the far end and answers CONNECT.

@@ -4,7 +4,7 @@
 //! they have a session is in `arrivals`.
 
 use crate::allowance::{Allowance, Terms};
-use touchmark_decisions::Resource;
+use touchmark_decisions::{Resource, Verdict};
 use touchmark_identity::Timestamp;
 
 /// Denials of one session: so many at once, and as many again in each second.
@@ -24,6 +24,14 @@ impl Denials {
     /// Takes a number of denials out of the allowance. `false` when there is not so much.
     pub(crate) fn spend(&mut self, denials: usize, now: Timestamp) -> bool {
         self.0.spend(&SESSION, denials, now)
+    }
+}
+
+/// What an act was about, cut short if it was denied.
+pub(crate) fn resource_of(verdict: Verdict, text: &str) -> Resource {
+    match verdict {
+        Verdict::Allow => Resource::from(text),
+        Verdict::Deny(_) => denied_resource(text),
     }
 }
 

@@ -9,12 +9,12 @@ use super::plain::Plain;
 use super::refusal::{Ending, encoded, reason_text};
 use super::releases::NotHeld;
 use super::subscriptions::Asked;
-use crate::decision_log::{Denials, denied_resource};
+use crate::decision_log::{Denials, resource_of};
 use crate::permitted::{NotReleased, Permitted, PermittedTopic};
 use bytes::Bytes;
 use core::num::NonZeroU32;
 use std::sync::Arc;
-use touchmark_decisions::{Act, Resource, SessionId, Verdict};
+use touchmark_decisions::{Act, SessionId, Verdict};
 use touchmark_identity::Timestamp;
 use touchmark_mqtt::{
     Acknowledgement, AcknowledgementProperties, Delivery, Disconnect, Fault, Frame, Packet, PacketId,
@@ -419,10 +419,7 @@ impl ClientSide {
         verdict: Verdict,
         rule: Option<RuleId>,
     ) -> Act {
-        let resource = match verdict {
-            Verdict::Allow => Resource::from(on),
-            Verdict::Deny(_) => denied_resource(on),
-        };
+        let resource = resource_of(verdict, on);
         let (session, policy, count) = (self.session, Some(policy), NonZeroU32::MIN);
         Act { session, at, action, resource, verdict, rule, policy, count }
     }

@@ -9,13 +9,13 @@ use super::publish_once::{Undelivered, deliver, publish_alone};
 use super::refusal::{Ending, encoded};
 use super::relay::FarSide;
 use super::{FarEnd, MqttPort};
-use crate::decision_log::denied_resource;
+use crate::decision_log::resource_of;
 use crate::permitted::Permitted;
 use crate::session::{Judge, Session};
 use core::num::NonZeroU32;
 use core::time::Duration;
 use tokio::time::timeout;
-use touchmark_decisions::{Act, Record, Resource, Verdict};
+use touchmark_decisions::{Act, Record, Verdict};
 use touchmark_mqtt::{Connect, Delivery, Frame, PacketId, ProtocolVersion, Publish, PublishProperties, QoS};
 use touchmark_policy::{Action, Denial, DenyReason, RuleId};
 
@@ -73,19 +73,10 @@ impl MqttPort {
             Ok((_, rule)) => (Verdict::Allow, Some(rule.clone())),
             Err(denial) => (Verdict::Deny(denial.reason), denial.rule.clone()),
         };
-        let act = Act {
-            session: session.id(),
-            at: self.admission.clock.now(),
-            action: Action::Publish,
-            resource: match verdict {
-                Verdict::Allow => Resource::from(&*will.topic),
-                Verdict::Deny(_) => denied_resource(&will.topic),
-            },
-            verdict,
-            rule,
-            policy: session.table().map(|table| table.version()),
-            count: NonZeroU32::MIN,
-        };
+        let (resource, at) = (resource_of(verdict, &will.topic), self.admission.clock.now());
+        let (policy, count) = (session.table().map(|table| table.version()), NonZeroU32::MIN);
+        let (id, action) = (session.id(), Action::Publish);
+        let act = Act { session: id, at, action, resource, verdict, rule, policy, count };
         let recorded = self.admission.log.published_act(Record::Act(act)).await;
         if decided.is_err() || recorded.is_err() {
             return;
