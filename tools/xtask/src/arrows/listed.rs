@@ -131,7 +131,7 @@ mod tests {
             ("no arrow in the line", page("a none", "", "")),
             ("a wall without its words", page("", "gateway: rusqlite", "")),
             ("a constructor without a count", page("", "", "recorded_unchecked a.rs")),
-            ("a constructor twice", page("", "", "recorded_unchecked a.rs 1\nassert_recorded a.rs 2")),
+            ("a constructor twice", page("", "", "recorded_unchecked a.rs 1\nrecorded_unchecked a.rs 2")),
             ("a missing block", "```arrows\n```".to_owned()),
         ];
         for (name, page) in cases {

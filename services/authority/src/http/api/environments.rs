@@ -88,10 +88,13 @@ pub(super) async fn create(
     let name = order.name;
     let trust_domain = match order.trust_domain {
         Some(domain) => domain,
-        None => format!("{name}.touchmark.internal").parse().map_err(|why| {
-            Refuse::value("trust_domain", format!("`{name}` begins none: {why}"))
-                .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
-        })?,
+        None => {
+            let domain = format!("{name}.touchmark.internal");
+            domain.parse().map_err(|why| {
+                Refuse::value("trust_domain", format!("`{domain}`, made of the name, is none: {why}"))
+                    .fix("give one of its own: touchmark env create NAME --trust-domain HOST")
+            })?
+        }
     };
     let on_clone = match order.on_clone {
         None | Some(touchmark_api::CloneResponse::Alarm) => CloneResponse::Alarm,
