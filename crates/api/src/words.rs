@@ -289,7 +289,8 @@ impl<T> From<T> for Word<T> {
 /// By the text, known or not.
 impl<T: fmt::Display> PartialEq<&str> for Word<T> {
     fn eq(&self, other: &&str) -> bool {
-        self.to_string() == *other
+        let text = self.to_string();
+        text == *other
     }
 }
 

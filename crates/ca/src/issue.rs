@@ -30,7 +30,7 @@ pub enum Unsigned {
 pub enum Signed {
     Issued(IssuedCertificate),
     /// Nothing was signed: the key lives elsewhere, and the intent has to be durable before.
-    RecordFirst(IssuancePlan),
+    RecordFirst(Box<IssuancePlan>),
 }
 
 impl Unsigned {
@@ -41,7 +41,7 @@ impl Unsigned {
     /// As [`issue`].
     pub fn sign(self, signer: &dyn Signer) -> Result<Signed, IssueFault> {
         match (self, signer.place()) {
-            (Self::Planned(plan), KeyPlace::Outside) => Ok(Signed::RecordFirst(plan)),
+            (Self::Planned(plan), KeyPlace::Outside) => Ok(Signed::RecordFirst(Box::new(plan))),
             (Self::Planned(plan), KeyPlace::Inside) => sign(plan, signer).map(Signed::Issued),
             (Self::Recorded(recorded), _) => issue(recorded, signer).map(Signed::Issued),
         }

@@ -69,7 +69,7 @@ impl Asked {
             let intent = Command { preconditions, entries };
             let signed = move |signed: Result<Signed, IssueFault>, moment: Moment| match signed? {
                 Signed::Issued(issued) => Ok(job.record(intent, issued, moment)),
-                Signed::RecordFirst(planned) => Ok(job.record_first(intent, planned)),
+                Signed::RecordFirst(planned) => Ok(job.record_first(intent, *planned)),
             };
             Ok(Step::Sign(Box::new(Unsigned::Planned(planned)), authority_version, Box::new(signed)))
         };

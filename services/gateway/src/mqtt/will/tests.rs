@@ -58,7 +58,8 @@ async fn each_thing_that_forbids_a_will_forbids_it_alone() {
     let revoked: Changed<'_> = &|lab, holder| vec![lab.revoke(holder)];
     let taken_over = DenyReason::SessionTakenOver;
     // How it ended, the end that was ordered, what the feed says meanwhile and nobody told the session.
-    let rows: &[(&str, Ending, Option<DenyReason>, Changed<'_>, Option<DenyReason>)] = &[
+    type Row<'a> = (&'a str, Ending, Option<DenyReason>, Changed<'a>, Option<DenyReason>);
+    let rows: &[Row<'_>] = &[
         ("lost", Ending::Lost, None, none, None),
         ("cut off", Ending::cut(DenyReason::Revoked), None, none, Some(DenyReason::Revoked)),
         (
