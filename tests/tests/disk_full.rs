@@ -191,6 +191,17 @@ fn a_gateway_on_a_full_disk_serves_nobody_and_lets_nobody_outlive_a_revocation()
     // Killed before it could make it good, and alone afterwards.
     lab.kill_gateway();
     lab.stop_authority();
+    // It starts without space, however it ended before, and lets nobody in.
+    for ends_in_order in [true, false] {
+        disk.fill();
+        lab.restart_gateway();
+        assert!(comes_in(&lab, (&other.0, &other.1), "pump-02").is_none(), "nothing can be recorded");
+        if ends_in_order {
+            lab.stop_gateway();
+        } else {
+            lab.kill_gateway();
+        }
+    }
     std::fs::remove_file(disk.filler()).unwrap();
     lab.restart_gateway();
     assert!(comes_in(&lab, (&key, &chain), "pump-01").is_none(), "revoked");

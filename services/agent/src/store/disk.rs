@@ -30,22 +30,23 @@ impl DiskDirectory {
     /// # Errors
     /// [`DirectoryFault`].
     pub fn open(state: &Path, environment: &EnvironmentName) -> Result<Self, DirectoryFault> {
-        let directory = Self::at(state.join(environment.as_str()))?;
+        let path = state.join(environment.as_str());
+        // Links are not followed: a folder elsewhere is somebody else's.
+        let found = fs::symlink_metadata(&path);
+        if found.is_ok_and(|found| !found.file_type().is_dir()) {
+            return Err(DirectoryFault::NotAFile { name: path.display().to_string() });
+        }
+        let directory = Self::at(path)?;
         private(state)?;
         Ok(directory)
     }
 
-    /// The same for a folder that bears no environment's name.
+    /// The same for a folder that bears no environment's name: where its operator put it, on another disk perhaps.
     ///
     /// # Errors
     /// [`DirectoryFault`].
     pub fn at(path: PathBuf) -> Result<Self, DirectoryFault> {
         create_dir_durable(&path, Mode::Private0600).map_err(fault)?;
-        // `is_dir` follows links; a folder elsewhere is somebody else's.
-        let kind = fs::symlink_metadata(&path).map_err(system("look at", &path))?.file_type();
-        if !kind.is_dir() {
-            return Err(DirectoryFault::NotAFile { name: path.display().to_string() });
-        }
         private(&path)?;
         let directory = Self { path };
         directory.clear_temporary_files()?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use touchmark_decisions::{Frame, Record};
 use touchmark_durable::{Mode, create_dir_durable, sync, write_atomic};
 use touchmark_identity::Name;
-use touchmark_tilelog::{NoteSigner, TileLog};
+use touchmark_tilelog::{NoteSigner, TileLog, TileLogFault};
 
 const SEED_FILE: &str = "decision-log.seed";
 const WAL_FILE: &str = "decision-log.wal";
@@ -23,6 +23,8 @@ pub(super) struct Opened {
     pub(super) previous_epoch_clean: bool,
     pub(super) log: TileLog,
     pub(super) wal: Wal,
+    /// Frames of an earlier run wait for a head.
+    pub(super) unpublished: bool,
     pub(super) directory: PathBuf,
     pub(super) clean_file: PathBuf,
 }
@@ -45,12 +47,29 @@ pub(super) fn open(identity: &LogIdentity) -> Result<Opened, LogFault> {
     if !missing.is_empty() {
         tracing::info!(frames = missing.len(), "taking over frames that a crash left between two files");
         log.append(&missing.iter().map(|kept| kept.frame.as_slice()).collect::<Vec<_>>())?;
-        log.publish()?;
     }
-    wal.clear()?;
+    // Without space they stay durable where they are, and wait for a head.
+    let unpublished = match log.publish() {
+        Err(TileLogFault::Write(error)) if !missing.is_empty() => {
+            tracing::error!(%error, "frames that a crash left wait for a head");
+            true
+        }
+        published => {
+            published?;
+            wal.clear()?;
+            false
+        }
+    };
 
     let clean_file = data.join(CLEAN_FILE);
-    let last = last_frame(&log, &directory)?;
+    let last =
+        match missing.last() {
+            Some(kept) => Some(Frame::decode(&kept.frame).map_err(|_| LogFault::Damaged {
+                path: data.join(WAL_FILE),
+                what: "its last frame is none",
+            })?),
+            None => last_frame(&log, &directory)?,
+        };
     let (last, end) = match &last {
         None => (None, None),
         Some(frame) => (Some(frame.log_epoch), frame.records.iter().map(Record::at).max()),
@@ -70,7 +89,16 @@ pub(super) fn open(identity: &LogIdentity) -> Result<Opened, LogFault> {
     }
     let epoch = last.map_or(Some(1), |last| last.checked_add(1));
     let epoch = epoch.ok_or(LogFault::Damaged { path: directory.clone(), what: "its epochs are used up" })?;
-    Ok(Opened { gateway: gateway.clone(), epoch, previous_epoch_clean, log, wal, directory, clean_file })
+    Ok(Opened {
+        gateway: gateway.clone(),
+        epoch,
+        previous_epoch_clean,
+        log,
+        wal,
+        unpublished,
+        directory,
+        clean_file,
+    })
 }
 
 /// The last frame.

@@ -26,8 +26,9 @@ const FLUSH_AFTER: Duration = Duration::from_millis(25);
 /// Between two looks at the queue while nobody waits for what is pending: a thread that blocked on the queue would
 /// be woken for each record, which costs more than the record. Whoever comes to wait waits so much longer.
 const GATHER: Duration = Duration::from_millis(1);
-/// A durable frame is under a signed head after this long; the authority gets it then.
-const PUBLISH_AFTER: Duration = Duration::from_millis(100);
+/// A durable frame is under a signed head after this long; the authority gets it then. Each head writes the last bundle of
+/// frames anew, whether it covers one frame or many.
+const PUBLISH_AFTER: Duration = Duration::from_millis(400);
 /// How often counters of strangers are looked at, and a disk that refused is tried again.
 const TICK: Duration = Duration::from_secs(1);
 /// Records of one group commit: bounds the time that the first of them waits.
@@ -85,7 +86,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(opened: Opened, shared: Shared, clock: Clock) -> Self {
-        let Opened { gateway, epoch, previous_epoch_clean, log, wal, directory: _, clean_file } = opened;
+        let Opened { gateway, epoch, previous_epoch_clean, log, wal, unpublished, directory: _, clean_file } =
+            opened;
         Self {
             gateway,
             epoch,
@@ -99,7 +101,7 @@ impl Writer {
             gathered: 0,
             waited_for: 0,
             since: None,
-            unpublished_since: None,
+            unpublished_since: unpublished.then(Instant::now),
             unpublished_octets: 0,
             backlog: Vec::new(),
             publish_fails: false,
@@ -123,7 +125,12 @@ impl Writer {
                 self.retry_at = Some(Instant::now() + TICK);
                 Ok(())
             }
-            written => written.and_then(|()| self.publish()),
+            written => {
+                written?;
+                // Durable: what no head covers yet waits for one, as later frames do.
+                self.publish_or_say();
+                Ok(())
+            }
         }
     }
 

@@ -100,7 +100,11 @@ pub(crate) async fn start(home: &Home, options: GatewayOptions) -> Result<(Gatew
         pids: Pids { authority: None, gateway: Some(std::process::id()) },
         ..Ready::default()
     };
-    home::write_ready(&directory.path().join("ready.json"), &ready)?;
+    // It serves all the same, and says so on stdout: on a full disk a gateway that does not start denies everybody even
+    // what needs no disk.
+    if let Err(failure) = home::write_ready(&directory.path().join("ready.json"), &ready) {
+        tracing::error!(%failure, "where the gateway listens is in no file");
+    }
     Ok((gateway, ready))
 }
 
