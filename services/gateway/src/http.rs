@@ -12,6 +12,7 @@ mod slow_peer;
 mod target;
 #[cfg(test)]
 mod tests;
+mod while_permitted;
 
 pub(crate) use target::{HttpService, PublishTarget, UpdateTarget};
 

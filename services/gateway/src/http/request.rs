@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, closing, denied, problem};
 use super::path::Asked;
+use super::while_permitted::while_permitted;
 use super::{Connection, HttpPort};
 use crate::decision_log::denied_resource;
 use crate::permitted::{HttpMessage, PermitBasis, Permitted, UpdateFile, may_publish_by_http};
@@ -76,15 +77,6 @@ impl Connection {
             Ok(payload) => payload,
             Err(answer) => return answer,
         };
-        // A body may take long: what counts is who may send it now that it is here.
-        let content_type = content_type.as_ref().and_then(|value: &HeaderValue| value.to_str().ok());
-        let message = HttpMessage { topic, content_type, payload };
-        let judged =
-            self.port.judge(session).and_then(|()| Permitted::message(message, &*table_of(session)?));
-        let (message, basis) = match judged {
-            Ok(permitted) => permitted,
-            Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
-        };
         match self.metered.take(1, Instant::now()) {
             // The connection carries one request at a time: whoever waits sends nothing more.
             Ok(wait) => tokio::time::sleep(wait).await,
@@ -93,6 +85,15 @@ impl Connection {
                 return self.refuse(session, Action::Publish, topic, denial).await;
             }
         }
+        // Body and rate may take long: what counts is who may send it now.
+        let content_type = content_type.as_ref().and_then(|value: &HeaderValue| value.to_str().ok());
+        let message = HttpMessage { topic, content_type, payload };
+        let judged =
+            self.port.judge(session).and_then(|()| Permitted::message(message, &*table_of(session)?));
+        let (message, basis) = match judged {
+            Ok(permitted) => permitted,
+            Err(denial) => return self.refuse(session, Action::Publish, topic, denial).await,
+        };
         let record = self.port.record(session, Action::Publish, topic, Ok(basis));
         if self.port.admission.log.published_act(record).await.is_err() {
             return denied(&Denial::because(DenyReason::LogUnavailable));
@@ -100,9 +101,9 @@ impl Connection {
         self.port.publish.forward(message, &self.arrival).await
     }
 
-    async fn update(&self, session: &Session, model: &str, file: &str) -> Answer {
+    async fn update(&self, session: &Arc<Session>, model: &str, file: &str) -> Answer {
         let resource = format!("{model}/{file}");
-        let asked = UpdateFile { model, file };
+        let (asked, asked_file) = (UpdateFile { model, file }, file);
         let (file, basis) = match table_of(session).and_then(|table| Permitted::update(asked, &table)) {
             Ok(permitted) => permitted,
             Err(denial) => return self.refuse(session, Action::RequestUpdate, &resource, denial).await,
@@ -110,7 +111,15 @@ impl Connection {
         let record = self.port.record(session, Action::RequestUpdate, &resource, Ok(basis));
         match self.port.admission.log.durable(record).await {
             Err(_) => denied(&Denial::because(DenyReason::LogUnavailable)),
-            Ok(_) => self.port.updates.fetch(file, &self.arrival, &self.rate).await,
+            Ok(_) => {
+                let answer = self.port.updates.fetch(file, &self.arrival, &self.rate).await;
+                let (session, model, file) = (Arc::clone(session), model.to_owned(), asked_file.to_owned());
+                while_permitted(answer, move || {
+                    let asked = UpdateFile { model: &model, file: &file };
+                    session.end_ordered().is_none()
+                        && table_of(&session).and_then(|table| Permitted::update(asked, &table)).is_ok()
+                })
+            }
         }
     }
 

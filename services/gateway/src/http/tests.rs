@@ -1,7 +1,7 @@
 //! The HTTP port over real TLS: verbs, denials, and what the service behind gets to see.
 
 use crate::config::GatewayConfig;
-use crate::lab::{Broker, CAP, Holder, Lab, Running};
+use crate::lab::{Broker, CAP, Holder, Lab, Running, policy};
 use crate::start::{Gateway, start};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -367,6 +367,45 @@ async fn a_device_that_is_revoked_in_the_middle_of_its_body_is_cut() {
         assert!(rest.len() < 8 * 1024 * 1024, "{name}: {} octets after the revocation", rest.len());
         assert!(!String::from_utf8_lossy(&rest).contains(" 204 "), "{name}");
         assert!(running.sink.last("plant/pump-01/t").is_none(), "{name}: nothing went on");
+    }
+}
+
+/// A large file takes minutes: the right to it is judged with each piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_ends_with_the_right_to_it() {
+    const OCTETS: usize = 16 * 1024 * 1024;
+    let lab = Lab::new();
+    let running = lab.run(None);
+    let address = serve_http(&lab, &running);
+    has_update(&lab, vec![7; OCTETS]);
+    for (name, more, whole) in [
+        (
+            "another right goes",
+            "@id(\"deaf\") forbid (principal, action == Action::\"subscribe\", resource);",
+            true,
+        ),
+        (
+            "its own goes",
+            "@id(\"old\") forbid (principal, action == Action::\"request-update\", resource);",
+            false,
+        ),
+    ] {
+        let device = lab.device("pump-01");
+        let tls = lab.client_tls(Some(&device));
+        let mut stream = tls.connect(&address.to_string(), "127.0.0.1", CAP).await.unwrap();
+        stream
+            .write_all(b"GET /updates/x200/fw.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut begun = vec![0; 64 * 1024];
+        stream.read_exact(&mut begun).await.unwrap();
+        let mut bundle = touchmark_policy_cedar::PolicyBundle::starter();
+        bundle.files[0].1 += "\n";
+        bundle.files[0].1 += more;
+        running.fold(&lab, &lab.publish(vec![policy(&bundle)])).await;
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut rest)).await.expect("the end");
+        assert_eq!(begun.len() + rest.len() > OCTETS, whole, "{name}: {} octets", rest.len());
     }
 }
 

@@ -230,6 +230,13 @@ impl ClientSide {
         }
     }
 
+    /// Whether a message that waited may go on.
+    pub(crate) fn may_publish(&self, frame: &Frame, table: &DecisionTable) -> Result<(), Denial> {
+        let invalid = Denial::because(DenyReason::TopicInvalid);
+        let Ok(Packet::Publish(publish)) = frame.parse(self.version) else { return Err(invalid) };
+        PermittedTopic::to_publish(publish.topic.ok_or(invalid)?, &publish, table).map(drop)
+    }
+
     /// Remembers the topic of a message until its release.
     fn hold(&self, delivery: Delivery, topic: &str) -> Result<(), NotHeld> {
         let (Behind::Broker, Delivery::ExactlyOnce { packet_id, .. }) = (self.behind, delivery) else {

@@ -447,7 +447,7 @@ impl Talk {
         target: &mut FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), Ending> {
-        match self.record(recording, target, batch).await {
+        match self.record(&message, recording, client, target, batch).await {
             Ok(()) => target.forward(message, batch),
             Err(KeptBack::Ended(ending)) => Err(ending),
             Err(KeptBack::Because(reason)) => {
@@ -459,7 +459,9 @@ impl Talk {
 
     async fn record(
         &self,
+        message: &Permitted<Frame>,
         recording: Recording,
+        client: &ClientSide,
         target: &FarWriter<'_>,
         batch: &mut Batch,
     ) -> Result<(), KeptBack> {
@@ -468,7 +470,11 @@ impl Talk {
             Recording::Due(act) => {
                 match batch.credit.checked_sub(1) {
                     Some(left) => batch.credit = left,
-                    None => self.take_portion(&act, target, batch).await?,
+                    None => {
+                        self.take_portion(&act, target, batch).await?;
+                        // It may have waited: what counts is whether it may go now.
+                        self.may_still(message, &act, client).await?;
+                    }
                 }
                 Record::Act(act)
             }
@@ -506,6 +512,21 @@ impl Talk {
         }
         batch.credit = portion.saturating_sub(1);
         Ok(())
+    }
+
+    async fn may_still(
+        &self,
+        message: &Permitted<Frame>,
+        act: &Act,
+        client: &ClientSide,
+    ) -> Result<(), KeptBack> {
+        let table = self.table().map_err(KeptBack::Ended)?;
+        let Err(denial) = client.may_publish(message.asked(), &table) else { return Ok(()) };
+        let verdict = Verdict::Deny(denial.reason);
+        let denied = Act { verdict, rule: denial.rule, policy: Some(table.version()), ..act.clone() };
+        // Refused either way.
+        let _ = self.log().queued(Record::Act(denied)).await;
+        Err(KeptBack::Because(denial.reason))
     }
 
     /// Waits until the records of a batch are on disk. If one is not, nothing of the batch goes anywhere.

@@ -1,7 +1,7 @@
 //! A permitted device that sends too fast waits, and where waiting would take too long it is told.
 
 use super::client::{Client, V5, connect, message};
-use crate::lab::Lab;
+use crate::lab::{Lab, policy};
 use std::time::{Duration, Instant};
 use touchmark_decisions::Verdict;
 use touchmark_mqtt::{Packet, PacketType, QoS};
@@ -65,4 +65,31 @@ async fn a_message_that_would_wait_too_long_is_refused_with_a_reason() {
     running.log.close().await;
     let denied = lab.decisions().into_iter().filter(|d| d.verdict == Verdict::Deny(DenyReason::Rate));
     assert_eq!(denied.map(|d| d.count as usize).sum::<usize>(), refused);
+}
+
+/// What waits for its turn is judged when its turn comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_waits_does_not_outlive_the_right_to_send_it() {
+    let lab = Lab::new();
+    let running = lab.run_at(1);
+    let device = lab.device("pump-01");
+    let mut client = Client::welcome(&lab, &device, &running, &connect(V5, "pump-01")).await;
+    for n in 1..4 {
+        client.send(message("plant/pump-01/t", QoS::AtLeastOnce, n, "x").into()).await;
+    }
+    assert_eq!(client.next().await.unwrap().body().get(2).copied().unwrap_or_default(), 0, "at once");
+    let mut bundle = touchmark_policy_cedar::PolicyBundle::starter();
+    bundle.files[0].1 +=
+        "\n@id(\"still\") forbid (principal, action == Action::\"publish\", resource in Topics::\"own\");";
+    running.fold(&lab, &lab.publish(vec![policy(&bundle)])).await;
+    // One waits already; the other is read after it.
+    for n in 2..4 {
+        let answer = client.next().await.unwrap();
+        let code = answer.body().get(2).copied().unwrap_or_default();
+        assert_eq!((answer.packet_type(), code), (PacketType::Puback, 0x87), "{n}");
+    }
+    running.log.close().await;
+    let sent =
+        lab.decisions().into_iter().filter(|d| d.action == Action::Publish && d.verdict == Verdict::Allow);
+    assert_eq!(sent.map(|d| d.count).sum::<u32>(), 1);
 }
