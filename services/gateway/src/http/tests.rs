@@ -386,7 +386,7 @@ async fn a_download_ends_with_the_right_to_it() {
         ),
         (
             "its own goes",
-            "@id(\"old\") forbid (principal, action == Action::\"request-update\", resource);",
+            "@id(\"old\") forbid (principal, action == Action::\"requestUpdate\", resource);",
             false,
         ),
     ] {
@@ -402,6 +402,7 @@ async fn a_download_ends_with_the_right_to_it() {
         let mut bundle = touchmark_policy_cedar::PolicyBundle::starter();
         bundle.files[0].1 += "\n";
         bundle.files[0].1 += more;
+        touchmark_policy_cedar::CompiledPolicy::compile(&bundle).unwrap();
         running.fold(&lab, &lab.publish(vec![policy(&bundle)])).await;
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(CAP, stream.read_to_end(&mut rest)).await.expect("the end");
