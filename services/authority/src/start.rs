@@ -228,7 +228,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
     let followed = store.journal_len()?;
     let feeds =
         Arc::new(Feeds::load(feed_signer, epoch, &hierarchy, &*store, clock.now(), kept_from(&time))?);
-    commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), clock.clone(), followed));
+    commits.feed(Follower::new(feeds.clone(), hierarchy.clone(), store.clone(), time.clock(), followed));
     let (root, root_signer) = environments.ensure_root().await?;
     let roots = vec![RootCrl {
         version: root.authority_version,
@@ -272,15 +272,7 @@ pub async fn start(config: AuthorityConfig, clock: Clock) -> Result<Authority, S
         log: Some(LogAddress { origin: log_origin, vkey, tiles: format!("{public}/log") }),
     };
     let feeds = shell.feeds.clone();
-    listeners::serve(
-        shell,
-        upkeep,
-        ports,
-        (server, operator),
-        (connections_max, low_s_since),
-        clock,
-        &tasks,
-    )?;
+    listeners::serve(shell, upkeep, ports, (server, operator), (connections_max, low_s_since), &tasks)?;
     Ok(Authority { ready, feeds, tasks, _lock: lock })
 }
 

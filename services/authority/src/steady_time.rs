@@ -114,6 +114,13 @@ impl SteadyTime {
         }
     }
 
+    /// [`Self::to_sign`] as a clock: by it feeds are signed and callers judged, so that a clock that went back neither
+    /// takes a gateway's time back nor locks operators out.
+    pub(crate) fn clock(&self) -> Clock {
+        let time = self.clone();
+        Clock::new(move || time.to_sign())
+    }
+
     /// Whether the clock is so far behind that nothing may be issued.
     pub(crate) fn is_behind(&self) -> bool {
         self.clock.now().plus(TOLERANCE) < self.steady()
@@ -195,6 +202,7 @@ mod tests {
             steady.look();
             assert_eq!(steady.is_behind(), behind, "{what}");
             assert!(near(steady.at_least(), least) && near(steady.to_sign(), signs), "{what}");
+            assert!(near(steady.clock().now(), signs), "{what}: as a clock");
         }
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use touchmark_enrol::est::EstFault;
 use touchmark_enrol::renewal::CONFIRM_PATH;
 use touchmark_identity::Timestamp;
-use touchmark_listen::{Clock, Limits, PortPolicy, ServerTls, WhenFull, serve_plain, serve_tls};
+use touchmark_listen::{Limits, PortPolicy, ServerTls, WhenFull, serve_plain, serve_tls};
 use touchmark_supervise::Supervisor;
 
 /// When a device comes back that was refused while the log stood still.
@@ -58,10 +58,9 @@ pub(super) fn serve(
     ports: Ports,
     (server, operator): (ServerCertificate, LocalOperator),
     (connections_max, low_s_since): (usize, Timestamp),
-    clock: Clock,
     tasks: &Supervisor,
 ) -> Result<(), StartFault> {
-    let hierarchy = shell.hierarchy.clone();
+    let (hierarchy, clock) = (shell.hierarchy.clone(), shell.time.clock());
     let est_paths =
         Arc::new(EnrolmentPaths { hierarchy: hierarchy.clone(), makers: shell.makers.clone(), low_s_since });
     let est_tls = ServerTls::new(PortPolicy::Enrolment, server.identity(), est_paths, clock.clone())?;
@@ -112,6 +111,7 @@ mod tests {
     use hyper::service::Service as _;
     use hyper_util::service::TowerToHyperService;
     use touchmark_inventory::MemoryStore;
+    use touchmark_listen::Clock;
     use touchmark_tilelog::NoteSigner;
 
     #[tokio::test]

@@ -74,7 +74,7 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         commits.clone(),
         OperatorPolicy::compile(OperatorPolicy::starter_text())?,
         refusals.clone(),
-        clock.clone(),
+        time.clock(),
     ));
     let makers = Arc::new(Makers::load(commits.clone(), hierarchy.clone(), clock.clone())?);
     let issuance = Arc::new(Issuance::new(
@@ -98,7 +98,7 @@ pub(crate) fn wire(founded: Founded, config: &AuthorityConfig, clock: &Clock) ->
         gateways.clone(),
         crls.clone(),
         operators.clone(),
-        clock.clone(),
+        time.clock(),
         time.clone(),
     ));
     let tokens = Arc::new(Tokens::new(commits.clone(), clock.clone()));

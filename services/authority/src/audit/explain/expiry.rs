@@ -56,8 +56,8 @@ pub(super) fn way_back(role: Role, not_after: Timestamp, grace: Option<Duration>
     let fresh = match role {
         Role::Device => "a new token: touchmark token create --device NAME, then enrol again",
         Role::Service => {
-            "a new token: touchmark token create --kind service --device NAME --host HOST, then touchmark gateway up \
-             --token-file FILE"
+            "a new token: touchmark token create --kind gateway --device NAME --host HOST, then touchmark gateway up \
+             --token-file FILE where key.pem and chain.pem of the old certificate are gone (--kind service for another service)"
         }
         Role::Authority => return "a start of the authority: it makes itself a new one".to_owned(),
         Role::Operator => {
@@ -81,7 +81,7 @@ mod tests {
         let end = now.plus(Duration::from_secs(60));
         let rows = [
             (Role::Device, "live sessions are cut", "touchmark token create --device NAME", false),
-            (Role::Service, "`touchmark gateway up` renews it", "--kind service", true),
+            (Role::Service, "`touchmark gateway up` renews it", "--kind gateway", true),
             (Role::Authority, "renewed by the authority itself", "a start of the authority", true),
             (Role::Operator, "every call to the API", "--kind operator", true),
         ];
@@ -91,6 +91,6 @@ mod tests {
             assert_eq!(!lost(role).is_empty(), loses, "{role:?}");
         }
         let late = way_back(Role::Service, end, Some(Duration::from_secs(3600)), now);
-        assert!(late.starts_with("a late renewal") && late.contains("--kind service"), "{late}");
+        assert!(late.starts_with("a late renewal") && late.contains("--kind gateway"), "{late}");
     }
 }

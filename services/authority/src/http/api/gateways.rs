@@ -48,7 +48,7 @@ pub(super) async fn feed(
         let wait = Duration::from_millis(query.wait_ms.unwrap_or(0)).min(WAIT_MAX);
         feed.wait_for_news(held, wait).await;
     }
-    let body = Bytes::from(shell.feeds.since(&gateway.environment, held, shell.clock.now())?);
+    let body = Bytes::from(shell.feeds.since(&gateway.environment, held, shell.time.to_sign())?);
     Ok(FeedFile(body))
 }
 
