@@ -234,7 +234,7 @@ fn a_revoked_gateway_says_that_it_stopped_or_is_named() {
     assert!(warns.contains("stop it on its host") && warns.contains("declare-offline"), "{warns}");
     assert_eq!(plant.standings(), ["online", "cut-off", "refused"]);
     let unknown = pairs([("gateway-01", "applied"), ("gateway-02", "cut-off"), ("gateway-03", "unknown")]);
-    let (code, outcome) = plant.json(&["device", "quarantine", "pump-01", "--wait", "100ms"]);
+    let (code, outcome) = plant.json(&["device", "quarantine", "pump-01", "--wait", "1s"]);
     assert_eq!((code, states(&outcome)), (Some(9), unknown.clone()), "{outcome}");
     plant.others[1].thaw();
     until("it to hear that it is refused", || {
@@ -246,7 +246,7 @@ fn a_revoked_gateway_says_that_it_stopped_or_is_named() {
     plant.lab.stop_authority();
     plant.lab.restart();
     until("the others to be heard", || (plant.standings() == ["online", "cut-off", "refused"]).then_some(()));
-    let (code, outcome) = plant.json(&["device", "release", "pump-01", "--wait", "100ms"]);
+    let (code, outcome) = plant.json(&["device", "release", "pump-01", "--wait", "1s"]);
     assert_eq!((code, states(&outcome)), (Some(9), unknown), "{outcome}");
     assert_eq!(plant.cli(&["gateway", "declare-offline", "gateway-03"]).status.code(), Some(0));
     let (code, outcome) = plant.json(&["device", "revoke", "pump-01"]);

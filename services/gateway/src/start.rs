@@ -422,7 +422,7 @@ impl Listeners {
             serving.await;
         }));
         if let (Some(bound), Some(store)) = (sink, store) {
-            let limits = Limits::of(64, WhenFull::Wait);
+            let limits = Limits::of(64, WhenFull::Displace);
             let serving = serve_plain(bound, limits, stop.clone(), move |stream, _, stop| {
                 serve_page(Arc::clone(&store), stream, stop)
             });
