@@ -190,12 +190,8 @@ impl fmt::Display for Failure {
         };
         writeln!(f, "error[{}] {}", printable(&problem.code), printable(&bounded(&problem.title)))?;
         writeln!(f, "  what: {}", or(&problem.what, "this command"))?;
-        writeln!(f, "  why:  {}", or(&problem.detail, "nothing more is known"))?;
-        writeln!(
-            f,
-            "  fix:  {}",
-            or(&problem.fix, "none that is known here; the code in brackets says what it is")
-        )?;
+        writeln!(f, "  why:  {}", or(&problem.detail, "the title says all that is known"))?;
+        writeln!(f, "  fix:  {}", or(&problem.fix, "touchmark COMMAND --help says what is taken"))?;
         write!(f, "  see:  touchmark help-exit-codes (this is {})", exit.code())
     }
 }
@@ -249,8 +245,13 @@ fn refusal(status: u16, mut problem: Problem) -> Failure {
         _ => Exit::Internal,
     };
     let mut why = problem.detail.take().unwrap_or_default();
-    for Candidate { kind, id, name } in &problem.candidates {
-        why += &format!("; {kind} {id} ({name})");
+    for (place, Candidate { kind, id, name }) in problem.candidates.iter().enumerate() {
+        let before = match (place, why.is_empty()) {
+            (0, true) => "it may mean ",
+            (0, false) => "; it may mean ",
+            _ => ", or ",
+        };
+        why += &format!("{before}{kind} {id} ({name})");
     }
     problem.detail = said(why);
     problem.status = Some(status);
