@@ -3,11 +3,14 @@
 use crate::issuance::{EnrolmentFault, Shown};
 use crate::tests::house::{DEVICE, House, key, sent};
 use std::sync::Arc;
+use touchmark_enrol::{EnrolmentRequest, Intent, PresentedCredential};
+use touchmark_identity::Secret;
 use touchmark_inventory::{CertificateState, Fault, StoreFault};
 use touchmark_journal::{IdentityKind, TokenSubject};
 use touchmark_ra::Refusal;
 use touchmark_testkit::name;
 use touchmark_x509::KeyPlace;
+use touchmark_x509::csr::UnprovenCsr;
 use touchmark_x509::request::certification_request;
 
 fn kinds() -> [(&'static str, IdentityKind, TokenSubject); 4] {
@@ -110,4 +113,25 @@ async fn a_burned_key_of_a_service_is_its_own_still() {
     let stranger = house.token(IdentityKind::Operational, TokenSubject::Named(name(DEVICE))).await;
     let refused = house.enrol(&key, &stranger).await;
     assert!(matches!(refused, Err(EnrolmentFault::Refused(Refusal::Key))), "{refused:?}");
+}
+
+/// What one environment answered is nobody's answer in another, though services and operators have one name in both.
+#[tokio::test]
+async fn an_answer_is_not_given_again_under_another_environment() {
+    for kind in [IdentityKind::Service, IdentityKind::Operator] {
+        let house = House::new().await;
+        house.another_environment("plant", touchmark_ra::SuccessorPlan::default()).await;
+        let token = house.token(kind, TokenSubject::Named(name(DEVICE))).await;
+        let der = certification_request("", None, &key()).unwrap();
+        house.issuance.enrol(sent(&der, &token), Shown::default(), "test").await.unwrap();
+        let csr = UnprovenCsr::from_der(&der).unwrap().prove_possession().unwrap();
+        let credential = PresentedCredential::Token {
+            username: name(DEVICE),
+            password: Secret::new(token.password.expose().clone()),
+        };
+        let elsewhere = EnrolmentRequest::new(Intent::Enrol, csr, Some(name("plant")), credential, None);
+        let refused = house.issuance.enrol(elsewhere, Shown::default(), "test").await;
+        assert!(refused.is_err(), "{kind:?}");
+        house.issuance.enrol(sent(&der, &token), Shown::default(), "test").await.unwrap();
+    }
 }
