@@ -17,7 +17,8 @@ use touchmark_x509::crl::Crl;
 use touchmark_x509::{KeyPlace, PublicKey, SignatureAlgorithm, Signer, SigningFault};
 
 /// What is committed when a certificate is about to be signed, once.
-pub(super) type Between = Arc<Mutex<Option<Command>>>;
+/// What is committed before the next signature, and whether that is to be one of a certificate, or else of a CRL.
+pub(super) type Between = Arc<Mutex<Option<(bool, Command)>>>;
 
 /// An authority's key. One that is kept elsewhere signs a certificate only when its intent stands in the journal.
 pub(super) struct Watched {
@@ -50,7 +51,8 @@ impl Signer for Watched {
         if self.place == KeyPlace::Outside && is_certificate(message) && !is_recorded() {
             return Err(SigningFault::Keeper);
         }
-        if let Some(command) = self.between.lock().unwrap().take_if(|_| is_certificate(message)) {
+        let now = self.between.lock().unwrap().take_if(|(wanted, _)| *wanted == is_certificate(message));
+        if let Some((_, command)) = now {
             self.store.submit(command, Box::new(|outcome| assert!(outcome.is_ok())));
         }
         self.signer.sign(message)

@@ -202,7 +202,12 @@ impl House {
 
     /// Commits this when the next certificate is decided on and not yet signed.
     pub(crate) fn before_the_signature(&self, command: Command) {
-        *self.between.lock().unwrap() = Some(command);
+        *self.between.lock().unwrap() = Some((true, command));
+    }
+
+    /// Commits this when the next CRL is read together and not yet signed.
+    pub(crate) fn before_the_list(&self, command: Command) {
+        *self.between.lock().unwrap() = Some((false, command));
     }
 
     /// A second environment, ready to issue.

@@ -98,6 +98,32 @@ async fn a_crl_that_failed_after_a_revocation_is_made_by_the_next_turn() {
     assert!(named());
 }
 
+/// What is revoked after a list was read together and before it is signed is named by the next one.
+#[tokio::test]
+async fn a_revocation_during_the_signing_of_a_crl_is_in_the_next() {
+    let house = House::new().await;
+    let home = tempfile::tempdir().unwrap();
+    let containments = house.containments(home.path());
+    containments.crls.refresh_all().await.unwrap();
+    let ada = house.joins(IdentityKind::Operator, "ada", &["auditor"]).await;
+    house.first(IdentityKind::Operational).await;
+    let certificate = house.row(&ada.fingerprint());
+    let (version, shard, serial) = (certificate.authority_version, certificate.crl_shard, certificate.serial);
+    let reason = RevocationReason::KeyCompromise;
+    let act = RevokeCertificate { certificate, reach: Reach::Organisation, reason };
+    house.before_the_list(revoke_certificate(bootstrapped(act), house.clock.now()).unwrap());
+    let device = house.store.device_by_name(&name("lab"), &name(DEVICE)).unwrap().unwrap();
+    let mandate = bootstrapped(Contain { device, verb: Verb::Revoke(reason) });
+    containments.contain(mandate, false, std::time::Duration::ZERO).await.unwrap();
+    let named = || {
+        let published = containments.crls.get(version, shard).unwrap();
+        touchmark_x509::crl::Crl::from_der(&published.der).unwrap().find(&serial).is_some()
+    };
+    let state = house.row(&ada.fingerprint()).state;
+    assert_eq!(state, CertificateState::Revoked, "the test is void: nothing came in between");
+    assert!(named());
+}
+
 /// What a crash left is burned at the start, once.
 #[tokio::test]
 async fn recovery_leaves_no_open_intent() {
