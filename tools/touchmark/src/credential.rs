@@ -1,6 +1,6 @@
 //! A key, its certificate and the trust anchors, as three files: `key.pem` (0600), `chain.pem`, `anchors.pem`.
 //!
-//! In: the folder. Out: TLS clients, and by [`CredentialDir::hold`] the right to change it, one process at a time. How it
+//! In: the folder. Out: TLS clients, and by `CredentialDir::hold` the right to change it, one process at a time. How it
 //! changes, and what a crash leaves, is the agent's key store (`touchmark_agent::store`): an agent on the same folder goes on
 //! with it.
 

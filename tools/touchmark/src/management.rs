@@ -171,7 +171,7 @@ impl Management {
         answer.map_err(|failure| failure.what(format!("explain {id}")))
     }
 
-    /// Decisions, newest first: as many as the query asks for, else [`DECISIONS`].
+    /// Decisions, newest first: as many as the query asks for, else `DECISIONS`.
     pub async fn decisions(&mut self, query: &DecisionQuery) -> Result<Vec<Decision>, Failure> {
         self.list("/v1/decisions", query.clone(), Some(query.limit.unwrap_or(DECISIONS))).await
     }

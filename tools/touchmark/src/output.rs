@@ -1,7 +1,7 @@
 //! How results reach the terminal: data on stdout in the chosen format, remarks on stderr.
 //!
 //! A listing is a table, one JSON array, JSON lines, or bare names. Colour never stands alone, and is left
-//! out where nobody looks or NO_COLOR is set. Text from peers is made harmless ([`crate::harmless`]).
+//! out where nobody looks or NO_COLOR is set. Text from peers is made harmless (`harmless`).
 
 use crate::failure::{Failure, printable};
 use crate::harmless;
@@ -176,7 +176,7 @@ impl Output {
 
     /// A line on stdout, at once: the other end of a pipe may wait for it.
     ///
-    /// Never a failure of the act that it tells of: [`unsaid`] remembers a line that could not be written.
+    /// Never a failure of the act that it tells of: `unsaid` remembers a line that could not be written.
     pub fn line(&self, text: &str) {
         // Remarks that were made before it stand before it.
         touchmark_logging::keep_order();
